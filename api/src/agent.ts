@@ -1,0 +1,275 @@
+/**
+ * The agent channel: JSON text messages over a WebSocket (GET /v1/agent) between a media node and control.
+ * The node dials, proves who it is with a bearer token, and says `hello`; control answers `welcome` and keeps the node's snapshot current.
+ */
+import { z } from 'zod';
+import {
+  Epoch,
+  Host,
+  MAX_TRACKS,
+  NodeName,
+  Port,
+  RegionName,
+  SessionId,
+  StreamName,
+  StreamPolicy,
+  StreamState,
+  TrackDescription,
+  UserId,
+} from './streams.ts';
+import { PublicJwk } from './tokens.ts';
+
+export const AGENT_PATH = '/v1/agent';
+export const AGENT_SUBPROTOCOL = 'millrace.agent.v1';
+/** Grows with each change that an older peer cannot ignore. */
+export const AGENT_PROTOCOL = 1;
+export const AGENT_OLDEST_PROTOCOL = 1;
+/** Audience of the projected service-account token that a node shows. */
+export const AGENT_TOKEN_AUDIENCE = 'millrace-control';
+/** One message, either way. A hello or snapshot of 5,000 streams stays below. */
+export const AGENT_MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+/** WebSocket close codes (RFC 6455 section 7.4.2 leaves 4000-4999 to applications). The reason says the remedy. */
+export const AgentClose = {
+  badMessage: 4400,
+  forbidden: 4403,
+  helloTimeout: 4408,
+  replaced: 4409,
+  protocolUnsupported: 4426,
+  tooManyMessages: 4429,
+  /** RFC 6455 registry: the service restarts, come back later. */
+  restart: 1012,
+} as const;
+
+export const Role = z.enum(['push', 'pull', 'relay']);
+export type Role = z.infer<typeof Role>;
+
+const percent = z.number().min(0).max(100);
+const nonNegative = z.number().nonnegative();
+const RequestId = z.number().int().nonnegative();
+/** Grows with each message that changes what the node runs, also across restarts of control. */
+const Version = z.number().int().nonnegative();
+
+export const NodeEndpoints = z.object({
+  /** Base URL of WHIP, WHEP and the short signalling forms, without a trailing slash. */
+  signalingUrl: z.url().max(512),
+  host: Host,
+  trunkPort: Port,
+  mediaPorts: z.array(Port).max(128),
+  opsUrl: z.url().max(512),
+});
+export type NodeEndpoints = z.infer<typeof NodeEndpoints>;
+
+export const NodeLoad = z.object({
+  cpuPercent: percent,
+  egressMbps: nonNegative,
+  ingressMbps: nonNegative,
+  sessions: z.number().int().nonnegative(),
+  publishers: z.number().int().nonnegative(),
+  viewers: z.number().int().nonnegative(),
+  streams: z.number().int().nonnegative(),
+});
+export type NodeLoad = z.infer<typeof NodeLoad>;
+
+export const LinkState = z.enum(['Up', 'Degraded', 'Down']);
+export type LinkState = z.infer<typeof LinkState>;
+
+export const LinkReport = z.object({
+  peer: NodeName,
+  state: LinkState,
+  rttMs: nonNegative,
+  jitterMs: nonNegative,
+  lossPercent: percent,
+  sendKbps: nonNegative,
+  recvKbps: nonNegative,
+});
+export type LinkReport = z.infer<typeof LinkReport>;
+
+/** A stream that a node carries. `path`: upstream nodes, nearest first, the origin last; empty at the origin. */
+export const StreamReport = z.object({
+  stream: StreamName,
+  epoch: Epoch,
+  role: z.enum(['origin', 'relay', 'edge']),
+  viewers: z.number().int().nonnegative(),
+  path: z.array(NodeName).max(16),
+  rttMs: nonNegative,
+  lossPercent: percent,
+});
+export type StreamReport = z.infer<typeof StreamReport>;
+
+/** `at`: ms since the Unix epoch by the node's clock; control judges freshness by its own. */
+export const Report = z.object({
+  at: nonNegative,
+  load: NodeLoad,
+  links: z.array(LinkReport).max(500),
+  streams: z.array(StreamReport).max(5000),
+});
+export type Report = z.infer<typeof Report>;
+
+export const Publication = z.object({
+  stream: StreamName,
+  epoch: Epoch,
+  session: SessionId,
+  tracks: z.array(TrackDescription).max(MAX_TRACKS),
+});
+export type Publication = z.infer<typeof Publication>;
+
+export const Hello = z.object({
+  type: z.literal('hello'),
+  protocol: z.number().int().nonnegative(),
+  node: NodeName,
+  podUid: z.string().min(1).max(128),
+  /** New at each start of the node's process. */
+  bootId: z.string().min(1).max(64),
+  /** ms since the Unix epoch at which the process started: of two live processes the later one is the node. */
+  bootedAt: nonNegative,
+  build: z.string().max(64),
+  roles: z.array(Role).min(1).max(3),
+  region: RegionName,
+  provider: z.string().max(63),
+  isp: z.string().max(63).optional(),
+  endpoints: NodeEndpoints,
+  kernel: z.object({ rmemMax: nonNegative, wmemMax: nonNegative }),
+  /** The cpuset of the process, as in /proc/self/status Cpus_allowed_list. */
+  cpus: z.string().max(1024),
+  cpusExclusive: z.boolean().optional(),
+  haveVersion: Version.optional(),
+  haveDigest: z.string().max(64).optional(),
+  publications: z.array(Publication).max(5000),
+  subscriptions: z.array(StreamName).max(5000),
+});
+export type Hello = z.infer<typeof Hello>;
+
+export const PublishRequest = z.object({
+  stream: StreamName,
+  session: SessionId,
+  user: UserId.optional(),
+  /** false: never take the name from a live publisher, even where the StreamRoute would allow it. */
+  takeoverAllowed: z.boolean().optional(),
+  tracks: z.array(TrackDescription).max(MAX_TRACKS),
+});
+export type PublishRequest = z.infer<typeof PublishRequest>;
+
+export const NodeMessage = z.discriminatedUnion('type', [
+  Hello,
+  Report.extend({ type: z.literal('report') }),
+  z.object({ type: z.literal('ack'), version: Version }),
+  PublishRequest.extend({ type: z.literal('publish'), id: RequestId }),
+  z.object({ type: z.literal('unpublish'), stream: StreamName, epoch: Epoch, session: SessionId }),
+  z.object({ type: z.literal('resolve'), id: RequestId, stream: StreamName }),
+  z.object({ type: z.literal('release'), stream: StreamName }),
+  z.object({
+    type: z.literal('alternatives'),
+    id: RequestId,
+    kind: z.enum(['push', 'pull']),
+    stream: StreamName,
+    user: UserId.optional(),
+  }),
+]);
+export type NodeMessage = z.infer<typeof NodeMessage>;
+
+export const TrunkKey = z.object({ id: z.string().min(1).max(64), secret: z.string().min(1).max(128) });
+export type TrunkKey = z.infer<typeof TrunkKey>;
+
+/** What a RelayMesh says about trunks. keys: base64, the first is current, the others are still accepted. */
+export const MeshSettings = z.object({
+  name: z.string().max(253),
+  keys: z.array(TrunkKey).max(4),
+  kcp: z.object({
+    intervalMs: z.number().int().positive(),
+    fastResend: z.number().int().nonnegative(),
+    sendWindow: z.number().int().positive(),
+    receiveWindow: z.number().int().positive(),
+    deadlineMs: z.number().int().positive(),
+  }),
+  fec: z.object({
+    mode: z.enum(['Off', 'Fixed']),
+    dataShards: z.number().int().positive(),
+    parityShards: z.number().int().nonnegative(),
+  }),
+  rateCapMbps: z.number().positive(),
+  probeIntervalMs: z.number().int().positive(),
+  fastReroute: z.object({ heartbeatMs: z.number().int().positive(), sensitivity: z.enum(['Low', 'Medium', 'High']) }),
+});
+export type MeshSettings = z.infer<typeof MeshSettings>;
+
+export const Peer = z.object({ node: NodeName, region: RegionName, host: Host, port: Port });
+export type Peer = z.infer<typeof Peer>;
+
+/** hops: the nearest relay to this node first, the relay in the origin region last. */
+export const SnapshotRoute = z.object({
+  originRegion: RegionName,
+  policy: z.string().max(64),
+  paths: z.array(z.object({ hops: z.array(NodeName).max(16) })).max(4),
+});
+export type SnapshotRoute = z.infer<typeof SnapshotRoute>;
+
+/** Everything of a snapshot but the streams: changes seldom, and is compared by `digest` when a node comes back. */
+export const NodeSettings = z.object({
+  /** metadata.generation of the MediaNode that this was compiled from. */
+  generation: z.number().int().nonnegative(),
+  self: z.object({
+    node: NodeName,
+    region: RegionName,
+    cordoned: z.boolean(),
+    /** deadlineAt: ms since the Unix epoch. */
+    drain: z.object({ policy: z.enum(['Move', 'Wait']), deadlineAt: nonNegative }).optional(),
+  }),
+  tokenKeys: z.array(PublicJwk).max(8),
+  mesh: MeshSettings.optional(),
+  /** Every node that this one may dial: those it probes, those on its routes, and the origins of the streams it carries. */
+  peers: z.array(Peer).max(2000),
+  /** Names, out of peers, of the nodes to probe. */
+  probe: z.array(NodeName).max(500),
+  routes: z.array(SnapshotRoute).max(500),
+});
+export type NodeSettings = z.infer<typeof NodeSettings>;
+
+export const Snapshot = NodeSettings.extend({
+  version: Version,
+  digest: z.string().max(64),
+  streams: z.array(StreamState).max(10000),
+});
+export type Snapshot = z.infer<typeof Snapshot>;
+
+const refusal = z.object({
+  ok: z.literal(false),
+  status: z.number().int().min(400).max(599),
+  title: z.string().max(256),
+  detail: z.string().max(1024).optional(),
+});
+
+export const ControlMessage = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('welcome'),
+    protocol: z.number().int(),
+    replica: z.string().max(253),
+    /** Control pings this often; silence of three of them means that the connection is dead. */
+    heartbeatMs: z.number().int().positive(),
+    /** The node's own snapshot is current: none follows, and this is its version from now on. */
+    resumedVersion: Version.optional(),
+  }),
+  Snapshot.extend({ type: z.literal('snapshot') }),
+  /** Changes the streams of the snapshot with version `base`; full: these are all of them. A node with another version acks its own, and gets a snapshot. */
+  z.object({
+    type: z.literal('streams'),
+    base: Version,
+    version: Version,
+    full: z.boolean(),
+    changed: z.array(StreamState).max(10000),
+    removed: z.array(StreamName).max(10000),
+  }),
+  z.discriminatedUnion('ok', [
+    z.object({ type: z.literal('published'), id: RequestId, ok: z.literal(true), epoch: Epoch, policy: StreamPolicy }),
+    refusal.extend({ type: z.literal('published'), id: RequestId }),
+  ]),
+  z.discriminatedUnion('ok', [
+    z.object({ type: z.literal('resolved'), id: RequestId, ok: z.literal(true), stream: StreamState }),
+    refusal.extend({ type: z.literal('resolved'), id: RequestId }),
+  ]),
+  /** Base signalling URLs (NodeEndpoints.signalingUrl) of other nodes, best first. The node appends the path it was asked for. */
+  z.object({ type: z.literal('alternatives'), id: RequestId, urls: z.array(z.string().max(512)).max(8) }),
+  z.object({ type: z.literal('kick'), session: SessionId, stream: StreamName.optional(), reason: z.string().max(256) }),
+  z.object({ type: z.literal('bye'), reason: z.string().max(256), reconnectAfterMs: nonNegative }),
+]);
+export type ControlMessage = z.infer<typeof ControlMessage>;

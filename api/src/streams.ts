@@ -1,0 +1,142 @@
+/**
+ * Streams: their names, what a publisher's tracks look like, who originates them, and the policy that a StreamRoute gives them.
+ * Both ends of the agent channel and the HTTP APIs share these schemas.
+ */
+import { z } from 'zod';
+
+/** `app/name`. Atomic: there are no rooms at this level. */
+export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}\/[A-Za-z0-9_.-]{1,128}$/;
+/** An exact stream name, or one with `*`, which stands for any run of characters inside its half (it never crosses the `/`). */
+export const STREAM_PATTERN = /^[A-Za-z0-9_.*-]{1,64}\/[A-Za-z0-9_.*-]{1,128}$/;
+/** Node names are pod names: RFC 1123 subdomains. */
+export const NODE_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+export const REGION_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+export const StreamName = z.string().regex(STREAM_NAME, 'must be app/name, each half of letters, digits, "_", "." and "-"');
+export const StreamPattern = z.string().regex(STREAM_PATTERN, 'must be app/name, with "*" for any run of characters in a half');
+export const NodeName = z.string().max(253).regex(NODE_NAME, 'must be a pod name');
+export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
+export const SessionId = z.string().min(1).max(128);
+export const UserId = z.string().min(1).max(256);
+/** Unique and growing per stream name: max(wall ms, previous + 1). Fits 48 bits. */
+export const Epoch = z
+  .number()
+  .int()
+  .nonnegative()
+  .max(2 ** 48 - 1);
+export const Port = z.number().int().min(0).max(65535);
+export const Host = z.string().min(1).max(253);
+
+export const MAX_TRACKS = 16;
+export const MAX_LAYERS = 8;
+
+/** `video/H264` and so on; ids, SSRCs and payload type are those of the RTP that leaves the origin and travel verbatim on trunks. */
+export const CodecDescription = z.object({
+  mimeType: z.string().max(64),
+  payloadType: z.number().int().min(0).max(127),
+  clockRate: z.number().int().positive().max(1_000_000),
+  channels: z.number().int().min(1).max(8).optional(),
+  parameters: z.record(z.string().max(64), z.union([z.string().max(512), z.number()])).default({}),
+  rtcpFeedback: z
+    .array(z.object({ type: z.string().max(32), parameter: z.string().max(32).optional() }))
+    .max(16)
+    .default([]),
+});
+export type CodecDescription = z.infer<typeof CodecDescription>;
+
+export const LayerDescription = z.object({
+  layer: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_LAYERS - 1),
+  ssrc: z.number().int().min(0).max(0xffffffff),
+  rid: z.string().max(32).optional(),
+  maxBitrate: z.number().int().nonnegative().optional(),
+  scalabilityMode: z.string().max(32).optional(),
+});
+export type LayerDescription = z.infer<typeof LayerDescription>;
+
+export const TrackDescription = z.object({
+  track: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_TRACKS - 1),
+  kind: z.enum(['audio', 'video']),
+  codec: CodecDescription,
+  headerExtensions: z.array(z.object({ uri: z.string().max(256), id: z.number().int().min(1).max(255) })).max(32),
+  layers: z.array(LayerDescription).min(1).max(MAX_LAYERS),
+});
+export type TrackDescription = z.infer<typeof TrackDescription>;
+
+export const Access = z.enum(['Token', 'Public']);
+export type Access = z.infer<typeof Access>;
+
+/** What a stream's StreamRoute says about it, compiled. Without a matching StreamRoute: `DEFAULT_POLICY`. */
+export const StreamPolicy = z.object({
+  /** Names the path policy whose routes this stream follows (`Snapshot.routes[].policy`). */
+  policyKey: z.string().min(1).max(64),
+  /** How long an edge keeps its upstream subscription after its last viewer. */
+  lingerMs: z.number().int().nonnegative().max(3_600_000),
+  onDuplicate: z.enum(['Reject', 'Takeover']),
+  access: z.object({ publish: Access, play: Access }),
+  maxPublishKbps: z.number().int().positive().optional(),
+  /** Regions that may serve viewers; absent: all. */
+  playRegions: z.array(RegionName).max(64).optional(),
+});
+export type StreamPolicy = z.infer<typeof StreamPolicy>;
+
+export const DEFAULT_POLICY: StreamPolicy = {
+  policyKey: 'default',
+  lingerMs: 10_000,
+  onDuplicate: 'Reject',
+  access: { publish: 'Token', play: 'Token' },
+};
+
+export const StreamOrigin = z.object({ node: NodeName, region: RegionName, host: Host, port: Port });
+export type StreamOrigin = z.infer<typeof StreamOrigin>;
+
+/** A published stream as a node that carries or wants it needs to know it. `since`: ms since the Unix epoch. */
+export const StreamState = z.object({
+  stream: StreamName,
+  epoch: Epoch,
+  origin: StreamOrigin,
+  since: z.number().nonnegative(),
+  tracks: z.array(TrackDescription).max(MAX_TRACKS).optional(),
+  policy: StreamPolicy,
+});
+export type StreamState = z.infer<typeof StreamState>;
+
+export function isStreamName(name: string): boolean {
+  return STREAM_NAME.test(name);
+}
+
+/** Whether `stream` (a stream name) fits `pattern`. Linear in both, whatever the number of stars. */
+export function matchesStreamPattern(pattern: string, stream: string): boolean {
+  if (!pattern.includes('*')) return pattern === stream;
+  const patternSlash = pattern.indexOf('/');
+  const streamSlash = stream.indexOf('/');
+  if (patternSlash < 0 || streamSlash < 0) return false;
+  return (
+    matchesHalf(pattern.slice(0, patternSlash), stream.slice(0, streamSlash)) &&
+    matchesHalf(pattern.slice(patternSlash + 1), stream.slice(streamSlash + 1))
+  );
+}
+
+function matchesHalf(pattern: string, text: string): boolean {
+  const parts = pattern.split('*');
+  if (parts.length === 1) return pattern === text;
+  const first = parts[0]!;
+  const last = parts[parts.length - 1]!;
+  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+  // The leftmost place for each middle part leaves the most room for the rest, so no backtracking is needed.
+  let from = first.length;
+  const end = text.length - last.length;
+  for (const part of parts.slice(1, -1)) {
+    const at = text.indexOf(part, from);
+    if (at < 0 || at + part.length > end) return false;
+    from = at + part.length;
+  }
+  return from <= end;
+}
