@@ -1,0 +1,53 @@
+/**
+ * The mesh as the route search sees it: relays are vertices, measured trunks are links.
+ * Everything here is plain data, so that equal input gives equal routes.
+ */
+
+/** A relay: a media node with the relay role. */
+export interface Relay {
+  readonly node: string;
+  readonly region: string;
+  readonly provider: string;
+  /** Price of one GB that leaves this node, in cents. */
+  readonly priceCentsPerGb: number;
+}
+
+/** What is known of the trunk between two relays. A trunk carries both directions, so a link has no direction. */
+export interface Link {
+  readonly a: string;
+  readonly b: string;
+  readonly rttMs: number;
+  readonly jitterMs: number;
+  readonly lossPercent: number;
+  /** Share of the trunk's rate cap in use, 0 to 100. */
+  readonly utilizationPercent: number;
+}
+
+export interface Graph {
+  readonly relays: ReadonlyMap<string, Relay>;
+  /** For each relay its usable links, ordered by the neighbour's name. */
+  readonly neighbours: ReadonlyMap<string, readonly Neighbour[]>;
+}
+
+export interface Neighbour {
+  readonly node: string;
+  readonly link: Link;
+}
+
+/** Builds the graph; links to unknown relays are left out. */
+export function buildGraph(relays: readonly Relay[], links: readonly Link[]): Graph {
+  const byName = new Map(relays.map((relay) => [relay.node, relay]));
+  const neighbours = new Map<string, Neighbour[]>(relays.map((relay) => [relay.node, []]));
+  for (const link of links) {
+    if (!byName.has(link.a) || !byName.has(link.b) || link.a === link.b) continue;
+    neighbours.get(link.a)?.push({ node: link.b, link });
+    neighbours.get(link.b)?.push({ node: link.a, link });
+  }
+  for (const list of neighbours.values()) list.sort((x, y) => (x.node < y.node ? -1 : x.node > y.node ? 1 : 0));
+  return { relays: byName, neighbours };
+}
+
+/** The name of a link, the same from both ends. */
+export function linkKey(a: string, b: string): string {
+  return a < b ? `${a}|${b}` : `${b}|${a}`;
+}
