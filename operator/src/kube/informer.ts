@@ -1,0 +1,111 @@
+import type { Logger } from '@millrace/service';
+import type { KubeClient, Selection } from './client.ts';
+import { runListWatch, type ListWatchTuning } from './list-watch.ts';
+import type { KubeMetrics } from './metrics.ts';
+import type { KubeObject } from './object.ts';
+import type { Resource } from './resources.ts';
+import { Store, type Change, type Indexer } from './store.ts';
+
+export interface InformerOptions<T extends KubeObject> {
+  client: KubeClient;
+  resource: Resource<T>;
+  /** Only these objects; default all of all namespaces. */
+  selection?: Selection;
+  indexers?: Record<string, Indexer<T>>;
+  logger: Logger;
+  metrics?: KubeMetrics | undefined;
+  random?: () => number;
+  tuning?: Partial<ListWatchTuning>;
+}
+
+/** A cache of one kind, kept up to date by a list-watch, that tells its subscribers what changes. */
+export class Informer<T extends KubeObject> {
+  readonly resource: Resource<T>;
+  readonly store: Store<T>;
+  readonly #options: InformerOptions<T>;
+  readonly #logger: Logger;
+  readonly #subscribers = new Set<(change: Change<T>) => void>();
+  readonly #synced = Promise.withResolvers<void>();
+  #hasSynced = false;
+  #running: Promise<void> | undefined;
+
+  constructor(options: InformerOptions<T>) {
+    this.#options = options;
+    this.resource = options.resource;
+    this.#logger = options.logger.child({ informer: options.resource.plural });
+    this.store = new Store(options.indexers);
+  }
+
+  /** True once the first full list is in the store. It stays true while the API is away: the store then holds what was known. */
+  get hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  /** Resolves once synced; rejects with the signal's reason when aborted first. */
+  async whenSynced(signal?: AbortSignal): Promise<void> {
+    if (this.#hasSynced) return;
+    if (!signal) return this.#synced.promise;
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => {
+      aborted.reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await Promise.race([this.#synced.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Called for each change, in order, after the store has it; first for every object that is there already. Returns the way out. */
+  subscribe(handler: (change: Change<T>) => void): () => void {
+    this.#subscribers.add(handler);
+    for (const object of this.store.list()) this.#tell(handler, { type: 'added', object });
+    return () => this.#subscribers.delete(handler);
+  }
+
+  /** Runs until the signal aborts; that alone settles the promise. Once an informer. */
+  run(signal: AbortSignal): Promise<void> {
+    if (this.#running) throw new Error(`informer of ${this.resource.plural} runs already`);
+    const { client, selection, random = Math.random, metrics, tuning } = this.#options;
+    this.#running = runListWatch<T>(
+      {
+        client,
+        resource: this.resource,
+        ...(selection ? { selection } : {}),
+        onList: (items) => {
+          const changes = this.store.replace(items);
+          this.#hasSynced = true;
+          this.#synced.resolve();
+          this.#publish(changes);
+        },
+        onEvent: (type, object) => {
+          this.#publish(this.store.apply(type, object));
+        },
+        logger: this.#options.logger,
+        metrics,
+        random,
+        tuning,
+      },
+      signal,
+    );
+    return this.#running;
+  }
+
+  #publish(changes: Change<T>[]): void {
+    if (changes.length === 0) return;
+    this.#options.metrics?.cachedObjects.set({ resource: this.resource.plural }, this.store.size);
+    for (const change of changes) for (const handler of this.#subscribers) this.#tell(handler, change);
+  }
+
+  /** One subscriber's exception is logged and counted, and keeps nothing from the others. */
+  #tell(handler: (change: Change<T>) => void, change: Change<T>): void {
+    try {
+      handler(change);
+    } catch (error) {
+      this.#options.metrics?.handlerErrors.inc({ resource: this.resource.plural });
+      this.#logger.error({ err: error, item: change.object.metadata?.name, change: change.type }, 'subscriber failed');
+    }
+  }
+}

@@ -1,0 +1,182 @@
+import type { Logger } from '@millrace/service';
+import { backoffMs, type BackoffPolicy } from './backoff.ts';
+import type { KubeClient, Selection } from './client.ts';
+import { isGone, KubeError } from './errors.ts';
+import type { KubeMetrics } from './metrics.ts';
+import type { KubeObject } from './object.ts';
+import { compareResourceVersions } from './resource-version.ts';
+import type { Resource } from './resources.ts';
+import { sleep } from './sleep.ts';
+
+export interface ListWatchOptions<T extends KubeObject> {
+  client: KubeClient;
+  resource: Resource<T>;
+  selection?: Selection;
+  /** The full state. */
+  onList: (items: T[], resourceVersion: string) => void;
+  onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T) => void;
+  logger: Logger;
+  metrics?: KubeMetrics | undefined;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  tuning?: Partial<ListWatchTuning> | undefined;
+}
+
+export interface ListWatchTuning {
+  /** Objects in one page of a list. */
+  pageSize: number;
+  /** The server ends a watch after one to two times this (jitter, so that not all come back at once). */
+  watchTimeoutMs: number;
+  /** Two of kube-apiserver's bookmarks, one a minute, have to be missed. */
+  inactivityMs: number;
+  backoff: BackoffPolicy;
+  /** A watch that ends sooner without any event counts as a failure: it must not become a loop. */
+  shortWatchMs: number;
+}
+
+export const LIST_WATCH_TUNING: ListWatchTuning = {
+  pageSize: 500,
+  watchTimeoutMs: 300_000,
+  inactivityMs: 130_000,
+  backoff: { baseMs: 800, maxMs: 30_000 },
+  shortWatchMs: 1_000,
+};
+
+/** Why the state has to be listed. */
+type RelistCause = 'start' | 'expired' | 'error' | 'disorder';
+
+/** How a watch ended: go on from the last version, or list anew. */
+type Ending = { next: 'resume' | 'relist'; cause: string; failed: boolean; error?: unknown };
+
+/**
+ * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise. Where a watch was cut off, one
+ * attempt goes on from the last version seen; if that yields nothing either, or the answer is 410 or makes no sense, everything is
+ * listed anew. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
+ */
+export async function runListWatch<T extends KubeObject>(options: ListWatchOptions<T>, signal: AbortSignal): Promise<void> {
+  await new ListWatch(options, signal).run();
+}
+
+class ListWatch<T extends KubeObject> {
+  readonly #options: ListWatchOptions<T>;
+  readonly #tuning: ListWatchTuning;
+  readonly #signal: AbortSignal;
+  readonly #logger: Logger;
+  #resourceVersion = '';
+  #failures = 0;
+
+  constructor(options: ListWatchOptions<T>, signal: AbortSignal) {
+    this.#options = options;
+    this.#tuning = { ...LIST_WATCH_TUNING, ...options.tuning };
+    this.#signal = signal;
+    this.#logger = options.logger.child({ resource: options.resource.plural });
+  }
+
+  async run(): Promise<void> {
+    let relist: RelistCause | undefined = 'start';
+    while (!this.#signal.aborted) {
+      if (relist) {
+        if (!(await this.#list(relist))) continue;
+        relist = undefined;
+      }
+      const ending = await this.#watch();
+      if (this.#signal.aborted) return;
+      this.#options.metrics?.watchRestarts.inc({ resource: this.#options.resource.plural, cause: ending.cause });
+      if (ending.next === 'relist') relist = relistCause(ending.cause);
+      if (ending.failed) {
+        this.#logger.warn({ err: ending.error, cause: ending.cause, next: ending.next }, 'watch broke');
+        await this.#backOff(ending.error);
+      }
+    }
+  }
+
+  async #list(cause: RelistCause): Promise<boolean> {
+    const { client, resource, selection } = this.#options;
+    this.#options.metrics?.relists.inc({ resource: resource.plural, cause });
+    try {
+      const { items, resourceVersion } = await client.listAll(resource, {
+        ...selection,
+        pageSize: this.#tuning.pageSize,
+        signal: this.#signal,
+      });
+      this.#resourceVersion = resourceVersion;
+      this.#guard(() => {
+        this.#options.onList(items, resourceVersion);
+      });
+      return true;
+    } catch (error) {
+      if (this.#signal.aborted) return false;
+      this.#logger.warn({ err: error }, 'list failed');
+      await this.#backOff(error);
+      return false;
+    }
+  }
+
+  async #watch(): Promise<Ending> {
+    const { client, resource, selection, random } = this.#options;
+    const startedMs = client.clock.now();
+    let seen = 0;
+    try {
+      const timeoutSeconds = Math.ceil((this.#tuning.watchTimeoutMs * (1 + random())) / 1000);
+      const stream = client.watch(resource, {
+        ...selection,
+        resourceVersion: this.#resourceVersion,
+        timeoutSeconds,
+        inactivityMs: this.#tuning.inactivityMs,
+        signal: this.#signal,
+      });
+      for await (const event of stream) {
+        if (this.#signal.aborted) break;
+        const version = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata!.resourceVersion!;
+        // An event older than the one before: the server lost or replays history. Only a list tells what is true.
+        if ((compareResourceVersions(version, this.#resourceVersion) ?? 0) < 0) {
+          return { next: 'relist', cause: 'disorder', failed: true };
+        }
+        if (version !== this.#resourceVersion) {
+          this.#resourceVersion = version;
+          this.#failures = 0;
+          seen++;
+        }
+        if (event.type !== 'BOOKMARK') {
+          this.#guard(() => {
+            this.#options.onEvent(event.type, event.object);
+          });
+        }
+      }
+      const tooShort = seen === 0 && client.clock.now() - startedMs < this.#tuning.shortWatchMs;
+      return this.#afterBreak('ended', tooShort, seen);
+    } catch (error) {
+      if (isGone(error)) return { next: 'relist', cause: 'expired', failed: this.#failures > 0 || seen === 0, error };
+      const cut =
+        error instanceof KubeError && ['ConnectionLost', 'ConnectionFailed', 'Inactive', 'Timeout'].includes(error.reason);
+      if (cut && error.code === 0) return { ...this.#afterBreak(error.reason, true, seen), error };
+      return { next: 'relist', cause: 'error', failed: true, error };
+    }
+  }
+
+  /** The first break after an event may resume; a second in a row without any event between lists anew. */
+  #afterBreak(cause: string, failed: boolean, seen: number): Ending {
+    return { next: failed && seen === 0 && this.#failures > 0 ? 'relist' : 'resume', cause, failed };
+  }
+
+  async #backOff(error: unknown): Promise<void> {
+    this.#failures++;
+    const { client, random } = this.#options;
+    const askedMs = error instanceof KubeError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
+    await sleep(client.clock, Math.max(askedMs, backoffMs(this.#tuning.backoff, this.#failures, random)), this.#signal);
+  }
+
+  /** A handler's fault is its own: it is told, and the watch goes on. */
+  #guard(handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      this.#options.metrics?.handlerErrors.inc({ resource: this.#options.resource.plural });
+      this.#logger.error({ err: error }, 'handler failed');
+    }
+  }
+}
+
+function relistCause(cause: string): RelistCause {
+  return cause === 'expired' || cause === 'disorder' ? cause : 'error';
+}

@@ -1,0 +1,102 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from '@millrace/service';
+
+/** What the Kubernetes core reports about itself. */
+export interface KubeMetrics {
+  requestSeconds: Histogram<'verb' | 'resource' | 'code'>;
+  watchRestarts: Counter<'resource' | 'cause'>;
+  relists: Counter<'resource' | 'cause'>;
+  handlerErrors: Counter<'resource'>;
+  cachedObjects: Gauge<'resource'>;
+  queueDepth: Gauge<'queue'>;
+  queueWaitSeconds: Histogram<'queue'>;
+  queueRetries: Counter<'queue'>;
+  reconcileSeconds: Histogram<'controller' | 'result'>;
+  pendingWritesExpired: Counter<'resource'>;
+  eventsDropped: Counter<'cause'>;
+  leading: Gauge<'lease'>;
+}
+
+const LATENCY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Registers the metrics; once a registry. */
+export function createKubeMetrics(registry: Registry): KubeMetrics {
+  const registers = [registry];
+  return {
+    requestSeconds: new Histogram({
+      name: 'millrace_kube_request_duration_seconds',
+      help: 'Time until the headers of a Kubernetes API answer, in seconds; code is the HTTP status, or error',
+      labelNames: ['verb', 'resource', 'code'],
+      buckets: LATENCY_SECONDS,
+      registers,
+    }),
+    watchRestarts: new Counter({
+      name: 'millrace_kube_watch_restarts_total',
+      help: 'Watches opened again, by what ended the one before',
+      labelNames: ['resource', 'cause'],
+      registers,
+    }),
+    relists: new Counter({
+      name: 'millrace_kube_relists_total',
+      help: 'Full lists, by what made them necessary',
+      labelNames: ['resource', 'cause'],
+      registers,
+    }),
+    handlerErrors: new Counter({
+      name: 'millrace_kube_handler_errors_total',
+      help: 'Exceptions thrown by handlers of cache changes',
+      labelNames: ['resource'],
+      registers,
+    }),
+    cachedObjects: new Gauge({
+      name: 'millrace_kube_cached_objects',
+      help: 'Objects in a cache',
+      labelNames: ['resource'],
+      registers,
+    }),
+    queueDepth: new Gauge({
+      name: 'millrace_kube_queue_depth_items',
+      help: 'Items ready and waiting in a work queue',
+      labelNames: ['queue'],
+      registers,
+    }),
+    queueWaitSeconds: new Histogram({
+      name: 'millrace_kube_queue_wait_seconds',
+      help: 'Time from ready to taken up in a work queue, in seconds',
+      labelNames: ['queue'],
+      buckets: LATENCY_SECONDS,
+      registers,
+    }),
+    queueRetries: new Counter({
+      name: 'millrace_kube_queue_retries_total',
+      help: 'Items put back after a failure',
+      labelNames: ['queue'],
+      registers,
+    }),
+    reconcileSeconds: new Histogram({
+      name: 'millrace_kube_reconcile_duration_seconds',
+      help: 'Time of one reconciliation, in seconds; result is done, requeued, failed or fenced',
+      labelNames: ['controller', 'result'],
+      buckets: LATENCY_SECONDS,
+      registers,
+    }),
+    pendingWritesExpired: new Counter({
+      name: 'millrace_kube_pending_writes_expired_total',
+      help: 'Own writes that the cache did not show in time',
+      labelNames: ['resource'],
+      registers,
+    }),
+    eventsDropped: new Counter({
+      name: 'millrace_kube_events_dropped_total',
+      help: 'Events not written: by rate limit, full queue or error',
+      labelNames: ['cause'],
+      registers,
+    }),
+    leading: new Gauge({
+      name: 'millrace_kube_leading_status',
+      help: '1 while this process holds the lease and its fence is open, else 0',
+      labelNames: ['lease'],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,89 @@
+/** What every Kubernetes object has, as it stands in JSON: times are RFC 3339 strings (client-node's model classes say Date). */
+export interface KubeObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+}
+
+export interface ObjectMeta {
+  name?: string;
+  generateName?: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+  ownerReferences?: OwnerReference[];
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  deletionGracePeriodSeconds?: number;
+  managedFields?: ManagedFieldsEntry[];
+}
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+export interface ManagedFieldsEntry {
+  manager?: string;
+  operation?: string;
+  apiVersion?: string;
+  time?: string;
+  fieldsType?: string;
+  fieldsV1?: object;
+  subresource?: string;
+}
+
+/** A model type of client-node as it really arrives in JSON: every Date is a string. */
+export type Wire<T> = T extends Date
+  ? string
+  : T extends (infer U)[]
+    ? Wire<U>[]
+    : T extends object
+      ? { [K in keyof T]: Wire<T[K]> }
+      : T;
+
+/** Which object: name, and namespace unless it is cluster-scoped. */
+export interface ObjectRef {
+  namespace?: string;
+  name: string;
+}
+
+/** `namespace/name`, or `name` of a cluster-scoped object: the key of caches and work queues. */
+export function objectKey(object: KubeObject | ObjectRef): string {
+  const { namespace, name } = refOf(object);
+  return namespace ? `${namespace}/${name}` : name;
+}
+
+/** Reads a key back; what has no slash is cluster-scoped. */
+export function parseKey(key: string): ObjectRef {
+  const slash = key.indexOf('/');
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+/** Namespace and name of an object. Throws TypeError when it has no name. */
+export function refOf(object: KubeObject | ObjectRef): ObjectRef {
+  const { name, namespace } = 'name' in object ? object : ((object as KubeObject).metadata ?? {});
+  if (!name) throw new TypeError('object without metadata.name');
+  return namespace ? { namespace, name } : { name };
+}
+
+/** The owner reference that a dependent of `owner` carries as its controller. `owner` must come from the API (uid, kind known). */
+export function controllerRef(owner: KubeObject): OwnerReference {
+  const { apiVersion, kind, metadata } = owner;
+  if (!apiVersion || !kind || !metadata?.name || !metadata.uid)
+    throw new TypeError('owner without apiVersion, kind, name or uid');
+  return { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true };
+}
+
+/** The owner that controls this object, if any (at most one reference may say `controller: true`). */
+export function controllerOf(object: KubeObject): OwnerReference | undefined {
+  return object.metadata?.ownerReferences?.find((owner) => owner.controller);
+}

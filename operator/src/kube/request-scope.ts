@@ -1,0 +1,50 @@
+import type { Clock, Timer } from '@millrace/service';
+import { KubeError } from './errors.ts';
+
+/**
+ * The life of one request: its signal aborts on its deadline or when one of the given signals does. AbortSignal.any is not used because
+ * the given signals live as long as the process and would collect dependents; `end` takes the listeners off again.
+ */
+export class RequestScope {
+  readonly #controller = new AbortController();
+  readonly #clock: Clock;
+  readonly #given: AbortSignal[];
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, given: (AbortSignal | undefined)[], deadline?: { ms: number; what: string }) {
+    this.#clock = clock;
+    this.#given = given.filter((signal) => signal !== undefined);
+    for (const signal of this.#given) {
+      if (signal.aborted) this.#controller.abort(signal.reason);
+      else signal.addEventListener('abort', this.#follow, { once: true });
+    }
+    if (deadline) {
+      this.#timer = clock.setTimeout(() => {
+        this.abort(KubeError.local('Timeout', `${deadline.what}: no answer within ${Math.round(deadline.ms)} ms`));
+      }, deadline.ms);
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#controller.abort(reason);
+  }
+
+  /** The deadline holds no more (a watch has begun to answer); the given signals still do. */
+  clearDeadline(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  end(): void {
+    this.clearDeadline();
+    for (const signal of this.#given) signal.removeEventListener('abort', this.#follow);
+  }
+
+  readonly #follow = (event: Event): void => {
+    this.#controller.abort((event.target as AbortSignal).reason);
+  };
+}

@@ -1,0 +1,121 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import type { KubeConfig } from '@kubernetes/client-node';
+import type { Clock } from '@millrace/service';
+import { ClusterConnection, type Connection } from './connection.ts';
+import { KubeError } from './errors.ts';
+
+export interface HttpRequest {
+  method: string;
+  /** Path with query. */
+  path: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
+  /** Called at the last moment before the first byte leaves; when it throws, none does and the request fails with that error. */
+  beforeSend?: () => void;
+}
+
+export interface HttpResponse {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  /** Leaving the loop early, or aborting the request's signal, closes the connection. */
+  body: AsyncIterable<Uint8Array>;
+}
+
+/** The way to an API server; a test can put its own in place. */
+export interface Transport {
+  send(request: HttpRequest): Promise<HttpResponse>;
+  close(): void;
+}
+
+/** HTTP/1.1 over node's own http(s): one keep-alive agent, a connection for each watch. */
+export class NodeTransport implements Transport {
+  readonly #connection: ClusterConnection;
+
+  constructor(kubeconfig: KubeConfig, clock: Clock) {
+    this.#connection = new ClusterConnection(kubeconfig, clock);
+  }
+
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const connection = await this.#connection.current().catch((error: unknown) => {
+      throw KubeError.local('ConnectionFailed', `credentials: ${messageOf(error)}`, error);
+    });
+    request.signal.throwIfAborted();
+    const response = await exchange(connection, request).catch((error: unknown) => {
+      // A kept-alive connection that the server closed as we wrote. Only a read may go twice: a write may have been done.
+      if (error instanceof StaleConnection && request.method === 'GET') return exchange(connection, request);
+      throw error;
+    });
+    if (response.status === 401) this.#connection.invalidate();
+    return response;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
+
+class StaleConnection extends KubeError {}
+
+function exchange(connection: Connection, request: HttpRequest): Promise<HttpResponse> {
+  return new Promise((resolve, reject) => {
+    const { baseUrl } = connection;
+    const length: Record<string, string> =
+      request.body === undefined ? {} : { 'content-length': `${Buffer.byteLength(request.body)}` };
+    const outgoing = (baseUrl.protocol === 'https:' ? https : http).request({
+      protocol: baseUrl.protocol,
+      hostname: baseUrl.hostname.replace(/^\[|\]$/g, ''),
+      port: baseUrl.port,
+      method: request.method,
+      path: baseUrl.pathname.replace(/\/$/, '') + request.path,
+      headers: { 'user-agent': 'millrace', accept: 'application/json', ...connection.headers, ...request.headers, ...length },
+      agent: connection.agent,
+      signal: request.signal,
+    });
+    let sent = false;
+    outgoing.on('error', (error) => {
+      if (request.signal.aborted) return reject(request.signal.reason as Error);
+      if (error instanceof RefusedToSend) return reject(error.cause as Error);
+      const where = `${request.method} ${request.path}: ${messageOf(error)}`;
+      if (!sent) return reject(KubeError.local('ConnectionFailed', where, error));
+      const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+      reject(
+        stale
+          ? new StaleConnection(0, 'ConnectionLost', where, { cause: error })
+          : KubeError.local('ConnectionLost', where, error),
+      );
+    });
+    outgoing.on('response', (incoming) => {
+      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: incoming });
+    });
+    outgoing.on('socket', (socket) => {
+      whenConnected(socket, baseUrl.protocol, () => {
+        try {
+          request.beforeSend?.();
+        } catch (error) {
+          outgoing.destroy(new RefusedToSend('refused', { cause: error }));
+          return;
+        }
+        sent = true;
+        outgoing.end(request.body);
+      });
+    });
+  });
+}
+
+/** Carries beforeSend's error through the request's error event. */
+class RefusedToSend extends Error {}
+
+/** Runs `then` once bytes can leave: at once on a reused connection, else after the TCP or TLS handshake. */
+function whenConnected(socket: Socket, protocol: string, then: () => void): void {
+  const handshaking = protocol === 'https:' && (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true;
+  if (handshaking) socket.once('secureConnect', then);
+  else if (socket.connecting) socket.once('connect', then);
+  else then();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
