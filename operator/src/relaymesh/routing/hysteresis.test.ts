@@ -11,7 +11,14 @@ const path = (name: string, costMs: number): Path => ({ hops: ['c-1', name, 'a-1
 function windowsUntilSwitch(costs: { current: number; best: number }[], since = -1e9): number | undefined {
   let challenge: Challenge | undefined;
   for (const [i, cost] of costs.entries()) {
-    const choice = choosePath(path('b-1', cost.current), since, path('b-2', cost.best), challenge, rule, i * EVALUATION_WINDOW_MS);
+    const choice = choosePath(
+      path('b-1', cost.current),
+      since,
+      path('b-2', cost.best),
+      challenge,
+      rule,
+      i * EVALUATION_WINDOW_MS,
+    );
     if (choice.path.hops[1] === 'b-2') return i + 1;
     challenge = choice.challenge;
   }

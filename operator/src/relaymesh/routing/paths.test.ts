@@ -37,7 +37,13 @@ describe('disjoint paths', () => {
   const relays = [relay('a-1'), relay('b-1'), relay('b-2'), relay('c-1'), relay('d-1')];
 
   test('the cheapest path comes first and the backup shares no relay in between', () => {
-    const links = [link('c-1', 'b-1', 20), link('b-1', 'a-1', 20), link('c-1', 'b-2', 30), link('b-2', 'a-1', 30), link('c-1', 'a-1', 200)];
+    const links = [
+      link('c-1', 'b-1', 20),
+      link('b-1', 'a-1', 20),
+      link('c-1', 'b-2', 30),
+      link('b-2', 'a-1', 30),
+      link('c-1', 'a-1', 200),
+    ];
     assert.deepEqual(hopsOf(disjointPaths(buildGraph(relays, links), query(), 2)), ['c-1 b-1 a-1', 'c-1 b-2 a-1']);
   });
 
@@ -63,7 +69,13 @@ describe('disjoint paths', () => {
   });
 
   test('where only one relay leads on, the backup shares it rather than not exist', () => {
-    const links = [link('c-1', 'd-1', 5), link('d-1', 'b-1', 5), link('d-1', 'b-2', 9), link('b-1', 'a-1', 5), link('b-2', 'a-1', 5)];
+    const links = [
+      link('c-1', 'd-1', 5),
+      link('d-1', 'b-1', 5),
+      link('d-1', 'b-2', 9),
+      link('b-1', 'a-1', 5),
+      link('b-2', 'a-1', 5),
+    ];
     assert.deepEqual(hopsOf(disjointPaths(buildGraph(relays, links), query(), 2)), ['c-1 d-1 b-1 a-1', 'c-1 d-1 b-2 a-1']);
   });
 
@@ -105,10 +117,15 @@ function cheapestByEnumeration(relays: Relay[], links: Link[], q: PathQuery): nu
 describe('any mesh', () => {
   const nodes = ['a-1', 'a-2', 'b-1', 'b-2', 'c-1', 'c-2', 'd-1'];
   const anyLinks = fc.uniqueArray(
-    fc.record({ x: fc.nat(nodes.length - 1), y: fc.nat(nodes.length - 1), rttMs: fc.nat(300), lossPercent: fc.nat(20) }).filter((l) => l.x < l.y),
+    fc
+      .record({ x: fc.nat(nodes.length - 1), y: fc.nat(nodes.length - 1), rttMs: fc.nat(300), lossPercent: fc.nat(20) })
+      .filter((l) => l.x < l.y),
     { selector: (l) => `${l.x} ${l.y}`, maxLength: 21 },
   );
-  const anyQuery = fc.record({ maxHops: fc.integer({ min: 1, max: 5 }), via: fc.constantFrom<string[]>([], ['b'], ['d'], ['b', 'd']) });
+  const anyQuery = fc.record({
+    maxHops: fc.integer({ min: 1, max: 5 }),
+    via: fc.constantFrom<string[]>([], ['b'], ['d'], ['b', 'd']),
+  });
 
   test('the first path is the cheapest of all that the policy allows; none has a loop; the order of input does not matter', () => {
     fc.assert(

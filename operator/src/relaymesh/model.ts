@@ -1,0 +1,86 @@
+import type { Challenge, CostWeights, Hysteresis, LinkReport, Path, PathPolicy } from './routing/index.ts';
+
+/** What the planner knows of a mesh: parsed from the resources, without Kubernetes shapes. */
+export interface MeshObservation {
+  readonly nodes: readonly MeshNode[];
+  readonly reports: readonly LinkReport[];
+  readonly routing: RoutingRules;
+  /** The path policies in force, the default one included. */
+  readonly policies: readonly NamedPolicy[];
+  /** Preconfigured routes of the mesh: they stand in for the default policy between two regions. */
+  readonly preconfigured: readonly PreconfiguredRoute[];
+  /** Since when the route between two regions is in use (ms), by `routeKey`; from status, so that a restart does not forget it. */
+  readonly since: ReadonlyMap<string, number>;
+  /** Better paths under observation; forgotten by a restart, which only delays a switch. */
+  readonly challenges: ReadonlyMap<string, Challenge>;
+}
+
+export type Role = 'push' | 'pull' | 'relay';
+
+export interface MeshNode {
+  readonly name: string;
+  readonly edge: string;
+  readonly region: string;
+  readonly provider: string;
+  readonly roles: ReadonlySet<Role>;
+  readonly priceCentsPerGb: number;
+  /** Connected to control, reporting now. */
+  readonly fresh: boolean;
+  /** Cordoned or draining: takes no new route. */
+  readonly leaving: boolean;
+  /** What is programmed now, from MediaNode.spec: the memory of the planner. */
+  readonly relays: readonly string[];
+  readonly routes: readonly NodeRoute[];
+  /** The node runs what its spec says. */
+  readonly acknowledged: boolean;
+}
+
+export interface RoutingRules {
+  readonly maxHops: number;
+  /** Paths for each route, the primary included. */
+  readonly paths: number;
+  readonly weights: CostWeights;
+  readonly hysteresis: Hysteresis;
+}
+
+export interface NamedPolicy {
+  readonly key: string;
+  readonly policy: PathPolicy;
+  /** Regions to pass, from the origin to the viewer. */
+  readonly via: readonly string[];
+  readonly avoidRegions: readonly string[];
+  readonly avoidProviders: readonly string[];
+}
+
+export interface PreconfiguredRoute {
+  readonly from: string;
+  readonly to: string;
+  readonly via: readonly string[];
+}
+
+/** A route as a viewer's node holds it: relays nearest to it first, the relay in the origin's region last. */
+export interface NodeRoute {
+  readonly originRegion: string;
+  readonly policy: string;
+  readonly paths: readonly { readonly hops: readonly string[]; readonly costMs: number }[];
+}
+
+/** What the operator programs into one node. */
+export interface NodeProgram {
+  readonly relays: readonly string[];
+  readonly peers: readonly { readonly node: string; readonly region: string }[];
+  readonly routes: readonly NodeRoute[];
+}
+
+/** The route between two regions under one policy, for status. */
+export interface RegionRoute {
+  readonly from: string;
+  readonly to: string;
+  readonly policy: string;
+  readonly primary: Path;
+  readonly backup: Path | undefined;
+  readonly programmed: boolean;
+  readonly since: number;
+}
+
+export const DEFAULT_POLICY_KEY = 'default';

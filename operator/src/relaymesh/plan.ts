@@ -1,0 +1,211 @@
+import { attachedRelays } from './attach.ts';
+import type { MeshNode, MeshObservation, NamedPolicy, NodeProgram, NodeRoute, RegionRoute } from './model.ts';
+import { DEFAULT_POLICY_KEY } from './model.ts';
+import type { Challenge, Graph, JudgedLink, Path, PathQuery } from './routing/index.ts';
+import { buildGraph, choosePath, disjointPaths, judgeLinks, measurePath, satisfies, weightsFor } from './routing/index.ts';
+
+export interface MeshPlan {
+  readonly programs: ReadonlyMap<string, NodeProgram>;
+  readonly links: readonly JudgedLink[];
+  readonly routes: readonly RegionRoute[];
+  /** Region pairs that have publishers on one side and viewers on the other, but no path. */
+  readonly unreachable: readonly { readonly from: string; readonly to: string; readonly policy: string }[];
+  readonly challenges: ReadonlyMap<string, Challenge>;
+}
+
+/** Peers that one node is told of, at most. */
+const MAX_PEERS = 500;
+
+/** Viewers' nodes of one region that enter the mesh through the same relays: they share their routes. */
+interface Entry {
+  readonly region: string;
+  readonly sources: readonly string[];
+  readonly members: readonly MeshNode[];
+}
+
+/** Plans the mesh: who probes whom, who enters where, and every route from each region with publishers to each with viewers. */
+export function planMesh(observed: MeshObservation, now: number): MeshPlan {
+  const nodes = [...observed.nodes].sort((x, y) => (x.name < y.name ? -1 : 1));
+  const relays = nodes.filter((node) => node.roles.has('relay'));
+  const links = judgeLinks(observed.reports);
+  const graph = buildGraph(
+    relays
+      .filter((relay) => !relay.leaving)
+      .map(({ name, region, provider, priceCentsPerGb }) => ({ node: name, region, provider, priceCentsPerGb })),
+    links.filter((link) => link.state !== 'Down'),
+  );
+  const attached = new Map(
+    nodes.map((node) => [
+      node.name,
+      attachedRelays(
+        node,
+        relays.filter((relay) => relay.region === node.region),
+      ),
+    ]),
+  );
+  const origins = regionsWith(nodes, 'push');
+
+  const challenges = new Map<string, Challenge>();
+  const routesOfEntry = new Map<Entry, NodeRoute[]>();
+  const routes = new Map<string, RegionRoute>();
+  const unreachable = new Map<string, { from: string; to: string; policy: string }>();
+  const entries = entriesOf(nodes, attached);
+  for (const entry of entries) {
+    const held: NodeRoute[] = [];
+    for (const origin of origins) {
+      if (origin === entry.region) continue;
+      for (const policy of observed.policies) {
+        const key = routeKey(origin, entry.region, policy.key);
+        const planned = planRoute(observed, graph, entry, origin, policy, now);
+        if (!planned) {
+          unreachable.set(key, { from: origin, to: entry.region, policy: policy.key });
+          continue;
+        }
+        if (planned.challenge) challenges.set(challengeKey(key, entry), planned.challenge);
+        held.push({
+          originRegion: origin,
+          policy: policy.key,
+          paths: planned.paths.map(({ hops, costMs }) => ({ hops, costMs: round(costMs) })),
+        });
+        if (!routes.has(key)) routes.set(key, regionRoute(origin, entry, policy.key, planned));
+      }
+    }
+    routesOfEntry.set(entry, held);
+  }
+
+  const programs = new Map<string, NodeProgram>();
+  for (const node of nodes) {
+    const entry = entries.find((candidate) => candidate.members.includes(node));
+    const own = (entry && routesOfEntry.get(entry)) ?? [];
+    programs.set(node.name, {
+      relays: attached.get(node.name) ?? [],
+      peers: peersOf(node, relays, attached.get(node.name) ?? []),
+      routes: node.roles.has('relay') ? own.map((route) => withoutSelf(route, node.name)) : own,
+    });
+  }
+  return { programs, links, routes: [...routes.values()], unreachable: [...unreachable.values()], challenges };
+}
+
+/** The name of a route in maps: from the origin's region to the viewer's, under a policy. */
+export function routeKey(from: string, to: string, policy: string): string {
+  return `${from}>${to}/${policy}`;
+}
+
+interface PlannedRoute {
+  readonly paths: readonly Path[];
+  readonly since: number;
+  readonly challenge: Challenge | undefined;
+}
+
+function planRoute(
+  observed: MeshObservation,
+  graph: Graph,
+  entry: Entry,
+  originRegion: string,
+  policy: NamedPolicy,
+  now: number,
+): PlannedRoute | undefined {
+  const { routing } = observed;
+  const query = queryFor(observed, entry, originRegion, policy);
+  const best = disjointPaths(graph, query, 1)[0] ?? disjointPaths(graph, withoutPreconfigured(query, policy), 1)[0];
+  if (!best) return undefined;
+  const key = routeKey(originRegion, entry.region, policy.key);
+  const inUse = programmedHops(entry, originRegion, policy.key);
+  const current = inUse && satisfies(graph, inUse, query) ? measurePath(graph, inUse, query.weights) : undefined;
+  const choice = choosePath(
+    current,
+    observed.since.get(key) ?? now,
+    best,
+    observed.challenges.get(challengeKey(key, entry)),
+    routing.hysteresis,
+    now,
+  );
+  // A backup may leave a preconfigured way: when that breaks, any other is better than none.
+  const paths = disjointPaths(graph, withoutPreconfigured(query, policy), routing.paths, choice.path);
+  return { paths, since: choice.since, challenge: choice.challenge };
+}
+
+function queryFor(observed: MeshObservation, entry: Entry, originRegion: string, policy: NamedPolicy): PathQuery {
+  const { routing, preconfigured } = observed;
+  const fixed =
+    policy.key === DEFAULT_POLICY_KEY
+      ? preconfigured.find((route) => route.from === originRegion && route.to === entry.region)
+      : undefined;
+  const via = (fixed ?? policy).via.filter((region) => region !== originRegion && region !== entry.region);
+  return {
+    sources: entry.sources,
+    originRegion,
+    maxHops: routing.maxHops,
+    weights: weightsFor(policy.policy, routing.weights),
+    via: [...via].reverse(),
+    avoidRegions: new Set(policy.avoidRegions),
+    avoidProviders: new Set(policy.avoidProviders),
+  };
+}
+
+/** A policy's own `via` binds its backups too; the mesh's preconfigured way does not. */
+function withoutPreconfigured(query: PathQuery, policy: NamedPolicy): PathQuery {
+  return policy.key === DEFAULT_POLICY_KEY ? { ...query, via: [] } : query;
+}
+
+/** The primary path that the entry's nodes hold now; a relay's own path is stored without itself. */
+function programmedHops(entry: Entry, originRegion: string, policy: string): readonly string[] | undefined {
+  for (const node of entry.members) {
+    const hops = node.routes.find((route) => route.originRegion === originRegion && route.policy === policy)?.paths[0]?.hops;
+    if (hops) return node.roles.has('relay') ? [node.name, ...hops] : hops;
+  }
+  return undefined;
+}
+
+function entriesOf(nodes: readonly MeshNode[], attached: ReadonlyMap<string, readonly string[]>): Entry[] {
+  const entries = new Map<string, { region: string; sources: readonly string[]; members: MeshNode[] }>();
+  for (const node of nodes) {
+    if (!node.roles.has('pull')) continue;
+    const sources = node.roles.has('relay') ? [node.name] : (attached.get(node.name) ?? []);
+    const key = `${node.region} ${sources.join(' ')}`;
+    const entry = entries.get(key);
+    if (entry) entry.members.push(node);
+    else entries.set(key, { region: node.region, sources, members: [node] });
+  }
+  return [...entries.values()];
+}
+
+function regionRoute(from: string, entry: Entry, policy: string, planned: PlannedRoute): RegionRoute {
+  const [primary, backup] = planned.paths;
+  const holds = (node: MeshNode) =>
+    node.acknowledged && programmedHops({ ...entry, members: [node] }, from, policy)?.join(' ') === primary?.hops.join(' ');
+  return {
+    from,
+    to: entry.region,
+    policy,
+    primary: primary as Path,
+    backup,
+    programmed: entry.members.every(holds),
+    since: planned.since,
+  };
+}
+
+/** Relays probe all others; the rest only know the relays they are attached to. */
+function peersOf(node: MeshNode, relays: readonly MeshNode[], attached: readonly string[]): NodeProgram['peers'] {
+  const peers = node.roles.has('relay')
+    ? relays.filter((relay) => relay.name !== node.name)
+    : relays.filter((relay) => attached.includes(relay.name));
+  return peers.slice(0, MAX_PEERS).map(({ name, region }) => ({ node: name, region }));
+}
+
+function withoutSelf(route: NodeRoute, self: string): NodeRoute {
+  return { ...route, paths: route.paths.map((path) => ({ ...path, hops: path.hops.filter((hop) => hop !== self) })) };
+}
+
+function regionsWith(nodes: readonly MeshNode[], role: 'push'): readonly string[] {
+  return [...new Set(nodes.filter((node) => node.roles.has(role)).map((node) => node.region))].sort();
+}
+
+function challengeKey(key: string, entry: Entry): string {
+  return `${key} ${entry.sources.join(' ')}`;
+}
+
+/** Costs are written to a tenth of a ms: smaller changes are no reason to write. */
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
