@@ -217,10 +217,12 @@ export const NodeSettings = z.object({
   }),
   tokenKeys: z.array(PublicJwk).max(8),
   mesh: MeshSettings.optional(),
-  /** Every node that this one may dial: those it probes, those on its routes, and the origins of the streams it carries. */
+  /** Nodes that this one dials: those it probes, its relays, those on its routes. An origin's address comes with its stream. */
   peers: z.array(Peer).max(2000),
   /** Names, out of peers, of the nodes to probe. */
   probe: z.array(NodeName).max(500),
+  /** The relays of its own region that this node is attached to; empty for relays. */
+  relays: z.array(NodeName).max(8).default([]),
   routes: z.array(SnapshotRoute).max(500),
 });
 export type NodeSettings = z.infer<typeof NodeSettings>;

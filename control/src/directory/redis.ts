@@ -1,0 +1,251 @@
+import type { Clock, Logger, Timer } from '@millrace/service';
+import { Redis } from 'ioredis';
+import type {
+  Announcement,
+  Claim,
+  DirectoryChange,
+  Held,
+  NodePresence,
+  PublishOutcome,
+  StreamDirectory,
+  StreamEntry,
+  StreamPage,
+} from './directory.ts';
+import { DEFAULT_LEASE_MS } from './directory.ts';
+import { SCRIPTS } from './redis-scripts.ts';
+
+type Script = (prefix: string, ...args: (string | number)[]) => Promise<unknown>;
+type Scripted = Redis & Record<keyof typeof SCRIPTS, Script>;
+
+const ENTRY_FIELDS = 6;
+
+/** The directory that all control replicas share. Every decision is one Lua script; Redis' own clock times the leases. */
+export class RedisDirectory implements StreamDirectory {
+  readonly #redis: Scripted;
+  readonly #subscriber: Redis;
+  readonly #prefix: string;
+  readonly #leaseMs: number;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<(change: DirectoryChange) => void>();
+  #sweep: Timer | undefined;
+  #closed = false;
+
+  private constructor(redis: Redis, options: { prefix: string; leaseMs: number; clock: Clock; logger: Logger }) {
+    this.#redis = redis as Scripted;
+    this.#prefix = options.prefix;
+    this.#leaseMs = options.leaseMs;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    for (const [name, definition] of Object.entries(SCRIPTS)) redis.defineCommand(name, definition);
+    this.#subscriber = redis.duplicate({ enableOfflineQueue: true, commandTimeout: undefined });
+  }
+
+  /** Rejects when Redis does not answer. `prefix` keeps several deployments apart; its braces make it one cluster slot. */
+  static async connect(options: {
+    url: string;
+    clock: Clock;
+    logger: Logger;
+    prefix?: string;
+    leaseMs?: number;
+  }): Promise<RedisDirectory> {
+    const redis = new Redis(options.url, {
+      lazyConnect: true,
+      maxRetriesPerRequest: 1,
+      enableOfflineQueue: false,
+      commandTimeout: 2000,
+      connectTimeout: 5000,
+      retryStrategy: (times) => Math.min(2000, 50 * 2 ** times) * (0.5 + Math.random() / 2),
+    });
+    const directory = new RedisDirectory(redis, {
+      prefix: options.prefix ?? '{millrace}:',
+      leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
+      clock: options.clock,
+      logger: options.logger,
+    });
+    try {
+      await directory.#open();
+    } catch (error) {
+      await directory.close();
+      throw error;
+    }
+    return directory;
+  }
+
+  async #open(): Promise<void> {
+    for (const connection of [this.#redis, this.#subscriber]) {
+      connection.on('error', (err) => this.#logger.warn({ err }, 'redis connection'));
+    }
+    await this.#redis.connect();
+    await this.#subscriber.connect();
+    this.#subscriber.on('message', (_channel, message) => this.#heard(message));
+    await this.#subscriber.subscribe(`${this.#prefix}changes`);
+    // ioredis subscribes again by itself; what was said meanwhile is lost.
+    this.#subscriber.on('ready', () => this.#emit({ type: 'resync' }));
+    this.#scheduleSweep();
+  }
+
+  async publish(claim: Claim): Promise<PublishOutcome> {
+    const { takeover, user, ...body } = claim;
+    const answer = (await this.#redis.millracePublish(
+      this.#prefix,
+      claim.stream,
+      claim.node,
+      claim.session,
+      user ?? '',
+      takeover ? 1 : 0,
+      this.#leaseMs,
+      JSON.stringify(body),
+    )) as [number, ...string[]];
+    const [won, ...fields] = answer;
+    const [first, second] = entriesOf(fields);
+    if (won !== 1) return { ok: false, holder: first! };
+    return second ? { ok: true, entry: first!, replaced: second } : { ok: true, entry: first! };
+  }
+
+  async announce(announcement: Announcement): Promise<Held[]> {
+    const { node, publications, ...where } = announcement;
+    const args = publications.flatMap(({ stream, epoch, session, tracks }) => [
+      stream,
+      epoch,
+      session,
+      JSON.stringify({ stream, node, ...where, session, tracks }),
+    ]);
+    const answer = (await this.#redis.millraceAnnounce(this.#prefix, node, this.#leaseMs, ...args)) as string[];
+    const sessions = new Map(publications.map((publication) => [publication.stream, publication.session]));
+    const held: Held[] = [];
+    for (let i = 0; i < answer.length; i += ENTRY_FIELDS + 1) {
+      const stream = answer[i]!;
+      const [holder] = entriesOf(answer.slice(i + 1, i + 1 + ENTRY_FIELDS));
+      held.push({ stream, session: sessions.get(stream)!, holder: holder! });
+    }
+    return held;
+  }
+
+  async unpublish(stream: string, epoch: number, session: string): Promise<boolean> {
+    return (await this.#redis.millraceUnpublish(this.#prefix, stream, epoch, session)) === 1;
+  }
+
+  async get(stream: string): Promise<StreamEntry | undefined> {
+    return (await this.#read([stream]))[0];
+  }
+
+  async list(query: { node?: string; prefix?: string; limit: number; continue?: string }): Promise<StreamPage> {
+    const prefix = query.prefix ?? '';
+    const names =
+      query.node === undefined
+        ? await this.#names(prefix, query.continue, query.limit + 1)
+        : await this.#namesOf(query.node, prefix, query.continue);
+    const page = names.slice(0, query.limit);
+    const items = page.length === 0 ? [] : await this.#read(page);
+    return names.length > page.length ? { items, continue: page.at(-1)! } : { items };
+  }
+
+  async heartbeat(presence: NodePresence): Promise<void> {
+    await this.#redis.millraceHeartbeat(
+      this.#prefix,
+      presence.node,
+      presence.connectedAt,
+      this.#leaseMs,
+      JSON.stringify(presence),
+    );
+  }
+
+  async dropNode(node: string, connectedAt?: number): Promise<void> {
+    await this.#redis.millraceDrop(this.#prefix, node, connectedAt ?? '');
+  }
+
+  async nodes(): Promise<NodePresence[]> {
+    const found = (await this.#redis.millraceNodes(this.#prefix)) as string[];
+    return found.map((presence) => JSON.parse(presence) as NodePresence);
+  }
+
+  watch(listener: (change: DirectoryChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#clock.clearTimeout(this.#sweep);
+    this.#listeners.clear();
+    this.#redis.disconnect();
+    this.#subscriber.disconnect();
+    return Promise.resolve();
+  }
+
+  async #read(names: string[]): Promise<StreamEntry[]> {
+    return entriesOf((await this.#redis.millraceRead(this.#prefix, ...names)) as string[]);
+  }
+
+  /** Sorted set members of one score are in byte order; 0xff sorts behind every character that a name can have. */
+  #names(prefix: string, after: string | undefined, limit: number): Promise<string[]> {
+    const from = after === undefined ? `[${prefix}` : `(${after}`;
+    return this.#redis.zrangebylex(
+      `${this.#prefix}streams`,
+      prefix === '' && after === undefined ? '-' : from,
+      `[${prefix}\xff`,
+      'LIMIT',
+      0,
+      limit,
+    );
+  }
+
+  async #namesOf(node: string, prefix: string, after: string | undefined): Promise<string[]> {
+    const names = await this.#redis.smembers(`${this.#prefix}of:${node}`);
+    return names.filter((name) => name.startsWith(prefix) && (after === undefined || name > after)).sort();
+  }
+
+  #scheduleSweep(): void {
+    if (this.#closed) return;
+    this.#sweep = this.#clock.setTimeout(() => {
+      this.#redis
+        .millraceSweep(this.#prefix)
+        .catch((err: unknown) => this.#logger.warn({ err }, 'expired leases stay until Redis answers'))
+        .finally(() => this.#scheduleSweep());
+    }, this.#leaseMs / 5);
+    this.#sweep.unref();
+  }
+
+  #heard(message: string): void {
+    const change = changeOf(message);
+    if (change) this.#emit(change);
+    else
+      this.#logger.warn(
+        { message: message.slice(0, 200) },
+        'unknown change in the directory; is another version of control running?',
+      );
+  }
+
+  #emit(change: DirectoryChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/** node session user epoch since body, as many times as there are. */
+function entriesOf(fields: string[]): StreamEntry[] {
+  const entries: StreamEntry[] = [];
+  for (let i = 0; i + ENTRY_FIELDS <= fields.length; i += ENTRY_FIELDS) {
+    const [, , user, epoch, since, body] = fields.slice(i, i + ENTRY_FIELDS);
+    entries.push(entryOf(user!, epoch!, since!, body!));
+  }
+  return entries;
+}
+
+function entryOf(user: string, epoch: string, since: string, body: string): StreamEntry {
+  const entry = JSON.parse(body) as Omit<StreamEntry, 'epoch' | 'since' | 'user'>;
+  return { ...entry, epoch: Number(epoch), since: Number(since), ...(user === '' ? {} : { user }) };
+}
+
+/** Fields of a change are lines; the body, which is JSON and so without line breaks, comes last. */
+function changeOf(message: string): DirectoryChange | undefined {
+  const [type, ...fields] = message.split('\n');
+  if (type === 'published') {
+    const [epoch, since, user, body] = fields;
+    return { type, entry: entryOf(user!, epoch!, since!, body!) };
+  }
+  if (type === 'removed') return { type, stream: fields[0]!, epoch: Number(fields[1]) };
+  if (type === 'node') return { type, presence: JSON.parse(fields[0]!) as NodePresence };
+  if (type === 'node-gone') return { type, node: fields[0]! };
+  return undefined;
+}
