@@ -1,0 +1,166 @@
+import * as z from 'zod';
+import {
+  epochSchema,
+  layerIndexSchema,
+  sequenceSchema,
+  streamNameSchema,
+  trackIndexSchema,
+  tracksSchema,
+} from './description.ts';
+import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
+
+/** Version of the subscription messages; a node answers an unknown one with REFUSED `version`. */
+export const SUBSCRIPTION_VERSION = 1;
+/** Nodes upstream of a subscriber, the origin included. */
+export const MAX_PATH_HOPS = 8;
+export const MAX_CONTROL_MESSAGE_BYTES = 64 * 1024;
+
+const nodeName = z.string().min(1).max(253);
+const reason = z.string().max(512);
+/** Names a subscription on its trunk for as long as it lives; chosen by the subscriber. */
+const id = z.number().int().min(0).max(0xffff_ffff);
+const conversation = z.number().int().min(1).max(0xffff_ffff);
+
+export const hopSchema = z.object({ node: nodeName, host: z.string().min(1).max(253), port: z.number().int().min(1).max(65535) });
+export type Hop = z.infer<typeof hopSchema>;
+const hops = z.array(hopSchema).max(MAX_PATH_HOPS);
+
+/** What the subscriber has without a hole, so that the publisher of the trunk goes on behind it. */
+export const heldPositionSchema = z.object({
+  epoch: epochSchema,
+  track: trackIndexSchema,
+  layer: layerIndexSchema,
+  seq: sequenceSchema,
+});
+export type HeldPosition = z.infer<typeof heldPositionSchema>;
+
+/** Wanted layers by track: bit n is layer n. A track that is not listed is wanted whole. */
+export const layerMaskSchema = z
+  .array(z.object({ track: trackIndexSchema, mask: z.number().int().min(0).max(255) }))
+  .max(MAX_TRACKS);
+export type LayerMask = z.infer<typeof layerMaskSchema>;
+
+/** The reason codes of REFUSED. Only `unknown-stream` may change by waiting. */
+export const REFUSAL_CODES = [
+  'unknown-stream',
+  'loop',
+  'path-too-long',
+  'unauthorised',
+  'overloaded',
+  'invalid',
+  'version',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** Asks for a stream, or changes what is asked for when `id` is known already. */
+const subscribe = z.object({
+  type: z.literal('subscribe'),
+  id,
+  stream: streamNameSchema,
+  /** The oldest epoch of use to the subscriber. */
+  epoch: epochSchema.optional(),
+  /** Hops upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */
+  path: hops,
+  /** The subscriber's way round, from its own next hop to the origin; a node on it can take it from its own position. */
+  backup: hops,
+  /** Nodes downstream of the receiver, the sender last. */
+  via: z.array(nodeName).min(1).max(MAX_PATH_HOPS),
+  layers: layerMaskSchema,
+  held: z.array(heldPositionSchema).max(MAX_TRACKS * MAX_LAYERS),
+  /** Chosen by the subscriber, so that media which overtakes SUBSCRIBED has a place already. */
+  conversations: z.object({ audio: conversation, video: conversation }),
+});
+
+/** The subscription stands. */
+const subscribed = z.object({
+  type: z.literal('subscribed'),
+  id,
+  epoch: epochSchema,
+  tracks: tracksSchema,
+  path: z.array(nodeName).max(MAX_PATH_HOPS),
+});
+const unsubscribe = z.object({ type: z.literal('unsubscribe'), id });
+/** Tracks or epoch changed. */
+const tracks = z.object({ type: z.literal('tracks'), id, epoch: epochSchema, tracks: tracksSchema });
+/** How the path upstream of the sender stands: its nodes nearest first, RTT and loss summed over their trunks. */
+const path = z.object({
+  type: z.literal('path'),
+  id,
+  path: z.array(nodeName).max(MAX_PATH_HOPS),
+  rttMs: z.number().min(0),
+  lossPercent: z.number().min(0).max(100),
+});
+const keyframe = z.object({ type: z.literal('keyframe'), id, track: trackIndexSchema, layer: layerIndexSchema });
+/** The sender's own upstream is gone and it has no way round; it keeps trying. */
+const lost = z.object({ type: z.literal('lost'), id, reason });
+/** The publisher left. */
+const ended = z.object({ type: z.literal('ended'), id, epoch: epochSchema, reason });
+const refused = z.object({ type: z.literal('refused'), id, code: z.enum(REFUSAL_CODES), reason });
+
+export const controlMessageSchema = z.discriminatedUnion('type', [
+  subscribe,
+  subscribed,
+  unsubscribe,
+  tracks,
+  path,
+  keyframe,
+  lost,
+  ended,
+  refused,
+]);
+export type ControlMessage = z.infer<typeof controlMessageSchema>;
+export type Subscribe = z.infer<typeof subscribe>;
+export type Subscribed = z.infer<typeof subscribed>;
+
+/** A message that cannot be read; `id` is its subscription, when that much could be read. */
+export class ControlMessageError extends Error {
+  readonly code: RefusalCode;
+  readonly id: number | undefined;
+
+  constructor(code: RefusalCode, message: string, subscription?: number) {
+    super(message);
+    this.name = 'ControlMessageError';
+    this.code = code;
+    this.id = subscription;
+  }
+}
+
+export function encodeControlMessage(message: ControlMessage): Uint8Array {
+  const bytes = new TextEncoder().encode(JSON.stringify({ v: SUBSCRIPTION_VERSION, ...message }));
+  if (bytes.length > MAX_CONTROL_MESSAGE_BYTES) {
+    throw new ControlMessageError(
+      'invalid',
+      `${message.type} of ${bytes.length} bytes: at most ${MAX_CONTROL_MESSAGE_BYTES}`,
+      message.id,
+    );
+  }
+  return bytes;
+}
+
+/** Throws ControlMessageError, never anything else. */
+export function decodeControlMessage(bytes: Uint8Array): ControlMessage {
+  if (bytes.length > MAX_CONTROL_MESSAGE_BYTES) {
+    throw new ControlMessageError('invalid', `message of ${bytes.length} bytes: at most ${MAX_CONTROL_MESSAGE_BYTES}`);
+  }
+  const json = parseJson(bytes);
+  const subscription = id.safeParse((json as { id?: unknown } | null)?.id).data;
+  const version = (json as { v?: unknown } | null)?.v;
+  if (version !== SUBSCRIPTION_VERSION) {
+    throw new ControlMessageError(
+      'version',
+      `subscription message version ${String(version)}: this node speaks ${SUBSCRIPTION_VERSION}`,
+      subscription,
+    );
+  }
+  const parsed = controlMessageSchema.safeParse(json);
+  if (!parsed.success) throw new ControlMessageError('invalid', z.prettifyError(parsed.error).slice(0, 500), subscription);
+  return parsed.data;
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw new ControlMessageError('invalid', 'the message is no JSON text');
+  }
+}

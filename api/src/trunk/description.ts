@@ -1,0 +1,75 @@
+import * as z from 'zod';
+import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
+
+const uint32 = z.number().int().min(0).max(0xffff_ffff);
+const codecParameters = z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
+
+/** `app/name`: letters, digits, `_`, `.`, `-`. */
+export const streamNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]{1,64}\/[A-Za-z0-9_.-]{1,128}$/, 'must be app/name of letters, digits, _ . -');
+
+/** Unique and growing per stream name: max(wall ms, previous + 1). */
+export const epochSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48 - 1);
+
+/** Canonical sequence number (docs/decisions/0031). */
+export const sequenceSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48 - 1);
+
+export const trackIndexSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_TRACKS - 1);
+export const layerIndexSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_LAYERS - 1);
+
+/** A track as its RTP leaves the origin; ids, SSRCs and payload type travel unchanged up to the last hop. */
+export const trackDescriptionSchema = z.object({
+  track: trackIndexSchema,
+  kind: z.enum(['audio', 'video']),
+  codec: z.object({
+    mimeType: z.string().min(1).max(64),
+    payloadType: z.number().int().min(0).max(127),
+    clockRate: z.number().int().min(1).max(1_000_000),
+    channels: z.number().int().min(1).max(8).optional(),
+    parameters: codecParameters.optional(),
+    rtcpFeedback: z
+      .array(z.object({ type: z.string().max(32), parameter: z.string().max(32).optional() }))
+      .max(16)
+      .optional(),
+  }),
+  headerExtensions: z.array(z.object({ uri: z.string().max(128), id: z.number().int().min(1).max(255) })).max(16),
+  layers: z
+    .array(
+      z.object({
+        layer: layerIndexSchema,
+        ssrc: uint32,
+        rid: z.string().max(32).optional(),
+        maxBitrate: z.number().int().positive().optional(),
+        scalabilityMode: z.string().max(16).optional(),
+      }),
+    )
+    .min(1)
+    .max(MAX_LAYERS),
+});
+export type TrackDescription = z.infer<typeof trackDescriptionSchema>;
+
+export const tracksSchema = z.array(trackDescriptionSchema).max(MAX_TRACKS);
+
+/** Where a stream's current epoch stands: what a subscriber must know to make RTP of its packets. */
+export interface StreamDescription {
+  stream: string;
+  epoch: number;
+  tracks: TrackDescription[];
+}
