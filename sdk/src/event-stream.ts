@@ -1,0 +1,63 @@
+/** One server-sent event (WHATWG HTML, section 9.2). */
+export interface ServerEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+const RECONNECT_MS = 1_000;
+
+/**
+ * Server-sent events with request headers, which EventSource cannot send (the token must not stand in a URL, where logs keep it).
+ * Reconnects until `signal` aborts or the server answers that the resource is gone (4xx).
+ */
+export async function* eventStream(
+  url: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): AsyncGenerator<ServerEvent> {
+  while (!signal.aborted) {
+    try {
+      const response = await fetch(url, { headers: { ...headers, accept: 'text/event-stream' }, signal });
+      if (response.status >= 400 && response.status < 500) return;
+      if (response.ok && response.body) yield* parseEvents(response.body);
+    } catch {
+      if (signal.aborted) return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  }
+}
+
+/** Parses the event stream format; comments (keep-alives) are passed over. */
+export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+  const decoder = new TextDecoder();
+  let text = '';
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += decoder.decode(value, { stream: true }).replace(/\r\n?/g, '\n');
+      const blocks = text.split('\n\n');
+      text = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const event = parseBlock(block);
+        if (event) yield event;
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function parseBlock(block: string): ServerEvent | undefined {
+  let event = 'message';
+  const data: string[] = [];
+  for (const line of block.split('\n')) {
+    const colon = line.indexOf(':');
+    if (colon <= 0) continue;
+    const value = line.slice(colon + 1).replace(/^ /, '');
+    if (line.startsWith('event:')) event = value;
+    else if (line.startsWith('data:')) data.push(value);
+  }
+  return data.length > 0 ? { event, data: data.join('\n') } : undefined;
+}

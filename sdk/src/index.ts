@@ -1,0 +1,16 @@
+/**
+ * Millrace browser SDK: push and pull streams over WHIP and WHEP, stay connected across nodes, read what the connection measures.
+ *
+ *     const player = new Player({ placement: (exclude) => askMyBackend('pull', 'live/demo', exclude) });
+ *     player.on('media', (media) => { video.srcObject = media; });
+ *     await player.start();
+ */
+export { Player } from './player.ts';
+export type { MoveRequest, PlayerEvents, PlayerOptions } from './player.ts';
+export { Publisher } from './publisher.ts';
+export type { PublisherOptions } from './publisher.ts';
+export { fixedPlacement } from './placement.ts';
+export type { Place, Placement, PlacementSource } from './placement.ts';
+export type { SessionEvents, SessionState } from './session.ts';
+export { SignalingError } from './signaling.ts';
+export type { PlayerStats, PublisherStats } from './stats.ts';

@@ -1,0 +1,68 @@
+import type { Candidate, PlacementSource } from './placement.ts';
+import type { Connection } from './session.ts';
+import { Session } from './session.ts';
+import type { PublisherStats } from './stats.ts';
+import { publisherStats } from './stats.ts';
+
+export interface PublisherOptions {
+  /** Where to push; see `PlacementSource`. */
+  readonly placement: PlacementSource;
+  readonly media: MediaStream;
+  /** Preferred video codecs, best first, as MIME types (`video/H264`). Default: the browser's order. */
+  readonly codecs?: readonly string[];
+  /** Simulcast layers, lowest first. Default: one layer. */
+  readonly layers?: readonly { readonly scaleDownBy: number; readonly maxBitrateBps: number }[];
+}
+
+/** Pushes a MediaStream (WHIP, RFC 9725). */
+export class Publisher extends Session<Record<never, never>> {
+  readonly #options: PublisherOptions;
+
+  constructor(options: PublisherOptions) {
+    super(options.placement);
+    this.#options = options;
+  }
+
+  /** What is sent now; undefined while there is no connection. */
+  async stats(): Promise<PublisherStats | undefined> {
+    return this.connection && publisherStats(await this.connection.peer.getStats());
+  }
+
+  /** Sends another track in place of the one of its kind, without a new negotiation. */
+  async replaceTrack(track: MediaStreamTrack): Promise<void> {
+    const sender = this.connection?.peer.getSenders().find((candidate) => candidate.track?.kind === track.kind);
+    await sender?.replaceTrack(track);
+  }
+
+  protected override prepare(peer: RTCPeerConnection, _candidate: Candidate): void {
+    for (const track of this.#options.media.getTracks()) {
+      const transceiver = peer.addTransceiver(track, {
+        direction: 'sendonly',
+        streams: [this.#options.media],
+        ...(track.kind === 'video' && this.#options.layers ? { sendEncodings: this.#encodings(this.#options.layers) } : {}),
+      });
+      if (track.kind === 'video' && this.#options.codecs) preferCodecs(transceiver, this.#options.codecs);
+    }
+  }
+
+  protected override connected(_connection: Connection): void {
+    // Media flows as soon as the transport does; there is nothing to hand over.
+  }
+
+  #encodings(layers: NonNullable<PublisherOptions['layers']>): RTCRtpEncodingParameters[] {
+    return layers.map((layer, i) => ({
+      rid: `r${i}`,
+      scaleResolutionDownBy: layer.scaleDownBy,
+      maxBitrate: layer.maxBitrateBps,
+    }));
+  }
+}
+
+function preferCodecs(transceiver: RTCRtpTransceiver, wanted: readonly string[]): void {
+  const known = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
+  const rank = (codec: { mimeType: string }) => {
+    const at = wanted.findIndex((mime) => mime.toLowerCase() === codec.mimeType.toLowerCase());
+    return at < 0 ? wanted.length : at;
+  };
+  transceiver.setCodecPreferences([...known].sort((x, y) => rank(x) - rank(y)));
+}

@@ -1,0 +1,211 @@
+import { Emitter } from './emitter.ts';
+import type { Candidate, PlacementSource } from './placement.ts';
+import { Candidates } from './placement.ts';
+import type { SessionResource } from './signaling.ts';
+import { SignalingError, deleteSession, postOffer } from './signaling.ts';
+
+export type SessionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 'closed';
+
+export type SessionEvents = {
+  state: SessionState;
+  /** Where the session is now. */
+  place: { node: string; region: string; url: string };
+  /** A try failed; others follow unless the state becomes `closed`. */
+  error: Error;
+};
+
+/** One connection to one node. */
+export interface Connection {
+  readonly candidate: Candidate;
+  readonly peer: RTCPeerConnection;
+  readonly resource: SessionResource;
+}
+
+const FIRST_BACKOFF_MS = 250;
+const LONGEST_BACKOFF_MS = 8_000;
+/** `disconnected` often mends itself; longer than this and another node is the quicker way. */
+const DISCONNECTED_GRACE_MS = 2_500;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * A push or a pull that lives on: it connects to the placed node, and when that one is lost goes to the alternatives in order,
+ * then asks for a new placement, with jittered exponential back-off, until it is closed or refused for good.
+ */
+export abstract class Session<Extra extends Record<string, unknown>> extends Emitter<SessionEvents & Extra> {
+  readonly #candidates: Candidates;
+  readonly #closing = new AbortController();
+  #state: SessionState = 'idle';
+  #connection: Connection | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #attempts = 0;
+
+  constructor(source: PlacementSource) {
+    super();
+    this.#candidates = new Candidates(source);
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  protected get signal(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Adds what is sent or wanted to a new peer connection. */
+  protected abstract prepare(peer: RTCPeerConnection, candidate: Candidate): void | Promise<void>;
+
+  /** Called when a connection is made, after the old one (if any) was replaced. */
+  protected abstract connected(connection: Connection, old: Connection | undefined): void;
+
+  /** Starts the session and resolves when it is live; rejects when the first round of places fails for good. */
+  async start(): Promise<void> {
+    if (this.#state !== 'idle') throw new Error(`the session is ${this.#state} already`);
+    this.#setState('connecting');
+    const live = new Promise<void>((resolve, reject) => {
+      const stop = this.on('state', (state) => {
+        if (state !== 'live' && state !== 'closed') return;
+        stop();
+        if (state === 'live') resolve();
+        else reject(this.#closing.signal.reason instanceof Error ? this.#closing.signal.reason : new Error('closed'));
+      });
+    });
+    void this.#connectSomewhere();
+    return live;
+  }
+
+  /** Ends the session here and on the node. */
+  async close(reason: Error = new Error('closed by the app')): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#closing.abort(reason);
+    clearTimeout(this.#retry);
+    this.#setState('closed');
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection) await discard(connection);
+  }
+
+  /** Connects to `candidate` beside the present connection, then lets that one go (make before break). */
+  protected async moveTo(candidate: Candidate): Promise<void> {
+    const next = await this.#connect(candidate);
+    this.#adopt(next);
+  }
+
+  async #connectSomewhere(): Promise<void> {
+    try {
+      const candidate = await this.#candidates.next();
+      try {
+        this.#adopt(await this.#connect(candidate));
+      } catch (error) {
+        this.#candidates.failed(candidate);
+        throw error;
+      }
+    } catch (error) {
+      if (this.#state === 'closed') return;
+      const failure = error instanceof Error ? error : new Error(String(error));
+      this.emit('error', failure as (SessionEvents & Extra)['error']);
+      if (failure instanceof SignalingError && failure.isFinal) return void this.close(failure);
+      this.#retryLater(failure instanceof SignalingError ? failure.retryAfterS : undefined);
+    }
+  }
+
+  #retryLater(retryAfterS: number | undefined): void {
+    const ceilingMs = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts++);
+    // "Full jitter" keeps a region's viewers from coming back all at once.
+    const waitMs = retryAfterS === undefined ? Math.random() * ceilingMs : retryAfterS * 1_000;
+    this.#retry = setTimeout(() => void this.#connectSomewhere(), waitMs);
+  }
+
+  async #connect(candidate: Candidate): Promise<Connection> {
+    const peer = new RTCPeerConnection({ iceServers: [...candidate.iceServers], bundlePolicy: 'max-bundle' });
+    let resource: SessionResource | undefined;
+    try {
+      await this.prepare(peer, candidate);
+      await peer.setLocalDescription();
+      // Nodes are ICE-lite with their addresses in the answer, so the offer needs no candidates of ours.
+      resource = await postOffer(candidate, peer.localDescription?.sdp ?? '', this.signal);
+      await peer.setRemoteDescription({ type: 'answer', sdp: resource.answer });
+      await connectedPeer(peer, this.signal);
+      return { candidate, peer, resource };
+    } catch (error) {
+      peer.close();
+      if (resource) void deleteSession(resource);
+      throw error;
+    }
+  }
+
+  #adopt(connection: Connection): void {
+    if (this.#state === 'closed') return void discard(connection);
+    const old = this.#connection;
+    this.#connection = connection;
+    this.#attempts = 0;
+    this.#watch(connection);
+    this.connected(connection, old);
+    if (old) void discard(old);
+    const { node, region, url } = connection.candidate;
+    this.emit('place', { node, region, url } as (SessionEvents & Extra)['place']);
+    this.#setState('live');
+  }
+
+  /** Leaves a connection that is lost and looks for another. */
+  protected lost(connection: Connection, reason: string): void {
+    if (this.#connection !== connection || this.#state === 'closed') return;
+    this.#connection = undefined;
+    this.#candidates.failed(connection.candidate);
+    void discard(connection);
+    this.emit('error', new Error(reason) as (SessionEvents & Extra)['error']);
+    this.#setState('reconnecting');
+    void this.#connectSomewhere();
+  }
+
+  #watch(connection: Connection): void {
+    const { peer, candidate } = connection;
+    let grace: ReturnType<typeof setTimeout> | undefined;
+    peer.addEventListener('connectionstatechange', () => {
+      clearTimeout(grace);
+      if (peer.connectionState === 'failed') this.lost(connection, `the connection to ${candidate.node} failed`);
+      if (peer.connectionState !== 'disconnected') return;
+      grace = setTimeout(
+        () => this.lost(connection, `${candidate.node} was not heard of for ${DISCONNECTED_GRACE_MS} ms`),
+        DISCONNECTED_GRACE_MS,
+      );
+    });
+  }
+
+  #setState(state: SessionState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('state', state as (SessionEvents & Extra)['state']);
+  }
+}
+
+async function discard({ peer, resource }: Connection): Promise<void> {
+  peer.close();
+  await deleteSession(resource);
+}
+
+function connectedPeer(peer: RTCPeerConnection, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (error?: Error) => {
+      clearTimeout(timeout);
+      peer.removeEventListener('connectionstatechange', check);
+      signal.removeEventListener('abort', abort);
+      if (error) reject(error);
+      else resolve();
+    };
+    const check = () => {
+      if (peer.connectionState === 'connected') done();
+      else if (peer.connectionState === 'failed' || peer.connectionState === 'closed')
+        done(new Error('no media connection came about'));
+    };
+    const abort = () => done(new Error('closed'));
+    const timeout = setTimeout(() => done(new Error(`no media connection within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
+    peer.addEventListener('connectionstatechange', check);
+    signal.addEventListener('abort', abort);
+    check();
+  });
+}

@@ -1,0 +1,83 @@
+import type { Candidate } from './placement.ts';
+
+/** What a node refused, with its words (RFC 9457 problem details where it sent them). */
+export class SignalingError extends Error {
+  readonly status: number;
+  /** Seconds after which to try again, from Retry-After. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(status: number, message: string, retryAfterS?: number) {
+    super(message);
+    this.name = 'SignalingError';
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+  }
+
+  /** Another place or another try cannot help: the request itself is refused. */
+  get isFinal(): boolean {
+    return [400, 401, 403, 405, 406, 409, 415, 422].includes(this.status);
+  }
+}
+
+/** A WHIP or WHEP session's resource on a node (RFC 9725 section 4.2). */
+export interface SessionResource {
+  readonly url: string;
+  readonly answer: string;
+  readonly headers: Record<string, string>;
+}
+
+const REQUEST_TIMEOUT_MS = 8_000;
+
+/**
+ * Posts the offer. fetch follows the redirect (307) of a full or draining node, but drops Authorization where the origin changes
+ * (WHATWG Fetch, "HTTP-redirect fetch"), so there the offer is posted once more with the token.
+ */
+export async function postOffer(candidate: Candidate, offer: string, signal: AbortSignal): Promise<SessionResource> {
+  const authorization: Record<string, string> = candidate.token ? { authorization: `Bearer ${candidate.token}` } : {};
+  const init = {
+    method: 'POST',
+    headers: { ...authorization, 'content-type': 'application/sdp', accept: 'application/sdp' },
+    body: offer,
+    signal,
+  };
+  let response = await request(candidate.url, init);
+  if (response.redirected && response.status === 401) response = await request(response.url, init);
+  if (response.status !== 201) throw await errorOf(response);
+  const location = response.headers.get('location');
+  if (!location) throw new SignalingError(502, `${candidate.node} answered without a Location`);
+  return { url: new URL(location, response.url).href, answer: await response.text(), headers: authorization };
+}
+
+/** Ends the session on the node. Never throws: a node that is gone has ended it anyway. */
+export async function deleteSession(resource: SessionResource): Promise<void> {
+  await fetch(resource.url, { method: 'DELETE', headers: resource.headers, keepalive: true }).catch(() => undefined);
+}
+
+async function request(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  const signal = AbortSignal.any([init.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+  try {
+    return await fetch(url, { ...init, signal });
+  } catch (error) {
+    init.signal.throwIfAborted();
+    throw new SignalingError(0, `${new URL(url).host} did not answer: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function errorOf(response: Response): Promise<SignalingError> {
+  const text = await response.text().catch(() => '');
+  const retryAfter = Number(response.headers.get('retry-after') ?? NaN);
+  return new SignalingError(
+    response.status,
+    problemText(text) ?? `HTTP ${response.status}`,
+    Number.isFinite(retryAfter) ? retryAfter : undefined,
+  );
+}
+
+function problemText(body: string): string | undefined {
+  try {
+    const { title, detail } = JSON.parse(body) as { title?: string; detail?: string };
+    return [title, detail].filter(Boolean).join(': ') || undefined;
+  } catch {
+    return undefined;
+  }
+}
