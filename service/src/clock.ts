@@ -1,0 +1,22 @@
+/** A pending call; only the clock that made it can clear it. */
+export interface Timer {
+  /** Lets the process end although the timer is pending. */
+  unref(): unknown;
+}
+
+/** Time as a dependency, so that tests decide what time it is. */
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start, with fractions: for intervals, ages, timeouts. */
+  now(): number;
+  /** Milliseconds since the epoch: for what is shown or exchanged. */
+  wall(): number;
+  setTimeout(fn: () => void, ms: number): Timer;
+  clearTimeout(timer: Timer | undefined): void;
+}
+
+export const realClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+};

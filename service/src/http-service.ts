@@ -1,0 +1,95 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface ListenOptions {
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  /** Certificate and key make it HTTPS. */
+  tls?: https.ServerOptions;
+}
+
+export interface HttpService {
+  server: http.Server | https.Server;
+  /** Where it can be reached from this machine, without a trailing slash. */
+  url: string;
+  port: number;
+  /** Stops accepting, lets running requests end, and after `graceMs` (default 0) ends every socket, upgraded ones too. Safe to call twice. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Listens with an express app or a plain listener; rejects with a message naming address and remedy when it cannot. */
+export async function serveHttp(app: http.RequestListener, options: ListenOptions): Promise<HttpService> {
+  const server = options.tls ? https.createServer(options.tls, app) : http.createServer(app);
+  const sockets = trackSockets(server);
+  let closed: Promise<void> | undefined;
+
+  server.on('request', (_req, res: http.ServerResponse) => {
+    // A kept-alive connection that was busy when close() began is idle from here on: end it rather than wait out the grace.
+    res.once('close', () => {
+      if (closed) setImmediate(() => server.closeIdleConnections());
+    });
+  });
+
+  await listen(server, options);
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    server,
+    port,
+    url: `${options.tls ? 'https' : 'http'}://${reachableHost(options.host)}:${port}`,
+    close(graceMs = 0) {
+      closed ??= closeWithin(server, sockets, graceMs);
+      return closed;
+    },
+  };
+}
+
+/** Node forgets a socket at its upgrade (closeAllConnections leaves WebSockets open), so all are remembered here. */
+function trackSockets(server: http.Server): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function listen(server: http.Server, { host, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: NodeJS.ErrnoException): void => {
+      const remedy = {
+        EADDRINUSE: 'another process has it; choose another port or stop that process',
+        EACCES: 'ports below 1024 need root',
+      };
+      const why = remedy[error.code as keyof typeof remedy] ?? error.message;
+      reject(new Error(`cannot listen on ${host}:${port}: ${why}`, { cause: error }));
+    };
+    server.once('error', refuse);
+    server.listen(port, host, () => {
+      server.off('error', refuse);
+      resolve();
+    });
+  });
+}
+
+function closeWithin(server: http.Server, sockets: Set<Socket>, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const endAll = (): void => {
+      for (const socket of sockets) socket.destroy();
+    };
+    const timer = setTimeout(endAll, graceMs);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,0 +1,10 @@
+// What every Millrace process shares: one logger, one config loader, one error format, one metrics registry, one HTTP server, one clock.
+export { createLogger, type Logger } from './logger.ts';
+export { loadConfig, configHelp, ConfigError, HelpRequested, type ConfigSource } from './config/index.ts';
+export { Problem, problemHandler, notFoundHandler, parseRequest, type ProblemInit } from './problem.ts';
+export { createMetrics, Registry } from './metrics.ts';
+export { opsRouter, type Readiness } from './ops-router.ts';
+export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
+export { realClock, type Clock, type Timer } from './clock.ts';
+export { FakeClock } from './fake-clock.ts';
+export { onShutdown, runMain, type ShutdownOptions } from './process-lifecycle.ts';

@@ -1,0 +1,38 @@
+import { pino, type DestinationStream, type Logger } from 'pino';
+
+export type { Logger };
+
+export interface LoggerOptions {
+  /** Which part writes, e.g. `control`; stands in every line. */
+  service: string;
+  /** pino level; default: the environment's MILLRACE_LOG_LEVEL, else `info`. */
+  level?: string;
+  /** Fields that stand in every line, e.g. a node id. */
+  bindings?: Record<string, unknown>;
+}
+
+// A field whose name ends so is a credential at any depth. A work item's name therefore goes under `item`, never under `key`.
+const CREDENTIAL_FIELD =
+  /("(?:[\w-]*(?:[Tt]oken|[Ss]ecret|[Pp]assword|[Aa]uthorization|[Cc]ookie|[a-z\d_-]Key|_key)|key|TOKEN|SECRET)":)("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^[\]]*\]|-?\d[\d.eE+-]*)/g;
+// Credentials inside free text: JWTs, Authorization values, tokens in query strings (WHIP players put them there).
+const CREDENTIAL_TEXT =
+  /\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(Bearer|Basic) [\w.~+/=-]+|([?&](?:access_)?(?:token|secret|jwt)=)[^&\s"\\]+/g;
+
+/** Replaces credentials in a finished JSON log line; the line stays valid JSON. */
+export function redactLine(line: string): string {
+  return line
+    .replace(CREDENTIAL_FIELD, '$1"[redacted]"')
+    .replace(CREDENTIAL_TEXT, (_match, scheme?: string, query?: string) => `${scheme ? `${scheme} ` : (query ?? '')}[redacted]`);
+}
+
+/** Structured logger: JSON lines on stdout, ISO times, the level by name, credentials redacted. */
+export function createLogger(options: LoggerOptions, destination?: DestinationStream): Logger {
+  const settings = {
+    level: options.level ?? process.env['MILLRACE_LOG_LEVEL'] ?? 'info',
+    base: { service: options.service, pid: process.pid, ...options.bindings },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    hooks: { streamWrite: redactLine },
+  };
+  return destination ? pino(settings, destination) : pino(settings);
+}

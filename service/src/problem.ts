@@ -1,0 +1,81 @@
+import { STATUS_CODES } from 'node:http';
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { z } from 'zod';
+import type { Logger } from './logger.ts';
+
+export interface ProblemInit {
+  /** A URI reference that names the kind of problem; default `about:blank` (RFC 9457 section 4.2.1). */
+  type?: string;
+  /** What went wrong this time, naming the field and the remedy. */
+  detail?: string;
+  /** Response headers that belong to it, e.g. Retry-After. */
+  headers?: Record<string, string>;
+  /** Further members of the JSON object (RFC 9457 section 3.2). */
+  extensions?: Record<string, unknown>;
+}
+
+/** An error that the caller of an HTTP API may see: RFC 9457 problem details. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly status: number;
+  readonly title: string;
+  readonly type: string;
+  readonly detail: string | undefined;
+  readonly headers: Record<string, string>;
+  readonly extensions: Record<string, unknown>;
+
+  constructor(status: number, title: string, init: ProblemInit = {}) {
+    super(init.detail ? `${title}: ${init.detail}` : title);
+    this.status = status;
+    this.title = title;
+    this.type = init.type ?? 'about:blank';
+    this.detail = init.detail;
+    this.headers = init.headers ?? {};
+    this.extensions = init.extensions ?? {};
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { type, title, status, detail } = this;
+    return { ...this.extensions, type, title, status, ...(detail === undefined ? {} : { detail }) };
+  }
+}
+
+/** Checks what came with a request; throws a 400 Problem that lists every error with its path. */
+export function parseRequest<T>(schema: z.ZodType<T>, value: unknown, what = 'request body'): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const errors = result.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
+  const detail = errors.map((e) => (e.path ? `${e.path}: ${e.message}` : e.message)).join('; ');
+  throw new Problem(400, `Invalid ${what}`, { detail, extensions: { errors } });
+}
+
+/** Last in the chain of routes: an unknown path answers as a problem too, not as express' HTML page. */
+export const notFoundHandler: RequestHandler = (req, res) => {
+  send(res, new Problem(404, 'Not Found', { detail: `no ${req.method} ${req.path} here` }));
+};
+
+/** Express error handler: a Problem as it is, a refused body or URL as 4xx, all else as 500 that tells nothing of the inside. */
+export function problemHandler(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    const problem = toProblem(error);
+    if (problem.status >= 500 && problem !== error)
+      logger.error({ err: error, method: req.method, path: req.path }, 'request failed');
+    else logger.debug({ method: req.method, path: req.path, status: problem.status, detail: problem.detail }, 'request refused');
+    if (res.headersSent) next(error);
+    else send(res, problem);
+  };
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const { status, message, expose } = (error ?? {}) as { status?: unknown; message?: unknown; expose?: unknown };
+  // body-parser and the router mark with `status` below 500 what the caller did wrong (413 too large, 400 not JSON, bad URL).
+  if (typeof status === 'number' && status >= 400 && status < 500 && expose !== false) {
+    return new Problem(status, STATUS_CODES[status] ?? 'Bad Request', { detail: String(message) });
+  }
+  return new Problem(500, 'Internal Server Error');
+}
+
+function send(res: Response, problem: Problem): void {
+  res.status(problem.status).set(problem.headers).type('application/problem+json').send(JSON.stringify(problem));
+}
