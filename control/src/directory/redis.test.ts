@@ -51,7 +51,7 @@ if (!given && !binary) {
       return {
         directory,
         other,
-        passLease: () => new Promise((resolve) => setTimeout(resolve, LEASE_MS + 50)),
+        passLeases: (count) => new Promise((resolve) => setTimeout(resolve, count * LEASE_MS)),
         close: async () => {
           await directory.close();
           await other.close();
