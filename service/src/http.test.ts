@@ -16,15 +16,18 @@ import {
 } from './index.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
-let service: HttpService | undefined;
+const services: HttpService[] = [];
 
 async function serve(app: express.Express): Promise<HttpService> {
   app.use(notFoundHandler, problemHandler(logger));
-  service = await serveHttp(app, { host: '127.0.0.1', port: 0 });
+  const service = await serveHttp(app, { host: '127.0.0.1', port: 0 });
+  services.push(service);
   return service;
 }
 
-afterEach(() => service?.close());
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((service) => service.close()));
+});
 
 describe('problems', () => {
   const app = (): express.Express =>

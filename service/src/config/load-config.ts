@@ -58,8 +58,11 @@ function readFlags(argv: readonly string[], settings: readonly Setting[], errors
     const setting = byFlag.get(name) ?? byFlag.get(name.replace(/^--no-/, '--'));
     const isSwitch = setting?.type instanceof z.ZodBoolean;
     if (name === '--help' || name === '-h') flags.set('--help', '');
-    else if (name !== '--config' && !setting) errors.push(unknownArgument(name, [...byFlag.keys()]));
-    else if (setting?.secret)
+    else if (name !== '--config' && !setting) {
+      errors.push(unknownArgument(name, [...byFlag.keys()]));
+      // What follows is most likely its value, not a second error.
+      if (inline === undefined && name.startsWith('--') && !(argv[i + 1] ?? '--').startsWith('--')) i++;
+    } else if (setting?.secret)
       errors.push(`${name}: a secret must not be an argument (others can see it); set ${setting.env} or put it into the file`);
     else if (isSwitch && name !== setting.flag) flags.set(setting.flag, 'false');
     else if (isSwitch && inline === undefined && !/^(true|false)$/.test(argv[i + 1] ?? '')) flags.set(name, 'true');
