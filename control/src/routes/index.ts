@@ -1,0 +1,3 @@
+/** Which StreamRoute applies to a stream, and the policy that follows from it. */
+export { RouteTable, patternSpecificity } from './table.ts';
+export type { RouteRule } from './rule.ts';

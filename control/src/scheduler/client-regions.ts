@@ -1,0 +1,51 @@
+import { BlockList, isIP } from 'node:net';
+
+export interface ClientRegion {
+  region?: string;
+  isp?: string;
+}
+
+interface Row extends ClientRegion {
+  prefix: number;
+  block: BlockList;
+}
+
+/** Finds a client's region and ISP by its address: the longest prefix of the configured table that holds it. */
+export class ClientRegions {
+  readonly #rows: { ipv4: Row[]; ipv6: Row[] } = { ipv4: [], ipv6: [] };
+
+  /** Keys are CIDRs, e.g. `203.0.113.0/24`. Throws RangeError naming the first that is none. */
+  constructor(table: Readonly<Record<string, ClientRegion>> = {}) {
+    for (const [cidr, where] of Object.entries(table)) {
+      const [address = '', length = ''] = cidr.split('/');
+      const family = familyOf(address);
+      const prefix = /^\d{1,3}$/.test(length) ? Number(length) : NaN;
+      if (!family || !(prefix <= (family === 'ipv4' ? 32 : 128))) {
+        throw new RangeError(`regionsByCidr: "${cidr}" is not a CIDR; write e.g. 203.0.113.0/24 or 2001:db8::/32`);
+      }
+      const block = new BlockList();
+      block.addSubnet(address, prefix, family);
+      this.#rows[family].push({ ...where, prefix, block });
+    }
+    for (const rows of Object.values(this.#rows)) rows.sort((a, b) => b.prefix - a.prefix);
+  }
+
+  find(address: string): ClientRegion | undefined {
+    const plain = withoutMapping(address);
+    const family = familyOf(plain);
+    if (!family) return undefined;
+    const row = this.#rows[family].find(({ block }) => block.check(plain, family));
+    if (!row) return undefined;
+    return { ...(row.region === undefined ? {} : { region: row.region }), ...(row.isp === undefined ? {} : { isp: row.isp }) };
+  }
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
+  const version = isIP(address);
+  return version === 4 ? 'ipv4' : version === 6 ? 'ipv6' : undefined;
+}
+
+/** An IPv4 client of a dual-stack socket shows as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
+function withoutMapping(address: string): string {
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
+}

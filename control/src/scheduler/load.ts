@@ -1,0 +1,35 @@
+import type { ExclusionReason, NodeLoad } from '@millrace/api';
+
+/** Above this a node takes nobody more: what remains is for keyframes and bursts of those it has. */
+export const CPU_FULL_PERCENT = 90;
+/** Nodes report each second; an older report says nothing about now. */
+export const REPORT_STALE_MS = 5000;
+
+export interface Loaded {
+  load: NodeLoad;
+  capacity: { sessions: number; egressMbps: number };
+  /** Placed here since the report. */
+  pending: number;
+}
+
+/** How full a node is by its scarcest resource: 0 idle, 1 full. Who was placed since the report counts as a session. */
+export function loadOf({ load, capacity, pending }: Loaded): number {
+  const perSessionMbps = load.sessions > 0 ? load.egressMbps / load.sessions : 0;
+  return Math.max(
+    load.cpuPercent / CPU_FULL_PERCENT,
+    ratio(load.sessions + pending, capacity.sessions),
+    ratio(load.egressMbps + pending * perSessionMbps, capacity.egressMbps),
+  );
+}
+
+/** What keeps a node from taking one more, if anything. */
+export function fullness({ load, capacity, pending }: Loaded): ExclusionReason | undefined {
+  if (load.sessions + pending >= capacity.sessions) return 'SessionsFull';
+  if (load.egressMbps >= capacity.egressMbps) return 'EgressFull';
+  if (load.cpuPercent > CPU_FULL_PERCENT) return 'CpuFull';
+  return undefined;
+}
+
+function ratio(used: number, of: number): number {
+  return of > 0 ? used / of : 1;
+}

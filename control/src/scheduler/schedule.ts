@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import type { ExclusionReason, NodeLoad, NodeReason, Role } from '@millrace/api';
+import { REPORT_STALE_MS, fullness, loadOf } from './load.ts';
+
+/** A media node as the scheduler sees it. */
+export interface Candidate {
+  node: string;
+  region: string;
+  isp?: string | undefined;
+  roles: readonly Role[];
+  connected: boolean;
+  /** Since its last report, by control's clock; absent: it has not reported yet. */
+  reportAgeMs?: number | undefined;
+  load?: NodeLoad | undefined;
+  capacity: { sessions: number; egressMbps: number };
+  /** Placed here since the last report. */
+  pending: number;
+  cordoned: boolean;
+  draining: boolean;
+  /** It carries the wished stream already, so that a further viewer costs nothing upstream. */
+  carries: boolean;
+}
+
+export interface PlacementWish {
+  kind: 'push' | 'pull';
+  stream: string;
+  /** Where the client is; absent: not known. */
+  region?: string | undefined;
+  isp?: string | undefined;
+  group?: string | undefined;
+  exclude: ReadonlySet<string>;
+  /** Regions that the StreamRoute allows; absent: all. */
+  allowedRegions?: readonly string[] | undefined;
+  /** Measured between regions; absent where nothing was. */
+  rttMs: (from: string, to: string) => number | undefined;
+  /** Choices to give, the first and its alternatives. */
+  count: number;
+}
+
+export type Schedule = { ok: true; choices: Candidate[] } | { ok: false; reasons: NodeReason[] };
+
+/** Up to here a node counts as having room: affinity and carriers are preferred only so far. */
+const ROOMY = 0.75;
+/** A problem document stays readable. */
+const MAX_REASONS = 64;
+
+/**
+ * Orders the nodes that may take the request: nearest region first, in it by group affinity, by what carries the stream already, else the
+ * less loaded of two taken at random (Mitzenmacher 2001, "The power of two choices"). Without any: each node and why not.
+ */
+export function schedule(wish: PlacementWish, candidates: readonly Candidate[], random: () => number): Schedule {
+  const fit: Candidate[] = [];
+  const reasons: NodeReason[] = [];
+  for (const candidate of candidates) {
+    const reason = exclusionOf(wish, candidate);
+    if (!reason) fit.push(candidate);
+    else if (reasons.length < MAX_REASONS) reasons.push({ node: candidate.node, reason });
+  }
+  if (fit.length === 0) return { ok: false, reasons };
+
+  const choices: Candidate[] = [];
+  for (const region of orderRegions(wish, fit)) {
+    const left = new Set(fit.filter((candidate) => candidate.region === region));
+    while (left.size > 0 && choices.length < wish.count) {
+      const next = choose(wish, [...left], random);
+      left.delete(next);
+      choices.push(next);
+    }
+    if (choices.length >= wish.count) break;
+  }
+  return { ok: true, choices };
+}
+
+function exclusionOf(wish: PlacementWish, candidate: Candidate): ExclusionReason | undefined {
+  if (!candidate.roles.includes(wish.kind)) return 'WrongRole';
+  if (wish.allowedRegions && !wish.allowedRegions.includes(candidate.region)) return 'RegionNotAllowed';
+  if (wish.exclude.has(candidate.node)) return 'Excluded';
+  if (candidate.cordoned) return 'Cordoned';
+  if (candidate.draining) return 'Draining';
+  if (!candidate.connected) return 'Disconnected';
+  const { load, reportAgeMs, capacity, pending } = candidate;
+  if (!load || reportAgeMs === undefined || reportAgeMs > REPORT_STALE_MS) return 'StaleReport';
+  return fullness({ load, capacity, pending });
+}
+
+/** The client's own region, then by RTT from it, then those of its ISP, then the emptiest. Without a known region: ISP, then the emptiest. */
+function orderRegions(wish: PlacementWish, fit: readonly Candidate[]): string[] {
+  const regions = new Map<string, { least: number; isp: boolean }>();
+  for (const candidate of fit) {
+    const seen = regions.get(candidate.region);
+    const load = scoreOf(candidate);
+    const isp = wish.isp !== undefined && candidate.isp === wish.isp;
+    regions.set(candidate.region, { least: Math.min(load, seen?.least ?? Infinity), isp: isp || (seen?.isp ?? false) });
+  }
+  const keyOf = (region: string): [number, number, number] => {
+    const { least, isp } = regions.get(region)!;
+    const rttMs = wish.region === undefined ? undefined : wish.region === region ? -1 : wish.rttMs(wish.region, region);
+    return [rttMs ?? Infinity, isp ? 0 : 1, least];
+  };
+  return [...regions.keys()].sort((a, b) => compareKeys(keyOf(a), keyOf(b)) || (a < b ? -1 : 1));
+}
+
+function compareKeys(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! < b[i]! ? -1 : 1;
+  return 0;
+}
+
+function choose(wish: PlacementWish, inRegion: readonly Candidate[], random: () => number): Candidate {
+  const sameIsp = wish.isp === undefined ? [] : inRegion.filter((candidate) => candidate.isp === wish.isp);
+  const pool = sameIsp.length > 0 ? sameIsp : inRegion;
+  const roomy = pool.filter((candidate) => scoreOf(candidate) < ROOMY);
+  if (wish.group !== undefined && roomy.length > 0) return rendezvous(wish.group, roomy);
+  const carriers = wish.kind === 'pull' ? roomy.filter((candidate) => candidate.carries) : [];
+  return lessLoadedOfTwo(carriers.length > 0 ? carriers : pool, random);
+}
+
+function scoreOf({ load, capacity, pending }: Candidate): number {
+  return load ? loadOf({ load, capacity, pending }) : 1;
+}
+
+function lessLoadedOfTwo(pool: readonly Candidate[], random: () => number): Candidate {
+  const first = Math.floor(random() * pool.length);
+  // The second is another one, so that with two nodes the emptier is always taken.
+  const second = pool.length === 1 ? first : (first + 1 + Math.floor(random() * (pool.length - 1))) % pool.length;
+  const [a, b] = [pool[first]!, pool[second]!];
+  return scoreOf(b) < scoreOf(a) ? b : a;
+}
+
+/** Highest random weight (Thaler and Ravishankar 1998): a group moves only when its node leaves or fills. */
+function rendezvous(group: string, pool: readonly Candidate[]): Candidate {
+  let best = pool[0]!;
+  let bestWeight = '';
+  for (const candidate of pool) {
+    const weight = createHash('sha256').update(`${group}\0${candidate.node}`).digest('hex');
+    if (weight > bestWeight) [best, bestWeight] = [candidate, weight];
+  }
+  return best;
+}
