@@ -69,17 +69,22 @@ export class EventRecorder {
     const key = seriesKey(object, input);
     const known = this.#series.get(key);
     const current = known && nowMs - known.lastMs < SERIES_MS ? known : undefined;
-    this.#series.delete(key); // the order of the map is that of last use
     const message = input.message.slice(0, MAX_MESSAGE_CHARS);
-    this.#series.set(key, {
+    const fresh: Series = {
       object,
       input: { ...input, message },
-      count: (current?.count ?? 0) + 1,
-      firstMs: current?.firstMs ?? nowMs,
+      count: 0,
+      firstMs: nowMs,
       lastMs: nowMs,
-      name: current?.name,
+      name: undefined,
       tries: 0,
-    });
+    };
+    const series = current ?? fresh;
+    series.count++;
+    series.lastMs = nowMs;
+    series.tries = 0;
+    this.#series.delete(key); // the order of the map is that of last use
+    this.#series.set(key, series);
     if (this.#series.size > MAX_SERIES) this.#series.delete(this.#series.keys().next().value!);
     this.#queue.add(key);
   }

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { KubeObject } from './object.ts';
+import { byLabel, byOwner, Store, type Change } from './store.ts';
+
+function object(
+  name: string,
+  version: string,
+  init: { uid?: string; labels?: Record<string, string>; owner?: string } = {},
+): KubeObject {
+  return {
+    metadata: {
+      namespace: 'ns',
+      name,
+      uid: init.uid ?? `uid-${name}`,
+      resourceVersion: version,
+      ...(init.labels ? { labels: init.labels } : {}),
+      ...(init.owner ? { ownerReferences: [{ apiVersion: 'v1', kind: 'X', name: 'x', uid: init.owner, controller: true }] } : {}),
+    },
+  };
+}
+
+const told = (changes: Change<KubeObject>[]): string[] =>
+  changes.map((change) => `${change.type} ${change.object.metadata?.name}@${change.object.metadata?.resourceVersion}`);
+
+describe('store', () => {
+  test('tells what an event changed, with old and new', () => {
+    const store = new Store();
+    const first = object('a', '1');
+    assert.deepEqual(told(store.apply('ADDED', first)), ['added a@1']);
+    const second = object('a', '2');
+    assert.deepEqual(store.apply('MODIFIED', second), [{ type: 'updated', object: second, old: first }]);
+    assert.deepEqual(told(store.apply('DELETED', object('a', '3'))), ['deleted a@3']);
+    assert.equal(store.get('ns/a'), undefined);
+  });
+
+  test('an event told twice changes nothing the second time', () => {
+    const store = new Store();
+    store.apply('ADDED', object('a', '1'));
+    assert.deepEqual(store.apply('ADDED', object('a', '1')), []);
+    store.apply('DELETED', object('a', '2'));
+    assert.deepEqual(store.apply('DELETED', object('a', '2')), []);
+  });
+
+  test('a list makes up for deletions, additions and changes that were missed, and only for those', () => {
+    const store = new Store();
+    for (const name of ['same', 'changed', 'gone']) store.apply('ADDED', object(name, '1'));
+    const changes = store.replace([object('same', '1'), object('changed', '5'), object('new', '6')]);
+    assert.deepEqual(told(changes), ['deleted gone@1', 'updated changed@5', 'added new@6']);
+  });
+
+  test('a list is believed although its versions look older', () => {
+    const store = new Store();
+    store.apply('ADDED', object('a', '900'));
+    assert.deepEqual(told(store.replace([object('a', '20')])), ['updated a@20']);
+  });
+
+  test('another object of the same name is a deletion and an addition', () => {
+    const store = new Store();
+    store.apply('ADDED', object('a', '1', { uid: 'first' }));
+    assert.deepEqual(told(store.replace([object('a', '9', { uid: 'second' })])), ['deleted a@1', 'added a@9']);
+  });
+
+  test('indexes follow changes of labels and owners', () => {
+    const store = new Store({ app: byLabel('app'), owner: byOwner });
+    const names = (objects: KubeObject[]): (string | undefined)[] => objects.map((item) => item.metadata?.name);
+    store.apply('ADDED', object('a', '1', { labels: { app: 'x' }, owner: 'o1' }));
+    store.apply('ADDED', object('b', '2', { labels: { app: 'x' } }));
+    assert.deepEqual(names(store.byIndex('app', 'x')), ['a', 'b']);
+    assert.deepEqual(names(store.byIndex('owner', 'o1')), ['a']);
+    store.apply('MODIFIED', object('a', '3', { labels: { app: 'y' } }));
+    assert.deepEqual(names(store.byIndex('app', 'x')), ['b']);
+    assert.deepEqual(names(store.byIndex('app', 'y')), ['a']);
+    assert.deepEqual(store.byIndex('owner', 'o1'), []);
+    store.replace([]);
+    assert.deepEqual(store.byIndex('app', 'x'), []);
+    assert.throws(() => store.byIndex('zone', 'x'), /no index "zone"; known: app, owner/);
+  });
+
+  test('a cached object cannot be changed by who reads it', () => {
+    const store = new Store();
+    store.apply('ADDED', object('a', '1', { labels: { app: 'x' } }));
+    assert.throws(() => {
+      store.get('ns/a')!.metadata!.labels!['app'] = 'y';
+    }, TypeError);
+  });
+});
