@@ -36,8 +36,8 @@ export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGener
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      text += decoder.decode(value, { stream: true }).replace(/\r\n?/g, '\n');
-      const blocks = text.split('\n\n');
+      text += decoder.decode(value, { stream: true });
+      const blocks = text.split(/\r?\n\r?\n/);
       text = blocks.pop() ?? '';
       for (const block of blocks) {
         const event = parseBlock(block);
@@ -52,7 +52,7 @@ export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGener
 function parseBlock(block: string): ServerEvent | undefined {
   let event = 'message';
   const data: string[] = [];
-  for (const line of block.split('\n')) {
+  for (const line of block.split(/\r?\n/)) {
     const colon = line.indexOf(':');
     if (colon <= 0) continue;
     const value = line.slice(colon + 1).replace(/^ /, '');

@@ -1,0 +1,87 @@
+import type { PlayerStats } from '@millrace/sdk';
+import { Player } from '@millrace/sdk';
+import { LatencyMeter } from './latency.ts';
+import { placement } from './place.ts';
+
+export interface WatchView {
+  readonly video: HTMLVideoElement;
+  show(id: string, value: string): void;
+  state(state: string, tone: 'good' | 'bad' | ''): void;
+  note(message: string): void;
+}
+
+const TONES: Record<string, 'good' | 'bad' | ''> = { live: 'good', reconnecting: 'bad', closed: 'bad' };
+
+/** Plays one stream in one region and shows what it measures, until stopped. */
+export class Watch {
+  readonly #view: WatchView;
+  readonly #player: Player;
+  readonly #latency = new LatencyMeter();
+  readonly #ages: number[] = [];
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #last: { at: number; bytes: number } | undefined;
+  #hasFrame = false;
+
+  constructor(view: WatchView, stream: string, region: string) {
+    this.#view = view;
+    this.#player = new Player({ placement: placement('pull', stream, region) });
+    this.#player.on('state', (state) => view.state(state, TONES[state] ?? ''));
+    this.#player.on('error', (error) => view.note(error.message));
+    this.#player.on('place', (place) => view.note(`served by ${place.node}`));
+    this.#player.on('ended', () => view.note('the publisher left; waiting for it'));
+    this.#player.on('media', (media) => {
+      view.video.srcObject = media;
+      view.video.play().catch(() => view.note('press play to start'));
+    });
+  }
+
+  /** For tests and the curious: the player itself. */
+  get player(): Player {
+    return this.#player;
+  }
+
+  start(): void {
+    const { video } = this.#view;
+    const perFrame = () => {
+      if (this.#player.state === 'closed') return;
+      if (!this.#hasFrame) {
+        this.#hasFrame = true;
+        this.#view.show('first-frame', `${Math.round(this.#player.sinceStartMs())} ms`);
+      }
+      const age = this.#latency.ageMs(video);
+      if (age !== undefined) this.#ages.push(age);
+      video.requestVideoFrameCallback(perFrame);
+    };
+    video.requestVideoFrameCallback(perFrame);
+    this.#timer = setInterval(() => void this.#measure(), 1_000);
+    this.#player.start().catch((error: unknown) => this.#view.note(error instanceof Error ? error.message : String(error)));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#player.close();
+  }
+
+  async #measure(): Promise<void> {
+    const stats = await this.#player.stats();
+    if (!stats) return;
+    this.#show(stats);
+    const ages = this.#ages.splice(0).sort((a, b) => a - b);
+    this.#view.show(
+      'latency',
+      ages.length > 0 ? `${Math.round(ages[ages.length >> 1] as number)} ms` : 'no clock in the picture',
+    );
+  }
+
+  #show(stats: PlayerStats): void {
+    const at = performance.now();
+    if (this.#last && stats.bytesReceived >= this.#last.bytes) {
+      const kbps = ((stats.bytesReceived - this.#last.bytes) * 8) / (at - this.#last.at);
+      this.#view.show('bitrate', `${kbps.toFixed(0)} kbps`);
+    }
+    this.#last = { at, bytes: stats.bytesReceived };
+    this.#view.show('frames', `${stats.framesDecoded} · ${stats.width}×${stats.height} ${stats.codec.replace('video/', '')}`);
+    this.#view.show('rtt', stats.rttMs === undefined ? '–' : `${stats.rttMs.toFixed(1)} ms`);
+    this.#view.show('freezes', `${stats.freezeCount} (${Math.round(stats.freezeMs)} ms)`);
+  }
+}
