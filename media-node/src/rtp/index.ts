@@ -1,0 +1,4 @@
+/** RTP and RTCP as bytes: views, in-place changes, and what a packet is within its frame. */
+export * from './rtp-packet.ts';
+export * from './rtcp.ts';
+export * from './frame-marker.ts';
