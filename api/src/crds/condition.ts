@@ -1,0 +1,17 @@
+// Generated from crds/*.yaml by `npm run generate`. Change it there.
+
+/** One aspect of the state, as metav1.Condition. */
+export interface Condition {
+  /** Name of the aspect. */
+  type: string;
+  /** Whether it holds. */
+  status: 'True' | 'False' | 'Unknown';
+  /** The metadata.generation that it was judged for. */
+  observedGeneration?: number;
+  /** When status last changed. */
+  lastTransitionTime: string;
+  /** Why, as one CamelCase word. */
+  reason: string;
+  /** Why, for people. */
+  message: string;
+}

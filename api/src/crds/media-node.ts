@@ -1,0 +1,195 @@
+// Generated from crds/*.yaml by `npm run generate`. Change it there.
+import type { Condition } from './condition.ts';
+import type { CustomResource, ResourceMeta } from './resource.ts';
+
+export const MEDIA_NODE_KIND = 'MediaNode';
+
+/** Where the API serves it. */
+export const mediaNodes: CustomResource<MediaNode> = {
+  group: 'millrace.dev',
+  version: 'v1alpha1',
+  plural: 'medianodes',
+  kind: MEDIA_NODE_KIND,
+  namespaced: true,
+};
+
+/** One media node, named as its pod. Internal - the operator writes spec and control writes status; people read it. */
+export interface MediaNode {
+  apiVersion?: 'millrace.dev/v1alpha1';
+  kind?: 'MediaNode';
+  metadata: ResourceMeta;
+  spec: MediaNodeSpec;
+  status?: MediaNodeStatus;
+}
+
+/** What the node is and should do. */
+export interface MediaNodeSpec {
+  /** Name of its MediaEdge. Cannot be changed. */
+  edge: string;
+  /** Name of the RelayMesh that joins it to others. */
+  mesh?: string;
+  /** Routing domain. Cannot be changed. */
+  region: string;
+  /** Fault and cost domain. */
+  provider: string;
+  /** Last-mile label. */
+  isp?: string;
+  /** What it does. */
+  roles: ('push' | 'pull' | 'relay')[];
+  /** The pod it runs in. Its agent must prove this uid. Cannot be changed. */
+  pod: MediaNodePod;
+  /** The node takes no new publishers and viewers. Default: false. */
+  cordoned: boolean;
+  /** The node is being emptied; present only while that is so. */
+  drain?: MediaNodeDrain;
+  /** What it takes before the scheduler passes it by. */
+  capacity: MediaNodeCapacity;
+  /** Relays of its region that it attaches to, at most 2. Empty for relays. */
+  relays?: string[];
+  /** Nodes that it keeps a trunk to and probes - for relays the other relays, for others those it is attached to. */
+  peers?: MediaNodePeer[];
+  /** How it reaches streams, by region of their origin and path policy. */
+  routes?: MediaNodeRoute[];
+}
+
+/** The pod it runs in. Its agent must prove this uid. Cannot be changed. */
+export interface MediaNodePod {
+  /** Name of the pod. */
+  name: string;
+  /** metadata.uid of the pod. */
+  uid: string;
+}
+
+/** The node is being emptied; present only while that is so. */
+export interface MediaNodeDrain {
+  /** Move asks sessions to go elsewhere at once, Wait lets them end by themselves. */
+  policy: 'Move' | 'Wait';
+  /** When it began. */
+  since: string;
+  /** When the pod is deleted even if sessions are left. */
+  deadline: string;
+}
+
+/** What it takes before the scheduler passes it by. */
+export interface MediaNodeCapacity {
+  /** Publishers and viewers together. */
+  sessions: number;
+  /** Traffic sent, Mbit/s. */
+  egressMbps: number;
+}
+
+/** One peer. */
+export interface MediaNodePeer {
+  /** Name of the MediaNode. */
+  node: string;
+  /** Its region. */
+  region: string;
+}
+
+/** The paths to one region. */
+export interface MediaNodeRoute {
+  /** Region of the publisher. */
+  originRegion: string;
+  /** Key of the path policy; "default" for the default one. */
+  policy: string;
+  /** Paths in order of preference, the first in use, the rest as backups. */
+  paths: MediaNodeRoutePath[];
+}
+
+/** One path. */
+export interface MediaNodeRoutePath {
+  /** Relays, the one nearest to this node first, the one in the origin's region last. */
+  hops: string[];
+  /** Cost, ms. */
+  costMs: number;
+}
+
+/** What the node reports. Written by control, when a value leaves its band and at least every 5 minutes. */
+export interface MediaNodeStatus {
+  /** Its connection to control. */
+  agent?: MediaNodeStatusAgent;
+  /** Where it is reached. */
+  endpoints?: MediaNodeStatusEndpoints;
+  /** What it does. Absent means unknown, never zero. */
+  load?: MediaNodeStatusLoad;
+  /** Its trunks, as it measures them. */
+  links?: MediaNodeStatusLink[];
+  /** The metadata.generation that the node acknowledged running. */
+  programmedGeneration?: number;
+  /** Version of the agent protocol it speaks. */
+  protocol?: number;
+  /** Version of its software. */
+  version?: string;
+  /** Kernel settings it found. */
+  kernel?: MediaNodeStatusKernel;
+  /** CPUs it may run on, as in Cpus_allowed_list. */
+  cpus?: string;
+  /** AgentConnected, Programmed, Draining and CPUsExclusive, all by control. */
+  conditions?: Condition[];
+}
+
+/** Its connection to control. */
+export interface MediaNodeStatusAgent {
+  /** The replica of control that holds it, which is the name of that replica's Lease. */
+  replica?: string;
+  /** Chosen anew each time the node's process starts. */
+  bootId?: string;
+  /** When it connected. */
+  since?: string;
+  /** When the report shown here came in. */
+  lastReportAt?: string;
+}
+
+/** Where it is reached. */
+export interface MediaNodeStatusEndpoints {
+  /** Base URL of its signalling. */
+  signalingUrl?: string;
+  /** Address of media and trunks. */
+  host?: string;
+  /** UDP port of trunks. */
+  trunkPort?: number;
+  /** UDP ports of WebRTC media, one for each media worker. */
+  mediaPorts?: number[];
+  /** Base URL of /metrics, /healthz and /readyz. */
+  opsUrl?: string;
+}
+
+/** What it does. Absent means unknown, never zero. */
+export interface MediaNodeStatusLoad {
+  /** CPU use, percent of its cores. */
+  cpuPercent?: number;
+  /** Traffic sent, Mbit/s. */
+  egressMbps?: number;
+  /** Traffic received, Mbit/s. */
+  ingressMbps?: number;
+  /** Publishers and viewers connected. */
+  sessions?: number;
+  /** Publishers connected. */
+  publishers?: number;
+  /** Viewers connected. */
+  viewers?: number;
+  /** Streams carried, relayed ones too. */
+  streams?: number;
+}
+
+/** One trunk. */
+export interface MediaNodeStatusLink {
+  /** The other MediaNode. */
+  peer: string;
+  /** How it works. */
+  state: 'Up' | 'Degraded' | 'Down';
+  /** Round trip, ms. */
+  rttMs?: number;
+  /** Jitter, ms. */
+  jitterMs?: number;
+  /** Loss, percent. */
+  lossPercent?: number;
+}
+
+/** Kernel settings it found. */
+export interface MediaNodeStatusKernel {
+  /** net.core.rmem_max, bytes. */
+  rmemMax?: number;
+  /** net.core.wmem_max, bytes. */
+  wmemMax?: number;
+}

@@ -1,0 +1,273 @@
+// Generated from crds/*.yaml by `npm run generate`. Change it there.
+import type { Condition } from './condition.ts';
+import type { CustomResource, ResourceMeta } from './resource.ts';
+
+export const RELAY_MESH_KIND = 'RelayMesh';
+
+/** Where the API serves it. */
+export const relayMeshes: CustomResource<RelayMesh> = {
+  group: 'millrace.dev',
+  version: 'v1alpha1',
+  plural: 'relaymeshes',
+  kind: RELAY_MESH_KIND,
+  namespaced: true,
+};
+
+/** How media nodes reach each other - the trunks between them, how they are measured, and how routes are chosen. */
+export interface RelayMesh {
+  apiVersion?: 'millrace.dev/v1alpha1';
+  kind?: 'RelayMesh';
+  metadata: ResourceMeta;
+  spec: RelayMeshSpec;
+  status?: RelayMeshStatus;
+}
+
+/** What the mesh should be. Every field has a default, so {} is a working mesh. */
+export interface RelayMeshSpec {
+  /** Which MediaEdges belong to the mesh, among those whose meshRef names it. */
+  members: RelayMeshMembers;
+  /** How packets travel on a trunk. */
+  transport: RelayMeshTransport;
+  /** How trunks between relays are measured. */
+  probe: RelayMeshProbe;
+  /** How routes are chosen. The cost of a trunk is RTT/2 and the weighted penalties, ms. */
+  routing: RelayMeshRouting;
+  /** Preconfigured routes, used as long as they work, whatever they cost. */
+  routes?: RelayMeshRoute[];
+}
+
+/** Which MediaEdges belong to the mesh, among those whose meshRef names it. */
+export interface RelayMeshMembers {
+  /** Label selector over MediaEdges. Absent or empty selects all. */
+  selector?: RelayMeshMembersSelector;
+}
+
+/** Label selector over MediaEdges. Absent or empty selects all. */
+export interface RelayMeshMembersSelector {
+  /** Labels that must be present with these values. */
+  matchLabels?: Record<string, string>;
+  /** Further requirements; all must hold. */
+  matchExpressions?: RelayMeshMembersSelectorMatchExpression[];
+}
+
+/** One requirement. */
+export interface RelayMeshMembersSelectorMatchExpression {
+  /** Key of the label. */
+  key: string;
+  /** In and NotIn compare with values, Exists and DoesNotExist look at the key alone. */
+  operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  /** Values to compare with. */
+  values?: string[];
+}
+
+/** How packets travel on a trunk. */
+export interface RelayMeshTransport {
+  /** Repeat requests (KCP). */
+  kcp: RelayMeshTransportKcp;
+  /** Forward error correction. */
+  fec: RelayMeshTransportFec;
+  /** Most that one trunk sends, Mbit/s; what exceeds it waits, lower simulcast layers and audio first. Default: 1000. */
+  rateCapMbps: number;
+  /** Key of the trunks. They are always encrypted and authenticated. */
+  encryption: RelayMeshTransportEncryption;
+}
+
+/** Repeat requests (KCP). */
+export interface RelayMeshTransportKcp {
+  /** Time between flushes, ms. Default: 10. */
+  intervalMs: number;
+  /** Later acknowledgements after which a segment is sent again at once. 0 waits for the timeout. Default: 2. */
+  fastResend: number;
+  /** Segments in flight of one conversation. Default: 1024. */
+  sendWindow: number;
+  /** Segments kept by the receiver of one conversation. Default: 1024. */
+  receiveWindow: number;
+  /** Time after which a missing packet is given up, ms. Default: 600. */
+  deadlineMs: number;
+}
+
+/** Forward error correction. */
+export interface RelayMeshTransportFec {
+  /** Off sends no parity, Fixed sends parityShards after every dataShards packets. Default: "Off". */
+  mode: 'Off' | 'Fixed';
+  /** Packets of a group; only with mode Fixed. Default: 10. */
+  dataShards: number;
+  /** Parity packets of a group, as many losses of it are repaired without asking; only with mode Fixed. Default: 2. */
+  parityShards: number;
+}
+
+/** Key of the trunks. They are always encrypted and authenticated. */
+export interface RelayMeshTransportEncryption {
+  /** Secret with the pre-shared key under "psk" (32 bytes). Absent means that the operator makes Secret <mesh>-trunk-key with a random one. */
+  secretRef?: RelayMeshTransportEncryptionSecretRef;
+}
+
+/** Secret with the pre-shared key under "psk" (32 bytes). Absent means that the operator makes Secret <mesh>-trunk-key with a random one. */
+export interface RelayMeshTransportEncryptionSecretRef {
+  /** Name of the Secret, in the same namespace. */
+  name: string;
+}
+
+/** How trunks between relays are measured. */
+export interface RelayMeshProbe {
+  /** Time between probes of one trunk, ms. Default: 1000. */
+  intervalMs: number;
+  /** Time over which loss is counted and averages fade, s. Links without a report for as long count as unknown. Default: 30. */
+  windowSeconds: number;
+}
+
+/** How routes are chosen. The cost of a trunk is RTT/2 and the weighted penalties, ms. */
+export interface RelayMeshRouting {
+  /** Most trunks on a route between relays. Default: 4. */
+  maxHops: number;
+  /** Routes held for each pair of regions, the first in use and the rest as backups. Default: 2. */
+  paths: number;
+  /** What adds to the cost of a trunk. */
+  weights: RelayMeshRoutingWeights;
+  /** When a working route is left for a better one. */
+  hysteresis: RelayMeshRoutingHysteresis;
+  /** How a node notices by itself that a trunk in use is dead. */
+  fastReroute: RelayMeshRoutingFastReroute;
+}
+
+/** What adds to the cost of a trunk. */
+export interface RelayMeshRoutingWeights {
+  /** ms of cost for each ms of jitter. Default: 2. */
+  jitter: number;
+  /** ms of cost for each percent of loss. Default: 20. */
+  lossMsPerPercent: number;
+  /** ms of cost for each percent of utilisation of a node above 80 percent. Default: 1. */
+  utilizationMsPerPercent: number;
+  /** ms of cost for each hundredth of a currency unit that a gigabyte costs to send (capacity.egressCostPerGb of the sending edge). Default: 0. */
+  priceMsPerCent: number;
+}
+
+/** When a working route is left for a better one. */
+export interface RelayMeshRoutingHysteresis {
+  /** How much lower the other's cost must be, percent. Default: 15. */
+  improvementPercent: number;
+  /** Judgements in a row that must agree. Default: 3. */
+  windows: number;
+  /** Least time on a route before it is left, s, unless it fails. Default: 10. */
+  dwellSeconds: number;
+}
+
+/** How a node notices by itself that a trunk in use is dead. */
+export interface RelayMeshRoutingFastReroute {
+  /** Longest silence on a trunk in use, ms; any packet counts. Default: 40. */
+  heartbeatMs: number;
+  /** High goes to the backup after less evidence, Low after more. Default: "Medium". */
+  sensitivity: 'Low' | 'Medium' | 'High';
+}
+
+/** One route between two regions. */
+export interface RelayMeshRoute {
+  /** Region of the publisher. */
+  from: string;
+  /** Region of the viewers. */
+  to: string;
+  /** Regions in between, in order from the publisher; empty forces the direct trunk. */
+  via: string[];
+}
+
+/** What the mesh is. Written by the operator. */
+export interface RelayMeshStatus {
+  /** The metadata.generation that this status answers to. */
+  observedGeneration?: number;
+  /** Nodes in the mesh. */
+  memberCount?: number;
+  /** The nodes, at most 100 of them. */
+  members?: RelayMeshStatusMember[];
+  /** Trunks between relays, each direction counted. */
+  links?: RelayMeshStatusLinks;
+  /** The chosen routes by pair of regions and path policy, at most 200. */
+  routes?: RelayMeshStatusRoute[];
+  /** Accepted, ResolvedRefs, ProbesFresh, Programmed and the summary Ready. */
+  conditions?: Condition[];
+}
+
+/** One node. */
+export interface RelayMeshStatusMember {
+  /** Name of the MediaNode. */
+  node: string;
+  /** Its MediaEdge. */
+  edge: string;
+  /** Its region. */
+  region: string;
+  /** What it does. */
+  roles: ('push' | 'pull' | 'relay')[];
+  /** Connected nodes report, Disconnected ones did once, Pending ones never did, Draining ones take nothing new. */
+  state: 'Connected' | 'Disconnected' | 'Pending' | 'Draining';
+}
+
+/** Trunks between relays, each direction counted. */
+export interface RelayMeshStatusLinks {
+  /** Trunks that should be. */
+  total?: number;
+  /** Trunks in good state. */
+  up?: number;
+  /** Trunks with high loss or delay. */
+  degraded?: number;
+  /** Trunks that carry nothing. */
+  down?: number;
+  /** The worst trunks, worst first, at most 50. */
+  worst?: RelayMeshStatusLinksWorst[];
+}
+
+/** One direction of a trunk. */
+export interface RelayMeshStatusLinksWorst {
+  /** The node that reports it. */
+  from: string;
+  /** Its peer. */
+  to: string;
+  /** How it works. */
+  state: 'Up' | 'Degraded' | 'Down' | 'Unknown';
+  /** Round trip, ms. */
+  rttMs?: number;
+  /** Jitter, ms. */
+  jitterMs?: number;
+  /** Loss, percent. */
+  lossPercent?: number;
+}
+
+/** Routes from one region to another. */
+export interface RelayMeshStatusRoute {
+  /** Region of the publisher. */
+  from: string;
+  /** Region of the viewers. */
+  to: string;
+  /** Key of the path policy, "default" or as in policyKey of StreamRoute status. */
+  policy: string;
+  /** The route in use. */
+  primary?: RelayMeshStatusRoutePrimary;
+  /** The route in use. */
+  backup?: RelayMeshStatusRouteBackup;
+  /** Every node that needs the route runs it. */
+  programmed: boolean;
+  /** When the primary was chosen. */
+  since?: string;
+}
+
+/** The route in use. */
+export interface RelayMeshStatusRoutePrimary {
+  /** Relays, from the one in the publisher's region to the one in the viewers'. */
+  hops: string[];
+  /** Cost, ms. */
+  costMs: number;
+  /** Round trip over all its trunks, ms. */
+  rttMs?: number;
+  /** Loss over all its trunks, percent. */
+  lossPercent?: number;
+}
+
+/** The route in use. */
+export interface RelayMeshStatusRouteBackup {
+  /** Relays, from the one in the publisher's region to the one in the viewers'. */
+  hops: string[];
+  /** Cost, ms. */
+  costMs: number;
+  /** Round trip over all its trunks, ms. */
+  rttMs?: number;
+  /** Loss over all its trunks, percent. */
+  lossPercent?: number;
+}
