@@ -14,16 +14,16 @@ export interface Condition {
  * The list with this condition in it. lastTransitionTime is `nowMs` (since the epoch) when the status differs from before, and stays
  * otherwise. Returns the very same list when nothing changes.
  */
-export function setCondition<C extends Condition>(
-  list: readonly C[] | undefined,
+export function setCondition(
+  list: readonly Condition[] | undefined,
   condition: Omit<Condition, 'lastTransitionTime'>,
   nowMs: number,
-): readonly C[] {
-  const conditions = list ?? [];
+): Condition[] {
+  const conditions = (list ?? []) as Condition[];
   const index = conditions.findIndex(({ type }) => type === condition.type);
   const old = conditions[index];
   const lastTransitionTime = old?.status === condition.status ? old.lastTransitionTime : formatTime(nowMs);
-  const next = { ...condition, lastTransitionTime } as C;
+  const next = { ...condition, lastTransitionTime };
   if (!old) return [...conditions, next];
   const same =
     old.status === next.status &&
