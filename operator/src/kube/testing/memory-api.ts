@@ -175,8 +175,7 @@ export class MemoryApi implements Transport {
     async function* stream(): AsyncGenerator<Uint8Array, void> {
       try {
         for (;;) {
-          for (let event = pending.shift(); event && !ended?.error; event = pending.shift())
-            yield Buffer.from(`${JSON.stringify(event)}\n`);
+          while (pending.length > 0 && !late() && !ended?.error) yield Buffer.from(`${JSON.stringify(pending.shift())}\n`);
           if (ended?.error) throw ended.error;
           if (ended) return;
           await new Promise<void>((resolve) => (wake = resolve));
