@@ -3,21 +3,9 @@
  * The node dials, proves who it is with a bearer token, and says `hello`; control answers `welcome` and keeps the node's snapshot current.
  */
 import { z } from 'zod';
-import {
-  Epoch,
-  Host,
-  MAX_TRACKS,
-  NodeName,
-  Port,
-  RegionName,
-  SessionId,
-  StreamName,
-  StreamPolicy,
-  StreamState,
-  TrackDescription,
-  UserId,
-} from './streams.ts';
+import { Epoch, Host, NodeName, Port, RegionName, SessionId, StreamName, StreamPolicy, StreamState, UserId } from './streams.ts';
 import { PublicJwk } from './tokens.ts';
+import { tracksSchema } from './trunk/description.ts';
 
 export const AGENT_PATH = '/v1/agent';
 export const AGENT_SUBPROTOCOL = 'millrace.agent.v1';
@@ -36,7 +24,6 @@ export const AgentClose = {
   helloTimeout: 4408,
   replaced: 4409,
   protocolUnsupported: 4426,
-  tooManyMessages: 4429,
   /** RFC 6455 registry: the service restarts, come back later. */
   restart: 1012,
 } as const;
@@ -110,7 +97,7 @@ export const Publication = z.object({
   stream: StreamName,
   epoch: Epoch,
   session: SessionId,
-  tracks: z.array(TrackDescription).max(MAX_TRACKS),
+  tracks: tracksSchema,
 });
 export type Publication = z.infer<typeof Publication>;
 
@@ -146,7 +133,7 @@ export const PublishRequest = z.object({
   user: UserId.optional(),
   /** false: never take the name from a live publisher, even where the StreamRoute would allow it. */
   takeoverAllowed: z.boolean().optional(),
-  tracks: z.array(TrackDescription).max(MAX_TRACKS),
+  tracks: tracksSchema,
 });
 export type PublishRequest = z.infer<typeof PublishRequest>;
 

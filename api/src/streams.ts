@@ -3,6 +3,7 @@
  * Both ends of the agent channel and the HTTP APIs share these schemas.
  */
 import { z } from 'zod';
+import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
 
 /** `app/name`. Atomic: there are no rooms at this level. */
 export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}\/[A-Za-z0-9_.-]{1,128}$/;
@@ -27,48 +28,11 @@ export const Epoch = z
 export const Port = z.number().int().min(0).max(65535);
 export const Host = z.string().min(1).max(253);
 
-export const MAX_TRACKS = 16;
-export const MAX_LAYERS = 8;
-
-/** `video/H264` and so on; ids, SSRCs and payload type are those of the RTP that leaves the origin and travel verbatim on trunks. */
-export const CodecDescription = z.object({
-  mimeType: z.string().max(64),
-  payloadType: z.number().int().min(0).max(127),
-  clockRate: z.number().int().positive().max(1_000_000),
-  channels: z.number().int().min(1).max(8).optional(),
-  parameters: z.record(z.string().max(64), z.union([z.string().max(512), z.number()])).default({}),
-  rtcpFeedback: z
-    .array(z.object({ type: z.string().max(32), parameter: z.string().max(32).optional() }))
-    .max(16)
-    .default([]),
-});
-export type CodecDescription = z.infer<typeof CodecDescription>;
-
-export const LayerDescription = z.object({
-  layer: z
-    .number()
-    .int()
-    .min(0)
-    .max(MAX_LAYERS - 1),
-  ssrc: z.number().int().min(0).max(0xffffffff),
-  rid: z.string().max(32).optional(),
-  maxBitrate: z.number().int().nonnegative().optional(),
-  scalabilityMode: z.string().max(32).optional(),
-});
-export type LayerDescription = z.infer<typeof LayerDescription>;
-
-export const TrackDescription = z.object({
-  track: z
-    .number()
-    .int()
-    .min(0)
-    .max(MAX_TRACKS - 1),
-  kind: z.enum(['audio', 'video']),
-  codec: CodecDescription,
-  headerExtensions: z.array(z.object({ uri: z.string().max(256), id: z.number().int().min(1).max(255) })).max(32),
-  layers: z.array(LayerDescription).min(1).max(MAX_LAYERS),
-});
-export type TrackDescription = z.infer<typeof TrackDescription>;
+/** ids, SSRCs and payload type are those of the RTP that leaves the origin and travel verbatim on trunks. */
+export const TrackDescription = trackDescriptionSchema;
+export type TrackDescription = z.infer<typeof trackDescriptionSchema>;
+export type CodecDescription = TrackDescription['codec'];
+export type LayerDescription = TrackDescription['layers'][number];
 
 export const Access = z.enum(['Token', 'Public']);
 export type Access = z.infer<typeof Access>;
@@ -103,7 +67,7 @@ export const StreamState = z.object({
   epoch: Epoch,
   origin: StreamOrigin,
   since: z.number().nonnegative(),
-  tracks: z.array(TrackDescription).max(MAX_TRACKS).optional(),
+  tracks: tracksSchema.optional(),
   policy: StreamPolicy,
 });
 export type StreamState = z.infer<typeof StreamState>;

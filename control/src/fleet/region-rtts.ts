@@ -1,0 +1,49 @@
+import type { Clock } from '@millrace/service';
+import type { NodePresence } from '../directory/index.ts';
+
+/** Distances hardly change; looking at all links for each placement would cost more than it tells. */
+const KEEP_MS = 2000;
+
+/** The least RTT between regions by the links that nodes report. */
+export class RegionRtts {
+  readonly #clock: Clock;
+  #rtts = new Map<string, number>();
+  #madeAt: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  between(
+    from: string,
+    to: string,
+    presences: Iterable<NodePresence>,
+    regionOf: (node: string) => string | undefined,
+  ): number | undefined {
+    const now = this.#clock.now();
+    if (this.#madeAt === undefined || now - this.#madeAt > KEEP_MS) {
+      this.#rtts = measure(presences, regionOf);
+      this.#madeAt = now;
+    }
+    return this.#rtts.get(pairOf(from, to));
+  }
+}
+
+function measure(presences: Iterable<NodePresence>, regionOf: (node: string) => string | undefined): Map<string, number> {
+  const rtts = new Map<string, number>();
+  for (const { node, report } of presences) {
+    const here = regionOf(node);
+    if (here === undefined) continue;
+    for (const link of report?.links ?? []) {
+      const there = regionOf(link.peer);
+      if (there === undefined || there === here || link.state === 'Down') continue;
+      const pair = pairOf(here, there);
+      rtts.set(pair, Math.min(link.rttMs, rtts.get(pair) ?? Infinity));
+    }
+  }
+  return rtts;
+}
+
+function pairOf(a: string, b: string): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}

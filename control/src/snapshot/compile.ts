@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import type { MeshSettings, NodeSettings, Peer, PublicJwk, StreamPolicy, StreamState } from '@millrace/api';
+import type { StreamEntry } from '../directory/index.ts';
+import type { NodeAddress, NodeSpec } from '../fleet/index.ts';
+
+export interface SettingsInput {
+  spec: NodeSpec;
+  /** Absent: it belongs to no mesh, or its mesh or the mesh's key is not there yet. */
+  mesh: MeshSettings | undefined;
+  tokenKeys: readonly PublicJwk[];
+  addressOf: (node: string) => NodeAddress | undefined;
+}
+
+/** All nodes whose address the settings of this one contain. */
+export function mentions(spec: NodeSpec): Set<string> {
+  const names = new Set<string>([...spec.relays, ...spec.peers.map((peer) => peer.node)]);
+  for (const route of spec.routes) for (const path of route.paths) for (const hop of path.hops) names.add(hop);
+  names.delete(spec.name);
+  return names;
+}
+
+/** The settings of one node. A node whose address is unknown is left out of peers and probe, and so are paths over it. */
+export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsInput): NodeSettings {
+  const peers: Peer[] = [];
+  for (const name of [...mentions(spec)].sort()) {
+    const address = addressOf(name);
+    if (address) peers.push({ node: name, ...address });
+  }
+  const known = new Set([spec.name, ...peers.map((peer) => peer.node)]);
+  return {
+    generation: spec.generation,
+    self: { node: spec.name, region: spec.region, cordoned: spec.cordoned, ...(spec.drain ? { drain: { ...spec.drain } } : {}) },
+    tokenKeys: [...tokenKeys],
+    ...(mesh ? { mesh } : {}),
+    peers,
+    probe: spec.peers.map((peer) => peer.node).filter((name) => known.has(name) && name !== spec.name),
+    relays: spec.relays.filter((name) => known.has(name)),
+    routes: spec.routes.flatMap(({ originRegion, policy, paths }) => {
+      const whole = paths.filter((path) => path.hops.every((hop) => known.has(hop))).map((path) => ({ hops: [...path.hops] }));
+      return whole.length > 0 ? [{ originRegion, policy, paths: whole }] : [];
+    }),
+  };
+}
+
+export function compileStream(entry: StreamEntry, policy: StreamPolicy): StreamState {
+  const { stream, epoch, node, region, host, port, since, tracks } = entry;
+  return { stream, epoch, origin: { node, region, host, port }, since, tracks, policy };
+}
+
+/** Equal settings have equal digests, whichever replica compiled them. */
+export function digestOf(settings: NodeSettings): string {
+  return createHash('sha256').update(canonical(settings)).digest('base64url').slice(0, 22);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
