@@ -1,0 +1,159 @@
+import { EventEmitter } from 'node:events';
+import { createWorker, type types } from 'mediasoup';
+import type { Clock, Logger, Timer } from '@millrace/service';
+import { allowedCpuList, parseCpuList, pinProcess, planPinning } from './affinity.ts';
+
+export interface MediaCore {
+  index: number;
+  worker: types.Worker;
+  server: types.WebRtcServer;
+  /** UDP port of its WebRtcServer. */
+  port: number;
+}
+
+export interface MediaCoresOptions {
+  count: number;
+  /** Worker i listens on mediaPort + i; 0: each takes a free port. */
+  mediaPort: number;
+  listenAddress: string;
+  announcedAddress: string;
+  pinning: 'none' | 'affinity' | 'static';
+  logger: Logger;
+  clock: Clock;
+}
+
+interface MediaCoreEvents {
+  /** All that lived on this core is gone. */
+  lost: [index: number];
+  /** The core takes sessions again. */
+  restarted: [index: number];
+}
+
+const RESTART_FIRST_MS = 250;
+const RESTART_LAST_MS = 15_000;
+/** A worker that lived this long starts again without delay. */
+const STABLE_MS = 60_000;
+
+/** The media workers of this node: one process, one UDP port, one CPU each. A worker that dies is replaced; the node stays up. */
+export class MediaCores extends EventEmitter<MediaCoreEvents> {
+  readonly #options: MediaCoresOptions;
+  readonly #cores: (MediaCore | undefined)[] = [];
+  readonly #ports: number[] = [];
+  #pinned: readonly number[] | undefined;
+  #closed = false;
+  readonly #timers = new Set<Timer>();
+
+  private constructor(options: MediaCoresOptions) {
+    super();
+    this.#options = options;
+  }
+
+  /** Rejects when a worker cannot start, e.g. because its port is taken. */
+  static async start(options: MediaCoresOptions): Promise<MediaCores> {
+    const cores = new MediaCores(options);
+    if (options.pinning !== 'none') cores.#pinned = planPinning(parseCpuList(await allowedCpuList()), options.count);
+    if (options.pinning !== 'none' && !cores.#pinned) options.logger.warn('too few CPUs to pin media workers one each; they run unpinned');
+    try {
+      for (let index = 0; index < options.count; index++) await cores.#startCore(index);
+    } catch (error) {
+      cores.close();
+      throw error;
+    }
+    return cores;
+  }
+
+  get count(): number {
+    return this.#options.count;
+  }
+
+  get ports(): number[] {
+    return [...this.#ports];
+  }
+
+  get pids(): number[] {
+    return this.#cores.flatMap((core) => (core ? [core.worker.pid] : []));
+  }
+
+  /** How many cores work right now. */
+  get alive(): number {
+    return this.#cores.filter((core) => core !== undefined).length;
+  }
+
+  /** The core, or the next living one when it is being replaced; undefined when none lives. */
+  at(index: number): MediaCore | undefined {
+    for (let step = 0; step < this.count; step++) {
+      const core = this.#cores[(index + step) % this.count];
+      if (core) return core;
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) this.#options.clock.clearTimeout(timer);
+    for (const core of this.#cores) core?.worker.close();
+    this.#cores.length = 0;
+  }
+
+  async #startCore(index: number): Promise<void> {
+    const { mediaPort, listenAddress, announcedAddress, logger, clock } = this.#options;
+    const worker = await createWorker({ logLevel: 'warn', appData: { index } });
+    try {
+      // A replaced worker keeps its predecessor's port: it is declared to Kubernetes and known to control.
+      const port = this.#ports[index] ?? (mediaPort === 0 ? 0 : mediaPort + index);
+      const server = await createServer(worker, listenAddress, announcedAddress, port);
+      const bound = (await server.dump()).udpSockets[0]!.port;
+      await this.#pin(worker.pid, index);
+      this.#ports[index] = bound;
+      this.#cores[index] = { index, worker, server, port: bound };
+    } catch (error) {
+      worker.close();
+      throw error;
+    }
+    const since = clock.now();
+    worker.on('died', (error) => {
+      logger.error({ core: index, err: error }, 'media worker died; its sessions end and it is replaced');
+      this.#cores[index] = undefined;
+      this.emit('lost', index);
+      this.#restart(index, clock.now() - since >= STABLE_MS ? 0 : RESTART_FIRST_MS);
+    });
+  }
+
+  #restart(index: number, delayMs: number): void {
+    if (this.#closed) return;
+    const timer = this.#options.clock.setTimeout(() => {
+      this.#timers.delete(timer);
+      if (this.#closed) return;
+      this.#startCore(index).then(
+        () => this.emit('restarted', index),
+        (error: unknown) => {
+          this.#options.logger.error({ core: index, err: error }, 'media worker could not be replaced; trying again');
+          this.#restart(index, Math.min(Math.max(delayMs, RESTART_FIRST_MS) * 2, RESTART_LAST_MS));
+        },
+      );
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  async #pin(pid: number, index: number): Promise<void> {
+    const cpu = this.#pinned?.[index];
+    if (cpu === undefined) return;
+    try {
+      await pinProcess(pid, cpu);
+    } catch (error) {
+      this.#options.logger.warn({ core: index, cpu, err: error }, 'media worker could not be pinned');
+    }
+  }
+}
+
+async function createServer(worker: types.Worker, ip: string, announcedAddress: string, port: number): Promise<types.WebRtcServer> {
+  // Port 0 means to mediasoup "any of its range"; the range keeps it off well-known ports.
+  const place = port === 0 ? { portRange: { min: 20_000, max: 59_999 } } : { port };
+  const listenInfo: types.TransportListenInfo = { protocol: 'udp', ip, ...(announcedAddress !== ip ? { announcedAddress } : {}), ...place };
+  try {
+    return await worker.createWebRtcServer({ listenInfos: [listenInfo] });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`a media worker cannot listen on UDP ${ip}:${port === 0 ? 'any' : port} (${why}); free that port or set another MILLRACE_MEDIA_PORT`);
+  }
+}

@@ -1,0 +1,213 @@
+import { EventEmitter } from 'node:events';
+import type { TrackDescription } from '@millrace/api';
+import type { types } from 'mediasoup';
+import type { PullSelection } from '../sdp/index.ts';
+import type { MediaCore } from './cores.ts';
+import { LOOPBACK_PORTS } from './origin.ts';
+import type { RelayEgress } from './relay-port.ts';
+import { codecCapabilities } from './router-codecs.ts';
+import { Viewer, type ViewerTransport } from './viewer.ts';
+
+/** Numbers under which one group of viewers takes a track. Absent: the worker's own. */
+export interface TrackNumbering {
+  track: number;
+  payloadType?: number;
+  relayed: readonly { uri: string; id: number }[];
+}
+
+interface DistributionEvents {
+  closed: [reason: string];
+  /** The last viewer left. */
+  idle: [];
+}
+
+/** A worker's random SSRCs are 32 bits; ours need only be distinct on one loopback socket. */
+const FIRST_SSRC = 0x1000;
+
+/**
+ * A stream served to viewers of this node on one core, under one set of payload type numbers (a worker cannot number per viewer, mediasoup issue 1126).
+ * The relay thread sends ordered packets to a plain transport; every viewer's consumers hang on the producers there.
+ */
+export class Distribution extends EventEmitter<DistributionEvents> {
+  readonly core: MediaCore;
+  readonly stream: string;
+  readonly tracks: readonly TrackDescription[];
+  readonly egress: RelayEgress;
+  readonly #router: types.Router;
+  readonly #producers: ReadonlyMap<number, types.Producer>;
+  readonly #viewers = new Set<Viewer>();
+  readonly #wanted = new Map<number, number>();
+  #closed = false;
+
+  private constructor(core: MediaCore, stream: string, egress: RelayEgress, router: types.Router, fed: readonly FedTrack[]) {
+    super();
+    this.setMaxListeners(0);
+    this.core = core;
+    this.stream = stream;
+    this.egress = egress;
+    this.tracks = fed.map(({ description }) => description);
+    this.#router = router;
+    this.#producers = new Map(fed.map(({ description, producer }) => [description.track, producer]));
+    router.once('workerclose', () => this.close('the media worker died'));
+  }
+
+  /** Takes the egress over: closes it with itself, also when this rejects. */
+  static async open(core: MediaCore, stream: string, egress: RelayEgress, numbering: readonly TrackNumbering[]): Promise<Distribution> {
+    let router: types.Router | undefined;
+    try {
+      const tracks = egress.description().tracks;
+      const numbered = tracks.map((track) => ({ track, numbers: numbering.find((entry) => entry.track === track.track) }));
+      const mediaCodecs = codecCapabilities(numbered.map(({ track, numbers }) => ({ ...track.codec, preferredPayloadType: numbers?.payloadType })));
+      router = await core.worker.createRouter({ mediaCodecs });
+      const plain = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS }, rtcpMux: true, comedia: true });
+      const fed: FedTrack[] = [];
+      for (const { track, numbers } of numbered) fed.push(await feed(plain, egress, track, numbers?.relayed ?? track.headerExtensions));
+      return new Distribution(core, stream, egress, router, fed);
+    } catch (error) {
+      router?.close();
+      void Promise.resolve(egress.close()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get viewers(): number {
+    return this.#viewers.size;
+  }
+
+  /** What a worker uses by itself: for offers of ours. */
+  payloadTypes(): Map<number, { payloadType: number; rtxPayloadType?: number }> {
+    return new Map(
+      this.tracks.map(({ track, codec }) => {
+        const capability = this.#capabilityOf(codec);
+        const rtx = this.#rtxOf(capability.preferredPayloadType);
+        return [track, { payloadType: capability.preferredPayloadType, ...(rtx ? { rtxPayloadType: rtx.preferredPayloadType } : {}) }];
+      }),
+    );
+  }
+
+  createTransport<T extends ViewerTransport>(create: (router: types.Router) => Promise<T>): Promise<T> {
+    return create(this.#router);
+  }
+
+  /** Rejects when the worker refuses; the transport is closed then. */
+  async addViewer<T extends ViewerTransport>(transport: T, selections: readonly PullSelection[]): Promise<Viewer<T>> {
+    const consumers = new Map<number, types.Consumer>();
+    try {
+      for (const selection of selections) consumers.set(selection.track, await this.#consume(transport, selection));
+    } catch (error) {
+      transport.close();
+      throw error;
+    }
+    if (this.#closed) {
+      transport.close();
+      throw new Error('the stream ended');
+    }
+    const viewer = new Viewer(transport, consumers, selections);
+    this.#viewers.add(viewer);
+    viewer.on('wish', () => this.#wishLayers());
+    viewer.once('closed', () => {
+      this.#viewers.delete(viewer);
+      if (this.#closed) return;
+      this.#wishLayers();
+      if (this.#viewers.size === 0) this.emit('idle');
+    });
+    this.#wishLayers();
+    return viewer;
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const viewer of [...this.#viewers]) viewer.close(reason);
+    void Promise.resolve(this.egress.close()).catch(() => undefined);
+    this.#router.close();
+    this.emit('closed', reason);
+  }
+
+  #consume(transport: ViewerTransport, selection: PullSelection): Promise<types.Consumer> {
+    const producer = this.#producers.get(selection.track)!;
+    const description = this.tracks.find(({ track }) => track === selection.track)!;
+    const capability = this.#capabilityOf(description.codec);
+    const rtx = this.#rtxOf(capability.preferredPayloadType);
+    // Without a repair stream that both number alike, lost packets are sent again as they were (RFC 4585 NACK without RFC 4588).
+    const codecs = [{ ...capability, rtcpFeedback: selection.rtcpFeedback }];
+    if (rtx && rtx.preferredPayloadType === selection.rtxPayloadType) codecs.push({ ...rtx, rtcpFeedback: [] });
+    return transport.consume({
+      producerId: producer.id,
+      rtpCapabilities: {
+        codecs,
+        headerExtensions: selection.extensions.map((ext) => ({ kind: selection.kind, uri: ext.uri as types.RtpHeaderExtensionUri, preferredId: ext.id })),
+      },
+      mid: selection.wireMid,
+      enableRtx: selection.rtcpFeedback.some((fb) => fb.type === 'nack' && !fb.parameter),
+    });
+  }
+
+  /** Layers above everyone's wish need not come here: the relay drops what nobody downstream wants. */
+  #wishLayers(): void {
+    for (const { track, layers } of this.tracks) {
+      if (layers.length < 2) continue;
+      const top = layers.length - 1;
+      const wishes = [...this.#viewers].filter((viewer) => viewer.plays(track)).map((viewer) => viewer.preferredLayer(track) ?? top);
+      const highest = wishes.length > 0 ? Math.min(Math.max(...wishes), top) : top;
+      const mask = 2 ** (highest + 1) - 1;
+      if (this.#wanted.get(track) === mask) continue;
+      this.#wanted.set(track, mask);
+      this.egress.setLayers(track, mask);
+    }
+  }
+
+  #capabilityOf(codec: TrackDescription['codec']): types.RtpCodecCapability {
+    const [wanted] = codecCapabilities([codec]);
+    const codecs = this.#router.rtpCapabilities.codecs ?? [];
+    const sameName = codecs.filter((known) => known.mimeType.toLowerCase() === codec.mimeType.toLowerCase());
+    const sameFormat = sameName.find((known) => Object.entries(wanted!.parameters ?? {}).every(([name, value]) => known.parameters?.[name] === value));
+    return (sameFormat ?? sameName[0])!;
+  }
+
+  #rtxOf(payloadType: number): types.RtpCodecCapability | undefined {
+    return this.#router.rtpCapabilities.codecs?.find((codec) => /\/rtx$/i.test(codec.mimeType) && codec.parameters?.['apt'] === payloadType);
+  }
+}
+
+interface FedTrack {
+  description: TrackDescription;
+  producer: types.Producer;
+}
+
+async function feed(
+  plain: types.PlainTransport,
+  egress: RelayEgress,
+  description: TrackDescription,
+  relayed: readonly { uri: string; id: number }[],
+): Promise<FedTrack> {
+  const { track, kind, codec } = description;
+  const layers = description.layers.map(({ layer }) => ({ layer, ssrc: FIRST_SSRC + track * 16 + layer }));
+  // A payload type of our own per track: the origin's may clash between tracks.
+  const payloadType = 96 + track;
+  const producer = await plain.produce({
+    kind,
+    keyFrameRequestDelay: 300,
+    rtpParameters: {
+      codecs: [{ ...codec, payloadType, parameters: { ...codec.parameters }, rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [] }],
+      headerExtensions: relayed.map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id })),
+      encodings: description.layers.map(({ maxBitrate, scalabilityMode }, index) => ({
+        ssrc: layers[index]!.ssrc,
+        ...(maxBitrate ? { maxBitrate } : {}),
+        ...(scalabilityMode ? { scalabilityMode } : {}),
+      })),
+      rtcp: { cname: 'millrace', reducedSize: true },
+    },
+  });
+  await egress.attach(track, { ip: '127.0.0.1', port: plain.tuple.localPort, payloadType, layers });
+  return { description, producer };
+}
+
+const KEYFRAME_REQUESTS = [
+  { type: 'nack', parameter: 'pli' },
+  { type: 'ccm', parameter: 'fir' },
+];

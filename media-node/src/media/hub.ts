@@ -1,0 +1,274 @@
+import type { Snapshot, StreamPolicy, StreamState } from '@millrace/api';
+import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
+import type { types } from 'mediasoup';
+import type { PushTrack } from '../sdp/index.ts';
+import type { MediaCore, MediaCores } from './cores.ts';
+import { Distribution, type TrackNumbering } from './distribution.ts';
+import { Origin, type PublisherTransport } from './origin.ts';
+import { coreOf, viewerCore } from './placement.ts';
+import type { MediaRelay, RelayEgress } from './relay-port.ts';
+import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
+
+/** What the hub needs of the channel to control. */
+export interface StreamDirectory {
+  readonly snapshot: Snapshot | undefined;
+  publish(request: { stream: string; session: string; user?: string; takeoverAllowed?: boolean; tracks: StreamState['tracks'] & {} }): Promise<{ epoch: number; policy: StreamPolicy }>;
+  unpublish(request: { stream: string; epoch: number; session: string }): void | Promise<void>;
+  resolve(stream: string): Promise<StreamState>;
+  release(stream: string): void;
+}
+
+export interface PublishedStream<T extends PublisherTransport = PublisherTransport> {
+  stream: string;
+  session: string;
+  epoch: number;
+  policy: StreamPolicy;
+  origin: Origin<T>;
+  since: number;
+}
+
+interface ServedStream {
+  state: StreamState;
+  route: RoutePlan;
+  /** By core and numbering. */
+  distributions: Map<string, Promise<Distribution>>;
+  open: Set<Distribution>;
+  /** Runs while the directory does not know the stream (any more). */
+  orphaned?: Timer;
+}
+
+/** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
+export const MAX_NUMBERINGS = 8;
+
+/** The streams of this node: those published here, and those served to viewers here. */
+export class StreamHub {
+  readonly #cores: MediaCores;
+  readonly #relay: MediaRelay;
+  readonly #directory: StreamDirectory;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #published = new Map<string, PublishedStream>();
+  readonly #served = new Map<string, ServedStream>();
+
+  constructor(parts: { cores: MediaCores; relay: MediaRelay; directory: StreamDirectory; logger: Logger; clock: Clock }) {
+    this.#cores = parts.cores;
+    this.#relay = parts.relay;
+    this.#directory = parts.directory;
+    this.#logger = parts.logger;
+    this.#clock = parts.clock;
+  }
+
+  get published(): PublishedStream[] {
+    return [...this.#published.values()];
+  }
+
+  get served(): { state: StreamState; viewers: number; egress: RelayEgress | undefined }[] {
+    return [...this.#served.values()].map(({ state, open }) => {
+      const distributions = [...open];
+      return { state, viewers: distributions.reduce((sum, { viewers }) => sum + viewers, 0), egress: distributions[0]?.egress };
+    });
+  }
+
+  /**
+   * Makes this node the stream's origin.
+   * @param mayPublish is asked once the policy is known and before a packet is taken; throws to refuse
+   * @throws Problem when control refuses (409: the name is taken), no core lives, or the relay cannot take it
+   */
+  async publish<T extends PublisherTransport>(request: {
+    stream: string;
+    session: string;
+    user?: string;
+    coreKey: string;
+    takeoverAllowed?: boolean;
+    tracks: readonly PushTrack[];
+    createTransport: (router: types.Router, core: MediaCore) => Promise<T>;
+    mayPublish?: (policy: StreamPolicy) => void;
+  }): Promise<PublishedStream<T>> {
+    const { stream, session, user, takeoverAllowed } = request;
+    const core = this.#coreAt(coreOf(request.coreKey, this.#cores.count));
+    const origin = await Origin.open(core, request.tracks, (router) => request.createTransport(router, core));
+    let granted: { epoch: number; policy: StreamPolicy } | undefined;
+    try {
+      granted = await this.#directory.publish({
+        stream,
+        session,
+        ...(user !== undefined ? { user } : {}),
+        ...(takeoverAllowed !== undefined ? { takeoverAllowed } : {}),
+        tracks: origin.tracks,
+      });
+      request.mayPublish?.(granted.policy);
+      // The directory let this publisher in: whoever had the name on this node has lost it.
+      this.#published.get(stream)?.origin.close('another publisher took the stream over');
+      const ingest = await this.#relay.ingest({ stream, epoch: granted.epoch, tracks: origin.tracks });
+      if (origin.closed) throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
+      await origin.feed(ingest);
+    } catch (error) {
+      if (granted) void this.#directory.unpublish({ stream, epoch: granted.epoch, session });
+      origin.close('publishing failed');
+      throw error;
+    }
+    const published: PublishedStream<T> = { stream, session, ...granted, origin, since: this.#clock.wall() };
+    this.#published.set(stream, published);
+    origin.once('closed', (reason) => {
+      if (this.#published.get(stream) === (published as PublishedStream)) this.#published.delete(stream);
+      void this.#directory.unpublish({ stream, epoch: published.epoch, session });
+      this.#logger.info({ stream, session, epoch: published.epoch, reason }, 'stream no longer published here');
+    });
+    this.#logger.info({ stream, session, epoch: published.epoch, core: core.index, tracks: origin.tracks.length }, 'stream published');
+    this.#reroute(stream);
+    return published;
+  }
+
+  /** Who has the stream, from this node's own knowledge or the directory. @throws Problem 404 when nobody publishes it. */
+  async find(stream: string): Promise<StreamState> {
+    const published = this.#published.get(stream);
+    const self = this.#directory.snapshot?.self;
+    if (!published || !self) return this.#directory.resolve(stream);
+    const { epoch, since, policy, origin } = published;
+    return { stream, epoch, since, policy, tracks: origin.tracks, origin: { node: self.node, region: self.region, host: '127.0.0.1', port: 0 } };
+  }
+
+  /**
+   * The stream as served here, on a core with room and under the viewer's numbers; subscribes upstream for the first viewer.
+   * @throws Problem when the stream cannot be reached
+   */
+  async distribute(state: StreamState, numbering: readonly TrackNumbering[] = []): Promise<Distribution> {
+    const served = this.#serve(state);
+    const viewers = Array.from({ length: this.#cores.count }, (_, core) =>
+      [...served.open].filter((distribution) => distribution.core.index === core).reduce((sum, { viewers: count }) => sum + count, 0),
+    );
+    const core = this.#coreAt(viewerCore(state.stream, viewers));
+    const key = JSON.stringify([core.index, numbering]);
+    const existing = served.distributions.get(key);
+    if (existing) return existing;
+    if (served.distributions.size >= MAX_NUMBERINGS * this.#cores.count) {
+      throw new Problem(406, 'Too many payload type mappings', { detail: 'play this stream with POST /signaling/pull, where the node makes the offer' });
+    }
+    const opening = this.#open(served, core, numbering);
+    served.distributions.set(key, opening);
+    opening.then(
+      (distribution) => this.#watch(served, key, distribution),
+      () => this.#drop(served, key),
+    );
+    return opening;
+  }
+
+  /** Whether one more set of numbers fits. */
+  hasRoomForNumbering(stream: string): boolean {
+    return (this.#served.get(stream)?.distributions.size ?? 0) < MAX_NUMBERINGS * this.#cores.count;
+  }
+
+  /** A new snapshot: paths may have changed, streams may have moved or ended. */
+  applySnapshot(snapshot: Snapshot): void {
+    const known = new Map(snapshot.streams.map((state) => [state.stream, state]));
+    for (const [stream, served] of this.#served) {
+      const state = known.get(stream);
+      if (state) served.state = state;
+      if (state || this.#published.has(stream)) this.#adopt(served);
+      else this.#orphan(served);
+      this.#reroute(stream);
+    }
+  }
+
+  /** Ends what is left: publishers' streams are unpublished. */
+  close(reason: string): void {
+    for (const { origin } of this.published) origin.close(reason);
+    for (const { open } of [...this.#served.values()]) for (const distribution of [...open]) distribution.close(reason);
+  }
+
+  #coreAt(index: number): MediaCore {
+    const core = this.#cores.at(index);
+    if (!core) throw new Problem(503, 'No media worker', { detail: 'the media workers of this node are being restarted', headers: { 'retry-after': '2' } });
+    return core;
+  }
+
+  #serve(state: StreamState): ServedStream {
+    const existing = this.#served.get(state.stream);
+    if (existing) return existing;
+    const served: ServedStream = { state, route: this.#plan(state), distributions: new Map(), open: new Set() };
+    this.#served.set(state.stream, served);
+    return served;
+  }
+
+  #plan(state: StreamState): RoutePlan {
+    if (this.#published.has(state.stream)) return { ok: true, path: [], backup: [] };
+    const snapshot = this.#directory.snapshot;
+    return snapshot ? planRoute(state, snapshot) : { ok: false, reason: 'this node has no snapshot from control yet' };
+  }
+
+  async #open(served: ServedStream, core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
+    const { stream, epoch, policy } = served.state;
+    served.route = this.#plan(served.state);
+    if (!served.route.ok) throw new Problem(503, 'No route to the stream', { detail: served.route.reason, headers: { 'retry-after': '2' } });
+    const { path, backup } = served.route;
+    const egress = await this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
+    return Distribution.open(core, stream, egress, numbering);
+  }
+
+  #watch(served: ServedStream, key: string, distribution: Distribution): void {
+    const { stream } = served.state;
+    served.open.add(distribution);
+    this.#logger.info({ stream, core: distribution.core.index }, 'stream served here');
+    distribution.once('closed', (reason) => {
+      served.open.delete(distribution);
+      this.#drop(served, key);
+      this.#logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
+    });
+    // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
+    distribution.on('idle', () => distribution.close('the last viewer left'));
+    const { egress } = distribution;
+    egress.on('ended', () => distribution.close('the stream ended'));
+    egress.on('lost', (reason: unknown) => this.#logger.warn({ stream, reason }, 'upstream lost'));
+    egress.on('description', () => {
+      if (!fits(distribution, egress)) distribution.close('the publisher changed its tracks');
+    });
+  }
+
+  #drop(served: ServedStream, key: string): void {
+    served.distributions.delete(key);
+    if (served.distributions.size > 0 || this.#served.get(served.state.stream) !== served) return;
+    this.#adopt(served);
+    this.#served.delete(served.state.stream);
+    this.#directory.release(served.state.stream);
+  }
+
+  #adopt(served: ServedStream): void {
+    this.#clock.clearTimeout(served.orphaned);
+    served.orphaned = undefined;
+  }
+
+  /** A publisher that drops out may come back under the same name: viewers wait for it as long as an edge lingers. */
+  #orphan(served: ServedStream): void {
+    served.orphaned ??= this.#clock.setTimeout(() => {
+      for (const distribution of [...served.open]) distribution.close('the stream ended');
+    }, served.state.policy.lingerMs);
+  }
+
+  #reroute(stream: string): void {
+    const served = this.#served.get(stream);
+    if (!served) return;
+    const route = this.#plan(served.state);
+    // A route that vanished does not stop what flows.
+    if (!route.ok || isSameRoute(route, served.route)) return;
+    served.route = route;
+    for (const { egress } of served.open) egress.reroute(route.path, route.backup);
+    this.#logger.info({ stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
+  }
+}
+
+/** Whether a new epoch's tracks can go on under the producers that viewers already have. */
+function fits(distribution: Distribution, egress: RelayEgress): boolean {
+  const tracks = egress.description().tracks;
+  return (
+    tracks.length === distribution.tracks.length &&
+    distribution.tracks.every((before) => {
+      const now = tracks.find(({ track }) => track === before.track);
+      const sameFormat = now && JSON.stringify(codecFormat(now)) === JSON.stringify(codecFormat(before));
+      return sameFormat && now.layers.length === before.layers.length;
+    })
+  );
+}
+
+function codecFormat({ kind, codec }: Distribution['tracks'][number]): unknown {
+  return [kind, codec.mimeType, codec.clockRate, codec.channels, codec.parameters['profile-level-id'], codec.parameters['profile-id']];
+}

@@ -1,0 +1,137 @@
+import { EventEmitter } from 'node:events';
+import type { TrackDescription } from '@millrace/api';
+import type { types } from 'mediasoup';
+import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
+import type { MediaCore } from './cores.ts';
+import type { RelayIngest } from './relay-port.ts';
+import { codecCapabilities } from './router-codecs.ts';
+
+/** What carries a publisher's packets to us. */
+export type PublisherTransport = types.WebRtcTransport | types.PlainTransport;
+
+interface OriginEvents {
+  closed: [reason: string];
+}
+
+/**
+ * A stream published on this node. The publisher's packets enter a router of its own; each track leaves it through exactly one pipe consumer (all layers,
+ * one numbering for the whole network), over loopback to the relay thread.
+ */
+export class Origin<Transport extends PublisherTransport = PublisherTransport> extends EventEmitter<OriginEvents> {
+  readonly core: MediaCore;
+  readonly transport: Transport;
+  readonly tracks: TrackDescription[];
+  readonly #router: types.Router;
+  readonly #egress: types.PlainTransport;
+  readonly #producers: readonly types.Producer[];
+  #ingest: RelayIngest | undefined;
+  #closed = false;
+
+  private constructor(core: MediaCore, router: types.Router, transport: Transport, egress: types.PlainTransport, produced: readonly Produced[]) {
+    super();
+    this.core = core;
+    this.transport = transport;
+    this.#router = router;
+    this.#egress = egress;
+    this.#producers = produced.map(({ producer }) => producer);
+    this.tracks = produced.map(({ description }) => description);
+    router.once('workerclose', () => this.close('the media worker died'));
+    // The egress transport's peer is not known yet: until the relay gives its address, packets have nowhere to go.
+  }
+
+  /** Rejects when the worker refuses the parameters; nothing is left behind then. */
+  static async open<T extends PublisherTransport>(
+    core: MediaCore,
+    published: readonly PushTrack[],
+    createTransport: (router: types.Router) => Promise<T>,
+  ): Promise<Origin<T>> {
+    const router = await core.worker.createRouter({ mediaCodecs: codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!)) });
+    try {
+      const transport = await createTransport(router);
+      const egress = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS }, rtcpMux: true });
+      const produced: Produced[] = [];
+      for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
+      return new Origin(core, router, transport, egress, produced);
+    } catch (error) {
+      router.close();
+      throw error;
+    }
+  }
+
+  /** From here on packets flow to the relay thread. */
+  async feed(ingest: RelayIngest): Promise<void> {
+    this.#ingest = ingest;
+    await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** What the publisher's receiver reports say; undefined before the first one. Passed on to the gate, whose audio wait depends on it. */
+  async measureRtt(): Promise<number | undefined> {
+    const producer = this.#producers.find(({ kind }) => kind === 'audio') ?? this.#producers[0];
+    const stats = producer && !producer.closed ? await producer.getStats() : [];
+    const rtts = stats.flatMap((stat) => (stat.roundTripTime ? [stat.roundTripTime] : []));
+    const rttMs = rtts.length > 0 ? Math.max(...rtts) : undefined;
+    if (rttMs !== undefined) this.#ingest?.setRtt(rttMs);
+    return rttMs;
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    void Promise.resolve(this.#ingest?.close(reason)).catch(() => undefined);
+    this.#router.close();
+    this.emit('closed', reason);
+  }
+}
+
+/** Ports for loopback sockets between workers and the relay thread: above the ones that a node declares. */
+export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
+
+interface Produced {
+  producer: types.Producer;
+  description: TrackDescription;
+}
+
+async function produce(router: types.Router, transport: PublisherTransport, egress: types.PlainTransport, track: number, source: PushTrack): Promise<Produced> {
+  const producer = await transport.produce({ kind: source.kind, rtpParameters: source.rtpParameters });
+  const consumer = await egress.consume({ producerId: producer.id, rtpCapabilities: withoutRepair(router.rtpCapabilities), pipe: true, enableRtx: false });
+  const codec = consumer.rtpParameters.codecs[0]!;
+  const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
+    const rid = source.rtpParameters.encodings?.[layer]?.rid;
+    return {
+      layer,
+      ssrc: encoding.ssrc!,
+      ...(rid !== undefined ? { rid } : {}),
+      ...(encoding.maxBitrate ? { maxBitrate: encoding.maxBitrate } : {}),
+      ...(encoding.scalabilityMode ? { scalabilityMode: encoding.scalabilityMode } : {}),
+    };
+  });
+  const description: TrackDescription = {
+    track,
+    kind: source.kind,
+    codec: {
+      mimeType: codec.mimeType,
+      payloadType: codec.payloadType,
+      clockRate: codec.clockRate,
+      ...(codec.channels !== undefined ? { channels: codec.channels } : {}),
+      parameters: { ...(codec.parameters as Record<string, string | number>) },
+      rtcpFeedback: (codec.rtcpFeedback ?? []).map((fb) => ({ type: fb.type, ...(fb.parameter ? { parameter: fb.parameter } : {}) })),
+    },
+    headerExtensions: relayedExtensions(source.kind, source.rtpParameters.headerExtensions ?? []),
+    layers,
+  };
+  return { producer, description };
+}
+
+/** Loopback loses nothing: no RTX, no congestion control between worker and relay thread. */
+function withoutRepair(capabilities: types.RtpCapabilities): types.RtpCapabilities {
+  return {
+    codecs: (capabilities.codecs ?? [])
+      .filter((codec) => !/\/rtx$/i.test(codec.mimeType))
+      .map((codec) => ({ ...codec, rtcpFeedback: (codec.rtcpFeedback ?? []).filter((fb) => fb.parameter === 'pli' || fb.parameter === 'fir') })),
+    headerExtensions: (capabilities.headerExtensions ?? []).filter((ext) => !/sdes:|abs-send-time|transport-wide-cc/.test(ext.uri)),
+  };
+}

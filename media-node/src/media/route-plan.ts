@@ -1,0 +1,32 @@
+import type { Snapshot, StreamState } from '@millrace/api';
+import type { Hop } from './relay-port.ts';
+
+export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
+
+/**
+ * How this node reaches a stream's origin: upstream hops, nearest first, the origin last. The primary path and, where routes give a second one, a backup.
+ * Same region: straight to the origin. Nothing programmed for the region: straight too, unless a path policy would be broken by it.
+ */
+export function planRoute(state: StreamState, snapshot: Pick<Snapshot, 'self' | 'routes' | 'peers'>): RoutePlan {
+  const { origin, policy } = state;
+  const self = snapshot.self.node;
+  if (origin.node === self) return { ok: true, path: [], backup: [] };
+  const last: Hop = { node: origin.node, host: origin.host, port: origin.port };
+  if (origin.region === snapshot.self.region) return { ok: true, path: [last], backup: [] };
+
+  const addresses = new Map(snapshot.peers.map((peer) => [peer.node, { node: peer.node, host: peer.host, port: peer.port }]));
+  const route = snapshot.routes.find((candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey);
+  const paths = (route?.paths ?? []).flatMap(({ hops }) => {
+    const upstream = hops.filter((node) => node !== self && node !== origin.node).map((node) => addresses.get(node));
+    return upstream.every((hop) => hop !== undefined) ? [[...upstream, last] as Hop[]] : [];
+  });
+  const [path, backup] = paths;
+  if (path) return { ok: true, path, backup: backup ?? [] };
+  if (policy.policyKey === 'default') return { ok: true, path: [last], backup: [] };
+  return { ok: false, reason: `no route from region ${origin.region} follows this stream's path policy yet` };
+}
+
+/** Whether two plans ask for the same. */
+export function isSameRoute(a: RoutePlan, b: RoutePlan): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,122 @@
+import type { types } from 'mediasoup';
+import { answeredParameters, choosePublished, commonFeedback } from './codecs.ts';
+import type { RemoteDescription, RemoteRid, RemoteSection } from './description.ts';
+import { hasExtension, receivedExtensions } from './extensions.ts';
+import { SdpError } from './sdp-error.ts';
+import type { LocalSection } from './write.ts';
+
+/** A published track: what the worker's producer needs. */
+export interface PushTrack {
+  mid: string;
+  kind: 'audio' | 'video';
+  rtpParameters: types.RtpParameters;
+}
+
+export interface PushNegotiation {
+  tracks: PushTrack[];
+  /** One for each m= line of the offer, in its order. */
+  answer: LocalSection[];
+}
+
+const MAX_PUBLISHED_TRACKS = 16;
+
+/**
+ * What a publisher's offer gives, and the sections of the answer.
+ * @throws SdpError
+ */
+export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: number } = {}): PushNegotiation {
+  const tracks: PushTrack[] = [];
+  const answer: LocalSection[] = [];
+  for (const section of offer.sections) {
+    if (section.rejected || section.kind === 'application' || section.direction === 'inactive') {
+      answer.push({ mid: section.mid, rejectedLine: section.line });
+      continue;
+    }
+    if (section.direction === 'recvonly') {
+      throw new SdpError(`a=recvonly (mid ${section.mid})`, 'a publisher sends; use a=sendonly (RFC 9725 section 4.2)');
+    }
+    const { track, local } = negotiateSection(section, section.kind, options.maxKbps);
+    tracks.push(track);
+    answer.push(local);
+  }
+  if (tracks.length === 0) throw new SdpError(offer.sections[0]!.line, 'nothing is sent; offer at least one sendonly audio or video section');
+  if (tracks.length > MAX_PUBLISHED_TRACKS) throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_PUBLISHED_TRACKS} are allowed`, 406);
+  return { tracks, answer };
+}
+
+function negotiateSection(section: RemoteSection, kind: 'audio' | 'video', maxKbps: number | undefined): { track: PushTrack; local: LocalSection } {
+  const { codec, rtx } = choosePublished(section);
+  const headerExtensions = receivedExtensions(kind, section.extensions);
+  const transportCc = hasExtension(headerExtensions, 'transport-cc') && (codec.rtcpFeedback ?? []).some((fb) => fb.type === 'transport-cc');
+  const media = { ...codec, rtcpFeedback: commonFeedback(codec.rtcpFeedback ?? [], transportCc) };
+  const codecs = rtx ? [media, rtx] : [media];
+  const rids = orderLayers(section.sendRids);
+  const encodings = rids.length > 1 ? ridEncodings(rids, codec.mimeType) : ssrcEncodings(section, rids[0], rtx !== undefined);
+  const single = encodings.length === 1 && encodings[0]!.ssrc === undefined && encodings[0]!.rid === undefined;
+  if (single && !hasExtension(headerExtensions, 'mid')) {
+    throw new SdpError(`${section.line}: a=ssrc missing`, 'without it packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension');
+  }
+  if (encodings.some((encoding) => encoding.rid !== undefined) && !section.extensions.some((ext) => ext.uri.endsWith(':sdes:rtp-stream-id'))) {
+    throw new SdpError(`a=simulcast (mid ${section.mid})`, 'layers are told apart by the sdes:rtp-stream-id header extension; offer it with a=extmap');
+  }
+  const rtpParameters: types.RtpParameters = {
+    mid: section.mid,
+    codecs: codecs.map((entry) => ({ ...entry, parameters: { ...entry.parameters } })),
+    headerExtensions,
+    encodings,
+    rtcp: { ...(section.cname ? { cname: section.cname } : {}), reducedSize: true },
+  };
+  const local: LocalSection = {
+    mid: section.mid,
+    kind,
+    direction: 'recvonly',
+    codecs: [{ ...media, parameters: answeredParameters(media) }, ...(rtx ? [rtx] : [])],
+    extensions: headerExtensions,
+    // RFC 8853 section 5.3: the answer keeps the offer's order.
+    ...(encodings.some((encoding) => encoding.rid !== undefined) ? { receivedRids: section.sendRids.map((rid) => rid.id) } : {}),
+    ...(maxKbps !== undefined && kind === 'video' ? { maxKbps } : {}),
+  };
+  return { track: { mid: section.mid, kind, rtpParameters }, local };
+}
+
+function ridEncodings(rids: readonly RemoteRid[], mimeType: string): types.RtpEncodingParameters[] {
+  return rids.map((rid) => ({
+    rid: rid.id,
+    // Browsers send three temporal layers with VP8 simulcast; where there are fewer, the upper ones are empty.
+    ...(mimeType === 'video/VP8' ? { scalabilityMode: 'L1T3' } : {}),
+    ...(rid.restrictions['max-br'] ? { maxBitrate: rid.restrictions['max-br'] } : {}),
+  }));
+}
+
+function ssrcEncodings(section: RemoteSection, rid: RemoteRid | undefined, withRtx: boolean): types.RtpEncodingParameters[] {
+  const simulcast = section.ssrcGroups.find((group) => group.semantics === 'SIM')?.ssrcs ?? [];
+  const repairOf = (ssrc: number): number | undefined =>
+    section.ssrcGroups.find((group) => group.semantics === 'FID' && group.ssrcs[0] === ssrc)?.ssrcs[1];
+  const primary = simulcast.length > 1 ? simulcast.slice(0, 8) : section.ssrcs.slice(0, 1);
+  if (rid && primary.length === 0) return [{ rid: rid.id }];
+  if (primary.length === 0) return [{}];
+  return primary.map((ssrc) => {
+    const repair = withRtx ? repairOf(ssrc) : undefined;
+    return { ssrc, ...(repair !== undefined ? { rtx: { ssrc: repair } } : {}) };
+  });
+}
+
+/**
+ * Lowest layer first. SDP does not say which that is: resolution or rate limits do where given, else well-known names, else the order of the offer
+ * (browsers scale earlier encodings down more unless told otherwise, WebRTC section 5.2).
+ */
+function orderLayers(rids: readonly RemoteRid[]): RemoteRid[] {
+  const size = (rid: RemoteRid): number | undefined => rid.restrictions['max-height'] ?? rid.restrictions['max-width'] ?? rid.restrictions['max-br'];
+  const byName = NAMED_LAYERS.find((names) => rids.every((rid) => names.includes(rid.id.toLowerCase())));
+  const rank = rids.every((rid) => size(rid) !== undefined) ? size : byName ? (rid: RemoteRid) => byName.indexOf(rid.id.toLowerCase()) : undefined;
+  return rank ? [...rids].sort((a, b) => rank(a)! - rank(b)!) : [...rids];
+}
+
+const NAMED_LAYERS: readonly (readonly string[])[] = [
+  ['q', 'h', 'f'],
+  ['l', 'm', 'h'],
+  ['lo', 'mid', 'hi'],
+  ['low', 'medium', 'high'],
+  ['low', 'mid', 'high'],
+  ['quarter', 'half', 'full'],
+];
