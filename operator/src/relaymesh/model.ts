@@ -24,6 +24,8 @@ export interface MeshNode {
   readonly provider: string;
   readonly roles: ReadonlySet<Role>;
   readonly priceCentsPerGb: number;
+  /** Share of its egress capacity in use, 0 to 100; 0 where unknown. */
+  readonly utilizationPercent: number;
   /** Connected to control, reporting now. */
   readonly fresh: boolean;
   /** Cordoned or draining: takes no new route. */

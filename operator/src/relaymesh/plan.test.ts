@@ -43,6 +43,7 @@ function observe(golden: Case): MeshObservation {
       provider: node.provider ?? 'p',
       roles: new Set(node.roles.split(' ') as Role[]),
       priceCentsPerGb: node.price ?? 0,
+      utilizationPercent: 0,
       fresh: true,
       leaving: node.leaving ?? false,
       relays: node.relays ?? [],
@@ -57,7 +58,6 @@ function observe(golden: Case): MeshObservation {
         rttMs: Number(rttMs),
         lossPercent: Number(lossPercent),
         jitterMs: 0,
-        utilizationPercent: 0,
         state: (state ?? 'Up') as 'Up' | 'Down',
         fresh: true,
       };

@@ -29,9 +29,7 @@ export function planMesh(observed: MeshObservation, now: number): MeshPlan {
   const relays = nodes.filter((node) => node.roles.has('relay'));
   const links = judgeLinks(observed.reports);
   const graph = buildGraph(
-    relays
-      .filter((relay) => !relay.leaving)
-      .map(({ name, region, provider, priceCentsPerGb }) => ({ node: name, region, provider, priceCentsPerGb })),
+    relays.filter((relay) => !relay.leaving).map(({ name, ...relay }) => ({ node: name, ...relay })),
     links.filter((link) => link.state !== 'Down'),
   );
   const attached = new Map(

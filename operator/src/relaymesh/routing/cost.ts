@@ -6,7 +6,7 @@ export interface CostWeights {
   readonly jitter: number;
   /** ms of cost for 1 percent of loss. */
   readonly lossMsPerPercent: number;
-  /** ms of cost for each percent of utilisation above 80. */
+  /** ms of cost for each percent of the sender's utilisation above 80. */
   readonly utilizationMsPerPercent: number;
   /** ms of cost for one cent per GB paid to send over the link. */
   readonly priceMsPerCent: number;
@@ -44,7 +44,7 @@ export function hopCostMs(link: Link, sender: Relay, weights: CostWeights): numb
     link.rttMs / 2 +
     weights.jitter * link.jitterMs +
     weights.lossMsPerPercent * link.lossPercent +
-    weights.utilizationMsPerPercent * Math.max(0, link.utilizationPercent - FREE_UTILIZATION_PERCENT) +
+    weights.utilizationMsPerPercent * Math.max(0, sender.utilizationPercent - FREE_UTILIZATION_PERCENT) +
     weights.priceMsPerCent * sender.priceCentsPerGb
   );
 }

@@ -10,6 +10,8 @@ export interface Relay {
   readonly provider: string;
   /** Price of one GB that leaves this node, in cents. */
   readonly priceCentsPerGb: number;
+  /** Share of its egress capacity in use, 0 to 100; 0 where unknown. */
+  readonly utilizationPercent: number;
 }
 
 /** What is known of the trunk between two relays. A trunk carries both directions, so a link has no direction. */
@@ -19,8 +21,6 @@ export interface Link {
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;
-  /** Share of the trunk's rate cap in use, 0 to 100. */
-  readonly utilizationPercent: number;
 }
 
 export interface Graph {

@@ -4,12 +4,12 @@ import type { LinkReport } from './links.ts';
 import { judgeLinks } from './links.ts';
 
 function report(from: string, to: string, extra: Partial<LinkReport> = {}): LinkReport {
-  return { from, to, state: 'Up', rttMs: 10, jitterMs: 1, lossPercent: 0, utilizationPercent: 0, fresh: true, ...extra };
+  return { from, to, state: 'Up', rttMs: 10, jitterMs: 1, lossPercent: 0, fresh: true, ...extra };
 }
 
 test('both ends together make one link: the mean RTT, the worse loss', () => {
   const links = judgeLinks([report('b', 'a', { rttMs: 12, lossPercent: 3 }), report('a', 'b', { lossPercent: 1 })]);
-  assert.deepEqual(links, [{ a: 'a', b: 'b', state: 'Up', rttMs: 11, jitterMs: 1, lossPercent: 3, utilizationPercent: 0 }]);
+  assert.deepEqual(links, [{ a: 'a', b: 'b', state: 'Up', rttMs: 11, jitterMs: 1, lossPercent: 3 }]);
 });
 
 test('one fresh end that says down is believed', () => {

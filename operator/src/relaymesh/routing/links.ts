@@ -11,7 +11,6 @@ export interface LinkReport {
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;
-  readonly utilizationPercent: number;
   /** Whether the reporting node is connected to control now; otherwise this is the last that was known. */
   readonly fresh: boolean;
 }
@@ -51,6 +50,5 @@ function judge(ends: readonly LinkReport[]): JudgedLink {
     rttMs: values.reduce((sum, end) => sum + end.rttMs, 0) / values.length,
     jitterMs: Math.max(...values.map((end) => end.jitterMs)),
     lossPercent: Math.max(...values.map((end) => end.lossPercent)),
-    utilizationPercent: Math.max(...values.map((end) => end.utilizationPercent)),
   };
 }

@@ -11,11 +11,11 @@ import { disjointPaths, measurePath, satisfies } from './paths.ts';
 const weights: CostWeights = { jitter: 2, lossMsPerPercent: 20, utilizationMsPerPercent: 1, priceMsPerCent: 0 };
 
 function relay(node: string, extra: Partial<Relay> = {}): Relay {
-  return { node, region: node.split('-')[0] as string, provider: 'p', priceCentsPerGb: 0, ...extra };
+  return { node, region: node.split('-')[0] as string, provider: 'p', priceCentsPerGb: 0, utilizationPercent: 0, ...extra };
 }
 
 function link(a: string, b: string, rttMs: number, extra: Partial<Link> = {}): Link {
-  return { a, b, rttMs, jitterMs: 0, lossPercent: 0, utilizationPercent: 0, ...extra };
+  return { a, b, rttMs, jitterMs: 0, lossPercent: 0, ...extra };
 }
 
 function query(extra: Partial<PathQuery> = {}): PathQuery {
@@ -87,6 +87,12 @@ describe('disjoint paths', () => {
       hopsOf(disjointPaths(graph, query({ weights: weightsFor(policy, weights) }), 1))[0];
     assert.equal(first('LowestCost'), 'c-1 b-2 a-1');
     assert.equal(first('LowestLatency'), 'c-1 b-1 a-1');
+  });
+
+  test('a relay that is nearly full is gone around', () => {
+    const full = [relay('a-1'), relay('b-1', { utilizationPercent: 95 }), relay('b-2'), relay('c-1')];
+    const links = [link('c-1', 'b-1', 10), link('b-1', 'a-1', 10), link('c-1', 'b-2', 20), link('b-2', 'a-1', 20)];
+    assert.deepEqual(hopsOf(disjointPaths(buildGraph(full, links), query(), 1)), ['c-1 b-2 a-1']);
   });
 
   test('RTT and loss of a path are those of its links put together', () => {

@@ -1,0 +1,40 @@
+import type { Clock } from '@millrace/service';
+import type { Informer, Lease } from '../kube/index.ts';
+
+/** Leases of control's replicas are called so; the rest of the name is the replica. */
+export const CONTROL_LEASE_PREFIX = 'millrace-control-';
+
+const DEFAULT_LEASE_MS = 15_000;
+
+/**
+ * Which replicas of control are alive, by their Leases. Time is counted here from when a renewal was seen, so that clocks need not agree
+ * (as leader election does). What a dead replica wrote about its nodes is frozen: it says nothing about the nodes.
+ */
+export class ControlReplicas {
+  readonly #clock: Clock;
+  readonly #seen = new Map<string, { renewal: string; at: number; durationMs: number }>();
+
+  constructor(leases: Informer<Lease>, clock: Clock) {
+    this.#clock = clock;
+    leases.subscribe(({ type, object }) => {
+      const name = object.metadata?.name ?? '';
+      if (!name.startsWith(CONTROL_LEASE_PREFIX)) return;
+      const replica = name.slice(CONTROL_LEASE_PREFIX.length);
+      if (type === 'deleted') this.#seen.delete(replica);
+      else this.#renew(replica, object);
+    });
+  }
+
+  /** Whether this replica renewed its Lease within its duration. */
+  isAlive(replica: string | undefined): boolean {
+    const lease = replica === undefined ? undefined : this.#seen.get(replica);
+    return lease !== undefined && this.#clock.now() - lease.at <= lease.durationMs;
+  }
+
+  #renew(replica: string, { spec }: Lease): void {
+    const renewal = String(spec?.renewTime ?? '');
+    if (this.#seen.get(replica)?.renewal === renewal) return;
+    const durationMs = spec?.leaseDurationSeconds ? spec.leaseDurationSeconds * 1_000 : DEFAULT_LEASE_MS;
+    this.#seen.set(replica, { renewal, at: this.#clock.now(), durationMs });
+  }
+}

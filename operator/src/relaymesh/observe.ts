@@ -1,0 +1,115 @@
+import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
+import { pathPolicyKey } from '@millrace/api';
+import { isTrue } from '../kube/index.ts';
+import type { MeshNode, MeshObservation, NamedPolicy } from './model.ts';
+import { DEFAULT_POLICY_KEY } from './model.ts';
+import { routeKey } from './plan.ts';
+import type { Challenge, LinkReport } from './routing/index.ts';
+import { selects } from './selector.ts';
+
+/** The resources that concern one mesh, as the caches show them. */
+export interface MeshResources {
+  readonly mesh: RelayMesh;
+  /** MediaEdges of the namespace. */
+  readonly edges: readonly MediaEdge[];
+  /** MediaNodes of the namespace. */
+  readonly nodes: readonly MediaNode[];
+  /** StreamRoutes of the namespace. */
+  readonly streamRoutes: readonly StreamRoute[];
+  /** Whether a replica of control is alive. */
+  readonly isReplicaAlive: (replica: string | undefined) => boolean;
+}
+
+/** The MediaEdges that belong to a mesh: they name it, and its selector admits them. */
+export function membersOf(mesh: RelayMesh, edges: readonly MediaEdge[]): MediaEdge[] {
+  return edges.filter(
+    (edge) => edge.spec.meshRef?.name === mesh.metadata.name && selects(mesh.spec.members.selector, edge.metadata.labels ?? {}),
+  );
+}
+
+/** Reads what the planner needs out of the resources. */
+export function observeMesh(resources: MeshResources, challenges: ReadonlyMap<string, Challenge>): MeshObservation {
+  const { mesh } = resources;
+  const { routing } = mesh.spec;
+  const edges = new Map(membersOf(mesh, resources.edges).map((edge) => [edge.metadata.name, edge]));
+  const members = resources.nodes.filter((node) => edges.has(node.spec.edge));
+  return {
+    nodes: members.map((node) => observeNode(node, edges.get(node.spec.edge) as MediaEdge, resources.isReplicaAlive)),
+    reports: members.flatMap((node) => reportsOf(node, isFresh(node, resources.isReplicaAlive))),
+    routing: {
+      maxHops: routing.maxHops,
+      paths: routing.paths,
+      weights: routing.weights,
+      hysteresis: {
+        improvementPercent: routing.hysteresis.improvementPercent,
+        windows: routing.hysteresis.windows,
+        dwellMs: routing.hysteresis.dwellSeconds * 1_000,
+      },
+    },
+    policies: policiesOf(resources.streamRoutes),
+    preconfigured: mesh.spec.routes ?? [],
+    since: sinceOf(mesh),
+    challenges,
+  };
+}
+
+/** The default policy and those of the StreamRoutes, each once, by key. */
+export function policiesOf(streamRoutes: readonly StreamRoute[]): NamedPolicy[] {
+  const policies = new Map<string, NamedPolicy>([
+    [DEFAULT_POLICY_KEY, { key: DEFAULT_POLICY_KEY, policy: 'LowestLatency', via: [], avoidRegions: [], avoidProviders: [] }],
+  ]);
+  for (const { spec } of streamRoutes) {
+    const key = pathPolicyKey(spec.path);
+    if (policies.has(key)) continue;
+    const { policy, via, avoid } = spec.path;
+    policies.set(key, {
+      key,
+      policy,
+      via: via ?? [],
+      avoidRegions: avoid?.regions ?? [],
+      avoidProviders: avoid?.providers ?? [],
+    });
+  }
+  return [...policies.values()].sort((x, y) => (x.key < y.key ? -1 : 1));
+}
+
+function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResources['isReplicaAlive']): MeshNode {
+  const { spec, status } = node;
+  const egressMbps = status?.load?.egressMbps;
+  return {
+    name: node.metadata.name,
+    edge: spec.edge,
+    region: spec.region,
+    provider: spec.provider,
+    roles: new Set(spec.roles),
+    priceCentsPerGb: Number(edge.spec.capacity.egressCostPerGb ?? 0) * 100,
+    utilizationPercent: egressMbps === undefined ? 0 : (egressMbps / spec.capacity.egressMbps) * 100,
+    fresh: isFresh(node, isReplicaAlive),
+    leaving: spec.cordoned || spec.drain !== undefined,
+    relays: spec.relays ?? [],
+    routes: spec.routes ?? [],
+    acknowledged: status?.programmedGeneration !== undefined && status.programmedGeneration === node.metadata.generation,
+  };
+}
+
+/** Connected to a replica of control that is alive: what its status says is true now. */
+export function isFresh(node: MediaNode, isReplicaAlive: MeshResources['isReplicaAlive']): boolean {
+  return isTrue(node.status?.conditions, 'AgentConnected') && isReplicaAlive(node.status?.agent?.replica);
+}
+
+function reportsOf(node: MediaNode, fresh: boolean): LinkReport[] {
+  return (node.status?.links ?? []).map((link) => ({
+    from: node.metadata.name,
+    to: link.peer,
+    state: link.state,
+    rttMs: link.rttMs ?? 0,
+    jitterMs: link.jitterMs ?? 0,
+    lossPercent: link.lossPercent ?? 0,
+    fresh,
+  }));
+}
+
+function sinceOf(mesh: RelayMesh): ReadonlyMap<string, number> {
+  const routes = (mesh.status?.routes ?? []).filter((route) => route.since !== undefined);
+  return new Map(routes.map((route) => [routeKey(route.from, route.to, route.policy), Date.parse(route.since as string)]));
+}

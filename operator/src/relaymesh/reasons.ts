@@ -1,0 +1,22 @@
+/** Reasons of RelayMesh conditions and events: part of the API, so that tools can match them. */
+export const Reason = {
+  Accepted: 'Accepted',
+  UnknownRegion: 'UnknownRegion',
+  Resolved: 'Resolved',
+  NoMembers: 'NoMembers',
+  NoRelays: 'NoRelays',
+  SecretNotFound: 'SecretNotFound',
+  SecretInvalid: 'SecretInvalid',
+  AllFresh: 'AllFresh',
+  NoProbesYet: 'NoProbesYet',
+  NodesSilent: 'NodesSilent',
+  LinksUnmeasured: 'LinksUnmeasured',
+  AllAcknowledged: 'AllAcknowledged',
+  AwaitingNodes: 'AwaitingNodes',
+  Unreachable: 'Unreachable',
+  Ready: 'Ready',
+  NotReady: 'NotReady',
+  RouteChanged: 'RouteChanged',
+  RouteLost: 'RouteLost',
+  KeyCreated: 'KeyCreated',
+} as const;

@@ -1,0 +1,216 @@
+import type { MediaNode, RelayMesh, RelayMeshStatus } from '@millrace/api';
+import type { Condition } from '../kube/index.ts';
+import { formatTime, setCondition } from '../kube/index.ts';
+import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
+import type { MeshPlan } from './plan.ts';
+import { Reason } from './reasons.ts';
+import type { JudgedLink, Path } from './routing/index.ts';
+import { linkKey } from './routing/index.ts';
+
+/** What stands between the mesh and its key, if anything. */
+export type KeyState = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string };
+
+const MAX_MEMBERS = 100;
+const MAX_WORST_LINKS = 50;
+const MAX_ROUTES = 200;
+
+/** Nodes named in a message, at most. */
+const NAMED = 5;
+
+/** RelayMesh.status from what was observed and planned. */
+export function meshStatus(
+  mesh: RelayMesh,
+  observed: MeshObservation,
+  nodes: readonly MediaNode[],
+  plan: MeshPlan,
+  key: KeyState,
+  now: number,
+): RelayMeshStatus {
+  return {
+    observedGeneration: mesh.metadata.generation ?? 0,
+    memberCount: observed.nodes.length,
+    members: membersStatus(observed, nodes),
+    links: linksStatus(observed, plan.links),
+    routes: plan.routes.slice(0, MAX_ROUTES).map(routeStatus),
+    conditions: conditions(mesh, observed, plan, key, now),
+  };
+}
+
+function membersStatus(observed: MeshObservation, nodes: readonly MediaNode[]): NonNullable<RelayMeshStatus['members']> {
+  const reported = new Set(nodes.filter((node) => node.status?.agent !== undefined).map((node) => node.metadata.name));
+  return [...observed.nodes]
+    .sort((x, y) => (x.name < y.name ? -1 : 1))
+    .slice(0, MAX_MEMBERS)
+    .map((node) => ({
+      node: node.name,
+      edge: node.edge,
+      region: node.region,
+      roles: [...node.roles],
+      state: node.leaving ? 'Draining' : node.fresh ? 'Connected' : reported.has(node.name) ? 'Disconnected' : 'Pending',
+    }));
+}
+
+/** Trunks that should be: every pair of relays. */
+function expectedLinks(observed: MeshObservation): number {
+  const relays = observed.nodes.filter((node) => node.roles.has('relay')).length;
+  return (relays * (relays - 1)) / 2;
+}
+
+function relayLinks(observed: MeshObservation, links: readonly JudgedLink[]): JudgedLink[] {
+  const relays = new Set(observed.nodes.filter((node) => node.roles.has('relay')).map((node) => node.name));
+  return links.filter((link) => relays.has(link.a) && relays.has(link.b));
+}
+
+function linksStatus(observed: MeshObservation, all: readonly JudgedLink[]): NonNullable<RelayMeshStatus['links']> {
+  const links = relayLinks(observed, all);
+  const fresh = new Set(observed.reports.filter((report) => report.fresh).map((report) => linkKey(report.from, report.to)));
+  const count = (state: JudgedLink['state']) => links.filter((link) => link.state === state).length;
+  const badness = (link: JudgedLink) => (link.state === 'Down' ? 1e9 : 0) + link.lossPercent * 1_000 + link.rttMs;
+  const worst = [...links].sort((x, y) => badness(y) - badness(x)).slice(0, MAX_WORST_LINKS);
+  return {
+    total: expectedLinks(observed),
+    up: count('Up'),
+    degraded: count('Degraded'),
+    down: count('Down'),
+    worst: worst.map((link) => ({
+      from: link.a,
+      to: link.b,
+      state: fresh.has(linkKey(link.a, link.b)) ? link.state : 'Unknown',
+      rttMs: tenth(link.rttMs),
+      jitterMs: tenth(link.jitterMs),
+      lossPercent: tenth(link.lossPercent),
+    })),
+  };
+}
+
+function routeStatus(route: RegionRoute): NonNullable<RelayMeshStatus['routes']>[number] {
+  return {
+    from: route.from,
+    to: route.to,
+    policy: route.policy,
+    primary: pathStatus(route.primary),
+    ...(route.backup ? { backup: pathStatus(route.backup) } : {}),
+    programmed: route.programmed,
+    since: formatTime(route.since),
+  };
+}
+
+/** Status reads from the publisher to the viewer, the way media flows. */
+function pathStatus(path: Path) {
+  return {
+    hops: [...path.hops].reverse(),
+    costMs: tenth(path.costMs),
+    rttMs: tenth(path.rttMs),
+    lossPercent: tenth(path.lossPercent),
+  };
+}
+
+type Verdict = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+function conditions(mesh: RelayMesh, observed: MeshObservation, plan: MeshPlan, key: KeyState, now: number): Condition[] {
+  const verdicts = [accepted(observed), resolved(observed, key), probesFresh(observed, plan), programmed(observed, plan)];
+  const bad = verdicts.filter((verdict) => verdict.status !== 'True');
+  const ready: Verdict =
+    bad.length === 0
+      ? { type: 'Ready', status: 'True', reason: Reason.Ready, message: 'All routes are programmed and measured.' }
+      : {
+          type: 'Ready',
+          status: bad.some((verdict) => verdict.status === 'False') ? 'False' : 'Unknown',
+          reason: bad[0]?.reason ?? Reason.NotReady,
+          message: bad.map((verdict) => `${verdict.type}: ${verdict.message}`).join(' '),
+        };
+  let list: readonly Condition[] = mesh.status?.conditions ?? [];
+  const observedGeneration = mesh.metadata.generation ?? 0;
+  for (const verdict of [...verdicts, ready]) list = setCondition(list, { ...verdict, observedGeneration }, now);
+  return [...list];
+}
+
+function accepted(observed: MeshObservation): Verdict {
+  const regions = new Set(observed.nodes.map((node) => node.region));
+  const unknown = observed.preconfigured
+    .flatMap((route) => [route.from, route.to, ...route.via])
+    .filter((region) => !regions.has(region));
+  return unknown.length === 0
+    ? { type: 'Accepted', status: 'True', reason: Reason.Accepted, message: 'The mesh is valid.' }
+    : {
+        type: 'Accepted',
+        status: 'False',
+        reason: Reason.UnknownRegion,
+        message: `spec.routes names regions where the mesh has no node: ${some([...new Set(unknown)])}. Add a MediaEdge there or correct the name.`,
+      };
+}
+
+function resolved(observed: MeshObservation, key: KeyState): Verdict {
+  const no = (reason: string, message: string): Verdict => ({ type: 'ResolvedRefs', status: 'False', reason, message });
+  if (!key.ok) return no(key.reason, key.message);
+  if (observed.nodes.length === 0)
+    return no(Reason.NoMembers, 'No MediaEdge names this mesh in spec.meshRef and passes its selector, or none has pods yet.');
+  if (!observed.nodes.some((node) => node.roles.has('relay')))
+    return no(Reason.NoRelays, 'No member has the relay role: streams cannot leave their region.');
+  return { type: 'ResolvedRefs', status: 'True', reason: Reason.Resolved, message: 'Members and key are found.' };
+}
+
+function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
+  const relays = observed.nodes.filter((node) => node.roles.has('relay'));
+  const silent = relays.filter((relay) => !relay.fresh).map((relay) => relay.name);
+  const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
+    type: 'ProbesFresh',
+    status,
+    reason,
+    message,
+  });
+  if (relays.length > 0 && silent.length === relays.length)
+    return verdict('Unknown', Reason.NoProbesYet, 'No relay is connected to control yet.');
+  if (silent.length > 0) {
+    return verdict(
+      'False',
+      Reason.NodesSilent,
+      `Not connected to control, so their last measurements stand: ${some(silent)}. Look at these pods, then at control.`,
+    );
+  }
+  const measured = relayLinks(observed, plan.links).length;
+  const expected = expectedLinks(observed);
+  if (measured < expected)
+    return verdict('False', Reason.LinksUnmeasured, `${expected - measured} of ${expected} trunks have no measurement yet.`);
+  return verdict('True', Reason.AllFresh, `${expected} trunks are measured.`);
+}
+
+function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
+  const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
+    type: 'Programmed',
+    status,
+    reason,
+    message,
+  });
+  if (plan.unreachable.length > 0) {
+    const pairs = plan.unreachable.map(
+      (route) => `${route.from} to ${route.to}${route.policy === 'default' ? '' : ` (policy ${route.policy})`}`,
+    );
+    return verdict(
+      'False',
+      Reason.Unreachable,
+      `No path from ${some(pairs)}. Look at status.links and at the policy's via and avoid.`,
+    );
+  }
+  const waiting = observed.nodes.filter((node) => !node.acknowledged);
+  if (waiting.length === 0)
+    return verdict('True', Reason.AllAcknowledged, `${observed.nodes.length} nodes run their configuration.`);
+  return verdict(
+    waiting.some((node) => node.fresh) ? 'False' : 'Unknown',
+    Reason.AwaitingNodes,
+    `Not acknowledged yet by ${some(namesOf(waiting))}.`,
+  );
+}
+
+function namesOf(nodes: readonly MeshNode[]): string[] {
+  return nodes.map((node) => node.name).sort();
+}
+
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, NAMED).join(', ');
+  return names.length > NAMED ? `${shown} and ${names.length - NAMED} more` : shown;
+}
+
+function tenth(value: number): number {
+  return Math.round(value * 10) / 10;
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import type { RelayMesh } from '@millrace/api';
+import type { KubeClient, Secret } from '../kube/index.ts';
+import { isAlreadyExists, secrets } from '../kube/index.ts';
+import { Reason } from './reasons.ts';
+import type { KeyState } from './status.ts';
+
+export const TRUNK_KEY_FIELD = 'psk';
+const KEY_BYTES = 32;
+
+/** Name of the Secret that holds the mesh's key. */
+export function trunkKeySecret(mesh: RelayMesh): string {
+  return mesh.spec.transport.encryption.secretRef?.name ?? `${mesh.metadata.name}-trunk-key`;
+}
+
+/** Looks whether the mesh's key is there and usable; makes one where the mesh names none. Throws KubeError. */
+export async function ensureTrunkKey(
+  client: KubeClient,
+  mesh: RelayMesh,
+  signal: AbortSignal,
+): Promise<KeyState & { created?: boolean }> {
+  const name = trunkKeySecret(mesh);
+  const ref = { namespace: mesh.metadata.namespace ?? '', name };
+  const secret = await client.find(secrets, ref, { signal });
+  if (secret) return judge(secret, name);
+  if (mesh.spec.transport.encryption.secretRef) {
+    return {
+      ok: false,
+      reason: Reason.SecretNotFound,
+      message: `Secret ${name} does not exist. Create it with ${KEY_BYTES} random bytes under "${TRUNK_KEY_FIELD}", or leave out transport.encryption.secretRef.`,
+    };
+  }
+  try {
+    await client.create(secrets, newKey(mesh, name), { signal, fieldManager: 'millrace-relaymesh' });
+    return { ok: true, created: true };
+  } catch (error) {
+    if (isAlreadyExists(error)) return { ok: true };
+    throw error;
+  }
+}
+
+function judge(secret: Secret, name: string): KeyState {
+  const key = Buffer.from(String(secret.data?.[TRUNK_KEY_FIELD] ?? ''), 'base64');
+  if (key.length === KEY_BYTES) return { ok: true };
+  return {
+    ok: false,
+    reason: Reason.SecretInvalid,
+    message: `Secret ${name} must hold ${KEY_BYTES} bytes under "${TRUNK_KEY_FIELD}"; it holds ${key.length}.`,
+  };
+}
+
+function newKey(mesh: RelayMesh, name: string): Secret {
+  return {
+    metadata: {
+      name,
+      namespace: mesh.metadata.namespace ?? '',
+      labels: { 'millrace.dev/mesh': mesh.metadata.name },
+      ownerReferences: [
+        {
+          apiVersion: 'millrace.dev/v1alpha1',
+          kind: 'RelayMesh',
+          name: mesh.metadata.name,
+          uid: mesh.metadata.uid ?? '',
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    type: 'Opaque',
+    data: { [TRUNK_KEY_FIELD]: randomBytes(KEY_BYTES).toString('base64') },
+  };
+}

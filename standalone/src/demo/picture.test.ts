@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CELLS, STRIP, timeOf } from '@millrace/console/latency-code';
+import { createPicture, paint } from './picture.ts';
+
+test('the time painted into a picture is read back from its pixels', () => {
+  const picture = createPicture(640, 360);
+  for (const wallMs of [1_800_000_000_123, 1_800_000_033_456]) {
+    paint(picture, wallMs);
+    const y = Math.round((STRIP.top + STRIP.height / 2) * picture.height);
+    const luma = Array.from({ length: CELLS }, (_, i) => {
+      const x = Math.round((STRIP.left + ((i + 0.5) / CELLS) * STRIP.width) * picture.width);
+      return picture.bytes[y * picture.width + x] as number;
+    });
+    assert.equal(timeOf(luma, wallMs), wallMs);
+  }
+});
+
+test('two frames a moment apart differ', () => {
+  const [a, b] = [createPicture(320, 180), createPicture(320, 180)];
+  paint(a, 1_800_000_000_000);
+  paint(b, 1_800_000_000_033);
+  assert.notDeepEqual(a.bytes, b.bytes);
+});

@@ -1,0 +1,80 @@
+import { STRIP, cellsOf } from '@millrace/console/latency-code';
+import { drawText } from './digits.ts';
+
+/** A YUV 4:2:0 picture (ITU-R BT.601, limited range), as FFmpeg takes it in `-f rawvideo -pix_fmt yuv420p`. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: Buffer;
+}
+
+const WHITE = 235;
+const BLACK = 16;
+
+export function createPicture(width: number, height: number): Picture {
+  return { width, height, bytes: Buffer.alloc((width * height * 3) / 2, 128) };
+}
+
+/**
+ * Paints one frame: a slowly turning gradient, a ball that bounces (a stutter is seen at once), the time in digits,
+ * and the same time as cells that a page can read.
+ */
+export function paint(picture: Picture, wallMs: number): void {
+  paintGround(picture, wallMs);
+  paintBall(picture, wallMs);
+  paintClock(picture, wallMs);
+}
+
+/** The clock alone, on black: what is laid over somebody's own clip. */
+export function paintClock(picture: Picture, wallMs: number): void {
+  const { width, height } = picture;
+  const cells = cellsOf(wallMs);
+  const cell = (STRIP.width * width) / cells.length;
+  const top = STRIP.top * height;
+  fill(picture, STRIP.left * width - cell, top - 2, STRIP.width * width + 2 * cell, STRIP.height * height + 4, BLACK);
+  cells.forEach((isWhite, i) =>
+    fill(picture, STRIP.left * width + i * cell, top, cell, STRIP.height * height, isWhite ? WHITE : BLACK),
+  );
+  const scale = Math.max(2, Math.floor(width / 160));
+  drawText(timeText(wallMs), scale, (x, y, size) =>
+    fill(picture, STRIP.left * width + x, top + STRIP.height * height + 10 + y, size, size, WHITE),
+  );
+}
+
+function timeText(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(11, 23);
+}
+
+function paintGround({ width, height, bytes }: Picture, wallMs: number): void {
+  const phase = (wallMs / 40) % 256;
+  const row = Buffer.alloc(width);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x += 4) row.fill(40 + (((x >> 2) + (y >> 1) + phase) & 0x7f), x, x + 4);
+    row.copy(bytes, y * width);
+  }
+  const luma = width * height;
+  const chroma = luma / 4;
+  bytes.fill(128 + 40 * Math.sin(wallMs / 3_000), luma, luma + chroma);
+  bytes.fill(128 + 40 * Math.cos(wallMs / 3_000), luma + chroma, luma + 2 * chroma);
+}
+
+function paintBall(picture: Picture, wallMs: number): void {
+  const { width, height } = picture;
+  const radius = height / 12;
+  const bounce = (span: number, periodMs: number) => Math.abs(((((wallMs / periodMs) % 2) + 2) % 2) - 1) * span;
+  const cx = radius + bounce(width - 2 * radius, 2_300);
+  const cy = height * 0.4 + bounce(height * 0.6 - 2 * radius, 1_700) + radius;
+  for (let dy = -radius; dy <= radius; dy++) {
+    const half = Math.sqrt(radius * radius - dy * dy);
+    fill(picture, cx - half, cy + dy, 2 * half, 1, WHITE);
+  }
+}
+
+/** Sets the luma of a rectangle; what lies outside the picture is cut. */
+function fill({ width, height, bytes }: Picture, x: number, y: number, w: number, h: number, luma: number): void {
+  const left = Math.max(0, Math.round(x));
+  const right = Math.min(width, Math.round(x + w));
+  const bottom = Math.min(height, Math.round(y + h));
+  for (let row = Math.max(0, Math.round(y)); row < bottom && left < right; row++)
+    bytes.fill(luma, row * width + left, row * width + right);
+}
