@@ -14,8 +14,8 @@ interface Watcher {
 
 /** What befalls requests; each is asked once a request. */
 export interface Faults {
-  /** Before the server sees it (the outcome is then certain), after (unknown), or not at all. */
-  fail?: (request: HttpRequest) => 'before' | 'after' | undefined;
+  /** The connection breaks before the server sees it, or after it did the work; or it never answers, without or with the work done. */
+  fail?: (request: HttpRequest) => 'before' | 'after' | 'stall' | 'stallAfter' | undefined;
   /** Objects in a page at most; default what the request asks for. */
   pageSize?: number;
 }
@@ -38,11 +38,13 @@ export class MemoryApi implements Transport {
     request.signal.throwIfAborted();
     request.beforeSend?.();
     const fault = this.faults.fail?.(request);
+    if (fault === 'stall') return await never(request.signal);
     if (fault === 'before') throw Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
     const url = new URL(request.path, 'http://api');
     const body: unknown = request.body === undefined ? undefined : JSON.parse(request.body);
     if (request.method !== 'GET') this.requests.push({ method: request.method, path: url.pathname, body });
     const answer = this.#route(request, url, body as Stored);
+    if (fault === 'stallAfter') return await never(request.signal);
     if (fault === 'after') throw Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
     return answer;
   }
@@ -209,6 +211,12 @@ function success(value: unknown, status = 200): HttpResponse {
 
 function failure(code: number, reason: string): HttpResponse {
   return { status: code, headers: {}, body: once(JSON.stringify({ kind: 'Status', code, reason, message: reason })) };
+}
+
+function never(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
 }
 
 async function* once(text: string): AsyncGenerator<Uint8Array, void> {
