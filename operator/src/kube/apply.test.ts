@@ -90,6 +90,12 @@ describe('applier', () => {
     });
   }
 
+  test('means the object that it saw: what is gone is not made anew', async () => {
+    const { applier, sent } = start();
+    await applier.apply(configMaps, desired, shown({ uid: 'seen' }));
+    assert.equal((JSON.parse(sent[0]!.body!) as ConfigMap).metadata?.uid, 'seen');
+  });
+
   test('status goes to its subresource and is remembered apart', async () => {
     const { applier, sent } = start();
     await applier.apply(configMaps, desired, undefined);

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeClient } from './client.ts';
-import { objectKey, type KubeObject, type ManagedFieldsEntry } from './object.ts';
+import { objectKey, type Fields, type KubeObject, type ManagedFieldsEntry } from './object.ts';
 import type { CallOptions } from './request.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 
@@ -38,24 +38,29 @@ export class Applier {
   }
 
   /**
-   * Applies `desired`, which holds exactly the fields this manager wants. `cached` is what the informer shows, if anything. With
-   * subresource status, only `desired.status` counts.
+   * Applies `desired`, which holds exactly the fields this manager wants. `cached` is what the informer shows: that very object is
+   * meant, so what was deleted meanwhile is not made anew but a conflict. Without it, the object is created if need be. With subresource
+   * status, only `desired.status` counts.
    */
   async apply<T extends KubeObject>(
     resource: Resource<T>,
-    desired: T,
+    desired: Fields<T>,
     cached: T | undefined,
     options: CallOptions & { subresource?: 'status' } = {},
   ): Promise<Applied<T>> {
     const { subresource } = options;
-    const key = `${apiVersionOf(resource)}/${resource.plural}/${objectKey(desired)}#${subresource ?? ''}`;
+    const key = `${apiVersionOf(resource)}/${resource.plural}/${objectKey(desired as KubeObject)}#${subresource ?? ''}`;
     const wish = canonical(desired);
     const last = this.#last.get(key);
     if (cached && last && last.desired === wish && stands(last, cached, this.#owned(cached, subresource))) {
       return { object: cached, sent: false };
     }
     this.#last.delete(key);
-    const object = await this.#client.apply(resource, desired, { ...options, fieldManager: this.#fieldManager, force: true });
+    const object = await this.#client.apply(resource, sameObject(desired, cached), {
+      ...options,
+      fieldManager: this.#fieldManager,
+      force: true,
+    });
     this.#remember(key, {
       uid: object.metadata?.uid,
       resourceVersion: object.metadata?.resourceVersion,
@@ -76,6 +81,12 @@ export class Applier {
     this.#last.set(key, applied);
     if (this.#last.size > MAX_REMEMBERED) this.#last.delete(this.#last.keys().next().value!);
   }
+}
+
+/** metadata.uid in an apply is a precondition. */
+function sameObject<T extends KubeObject>(desired: Fields<T>, cached: T | undefined): Fields<T> {
+  const uid = cached?.metadata?.uid;
+  return uid ? { ...desired, metadata: { ...(desired as KubeObject).metadata, uid } } : desired;
 }
 
 function stands(last: LastApplied, cached: KubeObject, owned: ManagedFieldsEntry | undefined): boolean {

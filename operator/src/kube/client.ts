@@ -1,10 +1,10 @@
 import type { KubeConfig, V1Scale } from '@kubernetes/client-node';
 import { realClock, type Clock } from '@millrace/service';
-import { isGone } from './errors.ts';
+import { isGone, isNotFound } from './errors.ts';
 import type { Fence } from './fence.ts';
 import type { KubeMetrics } from './metrics.ts';
-import { isNotFound } from './errors.ts';
-import { refOf, type KubeObject, type ObjectRef, type Wire } from './object.ts';
+
+import { refOf, type Fields, type KubeObject, type ObjectRef, type Wire } from './object.ts';
 import { call, type ApiRequest, type CallOptions, type RequestPolicy } from './request.ts';
 import { apiVersionOf, collectionPath, objectPath, type Resource, type Subresource } from './resources.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -220,14 +220,14 @@ export class KubeClient {
   }
 
   /** Server-side apply: `object` holds exactly the fields that this manager wants, and creates the object if need be. */
-  apply<T extends KubeObject>(resource: Resource<T>, object: T, options: ApplyOptions): Promise<T> {
+  apply<T extends KubeObject>(resource: Resource<T>, object: Fields<T>, options: ApplyOptions): Promise<T> {
     return this.#call<T>({
       verb: 'apply',
       resource,
       method: 'PATCH',
-      path: objectPath(resource, refOf(object), options.subresource),
+      path: objectPath(resource, refOf(object as KubeObject), options.subresource),
       query: { fieldManager: options.fieldManager, force: options.force },
-      body: withIdentity(resource, object),
+      body: withIdentity(resource, object as KubeObject),
       contentType: 'application/apply-patch+yaml',
       ...timing(options),
     });
@@ -289,6 +289,6 @@ function timing(options: CallOptions): CallOptions {
   return { signal: options.signal, timeoutMs: options.timeoutMs };
 }
 
-function withIdentity<T extends KubeObject>(resource: Resource<T>, object: T): T {
+function withIdentity(resource: Resource, object: KubeObject): KubeObject {
   return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
 }

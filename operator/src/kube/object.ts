@@ -50,6 +50,9 @@ export type Wire<T> = T extends Date
       ? { [K in keyof T]: Wire<T[K]> }
       : T;
 
+/** Some of the fields of an object, at any depth: what server-side apply is given. */
+export type Fields<T> = T extends (infer U)[] ? Fields<U>[] : T extends object ? { [K in keyof T]?: Fields<T[K]> } : T;
+
 /** Which object: name, and namespace unless it is cluster-scoped. */
 export interface ObjectRef {
   namespace?: string;

@@ -12,6 +12,8 @@ import type {
 } from '@kubernetes/client-node';
 import type { KubeObject, ObjectRef, Wire } from './object.ts';
 
+export { mediaEdges, mediaNodes, relayMeshes, streamRoutes } from '@millrace/api';
+
 /** Where a kind lives in the API; `T` is the type of its objects. */
 export interface Resource<T extends KubeObject = KubeObject> {
   /** '' for the core group. */
