@@ -270,5 +270,5 @@ function fits(distribution: Distribution, egress: RelayEgress): boolean {
 }
 
 function codecFormat({ kind, codec }: Distribution['tracks'][number]): unknown {
-  return [kind, codec.mimeType, codec.clockRate, codec.channels, codec.parameters['profile-level-id'], codec.parameters['profile-id']];
+  return [kind, codec.mimeType, codec.clockRate, codec.channels, codec.parameters?.['profile-level-id'], codec.parameters?.['profile-id']];
 }

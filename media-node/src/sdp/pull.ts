@@ -58,7 +58,7 @@ export function negotiatePull(offer: RemoteDescription, tracks: readonly TrackDe
 function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDescription): { selection: PullSelection; misread?: HeaderExtension } {
   const chosen = choosePlayed(section, track.codec);
   if (!chosen) {
-    const profile = track.codec.parameters['profile-level-id'];
+    const profile = track.codec.parameters?.['profile-level-id'];
     const name = `${track.codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
     throw new SdpError(section.line, `the stream's ${kind} is ${name}; offer that codec, or play it with a client that decodes it`, 406);
   }

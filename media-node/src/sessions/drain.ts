@@ -1,0 +1,12 @@
+/** How long moves are spread out at most: a full node's viewers must not arrive elsewhere at once. */
+const SPREAD_MS = 60_000;
+const PER_SESSION_MS = 20;
+
+/**
+ * When each session of a draining node is told to move: in order, evenly, within at most half of the time left.
+ * @returns delays in ms from now, by session
+ */
+export function planMoves<T>(sessions: readonly T[], leftMs: number): { session: T; afterMs: number }[] {
+  const spanMs = Math.max(0, Math.min(SPREAD_MS, leftMs / 2, sessions.length * PER_SESSION_MS));
+  return sessions.map((session, index) => ({ session, afterMs: Math.floor((spanMs * index) / Math.max(1, sessions.length)) }));
+}

@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { types } from 'mediasoup';
+import type { Clock, Timer } from '@millrace/service';
+import type { PublishedStream, Viewer } from '../media/index.ts';
+import type { PullSelection } from '../sdp/index.ts';
+import type { TrackDescription } from '@millrace/api';
+
+export type Protocol = 'whip' | 'whep' | 'short' | 'rtp';
+
+export type SessionMedia =
+  | { kind: 'push'; published: PublishedStream }
+  | { kind: 'pull'; viewer: Viewer; selections: readonly PullSelection[] }
+  /** An offer of ours waits for the viewer's answer. */
+  | { kind: 'offered'; viewer: Viewer; selections: readonly PullSelection[]; tracks: readonly TrackDescription[] };
+
+export type SessionState = 'pending' | 'connected' | 'interrupted' | 'closed';
+
+/** What a client hears over its event stream. */
+export type SessionNotice =
+  | { event: 'move'; data: { url: string; reason: string; deadlineAt: string } }
+  | { event: 'ended'; data: { reason: string } }
+  | { event: 'layers'; data: unknown };
+
+interface SessionEvents {
+  state: [SessionState];
+  notice: [SessionNotice];
+  closed: [reason: string];
+}
+
+export interface SessionTimeouts {
+  /** From creation to a working transport. */
+  connectMs: number;
+  /** From a lost transport to giving it up; an ICE restart within it goes on. */
+  interruptedMs: number;
+}
+
+/** A client's session: one transport with what it publishes or plays. */
+export class Session extends EventEmitter<SessionEvents> {
+  readonly id: string;
+  readonly protocol: Protocol;
+  readonly stream: string;
+  readonly user: string | undefined;
+  readonly address: string;
+  readonly createdAt: number;
+  /** The remote ICE generation; a PATCH for another one is a restart. */
+  remoteUfrag = '';
+  /** First mid, for fragments. */
+  firstMid = '0';
+  /** Names the ICE generation of both ends (RFC 9725 section 4.3.1). */
+  etag = newTag();
+  /** Answer or offer as sent, for GET. */
+  description = '';
+  media: SessionMedia | undefined;
+  /** Latest known rates, from the transport's statistics. */
+  rates = { receiveBps: 0, sendBps: 0 };
+  #state: SessionState = 'pending';
+  #timer: Timer | undefined;
+  readonly #clock: Clock;
+  readonly #timeouts: SessionTimeouts;
+  #lastNotice: SessionNotice | undefined;
+
+  constructor(options: { id?: string; protocol: Protocol; stream: string; user?: string | undefined; address: string; clock: Clock; timeouts: SessionTimeouts }) {
+    super();
+    this.setMaxListeners(0);
+    this.id = options.id ?? newSessionId();
+    this.protocol = options.protocol;
+    this.stream = options.stream;
+    this.user = options.user;
+    this.address = options.address;
+    this.#clock = options.clock;
+    this.#timeouts = options.timeouts;
+    this.createdAt = options.clock.wall();
+    this.#arm(this.#timeouts.connectMs, 'the client never connected');
+  }
+
+  get kind(): 'push' | 'pull' {
+    return this.media?.kind === 'push' ? 'push' : 'pull';
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** A move or ended notice that a late listener must still hear. */
+  get standingNotice(): SessionNotice | undefined {
+    return this.#lastNotice;
+  }
+
+  get transport(): types.WebRtcTransport | types.PlainTransport | undefined {
+    if (!this.media) return undefined;
+    return this.media.kind === 'push' ? this.media.published.origin.transport : this.media.viewer.transport;
+  }
+
+  /** Ties the session to its media: what ends one ends the other. */
+  bind(media: SessionMedia): void {
+    const rebind = this.media !== undefined;
+    this.media = media;
+    if (rebind) return;
+    if (media.kind === 'push') media.published.origin.once('closed', (reason) => this.close(reason));
+    else {
+      media.viewer.once('closed', (reason) => this.close(reason));
+      media.viewer.on('layers', () => this.notify({ event: 'layers', data: media.viewer.layers() }));
+    }
+    const transport = this.transport!;
+    if (isWebRtc(transport)) this.#follow(transport);
+    else transport.on('tuple', () => this.#enter('connected'));
+    if (media.kind === 'push' ? media.published.origin.closed : media.viewer.closed) this.close('the media ended');
+  }
+
+  /** Plain RTP to a given address has no handshake. */
+  markConnected(): void {
+    this.#enter('connected');
+  }
+
+  notify(notice: SessionNotice): void {
+    if (this.#state === 'closed') return;
+    if (notice.event !== 'layers') this.#lastNotice = notice;
+    this.emit('notice', notice);
+  }
+
+  close(reason: string): void {
+    if (this.#state === 'closed') return;
+    this.notify({ event: 'ended', data: { reason } });
+    this.#state = 'closed';
+    this.#clock.clearTimeout(this.#timer);
+    if (this.media?.kind === 'push') this.media.published.origin.close(reason);
+    else this.media?.viewer.close(reason);
+    this.emit('state', 'closed');
+    this.emit('closed', reason);
+  }
+
+  #follow(transport: types.WebRtcTransport): void {
+    const judge = (): void => {
+      const { iceState, dtlsState } = transport;
+      if (dtlsState === 'failed') this.close('the DTLS handshake failed');
+      else if (dtlsState === 'closed') this.close('the client closed the connection');
+      else if (iceState === 'disconnected') this.#enter('interrupted');
+      else if ((iceState === 'connected' || iceState === 'completed') && dtlsState === 'connected') this.#enter('connected');
+    };
+    transport.on('icestatechange', judge);
+    transport.on('dtlsstatechange', judge);
+  }
+
+  #enter(state: 'connected' | 'interrupted'): void {
+    if (this.#state === 'closed' || this.#state === state) return;
+    this.#state = state;
+    this.#clock.clearTimeout(this.#timer);
+    if (state === 'interrupted') this.#arm(this.#timeouts.interruptedMs, 'the connection was lost');
+    this.emit('state', state);
+  }
+
+  #arm(ms: number, reason: string): void {
+    this.#timer = this.#clock.setTimeout(() => this.close(reason), ms);
+    this.#timer.unref();
+  }
+}
+
+export function isWebRtc(transport: types.WebRtcTransport | types.PlainTransport): transport is types.WebRtcTransport {
+  return transport.type === 'webrtc';
+}
+
+/** 128 random bits: knowing a session's URL is the permission to use it. */
+export function newSessionId(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+export function newTag(): string {
+  return `"${randomBytes(6).toString('base64url')}"`;
+}

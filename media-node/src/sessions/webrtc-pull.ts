@@ -1,0 +1,115 @@
+import type { StreamState } from '@millrace/api';
+import { Problem } from '@millrace/service';
+import type { Distribution, TrackNumbering, Viewer } from '../media/index.ts';
+import {
+  negotiatePull,
+  offerPull,
+  parseDescription,
+  readPullAnswer,
+  writeAnswer,
+  writeOffer,
+  type LocalSection,
+  type PullNegotiation,
+  type PullSelection,
+  type RemoteDescription,
+} from '../sdp/index.ts';
+import { isWebRtc, Session } from './session.ts';
+import { createWebRtcTransport, localTransport, newIdentity, type OpenContext, type OpenRequest } from './webrtc-push.ts';
+
+type PullRequest = OpenRequest & { state: StreamState };
+
+/** Either the viewer's offer was answered, or it cannot work with a worker's numbers and the viewer gets an offer instead. */
+export type PullOpening = { session: Session; kind: 'answer' | 'offer'; sdp: string };
+
+/** Takes a viewer's offer. @throws SdpError, Problem */
+export async function openWebRtcPull(context: OpenContext, request: PullRequest & { offer: string }): Promise<PullOpening> {
+  const offer = parseDescription(request.offer, 'offer');
+  const tracks = request.state.tracks ?? (await context.hub.distribute(request.state)).tracks;
+  let negotiation = negotiatePull(offer, tracks);
+  if (negotiation.misread || !context.hub.hasRoomForNumbering(request.stream)) return offerWebRtcPull(context, request);
+  let distribution = await context.hub.distribute(request.state, numberingOf(negotiation));
+  if (JSON.stringify(distribution.tracks) !== JSON.stringify(tracks)) {
+    // The directory's word was older than the stream's own.
+    negotiation = negotiatePull(offer, distribution.tracks);
+    distribution = await context.hub.distribute(request.state, numberingOf(negotiation));
+  }
+  return answerPull(context, request, offer, negotiation, distribution);
+}
+
+async function answerPull(
+  context: OpenContext,
+  request: PullRequest,
+  offer: RemoteDescription,
+  negotiation: PullNegotiation,
+  distribution: Distribution,
+): Promise<PullOpening> {
+  const selections = negotiation.sections.flatMap(({ selection }) => (selection ? [selection] : []));
+  const transport = await distribution.createTransport((router) => createWebRtcTransport(router, distribution.core));
+  const viewer = await distribution.addViewer(transport, selections);
+  try {
+    await transport.connect({ dtlsParameters: offer.dtls });
+    const session = new Session({ ...request, clock: context.clock, timeouts: context.timeouts });
+    session.remoteUfrag = offer.ice.usernameFragment;
+    session.firstMid = offer.bundle[0] ?? '0';
+    session.bind({ kind: 'pull', viewer, selections });
+    const sections = negotiation.sections.map(({ mid, line, selection }): LocalSection =>
+      selection ? sendingSection(request.stream, viewer, selection) : { mid, rejectedLine: line },
+    );
+    const setup = offer.setup === 'passive' ? 'active' : 'passive';
+    session.description = writeAnswer(newIdentity(), { ...localTransport(transport), setup }, sections);
+    return { session, kind: 'answer', sdp: session.description };
+  } catch (error) {
+    viewer.close('setting up failed');
+    throw error;
+  }
+}
+
+/** Makes the viewer an offer. It counts as pending until `acceptPullAnswer`. @throws Problem */
+export async function offerWebRtcPull(context: OpenContext, request: PullRequest): Promise<PullOpening> {
+  const distribution = await context.hub.distribute(request.state);
+  if (distribution.tracks.length === 0) throw new Problem(503, 'No media yet', { detail: 'the stream has no tracks yet; try again', headers: { 'retry-after': '1' } });
+  const selections = offerPull(distribution.tracks, distribution.payloadTypes());
+  const transport = await distribution.createTransport((router) => createWebRtcTransport(router, distribution.core));
+  const viewer = await distribution.addViewer(transport, selections);
+  const session = new Session({ ...request, clock: context.clock, timeouts: context.timeouts });
+  session.firstMid = selections[0]!.mid;
+  session.bind({ kind: 'offered', viewer, selections, tracks: distribution.tracks });
+  const sections = selections.map((selection) => sendingSection(request.stream, viewer, selection));
+  session.description = writeOffer(newIdentity(), { ...localTransport(transport), setup: 'actpass' }, sections);
+  return { session, kind: 'offer', sdp: session.description };
+}
+
+/** @throws SdpError; Problem 409 when the session does not wait for an answer */
+export async function acceptPullAnswer(session: Session, sdp: string): Promise<void> {
+  if (session.media?.kind !== 'offered') throw new Problem(409, 'No offer is open', { detail: 'this session already has its answer, or never had an offer of ours' });
+  const { viewer, selections, tracks } = session.media;
+  if (!isWebRtc(viewer.transport)) throw new Problem(409, 'No offer is open');
+  const answer = parseDescription(sdp, 'answer');
+  const taken = readPullAnswer(selections, tracks, answer);
+  session.bind({ kind: 'pull', viewer, selections: taken });
+  session.remoteUfrag = answer.ice.usernameFragment;
+  viewer.keepOnly(taken.map(({ track }) => track));
+  await viewer.transport.connect({ dtlsParameters: answer.dtls });
+}
+
+function numberingOf(negotiation: PullNegotiation): TrackNumbering[] {
+  return negotiation.sections
+    .flatMap(({ selection }) => (selection ? [{ track: selection.track, payloadType: selection.payloadType, relayed: selection.relayed }] : []))
+    .sort((a, b) => a.track - b.track);
+}
+
+function sendingSection(stream: string, viewer: Viewer, selection: PullSelection): LocalSection {
+  const { rtpParameters } = viewer.consumers.get(selection.track)!;
+  const [media, rtx] = rtpParameters.codecs;
+  const encoding = rtpParameters.encodings![0]!;
+  const name = stream.replace('/', '.');
+  return {
+    mid: selection.mid,
+    kind: selection.kind,
+    direction: 'sendonly',
+    codecs: [{ ...media!, parameters: selection.parameters }, ...(rtx ? [rtx] : [])],
+    extensions: selection.extensions,
+    sent: { ssrc: encoding.ssrc!, ...(encoding.rtx ? { rtxSsrc: encoding.rtx.ssrc } : {}), cname: name, msid: `${name} ${selection.kind}${selection.track}` },
+  };
+}
+

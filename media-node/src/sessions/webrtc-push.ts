@@ -1,0 +1,79 @@
+import { randomInt } from 'node:crypto';
+import type { StreamPolicy } from '@millrace/api';
+import type { types } from 'mediasoup';
+import type { MediaCore, StreamHub } from '../media/index.ts';
+import { negotiatePush, parseDescription, writeAnswer, type LocalSection } from '../sdp/index.ts';
+import { newSessionId, Session, type Protocol, type SessionTimeouts } from './session.ts';
+import type { Clock } from '@millrace/service';
+
+export interface OpenContext {
+  hub: StreamHub;
+  clock: Clock;
+  timeouts: SessionTimeouts;
+}
+
+export interface OpenRequest {
+  protocol: Protocol;
+  stream: string;
+  user: string | undefined;
+  address: string;
+}
+
+/** Bandwidth estimation starts here, in bits per second; browsers' first keyframes fit in. */
+const INITIAL_BPS = 2_000_000;
+
+/** Takes a publisher's offer. @throws SdpError, Problem */
+export async function openWebRtcPush(
+  context: OpenContext,
+  request: OpenRequest & { offer: string; group: string | undefined; takeoverAllowed?: boolean; mayPublish: (policy: StreamPolicy) => void },
+): Promise<{ session: Session; answer: string }> {
+  const offer = parseDescription(request.offer, 'offer');
+  const { tracks, answer: sections } = negotiatePush(offer);
+  const id = newSessionId();
+  const published = await context.hub.publish({
+    stream: request.stream,
+    session: id,
+    ...(request.user !== undefined ? { user: request.user } : {}),
+    coreKey: request.group ?? request.user ?? request.stream,
+    ...(request.takeoverAllowed !== undefined ? { takeoverAllowed: request.takeoverAllowed } : {}),
+    tracks,
+    mayPublish: request.mayPublish,
+    createTransport: async (router, core) => {
+      const transport = await createWebRtcTransport(router, core);
+      await transport.connect({ dtlsParameters: offer.dtls });
+      return transport;
+    },
+  });
+  const { transport } = published.origin;
+  const maxKbps = published.policy.maxPublishKbps;
+  if (maxKbps !== undefined) await transport.setMaxIncomingBitrate(maxKbps * 1000);
+  const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
+  session.remoteUfrag = offer.ice.usernameFragment;
+  session.firstMid = offer.bundle[0] ?? '0';
+  session.bind({ kind: 'push', published });
+  const answer = writeAnswer(newIdentity(), { ...localTransport(transport), setup: offer.setup === 'passive' ? 'active' : 'passive' }, capped(sections, maxKbps));
+  session.description = answer;
+  return { session, answer };
+}
+
+export function createWebRtcTransport(router: types.Router, core: MediaCore): Promise<types.WebRtcTransport> {
+  return router.createWebRtcTransport({ webRtcServer: core.server, enableUdp: true, enableTcp: false, initialAvailableOutgoingBitrate: INITIAL_BPS, iceConsentTimeout: 20 });
+}
+
+export function localTransport({ iceParameters, iceCandidates, dtlsParameters }: types.WebRtcTransport): {
+  iceParameters: types.IceParameters;
+  iceCandidates: types.IceCandidate[];
+  dtlsParameters: types.DtlsParameters;
+} {
+  return { iceParameters, iceCandidates, dtlsParameters };
+}
+
+/** RFC 8829 section 5.2.1 wants 62 random bits or so in a session id; 48 are what a safe integer holds. */
+export function newIdentity(): { sessionId: string; version: number } {
+  return { sessionId: String(randomInt(2 ** 47)), version: 1 };
+}
+
+function capped(sections: readonly LocalSection[], maxKbps: number | undefined): LocalSection[] {
+  if (maxKbps === undefined) return [...sections];
+  return sections.map((section) => ('rejectedLine' in section || section.kind !== 'video' ? section : { ...section, maxKbps }));
+}

@@ -1,0 +1,92 @@
+import { StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
+import { Problem, type Clock, type Logger } from '@millrace/service';
+import type { Request } from 'express';
+import { bearerOf, type AccessControl, type Caller } from '../access/index.ts';
+import type { StreamDirectory, StreamHub } from '../media/index.ts';
+import { SdpError } from '../sdp/index.ts';
+import type { SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
+import type { RateLimit } from './rate-limit.ts';
+
+export interface IceServer {
+  urls: readonly string[];
+  username?: string;
+  credential?: string;
+}
+
+/** What the handlers work with. */
+export interface SignalingContext {
+  hub: StreamHub;
+  sessions: SessionRegistry;
+  access: AccessControl;
+  directory: Pick<StreamDirectory, 'snapshot'> & { alternatives(kind: TokenAction, stream: string, user?: string): Promise<string[]> };
+  roles: readonly string[];
+  region: string;
+  iceServers: readonly IceServer[];
+  listenAddress: string;
+  announcedAddress: string;
+  rtpPorts: { min: number; max: number };
+  /** New sessions by client address. */
+  rate: RateLimit;
+  timeouts: SessionTimeouts;
+  logger: Logger;
+  clock: Clock;
+}
+
+export interface Entry {
+  stream: string;
+  caller: Caller;
+  user: string | undefined;
+  address: string;
+}
+
+/** A request that wants a session: its stream and who asks. @throws Problem 400, 401, 403, 429 */
+export async function enter(context: SignalingContext, req: Request, act: TokenAction, name: unknown, bodyToken?: string): Promise<Entry> {
+  const address = req.socket.remoteAddress ?? 'unknown';
+  context.rate.take(address);
+  const stream = StreamName.safeParse(name);
+  if (!stream.success) throw new Problem(400, 'Invalid stream name', { detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}` });
+  const caller = await context.access.identify(bodyToken ?? bearerOf(req), act, stream.data);
+  return { stream: stream.data, caller, user: caller.kind === 'token' ? caller.user : undefined, address };
+}
+
+/**
+ * Sends the client to another node (307) when this one takes no more.
+ * @throws Problem 307 with Location, or 503 with Retry-After when no other node takes it either
+ */
+export async function requireRoom(context: SignalingContext, req: Request, act: TokenAction, entry: Entry, policy?: StreamPolicy): Promise<void> {
+  const reason = refusal(context, act, policy);
+  if (reason === undefined) return;
+  const urls = await context.directory.alternatives(act, entry.stream, entry.user).catch(() => [] as string[]);
+  const [best] = urls;
+  if (best === undefined) {
+    throw new Problem(503, 'No room', { detail: `${reason}, and no other node takes the request; try again later`, headers: { 'retry-after': '5' } });
+  }
+  context.logger.info({ stream: entry.stream, act, reason, to: best }, 'client redirected');
+  throw new Problem(307, 'Temporary Redirect', { detail: reason, headers: { location: redirectUrl(best, req) } });
+}
+
+function refusal(context: SignalingContext, act: TokenAction, policy: StreamPolicy | undefined): string | undefined {
+  const self = context.directory.snapshot?.self;
+  if (!context.roles.includes(act)) return `this node does not have the ${act} role`;
+  if (self?.cordoned || self?.drain) return 'this node is being drained';
+  if (context.sessions.full) return 'this node is full';
+  if (act === 'pull' && policy?.playRegions && !policy.playRegions.includes(context.region)) return `region ${context.region} does not serve this stream`;
+  return undefined;
+}
+
+/** Clients drop the Authorization header when a redirect leaves the origin (Fetch section 4.4), so the token goes with the URL. */
+function redirectUrl(base: string, req: Request): string {
+  const url = new URL(`${base}${req.path}`);
+  const query = new URL(req.originalUrl, 'http://node').searchParams;
+  for (const [name, value] of query) url.searchParams.append(name, value);
+  const token = req.headers.authorization === undefined ? undefined : bearerOf(req);
+  if (token !== undefined) url.searchParams.set('access_token', token);
+  return url.href;
+}
+
+/** A description's error as the client should see it. */
+export function sdpProblem(error: unknown): unknown {
+  if (!(error instanceof SdpError)) return error;
+  const title = error.status === 406 ? 'Media not acceptable' : 'Unusable session description';
+  return new Problem(error.status, title, { detail: error.message, extensions: { line: error.line, remedy: error.remedy } });
+}

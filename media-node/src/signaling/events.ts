@@ -1,0 +1,34 @@
+import type { Request, Response } from 'express';
+import type { Session, SessionNotice } from '../sessions/index.ts';
+
+const KEEPALIVE_MS = 15_000;
+const MAX_LISTENERS = 4;
+
+/** Server-sent events of a session: `move`, `ended`, `layers`. Ends with the session. */
+export function streamEvents(session: Session, req: Request, res: Response): void {
+  if (session.listenerCount('notice') >= MAX_LISTENERS) {
+    res.status(429).type('application/problem+json').send(JSON.stringify({ type: 'about:blank', title: 'Too many listeners', status: 429, detail: `at most ${MAX_LISTENERS} event streams for a session` }));
+    return;
+  }
+  res.status(200).set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  res.flushHeaders();
+  const write = ({ event, data }: SessionNotice): void => {
+    res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  const end = (): void => {
+    res.end();
+  };
+  // Proxies cut silent connections.
+  const keepalive = setInterval(() => res.write(': \n\n'), KEEPALIVE_MS);
+  keepalive.unref();
+  session.on('notice', write);
+  session.once('closed', end);
+  const standing = session.standingNotice;
+  if (standing) write(standing);
+  if (session.media?.kind === 'pull') write({ event: 'layers', data: session.media.viewer.layers() });
+  req.once('close', () => {
+    clearInterval(keepalive);
+    session.off('notice', write);
+    session.off('closed', end);
+  });
+}

@@ -1,0 +1,44 @@
+import { parseRequest } from '@millrace/service';
+import { json, Router } from 'express';
+import { unauthorized } from '../access/index.ts';
+import { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from '../sessions/index.ts';
+import { enter, requireRoom, type SignalingContext } from './context.ts';
+import { methods } from './cors.ts';
+
+/**
+ * Plain RTP, or SRTP with keys in the body, for native clients that speak no ICE and no DTLS. Only with a token, whatever the stream's policy:
+ * packets without a handshake go wherever the caller says.
+ */
+export function plainRtpRoutes(context: SignalingContext): Router {
+  const router = Router();
+  const body = json({ limit: '64kb' });
+
+  router
+    .route('/rtp/push')
+    .post(body, async (req, res) => {
+      const request = parseRequest(PlainPushRequest, req.body);
+      const entry = await enter(context, req, 'push', request.stream, request.token);
+      if (entry.caller.kind !== 'token') throw unauthorized('push');
+      await requireRoom(context, req, 'push', entry);
+      const opened = await context.sessions.admit(entry.address, () =>
+        openPlainPush(context, { ...entry, protocol: 'rtp', body: request, mayPublish: (policy) => context.access.requirePermission(entry.caller, 'push', policy) }),
+      );
+      res.status(201).json(opened.body);
+    })
+    .all(methods('POST'));
+
+  router
+    .route('/rtp/pull')
+    .post(body, async (req, res) => {
+      const request = parseRequest(PlainPullRequest, req.body);
+      const entry = await enter(context, req, 'pull', request.stream, request.token);
+      if (entry.caller.kind !== 'token') throw unauthorized('pull');
+      await requireRoom(context, req, 'pull', entry);
+      const state = await context.hub.find(entry.stream);
+      await requireRoom(context, req, 'pull', entry, state.policy);
+      const opened = await context.sessions.admit(entry.address, () => openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }));
+      res.status(201).json(opened.body);
+    })
+    .all(methods('POST'));
+  return router;
+}

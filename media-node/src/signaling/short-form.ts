@@ -1,0 +1,76 @@
+import { StreamName } from '@millrace/api';
+import { Problem, parseRequest } from '@millrace/service';
+import { json, Router } from 'express';
+import { z } from 'zod';
+import { acceptPullAnswer } from '../sessions/index.ts';
+import { MAX_SDP_BYTES } from '../sdp/index.ts';
+import { enter, requireRoom, sdpProblem, type SignalingContext } from './context.ts';
+import { methods } from './cors.ts';
+import { openPull } from './whep.ts';
+import { openPush } from './whip.ts';
+
+const Sdp = z.string().min(1).max(MAX_SDP_BYTES);
+const Token = z.string().min(1).max(4096).optional();
+const SessionRef = z.string().min(1).max(128);
+
+const PushRequest = z.object({ stream: StreamName, token: Token, sdp: Sdp, group: z.string().min(1).max(128).optional() });
+const PullRequest = z.object({ stream: StreamName, token: Token });
+const AnswerRequest = z.object({ session: SessionRef, sdp: Sdp });
+const StopRequest = z.object({ session: SessionRef });
+
+/** The short JSON forms. Push: the client offers. Pull: the node offers, the client answers with sendanswer. */
+export function shortFormRoutes(context: SignalingContext): Router {
+  const router = Router();
+  const body = json({ limit: MAX_SDP_BYTES * 2 });
+
+  router
+    .route('/signaling/push')
+    .post(body, async (req, res) => {
+      const { stream, token, sdp, group } = parseRequest(PushRequest, req.body);
+      const entry = await enter(context, req, 'push', stream, token);
+      await requireRoom(context, req, 'push', entry);
+      const { session, answer } = await openPush(context, entry, 'short', sdp, group);
+      res.json({ session: session.id, sdp: answer });
+    })
+    .all(methods('POST'));
+
+  router
+    .route('/signaling/pull')
+    .post(body, async (req, res) => {
+      const { stream, token } = parseRequest(PullRequest, req.body);
+      const entry = await enter(context, req, 'pull', stream, token);
+      const { session, sdp } = await openPull(context, req, entry, 'short');
+      res.json({ session: session.id, sdp, events: `/whep/sessions/${session.id}/events` });
+    })
+    .all(methods('POST'));
+
+  router
+    .route('/signaling/sendanswer')
+    .post(body, async (req, res) => {
+      const { session: id, sdp } = parseRequest(AnswerRequest, req.body);
+      const session = context.sessions.get(id);
+      if (!session) throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; ask for a new offer with POST /signaling/pull' });
+      await acceptPullAnswer(session, sdp).catch((error: unknown) => Promise.reject(sdpProblem(error) as Error));
+      res.json({ session: id });
+    })
+    .all(methods('POST'));
+
+  router
+    .route('/signaling/stop')
+    .post(body, (req, res) => {
+      res.json(stop(context, req.body));
+    })
+    .delete(body, (req, res) => {
+      res.json(stop(context, req.body));
+    })
+    .all(methods('POST, DELETE'));
+  return router;
+}
+
+function stop(context: SignalingContext, body: unknown): { session: string } {
+  const { session: id } = parseRequest(StopRequest, body);
+  const session = context.sessions.get(id);
+  if (!session) throw new Problem(404, 'No such session', { detail: 'it has ended or never existed' });
+  session.close('the client ended it');
+  return { session: id };
+}

@@ -1,0 +1,87 @@
+import { Problem, parseRequest } from '@millrace/service';
+import { json, Router, text } from 'express';
+import { z } from 'zod';
+import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from '../sessions/index.ts';
+import { MAX_SDP_BYTES } from '../sdp/index.ts';
+import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
+import { methods } from './cors.ts';
+import { streamEvents } from './events.ts';
+import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf, setSessionHeaders } from './resource.ts';
+
+const SESSIONS = '/whep/sessions';
+
+/** What a viewer wants of the layers; without spatialLayer: the best again. */
+const LayerWish = z.strictObject({
+  track: z.number().int().min(0).max(15).optional(),
+  spatialLayer: z.number().int().min(0).max(7).optional(),
+  temporalLayer: z.number().int().min(0).max(7).optional(),
+});
+
+/** WHEP (draft-ietf-wish-whep): /whep/{app}/{name} takes offers, /whep/sessions/{id} is the session, with its events and layers beneath. */
+export function whepRoutes(context: SignalingContext): Router {
+  const router = Router();
+  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES });
+
+  router
+    .route(`${SESSIONS}/:id`)
+    .patch(body, (req, res) => patchSession(sessionOf(context, req.params['id'], 'pull'), req, res))
+    .delete((req, res) => {
+      sessionOf(context, req.params['id'], 'pull').close('the client ended it');
+      res.status(200).end();
+    })
+    .all(methods('PATCH, DELETE', { 'accept-patch': FRAGMENT }));
+
+  router
+    .route(`${SESSIONS}/:id/events`)
+    .get((req, res) => streamEvents(sessionOf(context, req.params['id'], 'pull'), req, res))
+    .all(methods('GET'));
+
+  router
+    .route(`${SESSIONS}/:id/layers`)
+    .get((req, res) => {
+      res.json({ layers: viewerOf(sessionOf(context, req.params['id'], 'pull')).layers() });
+    })
+    .post(json({ limit: '4kb' }), async (req, res) => {
+      const viewer = viewerOf(sessionOf(context, req.params['id'], 'pull'));
+      const { track, spatialLayer, temporalLayer } = parseRequest(LayerWish, req.body ?? {});
+      await viewer.prefer(spatialLayer === undefined ? null : { ...(track !== undefined ? { track } : {}), spatialLayer, ...(temporalLayer !== undefined ? { temporalLayer } : {}) });
+      res.json({ layers: viewer.layers() });
+    })
+    .all(methods('GET, POST'));
+
+  router
+    .route('/whep/:app/:name')
+    .post(body, async (req, res) => {
+      const offer = offerOf(req);
+      const entry = await enter(context, req, 'pull', `${req.params['app']}/${req.params['name']}`);
+      const { session, kind, sdp } = await openPull(context, req, entry, 'whep', offer);
+      const path = `${SESSIONS}/${session.id}`;
+      const links = [`<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,ended,layers"`, `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`];
+      if (kind === 'answer') return sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);
+      // The viewer's numbers cannot be used: a counter-offer, which it answers with PATCH.
+      setSessionHeaders(res, session, SESSIONS, context.iceServers, links);
+      res.status(406).type(SDP).send(sdp);
+    })
+    .all(methods('POST', { 'accept-post': SDP }));
+  return router;
+}
+
+/** A viewer by any of the SDP forms; without an offer it gets one. @throws Problem */
+export async function openPull(context: SignalingContext, req: Parameters<typeof requireRoom>[1], entry: Entry, protocol: 'whep' | 'short', offer?: string): Promise<PullOpening> {
+  const { stream, user, address, caller } = entry;
+  await requireRoom(context, req, 'pull', entry);
+  const state = await context.hub.find(stream);
+  context.access.requirePermission(caller, 'pull', state.policy);
+  await requireRoom(context, req, 'pull', entry, state.policy);
+  const request = { protocol, stream, user, address, state };
+  try {
+    return await context.sessions.admit(address, () => (offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer })));
+  } catch (error) {
+    throw sdpProblem(error);
+  }
+}
+
+function viewerOf(session: Session): Extract<NonNullable<Session['media']>, { viewer: unknown }>['viewer'] {
+  if (!session.media || session.media.kind === 'push') throw new Problem(404, 'No such session', { detail: 'it plays nothing' });
+  return session.media.viewer;
+}

@@ -1,0 +1,64 @@
+import { Router, text } from 'express';
+import { openWebRtcPush } from '../sessions/index.ts';
+import { MAX_SDP_BYTES } from '../sdp/index.ts';
+import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
+import { methods } from './cors.ts';
+import { streamEvents } from './events.ts';
+import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf } from './resource.ts';
+
+const SESSIONS = '/whip/sessions';
+
+/** WHIP (RFC 9725): /whip/{app}/{name} takes offers, /whip/sessions/{id} is the session. */
+export function whipRoutes(context: SignalingContext): Router {
+  const router = Router();
+  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES });
+
+  router
+    .route(`${SESSIONS}/:id`)
+    .patch(body, (req, res) => patchSession(sessionOf(context, req.params['id'], 'push'), req, res))
+    .delete((req, res) => {
+      sessionOf(context, req.params['id'], 'push').close('the client ended it');
+      res.status(200).end();
+    })
+    .all(methods('PATCH, DELETE', { 'accept-patch': FRAGMENT }));
+
+  router
+    .route(`${SESSIONS}/:id/events`)
+    .get((req, res) => streamEvents(sessionOf(context, req.params['id'], 'push'), req, res))
+    .all(methods('GET'));
+
+  router
+    .route('/whip/:app/:name')
+    .post(body, async (req, res) => {
+      const offer = offerOf(req);
+      const entry = await enter(context, req, 'push', `${req.params['app']}/${req.params['name']}`);
+      await requireRoom(context, req, 'push', entry);
+      const group = typeof req.query['group'] === 'string' ? req.query['group'] : undefined;
+      const { session, answer } = await openPush(context, entry, 'whip', offer, group);
+      sendCreated(res, session, SESSIONS, answer, context.iceServers, [`<${SESSIONS}/${session.id}/events>; rel="urn:millrace:events"`]);
+    })
+    .all(methods('POST', { 'accept-post': SDP }));
+  return router;
+}
+
+/** A publisher by any of the SDP forms. @throws Problem */
+export async function openPush(context: SignalingContext, entry: Entry, protocol: 'whip' | 'short', offer: string, group: string | undefined): ReturnType<typeof openWebRtcPush> {
+  const { stream, user, address, caller } = entry;
+  try {
+    return await context.sessions.admit(address, () =>
+      openWebRtcPush(context, {
+        protocol,
+        stream,
+        user,
+        address,
+        offer,
+        group,
+        // Someone without a token must not end a live publisher before the policy is known.
+        ...(caller.kind === 'anonymous' ? { takeoverAllowed: false } : {}),
+        mayPublish: (policy) => context.access.requirePermission(caller, 'push', policy),
+      }),
+    );
+  } catch (error) {
+    throw sdpProblem(error);
+  }
+}
