@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes sure that what a command needs is installed, then runs it.
+# Usage: main.sh NEED... -- COMMAND [ARGUMENT...]
+# NEED: node (npm packages, Node 24), worker (mediasoup's), ffmpeg, chromium, kubernetes (its programs, for the tests on a real API server).
+# The command gets Node 24 as `node` and finds what was installed through PATH, MEDIASOUP_WORKER_BIN, MILLRACE_CHROMIUM and MILLRACE_KUBERNETES_BIN.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/millrace
+
+for part in say debian node worker ffmpeg chromium kubernetes; do
+	# shellcheck source=/dev/null
+	source "$here/$part.sh"
+done
+
+needs=()
+while [[ $# -gt 0 && $1 != -- ]]; do
+	needs+=("$1")
+	shift
+done
+[[ ${1-} == -- && $# -gt 1 ]] || die "usage: main.sh NEED... -- COMMAND [ARGUMENT...]"
+shift
+
+cd "$root"
+mkdir -p "$cache"
+# Every need first says which Debian packages it lacks, so that they are installed, or asked for, all at once.
+for need in "${needs[@]}"; do "lacks_$need"; done
+install_debian_packages
+for need in "${needs[@]}"; do "setup_$need"; done
+exec "$@"
