@@ -1,0 +1,284 @@
+import type { ControlMessage, Hello, NodeMessage, Report } from '@millrace/api';
+import { AGENT_PROTOCOL } from '@millrace/api';
+import type { Clock, Logger } from '@millrace/service';
+import { Problem } from '@millrace/service';
+import type { NodePresence, StreamDirectory } from '../directory/index.ts';
+import type { Fleet } from '../fleet/index.ts';
+import { compileStream } from '../snapshot/index.ts';
+import type { ProgrammedNode, Programmer } from '../snapshot/index.ts';
+import type { LiveStreams, StreamChange } from '../streams/index.ts';
+import type { AgentConnection } from './connection.ts';
+
+type Publish = Extract<NodeMessage, { type: 'publish' }>;
+type Resolve = Extract<NodeMessage, { type: 'resolve' }>;
+type Alternatives = Extract<NodeMessage, { type: 'alternatives' }>;
+
+export interface AgentContext {
+  replica: string;
+  heartbeatMs: number;
+  directory: StreamDirectory;
+  fleet: Fleet;
+  streams: LiveStreams;
+  programmer: Programmer;
+  /** Base signalling URLs of other nodes, best first. */
+  alternatives: (request: { kind: 'push' | 'pull'; stream: string; user?: string | undefined; node: string }) => string[];
+  /** Resolves when a stream that is not known may be taken as not there. */
+  settled: () => Promise<void>;
+  clock: Clock;
+}
+
+/** A publisher whose node has been silent for so long does not keep a live one from its name. */
+const SUSPECT_MS = 5000;
+const MAX_RUNNING = 512;
+
+/** A node that has said hello: what it publishes and wants, and the answers to its requests. */
+export class AgentSession implements ProgrammedNode {
+  readonly node: string;
+  readonly hello: Hello;
+  /** ms since the Unix epoch; orders the connections of a node over all replicas. */
+  readonly connectedAt: number;
+  readonly #context: AgentContext;
+  readonly #connection: AgentConnection;
+  readonly #logger: Logger;
+  readonly #published = new Map<string, { epoch: number; session: string }>();
+  readonly #subscribed: Set<string>;
+  #running = 0;
+  #announced = false;
+  #announcing = false;
+
+  constructor(options: {
+    hello: Hello;
+    connectedAt: number;
+    connection: AgentConnection;
+    context: AgentContext;
+    logger: Logger;
+  }) {
+    this.hello = options.hello;
+    this.node = options.hello.node;
+    this.connectedAt = options.connectedAt;
+    this.#context = options.context;
+    this.#connection = options.connection;
+    this.#logger = options.logger;
+    for (const { stream, epoch, session } of this.hello.publications) this.#published.set(stream, { epoch, session });
+    this.#subscribed = new Set(this.hello.subscriptions);
+  }
+
+  carries(): Iterable<string> {
+    return new Set([...this.#published.keys(), ...this.#subscribed]);
+  }
+
+  send(message: ControlMessage): void {
+    this.#connection.send(message);
+  }
+
+  close(code: number, reason: string): void {
+    this.#connection.close(code, reason);
+  }
+
+  /** Puts back into the directory what the node publishes, then tells it what has changed. */
+  async open(): Promise<void> {
+    const { programmer, replica, heartbeatMs } = this.#context;
+    await this.#heartbeat(undefined);
+    await this.#announce();
+    if (this.#connection.closed) return;
+    const { resumedVersion } = programmer.attach(this, { version: this.hello.haveVersion, digest: this.hello.haveDigest });
+    this.send({
+      type: 'welcome',
+      protocol: AGENT_PROTOCOL,
+      replica,
+      heartbeatMs,
+      ...(resumedVersion === undefined ? {} : { resumedVersion }),
+    });
+    programmer.begin(this);
+  }
+
+  handle(message: NodeMessage): void {
+    switch (message.type) {
+      case 'hello':
+        return;
+      case 'report':
+        return void this.#report(message);
+      case 'ack':
+        return this.#context.programmer.acknowledged(this, message.version);
+      case 'unpublish':
+        return void this.#unpublish(message.stream, message.epoch, message.session);
+      case 'release':
+        if (this.#subscribed.delete(message.stream) && !this.#published.has(message.stream)) {
+          this.#context.programmer.letGo(this.node, message.stream);
+        }
+        return;
+      case 'publish':
+        return this.#answer(message, () => this.#publish(message));
+      case 'resolve':
+        return this.#answer(message, () => this.#resolve(message));
+      case 'alternatives':
+        return this.#answer(message, () => Promise.resolve(this.#alternatives(message)));
+    }
+  }
+
+  /** Another publisher has got a name of this node's, or the directory has lost an entry of it. */
+  streamChanged({ stream, entry, before }: StreamChange): void {
+    const mine = this.#published.get(stream);
+    if (!mine) return;
+    if (entry && entry.epoch > mine.epoch && (entry.node !== this.node || entry.session !== mine.session)) {
+      this.#kick(stream, mine.session, 'another publisher has taken over the name');
+    } else if (!entry && before?.epoch === mine.epoch) {
+      this.#announced = false;
+      void this.#announce();
+    }
+  }
+
+  async #report(message: Report): Promise<void> {
+    const { at, load, links, streams } = message;
+    await this.#heartbeat({ at, load, links, streams });
+    if (!this.#announced) await this.#announce();
+  }
+
+  async #heartbeat(report: Report | undefined): Promise<void> {
+    const { directory, fleet, replica, clock } = this.#context;
+    const { podUid, bootId, bootedAt, build, protocol, roles, region, provider, isp, endpoints, kernel, cpus, cpusExclusive } =
+      this.hello;
+    const hello = {
+      podUid,
+      bootId,
+      bootedAt,
+      build,
+      protocol,
+      roles,
+      region,
+      provider,
+      isp,
+      endpoints,
+      kernel,
+      cpus,
+      cpusExclusive,
+    };
+    const presence: NodePresence = { node: this.node, replica, connectedAt: this.connectedAt, hello };
+    const heard = report ? { ...presence, report, reportedAt: clock.wall() } : presence;
+    // This replica knows at once, and also with the directory away.
+    fleet.setPresence(heard);
+    await this.#try('heartbeat', () => directory.heartbeat(heard));
+  }
+
+  async #announce(): Promise<void> {
+    if (this.#announcing) return;
+    this.#announcing = true;
+    const tracks = new Map(this.hello.publications.map((publication) => [publication.stream, publication.tracks]));
+    const publications = [...this.#published].map(([stream, { epoch, session }]) => ({
+      stream,
+      epoch,
+      session,
+      tracks: this.#context.streams.get(stream)?.tracks ?? tracks.get(stream) ?? [],
+    }));
+    const { host, trunkPort } = this.hello.endpoints;
+    const announcement = { node: this.node, region: this.hello.region, host, port: trunkPort, publications };
+    await this.#try('announce', async () => {
+      const held = await this.#context.directory.announce(announcement);
+      this.#announced = true;
+      for (const { stream, session } of held) this.#kick(stream, session, 'another publisher holds the name');
+    });
+    this.#announcing = false;
+  }
+
+  async #publish({ id, stream, session, user, takeoverAllowed, tracks }: Publish): Promise<ControlMessage> {
+    const { directory, fleet, streams, settled } = this.#context;
+    if (!this.hello.roles.includes('push'))
+      throw new Problem(403, 'Not a push node', { detail: `${this.node} has no push role` });
+    const rule = streams.ruleOf(stream);
+    if (rule?.originRegions && !rule.originRegions.includes(this.hello.region)) {
+      throw new Problem(403, 'Region not allowed', { detail: `${stream} may be published in ${rule.originRegions.join(', ')}` });
+    }
+    await settled();
+    const policy = streams.policyOf(stream);
+    const { host, trunkPort } = this.hello.endpoints;
+    const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
+    let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && takeoverAllowed !== false });
+    if (!outcome.ok && outcome.holder.node !== this.node && !fleet.isLive(outcome.holder.node, SUSPECT_MS)) {
+      outcome = await directory.publish({ ...claim, takeover: true });
+    }
+    if (!outcome.ok) {
+      const { holder } = outcome;
+      const since = new Date(holder.since).toISOString();
+      throw new Problem(409, 'Stream is published already', {
+        detail: `${stream} has had a publisher in ${holder.region} since ${since}`,
+      });
+    }
+    const { entry, replaced } = outcome;
+    if (replaced?.node === this.node && replaced.session !== session) {
+      this.send({ type: 'kick', session: replaced.session, stream, reason: 'another publisher has taken over the name' });
+    }
+    this.#published.set(stream, { epoch: entry.epoch, session });
+    streams.put(entry);
+    this.#context.programmer.carry(this.node, stream);
+    this.#logger.info({ stream, epoch: entry.epoch, session, replaced: replaced?.node }, 'stream published');
+    return { type: 'published', id, ok: true, epoch: entry.epoch, policy };
+  }
+
+  async #unpublish(stream: string, epoch: number, session: string): Promise<void> {
+    const mine = this.#published.get(stream);
+    if (mine?.epoch === epoch && mine.session === session) {
+      this.#published.delete(stream);
+      if (!this.#subscribed.has(stream)) this.#context.programmer.letGo(this.node, stream);
+    }
+    await this.#try('unpublish', async () => {
+      if (await this.#context.directory.unpublish(stream, epoch, session))
+        this.#logger.info({ stream, epoch, session }, 'stream unpublished');
+    });
+  }
+
+  async #resolve({ id, stream }: Resolve): Promise<ControlMessage> {
+    const { directory, streams, programmer, settled } = this.#context;
+    let entry = await directory.get(stream);
+    if (!entry) {
+      await settled();
+      entry = await directory.get(stream);
+    }
+    if (!entry) throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now` });
+    streams.put(entry);
+    this.#subscribed.add(stream);
+    programmer.carry(this.node, stream);
+    return { type: 'resolved', id, ok: true, stream: compileStream(entry, streams.policyOf(stream)) };
+  }
+
+  #alternatives({ id, kind, stream, user }: Alternatives): ControlMessage {
+    return { type: 'alternatives', id, urls: this.#context.alternatives({ kind, stream, user, node: this.node }) };
+  }
+
+  #kick(stream: string, session: string, reason: string): void {
+    if (this.#published.get(stream)?.session === session) this.#published.delete(stream);
+    if (!this.#subscribed.has(stream)) this.#context.programmer.letGo(this.node, stream);
+    this.#logger.info({ stream, session, reason }, 'publisher ended');
+    this.send({ type: 'kick', session, stream, reason });
+  }
+
+  /** Runs a request; what goes wrong becomes its answer. */
+  #answer(request: Publish | Resolve | Alternatives, run: () => Promise<ControlMessage>): void {
+    const refuse = (status: number, title: string, detail?: string): void => {
+      const refusal = { ok: false as const, status, title, ...(detail === undefined ? {} : { detail: detail.slice(0, 1024) }) };
+      if (request.type === 'publish') this.send({ type: 'published', id: request.id, ...refusal });
+      else if (request.type === 'resolve') this.send({ type: 'resolved', id: request.id, ...refusal });
+      else this.send({ type: 'alternatives', id: request.id, urls: [] });
+    };
+    if (this.#running >= MAX_RUNNING) return refuse(429, 'Too many requests', `${MAX_RUNNING} requests of this node are running`);
+    this.#running++;
+    run()
+      .then(
+        (answer) => this.send(answer),
+        (error: unknown) => {
+          if (error instanceof Problem) return refuse(error.status, error.title, error.detail);
+          this.#logger.error({ err: error, request: request.type, stream: request.stream }, 'request of a node failed');
+          return refuse(503, 'Stream directory not available', 'try again in a moment');
+        },
+      )
+      .finally(() => this.#running--);
+  }
+
+  async #try(what: string, run: () => Promise<unknown>): Promise<void> {
+    try {
+      await run();
+    } catch (err) {
+      if (what !== 'heartbeat') this.#announced = false;
+      this.#logger.warn({ err, what }, 'stream directory not available');
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import type { ControlMessage } from '@millrace/api';
+import { AgentClose, NodeMessage } from '@millrace/api';
+import type { Clock, Logger, Timer } from '@millrace/service';
+import type { WebSocket } from 'ws';
+
+export interface ConnectionOptions {
+  socket: WebSocket;
+  clock: Clock;
+  logger: Logger;
+  heartbeatMs: number;
+  onMessage: (message: NodeMessage) => void;
+  onClose: (code: number, reason: string) => void;
+}
+
+/** In the long run a node needs some ten messages a second; at once as many as streams that start together. */
+const MESSAGES_PER_SECOND = 200;
+const BURST = 1000;
+/** What a node that does not read lets pile up before it is given up. */
+const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
+const MISSED_HEARTBEATS = 3;
+
+/** One WebSocket of a node: parsed messages in, bounded rate and memory, dead peers noticed. */
+export class AgentConnection {
+  readonly #options: ConnectionOptions;
+  #allowance = BURST;
+  #allowedAt: number;
+  #heardAt: number;
+  #heartbeat: Timer | undefined;
+  #resume: Timer | undefined;
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { socket, clock } = options;
+    this.#allowedAt = this.#heardAt = clock.now();
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on('pong', () => (this.#heardAt = clock.now()));
+    socket.on('error', (err) => options.logger.info({ err }, 'agent connection'));
+    socket.on('close', (code, reason) => this.#ended(code, reason.toString()));
+    this.#scheduleHeartbeat();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(message: ControlMessage): void {
+    const { socket, logger } = this.#options;
+    if (this.#closed || socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount > MAX_UNSENT_BYTES) {
+      logger.warn({ unsentBytes: socket.bufferedAmount }, 'the node does not read: connection given up');
+      socket.terminate();
+      return;
+    }
+    socket.send(JSON.stringify(message));
+  }
+
+  /** The reason (at most 123 bytes, RFC 6455 section 5.5) tells the remedy. */
+  close(code: number, reason: string): void {
+    const { socket, clock } = this.#options;
+    if (socket.readyState === socket.CLOSED) return;
+    socket.close(
+      code,
+      Buffer.from(reason)
+        .subarray(0, 123)
+        .toString('utf8')
+        .replace(/\ufffd$/, ''),
+    );
+    // A peer that does not answer the close is let go.
+    clock.setTimeout(() => socket.terminate(), 2000).unref();
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (this.#closed) return;
+    this.#heardAt = this.#options.clock.now();
+    this.#throttle();
+    const message = isBinary ? undefined : parse(data);
+    const parsed = message === undefined ? undefined : NodeMessage.safeParse(message);
+    if (parsed?.success) return this.#options.onMessage(parsed.data);
+    const issue = parsed?.error.issues[0];
+    const where = issue ? `${issue.path.map(String).join('.')}: ${issue.message}` : 'not a JSON object in a text frame';
+    this.#options.logger.warn({ problem: where }, 'unreadable message from a node');
+    this.close(AgentClose.badMessage, where);
+  }
+
+  /** Reading stops until the allowance is back: TCP slows the sender down, nothing is lost. */
+  #throttle(): void {
+    const { clock, socket } = this.#options;
+    const now = clock.now();
+    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#allowedAt) / 1000) * MESSAGES_PER_SECOND);
+    this.#allowedAt = now;
+    this.#allowance--;
+    if (this.#allowance > 0 || this.#resume) return;
+    socket.pause();
+    this.#resume = clock.setTimeout(
+      () => {
+        this.#resume = undefined;
+        socket.resume();
+      },
+      100 + (-this.#allowance / MESSAGES_PER_SECOND) * 1000,
+    );
+  }
+
+  #scheduleHeartbeat(): void {
+    const { socket, clock, heartbeatMs, logger } = this.#options;
+    this.#heartbeat = clock.setTimeout(() => {
+      if (clock.now() - this.#heardAt > MISSED_HEARTBEATS * heartbeatMs) {
+        logger.warn('nothing heard from the node: connection given up');
+        socket.terminate();
+        return;
+      }
+      if (socket.readyState === socket.OPEN) socket.ping();
+      this.#scheduleHeartbeat();
+    }, heartbeatMs);
+    this.#heartbeat.unref();
+  }
+
+  #ended(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.clock.clearTimeout(this.#heartbeat);
+    this.#options.clock.clearTimeout(this.#resume);
+    this.#options.onClose(code, reason);
+  }
+}
+
+function parse(data: Buffer): unknown {
+  try {
+    return JSON.parse(data.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

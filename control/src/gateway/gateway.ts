@@ -1,0 +1,265 @@
+import type { IncomingMessage } from 'node:http';
+import type http from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Hello } from '@millrace/api';
+import {
+  AGENT_MAX_MESSAGE_BYTES,
+  AGENT_OLDEST_PROTOCOL,
+  AGENT_PATH,
+  AGENT_PROTOCOL,
+  AGENT_SUBPROTOCOL,
+  AgentClose,
+} from '@millrace/api';
+import type { Logger } from '@millrace/service';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { NodeSpec } from '../fleet/index.ts';
+import { AgentSession, type AgentContext } from './agent-session.ts';
+import { AgentConnection } from './connection.ts';
+import type { TokenReviews } from './token-reviews.ts';
+
+export interface AgentGatewayOptions extends AgentContext {
+  reviews: TokenReviews;
+  logger: Logger;
+  random: () => number;
+  /** Called once a node has said hello and is welcome. */
+  onConnected: (session: AgentSession) => void;
+  /** Called when its connection has ended, unless another has replaced it. */
+  onDisconnected: (session: AgentSession, reason: string) => void;
+}
+
+const HELLO_WITHIN_MS = 10_000;
+/** The operator makes the MediaNode right after the pod; a quick node is there first. */
+const SPEC_WITHIN_MS = 5000;
+/** Dialled but not yet welcome: bounds what strangers cost. */
+const MAX_UNKNOWN = 256;
+/** Nodes that are sent away come back spread over this time. */
+const BYE_SPREAD_MS = 2000;
+
+/** Takes the nodes' WebSockets. One connection a node counts: that of its latest process, and of that the latest. */
+export class AgentGateway {
+  readonly #options: AgentGatewayOptions;
+  readonly #webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: AGENT_MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: () => AGENT_SUBPROTOCOL,
+  });
+  readonly #sessions = new Map<string, AgentSession>();
+  readonly #connections = new Set<AgentConnection>();
+  #unknown = 0;
+  #stopping = false;
+
+  constructor(options: AgentGatewayOptions) {
+    this.#options = options;
+    options.streams.watch((change) => {
+      for (const node of new Set([change.before?.node, change.entry?.node])) {
+        if (node !== undefined) this.#sessions.get(node)?.streamChanged(change);
+      }
+    });
+    options.fleet.watch((change) => {
+      if (change.type === 'presence') this.#heardElsewhere(change.node);
+      if (change.type === 'spec-gone') this.#sessions.get(change.node)?.close(AgentClose.forbidden, 'the MediaNode was deleted');
+    });
+  }
+
+  get connected(): number {
+    return this.#sessions.size;
+  }
+
+  session(node: string): AgentSession | undefined {
+    return this.#sessions.get(node);
+  }
+
+  /** Takes upgrades of the server for the agent's path; others are refused. */
+  attach(server: http.Server): void {
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => socket.destroy());
+      this.#upgrade(request, socket, head).catch((err: unknown) => {
+        this.#options.logger.error({ err }, 'upgrade failed');
+        socket.destroy();
+      });
+    });
+  }
+
+  /** Sends the nodes to another replica, or to the next process at the same address; ends what is left after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const { random, clock } = this.#options;
+    for (const session of this.#sessions.values()) {
+      session.send({
+        type: 'bye',
+        reason: 'this replica of control stops',
+        reconnectAfterMs: Math.floor(random() * Math.min(BYE_SPREAD_MS, graceMs)),
+      });
+    }
+    const until = clock.now() + graceMs;
+    while (this.#connections.size > 0 && clock.now() < until) await new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
+    for (const connection of this.#connections)
+      connection.close(AgentClose.restart, 'this replica of control has stopped: dial again');
+    this.#webSockets.close();
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const path = (request.url ?? '').split('?')[0];
+    if (path !== AGENT_PATH) return refuse(socket, 404, `agents dial ${AGENT_PATH}`);
+    if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+    if (!offered.includes(AGENT_SUBPROTOCOL)) return refuse(socket, 400, `offer the subprotocol ${AGENT_SUBPROTOCOL}`);
+    const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+|[\w.~+/=-]{8,4096})$/.exec(request.headers.authorization ?? '')?.[1];
+    if (!token) return refuse(socket, 401, 'send Authorization: Bearer with the projected service-account token');
+    if (this.#unknown >= MAX_UNKNOWN) return refuse(socket, 503, 'too many agents are dialling: try again');
+
+    this.#unknown++;
+    let left = false;
+    const leaveUnknown = (): void => {
+      if (!left) this.#unknown--;
+      left = true;
+    };
+    socket.once('close', leaveUnknown);
+    const verdict = await this.#options.reviews.check(token);
+    if (verdict.verdict !== 'pod') {
+      this.#options.logger.warn({ detail: verdict.detail }, 'agent refused');
+      return refuse(socket, verdict.verdict === 'refused' ? 401 : 503, verdict.detail);
+    }
+    if (socket.destroyed || this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, verdict.podUid, leaveUnknown));
+  }
+
+  #accept(socket: WebSocket, podUid: string, known: () => void): void {
+    const { clock, heartbeatMs, logger } = this.#options;
+    const log = logger.child({ podUid });
+    let session: AgentSession | undefined;
+    let greeted = false;
+    const helloTimer = clock.setTimeout(() => connection.close(AgentClose.helloTimeout, 'say hello first'), HELLO_WITHIN_MS);
+    helloTimer.unref();
+    const connection = new AgentConnection({
+      socket,
+      clock,
+      logger: log,
+      heartbeatMs,
+      onMessage: (message) => {
+        if (message.type !== 'hello') {
+          if (!session) return connection.close(AgentClose.badMessage, 'say hello first, and wait for the welcome');
+          return session.handle(message);
+        }
+        if (greeted) return connection.close(AgentClose.badMessage, 'hello comes once a connection');
+        greeted = true;
+        clock.clearTimeout(helloTimer);
+        known();
+        this.#greet(message, podUid, connection, log)
+          .then((opened) => (session = opened))
+          .catch((err: unknown) => {
+            log.error({ err }, 'hello failed');
+            connection.close(1011, 'internal error: dial again');
+          });
+      },
+      onClose: (code, reason) => {
+        clock.clearTimeout(helloTimer);
+        this.#connections.delete(connection);
+        if (session) this.#ended(session, reason || `closed with ${code}`);
+      },
+    });
+    this.#connections.add(connection);
+  }
+
+  async #greet(hello: Hello, podUid: string, connection: AgentConnection, logger: Logger): Promise<AgentSession | undefined> {
+    const refusal = await this.#refusalOf(hello, podUid);
+    if (refusal) {
+      logger.warn({ node: hello.node, refusal: refusal.reason }, 'agent refused');
+      connection.close(refusal.code, refusal.reason);
+      return undefined;
+    }
+    if (connection.closed) return undefined;
+    const before = this.#sessions.get(hello.node);
+    const log = logger.child({ node: hello.node, bootId: hello.bootId });
+    const { clock, fleet, onConnected } = this.#options;
+    const connectedAt = Math.max(Math.floor(clock.wall()), (fleet.presence(hello.node)?.connectedAt ?? 0) + 1);
+    const session = new AgentSession({ hello, connectedAt, connection, context: this.#options, logger: log });
+    this.#sessions.set(hello.node, session);
+    if (before) {
+      this.#options.programmer.detach(before);
+      before.close(AgentClose.replaced, 'the node has a newer connection');
+    }
+    await session.open();
+    log.info({ protocol: hello.protocol, build: hello.build, publications: hello.publications.length }, 'agent connected');
+    onConnected(session);
+    if (connection.closed) this.#ended(session, 'closed while it was greeted');
+    return session;
+  }
+
+  async #refusalOf(hello: Hello, podUid: string): Promise<{ code: number; reason: string } | undefined> {
+    if (hello.protocol < AGENT_OLDEST_PROTOCOL || hello.protocol > AGENT_PROTOCOL) {
+      const spoken =
+        AGENT_OLDEST_PROTOCOL === AGENT_PROTOCOL ? `${AGENT_PROTOCOL}` : `${AGENT_OLDEST_PROTOCOL} to ${AGENT_PROTOCOL}`;
+      return {
+        code: AgentClose.protocolUnsupported,
+        reason: `protocol ${hello.protocol} is not spoken here, ${spoken} is: update the older side`,
+      };
+    }
+    if (hello.podUid !== podUid) return { code: AgentClose.forbidden, reason: "podUid is not that of the token's pod" };
+    const spec = await this.#specOf(podUid);
+    if (!spec)
+      return { code: AgentClose.forbidden, reason: 'no MediaNode names this pod: dial again when the operator has made it' };
+    if (spec.name !== hello.node)
+      return { code: AgentClose.forbidden, reason: `this pod is MediaNode ${spec.name}, not ${hello.node}` };
+    if (spec.region !== hello.region)
+      return { code: AgentClose.forbidden, reason: `MediaNode ${spec.name} is in region ${spec.region}` };
+    const known = this.#options.fleet.presence(hello.node);
+    if (known && known.hello.bootId !== hello.bootId && known.hello.bootedAt > hello.bootedAt) {
+      return { code: AgentClose.replaced, reason: 'a later process of this node is connected' };
+    }
+    return undefined;
+  }
+
+  /** Waits, bounded, for the operator and the watch to catch up with a pod that has just started. */
+  #specOf(podUid: string): Promise<NodeSpec | undefined> {
+    const { fleet, clock } = this.#options;
+    const spec = fleet.specByPodUid(podUid);
+    if (spec) return Promise.resolve(spec);
+    return new Promise((resolve) => {
+      const finish = (found: NodeSpec | undefined): void => {
+        unwatch();
+        clock.clearTimeout(timer);
+        resolve(found);
+      };
+      const timer = clock.setTimeout(() => finish(undefined), SPEC_WITHIN_MS);
+      const unwatch = fleet.watch((change) => {
+        if (change.type === 'spec' && change.spec.podUid === podUid) finish(change.spec);
+      });
+    });
+  }
+
+  /** The node has a later connection at another replica: ours is a leftover. */
+  #heardElsewhere(node: string): void {
+    const session = this.#sessions.get(node);
+    const presence = this.#options.fleet.presence(node);
+    if (!session || !presence || presence.connectedAt <= session.connectedAt) return;
+    this.#sessions.delete(node);
+    this.#options.programmer.detach(session);
+    session.close(AgentClose.replaced, `the node has a newer connection, to ${presence.replica}`);
+  }
+
+  #ended(session: AgentSession, reason: string): void {
+    if (this.#sessions.get(session.node) !== session) return;
+    this.#sessions.delete(session.node);
+    this.#options.programmer.detach(session);
+    this.#options.fleet.setDisconnected(session.node, session.connectedAt);
+    this.#options.onDisconnected(session, reason);
+  }
+}
+
+function refuse(socket: Duplex, status: number, detail: string): void {
+  if (socket.destroyed) return;
+  const titles: Record<number, string> = {
+    400: 'Bad Request',
+    401: 'Unauthorized',
+    404: 'Not Found',
+    503: 'Service Unavailable',
+  };
+  const title = titles[status] ?? 'Refused';
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail });
+  const extra = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : status === 503 ? 'Retry-After: 2\r\n' : '';
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${extra}Connection: close\r\n\r\n${body}`,
+  );
+}

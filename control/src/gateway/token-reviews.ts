@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import { AGENT_TOKEN_AUDIENCE } from '@millrace/api';
+import type { KubeClient, TokenReview } from '@millrace/operator/kube';
+import { tokenReviews } from '@millrace/operator/kube';
+import type { Clock } from '@millrace/service';
+
+export type TokenVerdict =
+  | { verdict: 'pod'; podUid: string }
+  | { verdict: 'refused'; detail: string }
+  /** Nobody could be asked. */
+  | { verdict: 'unknown'; detail: string };
+
+/** Asks the API server about a token. Rejects when it cannot be reached. */
+export type ReviewToken = (token: string) => Promise<TokenReview>;
+
+/** A pod's token is projected anew long before; a deleted pod's connection ends with its MediaNode. */
+const FRESH_MS = 60_000;
+/** With the API server away nodes may still reconnect to another replica for so long. */
+const STALE_MS = 600_000;
+const REFUSED_MS = 5000;
+const MAX_CACHED = 10_000;
+const POD_UID = 'authentication.kubernetes.io/pod-uid';
+
+/** Tells which pod a projected service-account token belongs to, by TokenReview with control's own audience. Holds hashes, never tokens. */
+export class TokenReviews {
+  readonly #review: ReviewToken;
+  readonly #clock: Clock;
+  readonly #namespace: string;
+  readonly #cache = new Map<string, { verdict: TokenVerdict; at: number }>();
+  readonly #running = new Map<string, Promise<TokenVerdict>>();
+
+  constructor(options: { review: ReviewToken; clock: Clock; namespace: string }) {
+    this.#review = options.review;
+    this.#clock = options.clock;
+    this.#namespace = options.namespace;
+  }
+
+  /** A node reconnects far more often than its token changes, so verdicts are kept, bounded in number and time. */
+  async check(token: string): Promise<TokenVerdict> {
+    const hash = createHash('sha256').update(token).digest('base64url');
+    const cached = this.#cache.get(hash);
+    const ageMs = cached ? this.#clock.now() - cached.at : Infinity;
+    if (cached && ageMs < (cached.verdict.verdict === 'pod' ? FRESH_MS : REFUSED_MS)) return cached.verdict;
+    let running = this.#running.get(hash);
+    if (!running) {
+      running = this.#ask(token).finally(() => this.#running.delete(hash));
+      this.#running.set(hash, running);
+    }
+    const verdict = await running;
+    if (verdict.verdict !== 'unknown') this.#remember(hash, verdict);
+    else if (cached?.verdict.verdict === 'pod' && ageMs < STALE_MS) return cached.verdict;
+    return verdict;
+  }
+
+  async #ask(token: string): Promise<TokenVerdict> {
+    let review: TokenReview;
+    try {
+      review = await this.#review(token);
+    } catch (error) {
+      return { verdict: 'unknown', detail: `the Kubernetes API did not review the token: ${String((error as Error).message)}` };
+    }
+    const { authenticated, user, audiences, error } = review.status ?? {};
+    if (!authenticated) return { verdict: 'refused', detail: error ?? 'the token is not valid' };
+    // A server that does not know about audiences leaves the list out, and has then not checked them.
+    if (!audiences?.includes(AGENT_TOKEN_AUDIENCE))
+      return { verdict: 'refused', detail: `the token is not for ${AGENT_TOKEN_AUDIENCE}` };
+    const prefix = `system:serviceaccount:${this.#namespace}:`;
+    if (!user?.username?.startsWith(prefix))
+      return { verdict: 'refused', detail: `the token's account is not in namespace ${this.#namespace}` };
+    const podUid = (user.extra as Record<string, string[]> | undefined)?.[POD_UID]?.[0];
+    if (!podUid) return { verdict: 'refused', detail: 'the token is not bound to a pod: use a projected service-account token' };
+    return { verdict: 'pod', podUid };
+  }
+
+  #remember(hash: string, verdict: TokenVerdict): void {
+    this.#cache.delete(hash);
+    this.#cache.set(hash, { verdict, at: this.#clock.now() });
+    if (this.#cache.size > MAX_CACHED) {
+      const oldest = this.#cache.keys().next();
+      if (!oldest.done) this.#cache.delete(oldest.value);
+    }
+  }
+}
+
+export function reviewWith(client: KubeClient): ReviewToken {
+  return (token) =>
+    client.create(tokenReviews, { metadata: {}, spec: { token, audiences: [AGENT_TOKEN_AUDIENCE] } }, { timeoutMs: 5000 });
+}

@@ -1,0 +1,293 @@
+import type { ControlMessage, MeshSettings, NodeSettings, PublicJwk, Snapshot, StreamState } from '@millrace/api';
+import type { Clock, Logger, Timer } from '@millrace/service';
+import type { Fleet } from '../fleet/index.ts';
+import type { LiveStreams } from '../streams/index.ts';
+import { compileSettings, compileStream, digestOf, mentions } from './compile.ts';
+
+/** A connected node as the programmer needs it. */
+export interface ProgrammedNode {
+  readonly node: string;
+  /** The streams that it publishes or subscribes to. */
+  carries(): Iterable<string>;
+  send(message: ControlMessage): void;
+}
+
+interface Program {
+  readonly target: ProgrammedNode;
+  settings: NodeSettings | undefined;
+  digest: string;
+  version: number;
+  /** Sent and not acknowledged, in order. */
+  readonly sent: { version: number; generation: number }[];
+  acknowledged: { version: number; generation: number } | undefined;
+  settingsDirty: boolean;
+  mustSnapshot: boolean;
+  readonly streamsDirty: Set<string>;
+}
+
+/** A burst of events becomes one message. */
+const COALESCE_MS = 20;
+/** So many messages unacknowledged, and a slow node gets no more until it catches up. */
+const MAX_UNACKNOWLEDGED = 8;
+
+/** Versions follow wall time; one that is further ahead was not given by a control of ours. */
+const MAX_CLOCK_LEAD_MS = 3_600_000;
+
+export interface ProgrammerOptions {
+  fleet: Fleet;
+  streams: LiveStreams;
+  meshOf: (name: string) => MeshSettings | undefined;
+  tokenKeys: () => readonly PublicJwk[];
+  clock: Clock;
+  logger: Logger;
+  /** The node has acknowledged everything up to this generation of its MediaNode. */
+  onProgrammed: (node: string, generation: number) => void;
+}
+
+/** Keeps the snapshot of each node of this replica current. An event costs what it concerns: nodes by what their settings mention, streams by who carries them. */
+export class Programmer {
+  readonly #options: ProgrammerOptions;
+  readonly #programs = new Map<string, Program>();
+  readonly #mentionedBy = new Map<string, Set<string>>();
+  readonly #mentions = new Map<string, Set<string>>();
+  readonly #byMesh = new Map<string, Set<string>>();
+  readonly #meshes = new Map<string, string>();
+  readonly #carriedBy = new Map<string, Set<string>>();
+  readonly #dirty = new Set<Program>();
+  #lastVersion = 0;
+  #timer: Timer | undefined;
+  /** Settings compiled so far: what tests hold against the number of events. */
+  compiled = 0;
+
+  constructor(options: ProgrammerOptions) {
+    this.#options = options;
+    options.fleet.watch((change) => {
+      if (change.type === 'spec') this.#settingsChanged(change.node);
+      if ((change.type === 'spec' || change.type === 'presence') && change.addressChanged) {
+        for (const node of this.#mentionedBy.get(change.node) ?? []) this.#settingsChanged(node);
+      }
+    });
+    options.streams.watch(({ stream }) => {
+      for (const node of this.#carriedBy.get(stream) ?? []) this.#streamChanged(node, stream);
+    });
+  }
+
+  /** Takes a node on. Returns the version that goes on to hold when it has these very settings already; call `begin` after the welcome. */
+  attach(
+    target: ProgrammedNode,
+    have: { version?: number | undefined; digest?: string | undefined },
+  ): { resumedVersion?: number } {
+    const program: Program = {
+      target,
+      settings: undefined,
+      digest: '',
+      version: believed ? have.version! : 0,
+      sent: [],
+      acknowledged: undefined,
+      settingsDirty: false,
+      mustSnapshot: false,
+      streamsDirty: new Set(),
+    };
+    this.#programs.set(target.node, program);
+    for (const stream of target.carries()) this.#carry(target.node, stream);
+    this.#compile(program);
+    this.#lastVersion = Math.max(this.#lastVersion, program.version);
+    const resumed = believed && have.digest !== undefined && have.digest === program.digest;
+    program.mustSnapshot = !resumed;
+    return resumed ? { resumedVersion: have.version! } : {};
+  }
+
+  /** Sends the snapshot, or after a resume only the streams. */
+  begin(target: ProgrammedNode): void {
+    const program = this.#programs.get(target.node);
+    if (program?.target !== target || !program.settings) return;
+    if (program.mustSnapshot) return this.#sendSnapshot(program);
+    this.#send(program, {
+      type: 'streams',
+      base: program.version,
+      version: this.#nextVersion(),
+      full: true,
+      changed: this.#carriedStates(program),
+      removed: [],
+    });
+  }
+
+  detach(target: ProgrammedNode): void {
+    const program = this.#programs.get(target.node);
+    if (program?.target !== target) return;
+    this.#programs.delete(target.node);
+    this.#dirty.delete(program);
+    for (const stream of target.carries()) this.#letGo(target.node, stream);
+    this.#index(target.node, new Set(), undefined);
+  }
+
+  /** The node now carries the stream: it is told of its state and of changes. */
+  carry(node: string, stream: string): void {
+    this.#carry(node, stream);
+    this.#streamChanged(node, stream);
+  }
+
+  letGo(node: string, stream: string): void {
+    this.#letGo(node, stream);
+    this.#streamChanged(node, stream);
+  }
+
+  meshChanged(mesh: string): void {
+    for (const node of this.#byMesh.get(mesh) ?? []) this.#settingsChanged(node);
+  }
+
+  tokenKeysChanged(): void {
+    for (const node of this.#programs.keys()) this.#settingsChanged(node);
+  }
+
+  /** A version that was not sent means that the node could not follow: it gets a whole snapshot. */
+  acknowledged(target: ProgrammedNode, version: number): void {
+    const program = this.#programs.get(target.node);
+    if (program?.target !== target) return;
+    const index = program.sent.findIndex((sent) => sent.version === version);
+    if (index < 0) {
+      if (program.acknowledged?.version === version && program.sent.length === 0) return;
+      this.#options.logger.info(
+        { node: target.node, version },
+        'the node has another version than it was sent: a snapshot follows',
+      );
+      program.sent.length = 0;
+      program.mustSnapshot = true;
+    } else {
+      program.acknowledged = program.sent[index];
+      program.sent.splice(0, index + 1);
+      this.#options.onProgrammed(target.node, program.acknowledged!.generation);
+    }
+    if (program.mustSnapshot || program.settingsDirty || program.streamsDirty.size > 0) this.#schedule(program);
+  }
+
+  stop(): void {
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#programs.clear();
+    this.#dirty.clear();
+  }
+
+  #settingsChanged(node: string): void {
+    const program = this.#programs.get(node);
+    if (!program) return;
+    program.settingsDirty = true;
+    this.#schedule(program);
+  }
+
+  #streamChanged(node: string, stream: string): void {
+    const program = this.#programs.get(node);
+    if (!program) return;
+    program.streamsDirty.add(stream);
+    this.#schedule(program);
+  }
+
+  #schedule(program: Program): void {
+    this.#dirty.add(program);
+    this.#timer ??= this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      for (const one of dirty) this.#flush(one);
+    }, COALESCE_MS);
+  }
+
+  #flush(program: Program): void {
+    if (program.sent.length >= MAX_UNACKNOWLEDGED) return;
+    if (program.settingsDirty) {
+      program.settingsDirty = false;
+      const before = program.digest;
+      this.#compile(program);
+      if (program.digest !== before) program.mustSnapshot = true;
+    }
+    if (!program.settings) return;
+    if (program.mustSnapshot) this.#sendSnapshot(program);
+    else if (program.streamsDirty.size > 0) this.#sendStreams(program);
+  }
+
+  #compile(program: Program): void {
+    const { fleet, meshOf, tokenKeys } = this.#options;
+    const spec = fleet.spec(program.target.node);
+    if (!spec) return;
+    const mesh = spec.mesh === undefined ? undefined : meshOf(spec.mesh);
+    program.settings = compileSettings({ spec, mesh, tokenKeys: tokenKeys(), addressOf: (node) => fleet.addressOf(node) });
+    program.digest = digestOf(program.settings);
+    this.compiled++;
+    this.#index(spec.name, mentions(spec), spec.mesh);
+  }
+
+  #sendSnapshot(program: Program): void {
+    const streams = this.#carriedStates(program);
+    program.mustSnapshot = false;
+    program.streamsDirty.clear();
+    const snapshot: Snapshot = { ...program.settings!, version: this.#nextVersion(), digest: program.digest, streams };
+    this.#send(program, { type: 'snapshot', ...snapshot });
+  }
+
+  #sendStreams(program: Program): void {
+    const changed: StreamState[] = [];
+    const removed: string[] = [];
+    for (const stream of program.streamsDirty) {
+      const state = this.#carriedBy.get(stream)?.has(program.target.node) ? this.#stateOf(stream) : undefined;
+      if (state) changed.push(state);
+      else removed.push(stream);
+    }
+    program.streamsDirty.clear();
+    this.#send(program, { type: 'streams', base: program.version, version: this.#nextVersion(), full: false, changed, removed });
+  }
+
+  #send(program: Program, message: Extract<ControlMessage, { type: 'snapshot' | 'streams' }>): void {
+    program.version = message.version;
+    program.sent.push({ version: message.version, generation: program.settings!.generation });
+    program.target.send(message);
+  }
+
+  #carriedStates(program: Program): StreamState[] {
+    return [...program.target.carries()].flatMap((stream) => this.#stateOf(stream) ?? []);
+  }
+
+  #stateOf(stream: string): StreamState | undefined {
+    const { streams } = this.#options;
+    const entry = streams.get(stream);
+    return entry && compileStream(entry, streams.policyOf(stream));
+  }
+
+  /** Above every version this or, by wall time, an earlier process has given. */
+  #nextVersion(): number {
+    this.#lastVersion = Math.max(Math.floor(this.#options.clock.wall()), this.#lastVersion + 1);
+    return this.#lastVersion;
+  }
+
+  #carry(node: string, stream: string): void {
+    add(this.#carriedBy, stream, node);
+  }
+
+  #letGo(node: string, stream: string): void {
+    remove(this.#carriedBy, stream, node);
+  }
+
+  #index(node: string, mentioned: Set<string>, mesh: string | undefined): void {
+    for (const name of this.#mentions.get(node) ?? []) remove(this.#mentionedBy, name, node);
+    for (const name of mentioned) add(this.#mentionedBy, name, node);
+    if (mentioned.size > 0) this.#mentions.set(node, mentioned);
+    else this.#mentions.delete(node);
+    const oldMesh = this.#meshes.get(node);
+    if (oldMesh !== undefined) remove(this.#byMesh, oldMesh, node);
+    if (mesh === undefined) this.#meshes.delete(node);
+    else {
+      this.#meshes.set(node, mesh);
+      add(this.#byMesh, mesh, node);
+    }
+  }
+}
+
+function add(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  if (set) set.add(value);
+  else index.set(key, new Set([value]));
+}
+
+function remove(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  set?.delete(value);
+  if (set?.size === 0) index.delete(key);
+}

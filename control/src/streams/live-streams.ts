@@ -1,0 +1,145 @@
+import type { StreamPolicy } from '@millrace/api';
+import { DEFAULT_POLICY } from '@millrace/api';
+import type { StreamEntry } from '../directory/index.ts';
+import type { RouteRule } from '../routes/index.ts';
+import { RouteTable, appOf } from '../routes/index.ts';
+
+/** `entry` absent: the stream has ended. A change of its policy comes as a change with the same entry. */
+export interface StreamChange {
+  stream: string;
+  entry: StreamEntry | undefined;
+  rule: RouteRule | undefined;
+  /** Ended or lost by this epoch, where there was one. */
+  before: StreamEntry | undefined;
+}
+
+/** All live streams by name, by app and by the StreamRoute that applies. Follows the directory; never asks it. */
+export class LiveStreams {
+  readonly #entries = new Map<string, StreamEntry>();
+  readonly #ruleNames = new Map<string, string | undefined>();
+  readonly #byApp = new Map<string, Set<string>>();
+  readonly #byRule = new Map<string, Set<string>>();
+  readonly #rules = new RouteTable();
+  readonly #listeners = new Set<(change: StreamChange) => void>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  watch(listener: (change: StreamChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get(stream: string): StreamEntry | undefined {
+    return this.#entries.get(stream);
+  }
+
+  entries(): IterableIterator<StreamEntry> {
+    return this.#entries.values();
+  }
+
+  /** The streams that a StreamRoute applies to. */
+  ofRule(name: string): ReadonlySet<string> {
+    return this.#byRule.get(name) ?? new Set<string>();
+  }
+
+  ruleOf(stream: string): RouteRule | undefined {
+    return this.#rules.match(stream);
+  }
+
+  policyOf(stream: string): StreamPolicy {
+    return this.#rules.match(stream)?.policy ?? DEFAULT_POLICY;
+  }
+
+  /** An older epoch than the known one is ignored: answers and events may overtake each other. */
+  put(entry: StreamEntry): void {
+    const before = this.#entries.get(entry.stream);
+    if (before && before.epoch > entry.epoch) return;
+    this.#entries.set(entry.stream, entry);
+    if (!before) setAdd(this.#byApp, appOf(entry.stream), entry.stream);
+    this.#file(entry.stream);
+    this.#emit(entry.stream, before);
+  }
+
+  /** Only this epoch or an earlier one. */
+  remove(stream: string, epoch: number): void {
+    const before = this.#entries.get(stream);
+    if (!before || before.epoch > epoch) return;
+    this.#entries.delete(stream);
+    setDelete(this.#byApp, appOf(stream), stream);
+    this.#unfile(stream);
+    this.#emit(stream, before);
+  }
+
+  /** Makes the view equal to what the directory lists. */
+  replace(entries: readonly StreamEntry[]): void {
+    const listed = new Set(entries.map((entry) => entry.stream));
+    for (const entry of [...this.#entries.values()]) if (!listed.has(entry.stream)) this.remove(entry.stream, entry.epoch);
+    for (const entry of entries) {
+      const known = this.#entries.get(entry.stream);
+      if (known?.epoch !== entry.epoch || known.session !== entry.session) this.put(entry);
+    }
+  }
+
+  setRule(rule: RouteRule): void {
+    const old = this.#rules.get(rule.name);
+    this.#rules.set(rule);
+    this.#refile([...(old?.patterns ?? []), ...rule.patterns], rule.name);
+  }
+
+  deleteRule(name: string): void {
+    const old = this.#rules.get(name);
+    this.#rules.delete(name);
+    this.#refile(old?.patterns ?? [], name);
+  }
+
+  /** Looks again at the live streams that one of these patterns may mean. */
+  #refile(patterns: readonly string[], changedRule: string): void {
+    const touched = new Set<string>(this.#byRule.get(changedRule) ?? []);
+    for (const pattern of patterns) {
+      if (!pattern.includes('*')) touched.add(pattern);
+      else if (appOf(pattern).includes('*')) for (const stream of this.#entries.keys()) touched.add(stream);
+      else for (const stream of this.#byApp.get(appOf(pattern)) ?? []) touched.add(stream);
+    }
+    for (const stream of touched) {
+      const entry = this.#entries.get(stream);
+      if (!entry) continue;
+      const before = this.#ruleNames.get(stream);
+      const now = this.#file(stream);
+      if (before !== now || now === changedRule) this.#emit(stream, entry);
+    }
+  }
+
+  #file(stream: string): string | undefined {
+    const rule = this.#rules.match(stream)?.name;
+    const before = this.#ruleNames.get(stream);
+    if (before !== undefined && before !== rule) setDelete(this.#byRule, before, stream);
+    this.#ruleNames.set(stream, rule);
+    if (rule !== undefined) setAdd(this.#byRule, rule, stream);
+    return rule;
+  }
+
+  #unfile(stream: string): void {
+    const rule = this.#ruleNames.get(stream);
+    this.#ruleNames.delete(stream);
+    if (rule !== undefined) setDelete(this.#byRule, rule, stream);
+  }
+
+  #emit(stream: string, before: StreamEntry | undefined): void {
+    const change = { stream, entry: this.#entries.get(stream), rule: this.#rules.match(stream), before };
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+function setAdd(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  if (set) set.add(value);
+  else index.set(key, new Set([value]));
+}
+
+function setDelete(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  set?.delete(value);
+  if (set?.size === 0) index.delete(key);
+}

@@ -1,0 +1,373 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type {
+  ControlMessage,
+  Hello,
+  PublishRequest,
+  Report,
+  Snapshot,
+  StreamPolicy,
+  StreamState,
+  TrackDescription,
+} from '@millrace/api';
+import { AGENT_PROTOCOL, AgentClose } from '@millrace/api';
+import { Problem, realClock, type Clock, type Logger, type Timer } from '@millrace/service';
+import { redialAfterMs } from './backoff.ts';
+import { ControlLink, type Welcome } from './link.ts';
+import { Requests } from './requests.ts';
+import { SnapshotFile } from './snapshot-file.ts';
+
+export type ChannelState = 'stopped' | 'connecting' | 'connected' | 'disconnected';
+export type Kick = { session: string; stream?: string | undefined; reason: string };
+
+/** Who this node is. A function, since ports may be known only once sockets are open. */
+export type ChannelIdentity = Pick<
+  Hello,
+  'node' | 'podUid' | 'build' | 'roles' | 'region' | 'provider' | 'isp' | 'endpoints' | 'kernel' | 'cpus' | 'cpusExclusive'
+>;
+
+export interface ChannelOptions {
+  /** ws(s)://…/v1/agent of one or more control replicas or services; tried in turn. */
+  urls: readonly string[];
+  tokenFile: string;
+  /** Folder for the last snapshot. */
+  stateDir: string;
+  identity: () => ChannelIdentity;
+  logger: Logger;
+  clock?: Clock;
+  random?: () => number;
+  reportIntervalMs?: number;
+}
+
+export interface ChannelEvents {
+  /** Settings or streams have changed. */
+  snapshot: [Snapshot];
+  /** One carried stream has changed; undefined: it is no longer published. */
+  stream: [string, StreamState | undefined];
+  /** End this publisher. */
+  kick: [Kick];
+  state: [ChannelState];
+}
+
+const PUBLISH_WITHIN_MS = 8000;
+const RESOLVE_WITHIN_MS = 5000;
+const ALTERNATIVES_WITHIN_MS = 2000;
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Keeps a connection to control, and goes on without: the last snapshot and the streams in it stay. What the node publishes and wants is
+ * said again at each connection, so that a control that remembers nothing learns it.
+ */
+export class ControlChannel extends EventEmitter<ChannelEvents> {
+  readonly bootId = randomUUID();
+  readonly #options: ChannelOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #bootedAt: number;
+  readonly #requests: Requests;
+  readonly #file: SnapshotFile;
+  readonly #publications = new Map<string, { epoch: number; session: string; tracks: TrackDescription[] }>();
+  readonly #subscriptions = new Set<string>();
+  readonly #resolving = new Map<string, Promise<StreamState>>();
+  readonly #streams = new Map<string, StreamState>();
+  #settings: Omit<Snapshot, 'streams'> | undefined;
+  #state: ChannelState = 'stopped';
+  #link: ControlLink | undefined;
+  #dialling: ControlLink | undefined;
+  #dialAt: Timer | undefined;
+  #reportAt: Timer | undefined;
+  #report: (() => Report) | undefined;
+  #failures = 0;
+  #nextUrl = 0;
+
+  constructor(options: ChannelOptions) {
+    super();
+    if (options.urls.length === 0) throw new RangeError('controlUrl: at least one ws:// or wss:// URL is needed');
+    this.#options = options;
+    this.#clock = options.clock ?? realClock;
+    this.#random = options.random ?? Math.random;
+    this.#bootedAt = Math.floor(this.#clock.wall());
+    this.#requests = new Requests(this.#clock);
+    this.#file = new SnapshotFile({ folder: options.stateDir, clock: this.#clock, logger: options.logger });
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  /** What control said last, in this process or, until it says anew, in the one before. */
+  get snapshot(): Snapshot | undefined {
+    return this.#settings && { ...this.#settings, streams: [...this.#streams.values()] };
+  }
+
+  /** Reads the kept snapshot and dials. Resolves once the kept snapshot, if any, is in place; does not wait for control. */
+  async start(): Promise<void> {
+    if (this.#state !== 'stopped') return;
+    this.#setState('connecting');
+    const kept = await this.#file.load(this.#options.identity().node);
+    if (kept && !this.#settings) {
+      this.#takeSnapshot(kept);
+      this.#options.logger.info({ version: kept.version }, 'going on with the kept snapshot until control is heard');
+    }
+    if (this.state === 'connecting') this.#dial();
+    this.#scheduleReport();
+  }
+
+  async stop(): Promise<void> {
+    this.#setState('stopped');
+    this.#clock.clearTimeout(this.#dialAt);
+    this.#clock.clearTimeout(this.#reportAt);
+    this.#dialAt = this.#reportAt = undefined;
+    this.#requests.failAll('the node stops');
+    const links = [this.#link, this.#dialling];
+    this.#link = this.#dialling = undefined;
+    for (const link of links) link?.close('the node stops');
+    await this.#file.flush();
+  }
+
+  /** Called each second while connected. */
+  setReport(report: () => Report): void {
+    this.#report = report;
+  }
+
+  /** Claims the name. Throws Problem: 409 when another holds it, 403 where policy forbids, 503 without control. */
+  async publish(request: PublishRequest): Promise<{ epoch: number; policy: StreamPolicy }> {
+    const answer = await this.#requests.run({ type: 'publish', ...request }, PUBLISH_WITHIN_MS, (message) =>
+      this.#link?.send(message),
+    );
+    if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
+    if (!answer.ok) throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
+    this.#publications.set(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
+    return { epoch: answer.epoch, policy: answer.policy };
+  }
+
+  /** Gives the name back; without control it is given back at the next connection. */
+  unpublish(stream: string, epoch: number, session: string): void {
+    const mine = this.#publications.get(stream);
+    if (mine?.session === session && mine.epoch === epoch) this.#publications.delete(stream);
+    this.#link?.send({ type: 'unpublish', stream, epoch, session });
+  }
+
+  /**
+   * Where the stream comes from; from here on this node is told of its changes, until release. Answers at once for a carried stream, and
+   * from what was known last when control is away. Throws Problem: 404 when nobody publishes it, 503 without control.
+   */
+  resolve(stream: string): Promise<StreamState> {
+    const known = this.#streams.get(stream);
+    const carried = this.#subscriptions.has(stream) || this.#publications.has(stream);
+    if (known && (carried || this.#state !== 'connected')) {
+      this.#subscriptions.add(stream);
+      return Promise.resolve(known);
+    }
+    let running = this.#resolving.get(stream);
+    if (!running) {
+      running = this.#ask(stream).finally(() => this.#resolving.delete(stream));
+      this.#resolving.set(stream, running);
+    }
+    return running;
+  }
+
+  /** The node no longer wants the stream. */
+  release(stream: string): void {
+    if (!this.#subscriptions.delete(stream)) return;
+    if (!this.#publications.has(stream)) this.#streams.delete(stream);
+    this.#link?.send({ type: 'release', stream });
+  }
+
+  /** Base signalling URLs of other nodes for this client, best first; none without control. */
+  async alternatives(kind: 'push' | 'pull', stream: string, user?: string): Promise<string[]> {
+    if (this.#state !== 'connected') return [];
+    const request = { type: 'alternatives' as const, kind, stream, ...(user === undefined ? {} : { user }) };
+    try {
+      const answer = await this.#requests.run(request, ALTERNATIVES_WITHIN_MS, (message) => this.#link?.send(message));
+      return answer.type === 'alternatives' ? answer.urls : [];
+    } catch {
+      return [];
+    }
+  }
+
+  async #ask(stream: string): Promise<StreamState> {
+    try {
+      const answer = await this.#requests.run({ type: 'resolve', stream }, RESOLVE_WITHIN_MS, (message) =>
+        this.#link?.send(message),
+      );
+      if (answer.type !== 'resolved') throw new Problem(502, 'Unexpected answer of control');
+      if (!answer.ok)
+        throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
+      this.#subscriptions.add(stream);
+      this.#takeStream(answer.stream);
+      return answer.stream;
+    } catch (error) {
+      const known = this.#streams.get(stream);
+      if (!known || !(error instanceof Problem) || error.status < 500) throw error;
+      this.#subscriptions.add(stream);
+      return known;
+    }
+  }
+
+  #dial(): void {
+    this.#clock.clearTimeout(this.#dialAt);
+    this.#dialAt = undefined;
+    const { urls, tokenFile, logger } = this.#options;
+    const url = urls[this.#nextUrl % urls.length]!;
+    const link: ControlLink = new ControlLink({
+      url,
+      tokenFile,
+      hello: () => this.#hello(),
+      clock: this.#clock,
+      logger,
+      onWelcome: (welcome) => this.#welcomed(link, welcome, url),
+      onMessage: (message) => this.#receive(link, message),
+      onClose: (code, reason, welcomed) => this.#closed(link, code, reason, welcomed),
+    });
+    this.#dialling = link;
+  }
+
+  #hello(): Hello {
+    const version = this.#settings && { haveVersion: this.#settings.version, haveDigest: this.#settings.digest };
+    return {
+      type: 'hello',
+      protocol: AGENT_PROTOCOL,
+      ...this.#options.identity(),
+      bootId: this.bootId,
+      bootedAt: this.#bootedAt,
+      ...version,
+      publications: [...this.#publications].map(([stream, publication]) => ({ stream, ...publication })),
+      subscriptions: [...this.#subscriptions],
+    };
+  }
+
+  #welcomed(link: ControlLink, welcome: Welcome, url: string): void {
+    if (link !== this.#dialling) return;
+    const before = this.#link;
+    this.#link = link;
+    this.#dialling = undefined;
+    this.#failures = 0;
+    before?.close('a newer connection is up');
+    this.#options.logger.info(
+      { url, replica: welcome.replica, resumed: welcome.resumedVersion !== undefined },
+      'connected to control',
+    );
+    this.#setState('connected');
+    for (const message of this.#requests.waiting()) link.send(message);
+    this.#sendReport();
+  }
+
+  #closed(link: ControlLink, code: number, reason: string, welcomed: boolean): void {
+    const { logger } = this.#options;
+    const current = link === this.#link;
+    if (!current && link !== this.#dialling) return;
+    if (current) this.#link = undefined;
+    else this.#dialling = undefined;
+    if (this.#state === 'stopped') return;
+    if (!welcomed) this.#nextUrl++;
+    const level = code === AgentClose.protocolUnsupported ? 'error' : 'warn';
+    logger[level]({ code, reason, failures: this.#failures }, welcomed ? 'connection to control lost' : 'control not reached');
+    if (!this.#link) this.#setState('disconnected');
+    // While another dial runs or is due, that one is the reconnect.
+    if (this.#dialling || this.#dialAt) return;
+    this.#dialAfter(redialAfterMs(this.#failures++, code, this.#random));
+  }
+
+  #dialAfter(ms: number): void {
+    this.#clock.clearTimeout(this.#dialAt);
+    this.#dialAt = this.#clock.setTimeout(() => {
+      if (!this.#link) this.#setState('connecting');
+      this.#dial();
+    }, ms);
+  }
+
+  #receive(link: ControlLink, message: ControlMessage): void {
+    if (link !== this.#link) return;
+    switch (message.type) {
+      case 'welcome':
+        return;
+      case 'snapshot': {
+        const { type: _, ...snapshot } = message;
+        this.#takeSnapshot(snapshot);
+        return this.#changed(link);
+      }
+      case 'streams':
+        return this.#takeStreams(link, message);
+      case 'published':
+      case 'resolved':
+      case 'alternatives':
+        return this.#requests.answered(message);
+      case 'kick': {
+        const { session, stream, reason } = message;
+        for (const [name, publication] of this.#publications)
+          if (publication.session === session) this.#publications.delete(name);
+        this.emit('kick', { session, stream, reason });
+        return;
+      }
+      case 'bye':
+        // The old connection stays until the new one is welcome.
+        this.#options.logger.info({ reason: message.reason, reconnectAfterMs: message.reconnectAfterMs }, 'control says goodbye');
+        this.#nextUrl++;
+        if (!this.#dialling) this.#dialAfter(message.reconnectAfterMs);
+        return;
+    }
+  }
+
+  #takeSnapshot(snapshot: Snapshot): void {
+    const { streams, ...settings } = snapshot;
+    this.#settings = settings;
+    this.#replaceStreams(streams);
+    this.emit('snapshot', snapshot);
+  }
+
+  #takeStreams(link: ControlLink, message: Extract<ControlMessage, { type: 'streams' }>): void {
+    if (!this.#settings || this.#settings.version !== message.base) {
+      link.send({ type: 'ack', version: this.#settings?.version ?? 0 });
+      return;
+    }
+    this.#settings = { ...this.#settings, version: message.version };
+    if (message.full) this.#replaceStreams(message.changed);
+    else {
+      for (const state of message.changed) this.#takeStream(state);
+      for (const stream of message.removed) if (this.#streams.delete(stream)) this.emit('stream', stream, undefined);
+    }
+    this.emit('snapshot', this.snapshot!);
+    this.#changed(link);
+  }
+
+  #replaceStreams(states: readonly StreamState[]): void {
+    const named = new Set(states.map((state) => state.stream));
+    for (const stream of [...this.#streams.keys()]) {
+      if (!named.has(stream) && this.#streams.delete(stream)) this.emit('stream', stream, undefined);
+    }
+    for (const state of states) this.#takeStream(state);
+  }
+
+  /** Answers and changes may overtake each other; the later epoch counts. */
+  #takeStream(state: StreamState): void {
+    const known = this.#streams.get(state.stream);
+    if (known && known.epoch > state.epoch) return;
+    this.#streams.set(state.stream, state);
+    this.emit('stream', state.stream, state);
+  }
+
+  #changed(link: ControlLink): void {
+    link.send({ type: 'ack', version: this.#settings!.version });
+    this.#file.keep(() => this.snapshot!);
+  }
+
+  #scheduleReport(): void {
+    if (this.#state === 'stopped') return;
+    this.#reportAt = this.#clock.setTimeout(() => {
+      this.#sendReport();
+      this.#scheduleReport();
+    }, this.#options.reportIntervalMs ?? 1000);
+  }
+
+  #sendReport(): void {
+    if (!this.#report || !this.#link || this.#link.unsentBytes > MAX_UNSENT_BYTES) return;
+    this.#link.send({ type: 'report', ...this.#report() });
+  }
+
+  #setState(state: ChannelState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('state', state);
+  }
+}
