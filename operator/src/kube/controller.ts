@@ -15,7 +15,7 @@ export interface ReconcileContext {
 }
 
 /** Brings one key to its wished state from what the caches show. Throwing means: again, later. */
-export type Reconcile = (key: string, context: ReconcileContext) => Promise<{ requeueAfterMs?: number } | void>;
+export type Reconcile = (key: string, context: ReconcileContext) => Promise<{ requeueAfterMs?: number | undefined } | void>;
 
 /** A kind whose changes concern the controller, and whom they concern. */
 export interface Trigger {
@@ -139,7 +139,7 @@ async function reconcileOnce(
   clock: Clock,
   key: string,
   context: ReconcileContext,
-): Promise<{ requeueAfterMs?: number } | void> {
+): Promise<{ requeueAfterMs?: number | undefined } | void> {
   const startMs = clock.now();
   let result = 'failed';
   try {

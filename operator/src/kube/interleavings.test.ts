@@ -54,7 +54,7 @@ function world(seed: number) {
         const preconditions = { uid: object.metadata!.uid! };
         await pending.delete('all', object, () => client.delete(configMaps, refOf(object), { preconditions, signal }));
       }
-      return view.recheckAfterMs === undefined ? undefined : { requeueAfterMs: view.recheckAfterMs };
+      return { requeueAfterMs: pending.recheckAfterMs('all') };
     },
   });
   const stop = new AbortController();
@@ -70,13 +70,17 @@ function world(seed: number) {
 
 const action = fc.oneof(
   fc.record({ what: fc.constant('wish' as const), count: fc.integer({ min: 0, max: 5 }) }),
+  // Creates without answer while the watch is late: what over-creates if anything does.
+  fc.record({ what: fc.constant('blind' as const), count: fc.integer({ min: 3, max: 8 }), ms: fc.constantFrom(100, 10_000) }),
   fc.record({
     what: fc.constant('faults' as const),
     how: fc.constantFrom('before', 'after', 'stall', 'stallAfter'),
     share: fc.double({ min: 0, max: 1 }),
   }),
   fc.record({ what: fc.constant('late' as const), late: fc.boolean() }),
-  fc.record({ what: fc.constantFrom('cut' as const, 'end' as const, 'compact' as const, 'othersDelete' as const) }),
+  fc.record({
+    what: fc.constantFrom('cut' as const, 'end' as const, 'compact' as const, 'othersDelete' as const, 'gap' as const),
+  }),
   fc.record({ what: fc.constant('wait' as const), ms: fc.constantFrom(0, 1, 100, 3_000, 20_000) }),
 );
 
@@ -85,12 +89,20 @@ describe('random interleavings', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 25 }), fc.integer(), async (actions, seed) => {
         const { random, clock, api, informer, controller, wish, end } = world(seed);
+        wish.count = 2;
         for (const step of actions) {
           if (step.what === 'wish') {
             wish.count = Math.max(wish.count, step.count);
             controller.enqueue('all');
           } else if (step.what === 'faults') {
             api.faults.fail = () => (random() < step.share ? (step.how as 'before') : undefined);
+          } else if (step.what === 'blind') {
+            api.late = true;
+            let unanswered = 2;
+            api.faults.fail = (request) => (request.method === 'POST' && unanswered-- > 0 ? 'after' : undefined);
+            wish.count = Math.max(wish.count, step.count);
+            controller.enqueue('all');
+            await clock.settle(step.ms);
           } else if (step.what === 'late') {
             api.late = step.late;
           } else if (step.what === 'cut') {
@@ -99,14 +111,17 @@ describe('random interleavings', () => {
             api.cutWatches();
           } else if (step.what === 'compact') {
             api.compact();
-          } else if (step.what === 'othersDelete') {
+          } else if (step.what === 'othersDelete' || step.what === 'gap') {
+            if (step.what === 'gap') api.cutWatches(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
             const first = [...api.objects.keys()][0];
             if (first) api.put(first, undefined);
+            if (step.what === 'gap') api.compact();
           }
           await clock.settle(step.what === 'wait' ? step.ms : 0);
           assert.ok(api.objects.size <= wish.count, `${api.objects.size} objects, ${wish.count} wished`);
         }
         delete api.faults.fail;
+        controller.enqueue('all');
         api.late = false;
         await clock.settle(400_000);
         assert.equal(api.objects.size, wish.count);
@@ -115,7 +130,7 @@ describe('random interleavings', () => {
         assert.deepEqual(cached.sort(), stored.sort());
         await end();
       }),
-      { numRuns: 150 },
+      { numRuns: 500 },
     );
   });
 

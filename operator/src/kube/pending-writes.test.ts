@@ -42,10 +42,10 @@ describe('pending writes', () => {
   test('what was created counts before the cache shows it, once', async () => {
     const { client, pending, catchUp, view } = await start();
     await pending.create('owner', { namespace: 'ns', name: 'a' }, () => client.create(configMaps, named('a')));
-    assert.deepEqual([namesOf(view().objects), view().recheckAfterMs], [['a'], 10_000]);
+    assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], 10_000]);
     assert.deepEqual(pending.view('another owner', []).objects, []);
     await catchUp();
-    assert.deepEqual([namesOf(view().objects), view().recheckAfterMs], [['a'], undefined]);
+    assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], undefined]);
   });
 
   test('a create under way, or without answer, is uncertain, until the cache shows it', async () => {
@@ -82,7 +82,7 @@ describe('pending writes', () => {
     await clock.settle();
     answer.resolve();
     await creating;
-    assert.deepEqual([namesOf(view().objects), view().recheckAfterMs], [['a'], undefined]);
+    assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], undefined]);
   });
 
   test('what we deleted is being deleted although the cache still shows it', async () => {
@@ -98,7 +98,7 @@ describe('pending writes', () => {
     assert.deepEqual([namesOf(view().objects), view().isDeleting(object)], [['a'], true]);
     api.late = false;
     await clock.settle();
-    assert.deepEqual([view().objects, view().recheckAfterMs], [[], undefined]);
+    assert.deepEqual([view().objects, pending.recheckAfterMs('owner')], [[], undefined]);
   });
 
   test('deleting what is gone already succeeds; a refused deletion is forgotten', async () => {

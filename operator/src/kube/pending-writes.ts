@@ -31,8 +31,6 @@ export interface View<T> {
   uncertain: string[];
   /** True when the object is being deleted: it says so, or we asked for it. */
   isDeleting: (object: T) => boolean;
-  /** When the oldest entry expires; reconcile again then. Undefined when the cache is up to date with us. */
-  recheckAfterMs: number | undefined;
 }
 
 export interface PendingWritesOptions<T extends KubeObject> {
@@ -114,17 +112,22 @@ export class PendingWrites<T extends KubeObject> {
     const creates = [...this.#creates].filter(([, create]) => create.owner === owner);
     const created = creates.flatMap(([, { object }]) => (object && !known.has(object.metadata?.uid) ? [object] : []));
     const current = cached.map((object) => this.#updates.get(objectKey(object))?.object ?? object);
-    const expiries = [
-      ...creates.map(([, create]) => create),
-      ...[...this.#deletes.values()].filter((entry) => entry.owner === owner),
-    ];
-    const earliestMs = Math.min(...expiries.map((entry) => entry.expiresMs));
     return {
       objects: [...current, ...created],
       uncertain: creates.filter(([, create]) => create.object === undefined).map(([key]) => key),
       isDeleting: (object) => object.metadata?.deletionTimestamp !== undefined || this.#deletes.has(object.metadata?.uid ?? ''),
-      recheckAfterMs: expiries.length === 0 ? undefined : Math.max(1, earliestMs - this.#options.clock.now()),
     };
+  }
+
+  /**
+   * When the owner's oldest entry expires: what a reconciliation returns, after its writes, as requeueAfterMs, because the cache may
+   * never show them (created and deleted between two lists). Undefined when nothing is pending.
+   */
+  recheckAfterMs(owner: string): number | undefined {
+    this.#expire();
+    const entries = [...this.#creates.values(), ...this.#deletes.values()].filter((entry) => entry.owner === owner);
+    if (entries.length === 0) return undefined;
+    return Math.max(1, Math.min(...entries.map((entry) => entry.expiresMs)) - this.#options.clock.now());
   }
 
   #observe(change: Change<T>): void {

@@ -84,7 +84,7 @@ export class WorkQueue {
    * Handles keys until the signal aborts and those under way are done; what waits then is dropped. The handler's result may ask to be
    * called again for the key. Once a queue.
    */
-  run(handle: (key: string) => Promise<{ requeueAfterMs?: number } | void>, work: WorkOptions): Promise<void> {
+  run(handle: (key: string) => Promise<{ requeueAfterMs?: number | undefined } | void>, work: WorkOptions): Promise<void> {
     if (this.#dispatch || this.#closed) throw new Error(`queue ${this.#options.name} runs already or has run`);
     const done = Promise.withResolvers<void>();
     const settle = (): void => {
@@ -121,7 +121,7 @@ export class WorkQueue {
 
   async #handle(
     key: string,
-    handle: (key: string) => Promise<{ requeueAfterMs?: number } | void>,
+    handle: (key: string) => Promise<{ requeueAfterMs?: number | undefined } | void>,
     work: WorkOptions,
   ): Promise<void> {
     try {
