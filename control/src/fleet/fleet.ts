@@ -102,6 +102,8 @@ export class Fleet {
     const { node } = presence;
     const before = this.#presences.get(node);
     if (before && before.connectedAt > presence.connectedAt) return;
+    // The directory's echo of what this replica heard itself may come after the next report.
+    if (before?.connectedAt === presence.connectedAt && (before.reportedAt ?? 0) > (presence.reportedAt ?? 0)) return;
     const addressBefore = this.addressOf(node);
     this.#presences.set(node, presence);
     if (before?.connectedAt !== presence.connectedAt) this.#disconnected.delete(node);

@@ -1,4 +1,4 @@
-import type { ControlMessage, Hello, NodeMessage, Report } from '@millrace/api';
+import type { ControlMessage, Hello, NodeMessage, Publication, Report } from '@millrace/api';
 import { AGENT_PROTOCOL } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
@@ -40,7 +40,7 @@ export class AgentSession implements ProgrammedNode {
   readonly #context: AgentContext;
   readonly #connection: AgentConnection;
   readonly #logger: Logger;
-  readonly #published = new Map<string, { epoch: number; session: string }>();
+  readonly #published = new Map<string, Omit<Publication, 'stream'>>();
   readonly #subscribed: Set<string>;
   #running = 0;
   #announced = false;
@@ -59,7 +59,7 @@ export class AgentSession implements ProgrammedNode {
     this.#context = options.context;
     this.#connection = options.connection;
     this.#logger = options.logger;
-    for (const { stream, epoch, session } of this.hello.publications) this.#published.set(stream, { epoch, session });
+    for (const { stream, ...publication } of this.hello.publications) this.#published.set(stream, publication);
     this.#subscribed = new Set(this.hello.subscriptions);
   }
 
@@ -154,7 +154,10 @@ export class AgentSession implements ProgrammedNode {
       cpusExclusive,
     };
     const presence: NodePresence = { node: this.node, replica, connectedAt: this.connectedAt, hello };
-    const heard = report ? { ...presence, report, reportedAt: clock.wall() } : presence;
+    const known = fleet.presence(this.node);
+    // A node that dials again still does what it did a moment ago.
+    const kept = known?.hello.bootId === bootId ? { report: known.report, reportedAt: known.reportedAt } : {};
+    const heard = report ? { ...presence, report, reportedAt: clock.wall() } : { ...presence, ...kept };
     // This replica knows at once, and also with the directory away.
     fleet.setPresence(heard);
     await this.#try('heartbeat', () => directory.heartbeat(heard));
@@ -163,13 +166,7 @@ export class AgentSession implements ProgrammedNode {
   async #announce(): Promise<void> {
     if (this.#announcing) return;
     this.#announcing = true;
-    const tracks = new Map(this.hello.publications.map((publication) => [publication.stream, publication.tracks]));
-    const publications = [...this.#published].map(([stream, { epoch, session }]) => ({
-      stream,
-      epoch,
-      session,
-      tracks: this.#context.streams.get(stream)?.tracks ?? tracks.get(stream) ?? [],
-    }));
+    const publications = [...this.#published].map(([stream, publication]) => ({ stream, ...publication }));
     const { host, trunkPort } = this.hello.endpoints;
     const announcement = { node: this.node, region: this.hello.region, host, port: trunkPort, publications };
     await this.#try('announce', async () => {
@@ -207,7 +204,7 @@ export class AgentSession implements ProgrammedNode {
     if (replaced?.node === this.node && replaced.session !== session) {
       this.send({ type: 'kick', session: replaced.session, stream, reason: 'another publisher has taken over the name' });
     }
-    this.#published.set(stream, { epoch: entry.epoch, session });
+    this.#published.set(stream, { epoch: entry.epoch, session, tracks });
     streams.put(entry);
     this.#context.programmer.carry(this.node, stream);
     this.#logger.info({ stream, epoch: entry.epoch, session, replaced: replaced?.node }, 'stream published');

@@ -77,6 +77,7 @@ export class Programmer {
     target: ProgrammedNode,
     have: { version?: number | undefined; digest?: string | undefined },
   ): { resumedVersion?: number } {
+    const believed = have.version !== undefined && have.version <= this.#options.clock.wall() + MAX_CLOCK_LEAD_MS;
     const program: Program = {
       target,
       settings: undefined,
