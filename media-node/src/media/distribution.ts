@@ -12,7 +12,6 @@ import { Viewer, type ViewerTransport } from './viewer.ts';
 export interface TrackNumbering {
   track: number;
   payloadType?: number;
-  relayed: readonly { uri: string; id: number }[];
 }
 
 interface DistributionEvents {
@@ -61,7 +60,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       router = await core.worker.createRouter({ mediaCodecs });
       const plain = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS }, rtcpMux: true, comedia: true });
       const fed: FedTrack[] = [];
-      for (const { track, numbers } of numbered) fed.push(await feed(plain, egress, track, numbers?.relayed ?? track.headerExtensions));
+      for (const track of tracks) fed.push(await feed(plain, egress, track));
       return new Distribution(core, stream, egress, router, fed);
     } catch (error) {
       router?.close();
@@ -179,12 +178,7 @@ interface FedTrack {
   producer: types.Producer;
 }
 
-async function feed(
-  plain: types.PlainTransport,
-  egress: RelayEgress,
-  description: TrackDescription,
-  relayed: readonly { uri: string; id: number }[],
-): Promise<FedTrack> {
+async function feed(plain: types.PlainTransport, egress: RelayEgress, description: TrackDescription): Promise<FedTrack> {
   const { track, kind, codec } = description;
   const layers = description.layers.map(({ layer }) => ({ layer, ssrc: FIRST_SSRC + track * 16 + layer }));
   // A payload type of our own per track: the origin's may clash between tracks.
@@ -194,7 +188,7 @@ async function feed(
     keyFrameRequestDelay: 300,
     rtpParameters: {
       codecs: [{ ...codec, payloadType, parameters: { ...codec.parameters }, rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [] }],
-      headerExtensions: relayed.map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id })),
+      headerExtensions: description.headerExtensions.map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id })),
       encodings: description.layers.map(({ maxBitrate, scalabilityMode }, index) => ({
         ssrc: layers[index]!.ssrc,
         ...(maxBitrate ? { maxBitrate } : {}),

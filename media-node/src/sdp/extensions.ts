@@ -15,11 +15,9 @@ const DEPENDENCY_DESCRIPTOR = 'https://aomediacodec.github.io/av1-rtp-spec/#depe
 const ORIENTATION = 'urn:3gpp:video-orientation';
 const ABS_CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
 const PLAYOUT_DELAY = 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay';
-const TOFFSET = 'urn:ietf:params:rtp-hdrext:toffset';
 
 /**
- * The worker writes extensions under ids of its own, whatever was negotiated (mediasoup issue 1126). So what it sends can be understood only by a viewer
- * whose ids are the same or at least do not mislead.
+ * The worker writes extensions under ids of its own, whatever was negotiated (mediasoup issue 1126), so only a viewer with the same ids can use them.
  */
 export const WORKER_EXTENSION_IDS: Readonly<Record<string, number>> = {
   [MID]: 1,
@@ -57,62 +55,22 @@ export function relayedExtensions(kind: 'audio' | 'video', received: readonly He
   return RELAYED[kind].filter((uri) => received.some((ext) => ext.uri === uri)).map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }));
 }
 
+/** What the worker adds to every packet to a viewer, whether agreed on or not. */
+const WRITTEN: Record<'audio' | 'video', readonly string[]> = { audio: [MID], video: [MID, ABS_SEND_TIME, TRANSPORT_CC] };
+
 /** What a server-made offer announces: all that the worker sends. The dependency descriptor is passed on by the worker but not announced by it. */
 export function announcedExtensions(kind: 'audio' | 'video', relayed: readonly HeaderExtension[]): HeaderExtension[] {
-  const always = kind === 'audio' ? [MID] : [MID, ABS_SEND_TIME, TRANSPORT_CC];
-  return [...always.map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })), ...relayed.filter((ext) => RELAYED[kind].includes(ext.uri))];
+  return [...WRITTEN[kind].map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })), ...relayed.filter((ext) => RELAYED[kind].includes(ext.uri))];
 }
 
-/** Bytes of what a receiver would take for the extension; 'any' for text and structures. Not listed: harmless when misread. */
-const SIZE_BYTES: Record<string, readonly number[] | 'any'> = {
-  [MID]: 'any',
-  [RID]: 'any',
-  [REPAIRED_RID]: 'any',
-  [DEPENDENCY_DESCRIPTOR]: 'any',
-  'http://www.webrtc.org/experiments/rtp-hdrext/generic-frame-descriptor-00': 'any',
-  [ABS_SEND_TIME]: [3],
-  [TOFFSET]: [3],
-  [PLAYOUT_DELAY]: [3],
-  [TRANSPORT_CC]: [2],
-  [ORIENTATION]: [1],
-};
-
-/** Bytes that stand under an id in every packet to a viewer. A mid that was not agreed on is 8 characters long (see `UNAGREED_MID`). */
-const WRITTEN: Record<'audio' | 'video', readonly { uri: string; bytes: number }[]> = {
-  audio: [{ uri: MID, bytes: 8 }],
-  video: [
-    { uri: MID, bytes: 8 },
-    { uri: ABS_SEND_TIME, bytes: 3 },
-    { uri: TRANSPORT_CC, bytes: 2 },
-  ],
-};
-
-/** Stands in packets to a viewer that has another id for the mid: of a length that no extension of fixed size has. */
+/** Stands where the worker writes the mid when the viewer has another id for it: of a length that no extension of fixed size has. */
 export const UNAGREED_MID = 'millrace';
 
-export interface ViewerExtensions {
-  /** Same id at both ends: these are in the answer. */
-  agreed: HeaderExtension[];
-  /** Of the relayed ones, those that the viewer understands or that do not mislead it. */
-  relayed: HeaderExtension[];
-  /** The viewer would take what the worker writes under this id for something else, and act on it. */
-  misread?: HeaderExtension;
-}
-
-/** Compares a viewer's ids with the worker's. */
-export function viewerExtensions(kind: 'audio' | 'video', offered: readonly HeaderExtension[], relayed: readonly HeaderExtension[]): ViewerExtensions {
-  const at = (id: number): HeaderExtension | undefined => offered.find((ext) => ext.id === id);
-  const isAgreed = (uri: string): boolean => at(WORKER_EXTENSION_IDS[uri]!)?.uri === uri;
-  const kept = relayed.filter((ext) => at(ext.id) === undefined || at(ext.id)?.uri === ext.uri);
-  const agreed = [...WRITTEN[kind].map(({ uri }) => uri), ...kept.map(({ uri }) => uri)].filter(isAgreed);
-  const misread = WRITTEN[kind]
-    .map(({ uri, bytes }) => ({ theirs: at(WORKER_EXTENSION_IDS[uri]!), uri, bytes }))
-    .find(({ theirs, uri, bytes }) => {
-      if (!theirs || theirs.uri === uri) return false;
-      const size = SIZE_BYTES[theirs.uri];
-      return size === 'any' || (size?.includes(bytes) ?? false);
-    })?.theirs;
-  return { agreed: agreed.map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })), relayed: kept, ...(misread ? { misread } : {}) };
+/** What can be agreed on with a viewer: same extension, same id. A receiver ignores ids that the answer does not list (RFC 8285 section 6). */
+export function agreedExtensions(kind: 'audio' | 'video', offered: readonly HeaderExtension[], relayed: readonly HeaderExtension[]): HeaderExtension[] {
+  return [...WRITTEN[kind], ...relayed.map(({ uri }) => uri)]
+    .map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }))
+    .filter((ext) => offered.some((theirs) => theirs.uri === ext.uri && theirs.id === ext.id));
 }
 
 export function hasExtension(extensions: readonly HeaderExtension[], name: 'mid' | 'transport-cc' | 'abs-send-time'): boolean {

@@ -2,7 +2,7 @@ import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
 import { choosePlayed, commonFeedback } from './codecs.ts';
 import type { RemoteDescription, RemoteSection } from './description.ts';
-import { UNAGREED_MID, hasExtension, viewerExtensions, type HeaderExtension } from './extensions.ts';
+import { UNAGREED_MID, agreedExtensions, hasExtension, type HeaderExtension } from './extensions.ts';
 import { SdpError } from './sdp-error.ts';
 
 /** A track that a viewer takes, and under which numbers. */
@@ -19,15 +19,11 @@ export interface PullSelection {
   wireMid: string;
   /** Agreed on: the same id at both ends. */
   extensions: HeaderExtension[];
-  /** Of the track's own extensions, those that may be sent to this viewer. */
-  relayed: HeaderExtension[];
 }
 
 export interface PullNegotiation {
   /** In the offer's order; refused sections have no selection. */
   sections: { mid: string; line: string; selection?: PullSelection }[];
-  /** Set when the viewer would misread what a worker must send: then only an offer of ours can work. */
-  misread?: { mid: string; extension: HeaderExtension };
 }
 
 /**
@@ -36,36 +32,33 @@ export interface PullNegotiation {
  */
 export function negotiatePull(offer: RemoteDescription, tracks: readonly TrackDescription[]): PullNegotiation {
   const waiting = [...tracks];
-  let misread: PullNegotiation['misread'];
   const sections = offer.sections.map((section) => {
-    const refused = { mid: section.mid, line: section.line };
+    const refused: PullNegotiation['sections'][number] = { mid: section.mid, line: section.line };
     if (section.rejected || section.kind === 'application' || section.direction === 'inactive') return refused;
     if (section.direction === 'sendonly') throw new SdpError(`a=sendonly (mid ${section.mid})`, 'a viewer receives; use a=recvonly');
     const at = waiting.findIndex((track) => track.kind === section.kind);
     if (at < 0) return refused;
     const [track] = waiting.splice(at, 1);
-    const selected = select(section, section.kind, track!);
-    if (selected.misread) misread ??= { mid: section.mid, extension: selected.misread };
-    return { ...refused, selection: selected.selection };
+    return { ...refused, selection: select(section, section.kind, track!) };
   });
-  if (!sections.some((section) => 'selection' in section && section.selection)) {
+  if (!sections.some(({ selection }) => selection)) {
     const kinds = [...new Set(tracks.map((track) => track.kind))].join(' and ') || 'no media yet';
     throw new SdpError(offer.sections[0]!.line, `the stream has ${kinds}; offer a recvonly section for it`, 406);
   }
-  return { sections, ...(misread ? { misread } : {}) };
+  return { sections };
 }
 
-function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDescription): { selection: PullSelection; misread?: HeaderExtension } {
+function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDescription): PullSelection {
   const chosen = choosePlayed(section, track.codec);
   if (!chosen) {
     const profile = track.codec.parameters?.['profile-level-id'];
     const name = `${track.codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
     throw new SdpError(section.line, `the stream's ${kind} is ${name}; offer that codec, or play it with a client that decodes it`, 406);
   }
-  const { agreed, relayed, misread } = viewerExtensions(kind, section.extensions, track.headerExtensions);
+  const agreed = agreedExtensions(kind, section.extensions, track.headerExtensions);
   const transportCc = hasExtension(agreed, 'transport-cc');
   const feedback = commonFeedback(chosen.codec.rtcpFeedback ?? [], transportCc);
-  const selection: PullSelection = {
+  return {
     mid: section.mid,
     kind,
     track: track.track,
@@ -75,9 +68,7 @@ function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDes
     rtcpFeedback: feedback.filter((fb) => fb.type !== 'goog-remb' || hasExtension(agreed, 'abs-send-time')),
     wireMid: hasExtension(agreed, 'mid') ? section.mid : UNAGREED_MID,
     extensions: agreed,
-    relayed,
   };
-  return { selection, ...(misread ? { misread } : {}) };
 }
 
 /** A sender's fmtp says what it sends; for H.264 the profile agreed on is the viewer's (RFC 6184 section 8.2.2). */

@@ -23,7 +23,6 @@ export function offerPull(tracks: readonly TrackDescription[], payloadTypes: Rea
       rtcpFeedback: OFFERED_FEEDBACK[track.kind],
       wireMid: String(index),
       extensions: announcedExtensions(track.kind, track.headerExtensions),
-      relayed: track.headerExtensions,
     };
   });
 }

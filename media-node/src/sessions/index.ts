@@ -6,3 +6,4 @@ export { acceptPullAnswer, offerWebRtcPull, openWebRtcPull, type PullOpening } f
 export { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from './plain-rtp.ts';
 export { restartIce } from './ice-restart.ts';
 export { planMoves } from './drain.ts';
+export { SessionMover } from './mover.ts';

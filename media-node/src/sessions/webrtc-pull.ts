@@ -18,7 +18,7 @@ import { createWebRtcTransport, localTransport, newIdentity, type OpenContext, t
 
 type PullRequest = OpenRequest & { state: StreamState };
 
-/** Either the viewer's offer was answered, or it cannot work with a worker's numbers and the viewer gets an offer instead. */
+/** Either the viewer's offer was answered, or there is no room for its payload type numbers and it gets an offer instead. */
 export type PullOpening = { session: Session; kind: 'answer' | 'offer'; sdp: string };
 
 /** Takes a viewer's offer. @throws SdpError, Problem */
@@ -26,7 +26,7 @@ export async function openWebRtcPull(context: OpenContext, request: PullRequest 
   const offer = parseDescription(request.offer, 'offer');
   const tracks = request.state.tracks ?? (await context.hub.distribute(request.state)).tracks;
   let negotiation = negotiatePull(offer, tracks);
-  if (negotiation.misread || !context.hub.hasRoomForNumbering(request.stream)) return offerWebRtcPull(context, request);
+  if (!context.hub.hasRoomForNumbering(request.stream)) return offerWebRtcPull(context, request);
   let distribution = await context.hub.distribute(request.state, numberingOf(negotiation));
   if (JSON.stringify(distribution.tracks) !== JSON.stringify(tracks)) {
     // The directory's word was older than the stream's own.
@@ -94,7 +94,7 @@ export async function acceptPullAnswer(session: Session, sdp: string): Promise<v
 
 function numberingOf(negotiation: PullNegotiation): TrackNumbering[] {
   return negotiation.sections
-    .flatMap(({ selection }) => (selection ? [{ track: selection.track, payloadType: selection.payloadType, relayed: selection.relayed }] : []))
+    .flatMap(({ selection }) => (selection ? [{ track: selection.track, payloadType: selection.payloadType }] : []))
     .sort((a, b) => a.track - b.track);
 }
 
