@@ -1,0 +1,89 @@
+import type { MediaEdge, MediaNode } from '@millrace/api';
+import { findCondition, isTrue, type Pod } from '../kube/index.ts';
+import { LABEL } from './names.ts';
+
+/** A report older than this says nothing about now. Control renews it at least every 10 s for nodes that drain. */
+const FRESH_MS = 15_000;
+/** Sessions that were on their way when the drain began are in the reports from here on. */
+const SETTLE_MS = 3_000;
+
+/** What is left on a node: a number only when the node said so just now. Unknown is never zero. */
+export type Occupancy = { known: true; sessions: number } | { known: false; why: string };
+
+/** One node as the planner sees it: its pod and its MediaNode together. */
+export interface Instance {
+  readonly name: string;
+  readonly pod: Pod;
+  readonly node: MediaNode | undefined;
+  readonly createdMs: number;
+  /** Made from the present template. */
+  readonly current: boolean;
+  readonly state: 'active' | 'draining' | 'terminating' | 'finished';
+  /** The kubelet says ready and control holds its agent. */
+  readonly ready: boolean;
+  /** It never talked to control and is not ready, so nobody can have been sent to it. */
+  readonly neverServed: boolean;
+  /** Sessions by the last report, however old; undefined when it never reported. */
+  readonly lastSessions: number | undefined;
+}
+
+export function observeInstance(
+  pod: Pod,
+  node: MediaNode | undefined,
+  facts: { templateHash: string; isDeleting: boolean },
+): Instance {
+  const podReady = isTrue(pod.status?.conditions, 'Ready');
+  const phase = pod.status?.phase;
+  const draining = node?.spec.drain !== undefined;
+  return {
+    name: pod.metadata?.name ?? '',
+    pod,
+    node,
+    createdMs: Date.parse(pod.metadata?.creationTimestamp ?? '') || 0,
+    current: pod.metadata?.labels?.[LABEL.template] === facts.templateHash,
+    state: facts.isDeleting
+      ? 'terminating'
+      : phase === 'Failed' || phase === 'Succeeded'
+        ? 'finished'
+        : draining
+          ? 'draining'
+          : 'active',
+    ready: podReady && isTrue(node?.status?.conditions, 'AgentConnected'),
+    neverServed: node?.status?.agent === undefined && !podReady,
+    lastSessions: node?.status?.load?.sessions,
+  };
+}
+
+/**
+ * What is left on a draining node. Zero counts only from a node that is connected, has acknowledged that it takes nothing new, and
+ * reported so recently, since the drain began: whatever is missing means unknown.
+ */
+export function occupancy(instance: Instance, nowMs: number): Occupancy {
+  const { node } = instance;
+  const { status, spec } = node ?? {};
+  const sessions = status?.load?.sessions;
+  if (!node || sessions === undefined) return { known: false, why: 'it never reported its sessions' };
+  if (!isTrue(status?.conditions, 'AgentConnected')) return { known: false, why: 'it is not connected to control' };
+  const reportedMs = Date.parse(status?.agent?.lastReportAt ?? '') || 0;
+  const sinceMs = Date.parse(spec?.drain?.since ?? '') || Infinity;
+  if (reportedMs < sinceMs + SETTLE_MS) return { known: false, why: 'it has not reported since the drain began' };
+  const acknowledged = acknowledgedMs(node);
+  if (acknowledged === undefined) return { known: false, why: 'it has not acknowledged the drain' };
+  // A node that takes nothing new cannot leave zero again, so a zero from after its acknowledgement holds while it is connected.
+  const stays = sessions === 0 && reportedMs > acknowledged;
+  if (!stays && nowMs - reportedMs > FRESH_MS) return { known: false, why: 'its last report is too old' };
+  return { known: true, sessions };
+}
+
+/** When the node acknowledged its drain (ms since the epoch), Infinity when that is not recorded; undefined when it did not. */
+function acknowledgedMs(node: MediaNode): number | undefined {
+  const { status, metadata } = node;
+  const draining = findCondition(status?.conditions, 'Draining');
+  if (draining?.status === 'True') return Date.parse(draining.lastTransitionTime) || Infinity;
+  return (status?.programmedGeneration ?? -1) >= (metadata.generation ?? Infinity) ? Infinity : undefined;
+}
+
+/** When the drain of an instance ends at the latest, by the timeout as it stands now: shortening it helps a drain under way. */
+export function drainDeadlineMs(instance: Instance, edge: MediaEdge): number {
+  return Date.parse(instance.node?.spec.drain?.since ?? '') + edge.spec.drain.timeoutSeconds * 1000;
+}

@@ -1,0 +1,58 @@
+import { mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
+import { apiVersionOf, controllerRef, formatTime, type Pod } from '../kube/index.ts';
+import type { Instance } from './instance.ts';
+import { LABEL } from './names.ts';
+
+/** The fields of a MediaNode that this controller applies: who it is, and whether it drains. Routes are another controller's. */
+export function desiredMediaNode(edge: MediaEdge, instance: Instance, nowMs: number): MediaNode {
+  const leaving = instance.state !== 'active';
+  return {
+    apiVersion: apiVersionOf(mediaNodes) as 'millrace.dev/v1alpha1',
+    kind: 'MediaNode',
+    metadata: {
+      name: instance.name,
+      namespace: edge.metadata.namespace ?? '',
+      labels: { [LABEL.edge]: edge.metadata.name, [LABEL.region]: edge.spec.region },
+      ownerReferences: [controllerRef(edge)],
+    },
+    spec: {
+      ...identity(edge, instance),
+      pod: { name: instance.name, uid: instance.pod.metadata?.uid ?? '' },
+      cordoned: leaving,
+      ...(leaving ? { drain: drain(edge, instance, nowMs) } : {}),
+    },
+  };
+}
+
+/** A pod of an older template is still what that template made it. */
+function identity(
+  edge: MediaEdge,
+  instance: Instance,
+): Pick<MediaNode['spec'], 'edge' | 'mesh' | 'region' | 'provider' | 'isp' | 'roles' | 'capacity'> {
+  const { spec } = instance.node && !instance.current ? instance.node : edge;
+  const mesh = 'edge' in spec ? spec.mesh : spec.meshRef?.name;
+  return {
+    edge: edge.metadata.name,
+    ...(mesh ? { mesh } : {}),
+    region: spec.region,
+    provider: spec.provider,
+    ...(spec.isp ? { isp: spec.isp } : {}),
+    roles: [...spec.roles].sort(),
+    capacity: { sessions: spec.capacity.sessions, egressMbps: spec.capacity.egressMbps },
+  };
+}
+
+/** A pod that somebody else deletes is gone after its grace period, whatever the edge's policy says. */
+function drain(edge: MediaEdge, instance: Instance, nowMs: number): NonNullable<MediaNode['spec']['drain']> {
+  const since = instance.node?.spec.drain?.since ?? formatTime(nowMs);
+  const deadlineMs = Date.parse(since) + edge.spec.drain.timeoutSeconds * 1000;
+  const deletedAt = instance.pod.metadata?.deletionTimestamp;
+  if (deletedAt && Date.parse(deletedAt) < deadlineMs) return { policy: 'Move', since, deadline: deletedAt };
+  return { policy: edge.spec.drain.policy, since, deadline: formatTime(deadlineMs) };
+}
+
+/** MediaNodes left behind by pods that are gone, or that belong to an earlier pod of the name. */
+export function nodesWithoutPod(nodes: readonly MediaNode[], pods: readonly Pod[]): MediaNode[] {
+  const uids = new Set(pods.map((pod) => pod.metadata?.uid));
+  return nodes.filter((node) => !node.metadata.deletionTimestamp && !uids.has(node.spec.pod.uid));
+}

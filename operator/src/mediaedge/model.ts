@@ -1,0 +1,43 @@
+import type { MediaEdge, MediaNode } from '@millrace/api';
+import type { EventInput, Pod } from '../kube/index.ts';
+import type { PodSettings } from './pod.ts';
+
+/** Everything the plan depends on. */
+export interface EdgeObservation {
+  readonly edge: MediaEdge;
+  /** Pods that the edge controls, own writes included. */
+  readonly pods: readonly Pod[];
+  /** Being deleted, by anybody. */
+  readonly isDeleting: (pod: Pod) => boolean;
+  /** Creations whose outcome is unknown: they count as nodes. */
+  readonly uncertainCreates: number;
+  readonly mediaNodes: readonly MediaNode[];
+  /** Hosts that take no new pods (kubectl cordon, kubectl drain). */
+  readonly cordonedHosts: ReadonlySet<string>;
+  /** What the edge refers to and does not exist. */
+  readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
+  readonly settings: PodSettings;
+  /** ms since the epoch. */
+  readonly nowMs: number;
+}
+
+export interface EdgePlan {
+  /** How many pods to make. */
+  readonly create: number;
+  readonly deletePods: readonly Pod[];
+  /** MediaNodes as they should be, one for each pod. */
+  readonly mediaNodes: readonly MediaNode[];
+  /** MediaNodes whose pod is gone. */
+  readonly deleteMediaNodes: readonly MediaNode[];
+  /** Pods whose in-use label is not right. */
+  readonly inUse: readonly { readonly pod: Pod; readonly inUse: boolean }[];
+  readonly finalizer: 'keep' | 'remove';
+  readonly status: NonNullable<MediaEdge['status']>;
+  readonly events: readonly EventInput[];
+  readonly requeueAfterMs: number | undefined;
+}
+
+/** Nodes that the edge wants now. */
+export function wantedReplicas(edge: MediaEdge): number {
+  return edge.metadata.deletionTimestamp ? 0 : edge.spec.replicas;
+}

@@ -1,0 +1,85 @@
+import type { MediaEdge } from '@millrace/api';
+import type { EventInput } from '../kube/index.ts';
+import { FAILED_RETRY_MS, NO_CHANGES, planChanges, type Changes } from './changes.ts';
+import { drainDeadlineMs, observeInstance, occupancy, type Instance } from './instance.ts';
+import { desiredMediaNode, nodesWithoutPod } from './media-node.ts';
+import type { EdgeObservation, EdgePlan } from './model.ts';
+import { LABEL, PAUSED_ANNOTATION } from './names.ts';
+import { templateHash } from './pod.ts';
+import { EVENT } from './reasons.ts';
+import { planStatus } from './status.ts';
+
+/** How often a draining node's occupancy is looked at when nothing else happens. */
+const DRAIN_LOOK_MS = 5_000;
+
+/** What to do so that the edge becomes what its spec says. Equal input gives an equal plan. */
+export function planEdge(observation: EdgeObservation): EdgePlan {
+  const { edge, nowMs } = observation;
+  const instances = observe(observation);
+  const isPaused = edge.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
+  const changes = isPaused ? NO_CHANGES : planChanges(observation, instances);
+  const drained = new Set(changes.drain.map(({ instance }) => instance.name));
+  const resumed = new Set(changes.resume.map(({ name }) => name));
+  const removed = new Set(changes.remove.map(({ instance }) => instance.name));
+  const after = instances.map((instance): Instance => {
+    if (removed.has(instance.name)) return { ...instance, state: 'terminating' };
+    if (drained.has(instance.name)) return { ...instance, state: 'draining' };
+    return resumed.has(instance.name) ? { ...instance, state: 'active' } : instance;
+  });
+  const { status, events } = planStatus(observation, after, { create: changes.create, isPaused });
+  return {
+    create: changes.create,
+    deletePods: changes.remove.map(({ instance }) => instance.pod),
+    mediaNodes: isPaused
+      ? []
+      : after.filter(({ node, state }) => node ?? state === 'active').map((instance) => desiredMediaNode(edge, instance, nowMs)),
+    deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
+    inUse: instances.flatMap((instance) => inUseChange(instance, nowMs)),
+    finalizer:
+      edge.metadata.deletionTimestamp && observation.pods.length + observation.uncertainCreates === 0 ? 'remove' : 'keep',
+    status,
+    events: [...changeEvents(changes), ...events],
+    requeueAfterMs: requeueAfterMs(after, edge, nowMs),
+  };
+}
+
+function observe(observation: EdgeObservation): Instance[] {
+  const hash = templateHash(observation.edge, observation.settings);
+  const nodes = new Map(observation.mediaNodes.map((node) => [node.metadata.name, node]));
+  return observation.pods
+    .map((pod) => {
+      const node = nodes.get(pod.metadata?.name ?? '');
+      const own = node?.spec.pod.uid === pod.metadata?.uid ? node : undefined;
+      return observeInstance(pod, own, { templateHash: hash, isDeleting: observation.isDeleting(pod) });
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The label that the PodDisruptionBudget selects by. It is taken away only when the node is known to be empty. */
+function inUseChange(instance: Instance, nowMs: number): EdgePlan['inUse'] {
+  if (instance.state === 'terminating' || instance.state === 'finished') return [];
+  const was = instance.pod.metadata?.labels?.[LABEL.inUse] === 'true';
+  const left = occupancy(instance, nowMs);
+  const isEmpty = instance.state === 'draining' ? left.known && left.sessions === 0 : instance.lastSessions === 0;
+  if (was) return isEmpty ? [{ pod: instance.pod, inUse: false }] : [];
+  return (instance.lastSessions ?? 0) > 0 ? [{ pod: instance.pod, inUse: true }] : [];
+}
+
+function changeEvents(changes: Changes): EventInput[] {
+  const normal = (reason: string, message: string): EventInput => ({ type: 'Normal', reason, message });
+  return [
+    ...changes.remove.map(({ event }) => event),
+    ...changes.drain.map(({ instance, why }) => normal(EVENT.draining, `Draining ${instance.name}: ${why}`)),
+    ...changes.resume.map(({ name }) => normal(EVENT.resumed, `Taking ${name} back from draining: it is wanted again`)),
+  ];
+}
+
+function requeueAfterMs(instances: readonly Instance[], edge: MediaEdge, nowMs: number): number | undefined {
+  const times = instances.flatMap((instance) => {
+    if (instance.state === 'finished') return [instance.createdMs + FAILED_RETRY_MS - nowMs];
+    if (instance.state !== 'draining') return [];
+    const deadlineMs = drainDeadlineMs(instance, edge);
+    return [Math.min(DRAIN_LOOK_MS, Number.isNaN(deadlineMs) ? DRAIN_LOOK_MS : deadlineMs - nowMs)];
+  });
+  return times.length === 0 ? undefined : Math.max(100, Math.min(...times));
+}

@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import type { MediaEdge } from '@millrace/api';
+import { controllerRef, type Pod } from '../kube/index.ts';
+import { CONTAINER, LABEL, SERVICE_ACCOUNT, TOKEN_AUDIENCE } from './names.ts';
+
+/** What the operator adds to every pod from its own configuration. */
+export interface PodSettings {
+  /** ws(s)://host/v1/agent, where nodes find control. */
+  controlUrl: string;
+  /** For edges without spec.image. */
+  defaultImage?: string | undefined;
+}
+
+type PodSpec = NonNullable<Pod['spec']>;
+type Container = PodSpec['containers'][number];
+type EnvVar = NonNullable<Container['env']>[number];
+
+const RUN_DIR = '/var/run/millrace';
+const STATE_DIR = '/var/lib/millrace';
+/** A node told to stop moves its sessions away for this long; one that was drained exits at once. */
+const GRACE_SECONDS = 30;
+
+/** The pod of one node. Its name becomes that of the node. */
+export function buildPod(edge: MediaEdge, name: string, settings: PodSettings): Pod {
+  const { labels, annotations, spec } = podTemplate(edge, settings);
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: edge.metadata.namespace,
+      labels: { ...labels, [LABEL.template]: templateHash(edge, settings) },
+      ...(annotations ? { annotations } : {}),
+      ownerReferences: [controllerRef(edge)],
+    },
+    spec,
+  } as Pod;
+}
+
+/** Changes whenever a pod made now would differ from one made before. */
+export function templateHash(edge: MediaEdge, settings: PodSettings): string {
+  return createHash('sha256')
+    .update(JSON.stringify(podTemplate(edge, settings)))
+    .digest('hex')
+    .slice(0, 10);
+}
+
+export function selectorOf(edgeName: string): string {
+  return `${LABEL.edge}=${edgeName}`;
+}
+
+function podTemplate(
+  edge: MediaEdge,
+  settings: PodSettings,
+): { labels: Record<string, string>; annotations: Record<string, string> | undefined; spec: PodSpec } {
+  const { spec } = edge;
+  const template = spec.template ?? {};
+  return {
+    labels: {
+      ...template.labels,
+      [LABEL.edge]: edge.metadata.name,
+      [LABEL.region]: spec.region,
+      ...(spec.meshRef ? { [LABEL.mesh]: spec.meshRef.name } : {}),
+      ...Object.fromEntries([...spec.roles].sort().map((role) => [LABEL.role(role), 'true'])),
+    },
+    annotations: template.annotations,
+    spec: {
+      containers: [container(edge, settings)],
+      volumes: volumes(edge),
+      serviceAccountName: SERVICE_ACCOUNT,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: GRACE_SECONDS,
+      // hostNetwork pods otherwise resolve names as their host does and never find control's Service.
+      ...(spec.network.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
+      ...(template.nodeSelector ? { nodeSelector: template.nodeSelector } : {}),
+      ...(template.tolerations ? { tolerations: template.tolerations } : {}),
+      ...(template.priorityClassName ? { priorityClassName: template.priorityClassName } : {}),
+      ...(template.imagePullSecrets ? { imagePullSecrets: template.imagePullSecrets } : {}),
+    },
+  };
+}
+
+function container(edge: MediaEdge, settings: PodSettings): Container {
+  const { network } = edge.spec;
+  return {
+    name: CONTAINER,
+    image: edge.spec.image ?? settings.defaultImage ?? '',
+    env: environment(edge, settings),
+    ports: hostPorts(edge),
+    resources: resources(edge),
+    readinessProbe: readinessProbe(network.opsPort),
+    volumeMounts: [
+      { name: 'token', mountPath: `${RUN_DIR}/token`, readOnly: true },
+      { name: 'state', mountPath: STATE_DIR },
+      ...(network.tlsSecretRef ? [{ name: 'tls', mountPath: `${RUN_DIR}/tls`, readOnly: true }] : []),
+    ],
+  };
+}
+
+function environment(edge: MediaEdge, settings: PodSettings): EnvVar[] {
+  const { spec } = edge;
+  const { network } = spec;
+  const values: Record<string, string | undefined> = {
+    MILLRACE_REGION: spec.region,
+    MILLRACE_PROVIDER: spec.provider,
+    MILLRACE_ISP: spec.isp,
+    MILLRACE_ROLES: [...spec.roles].sort().join(','),
+    MILLRACE_CONTROL_URL: settings.controlUrl,
+    MILLRACE_TOKEN_FILE: `${RUN_DIR}/token/token`,
+    MILLRACE_TLS_DIR: network.tlsSecretRef ? `${RUN_DIR}/tls` : undefined,
+    MILLRACE_STATE_DIR: STATE_DIR,
+    MILLRACE_MEDIA_PORT: String(network.mediaPort),
+    MILLRACE_TRUNK_PORT: String(network.trunkPort),
+    MILLRACE_SIGNALING_PORT: String(network.signalingPort),
+    MILLRACE_OPS_PORT: String(network.opsPort),
+    MILLRACE_RTP_PORT_MIN: String(network.rtpPorts.min),
+    MILLRACE_RTP_PORT_MAX: String(network.rtpPorts.max),
+    MILLRACE_ANNOUNCED_SOURCE: network.announcedAddress.source,
+    MILLRACE_ANNOUNCED_ADDRESS: network.announcedAddress.address,
+    MILLRACE_CORES: String(spec.cpu.cores),
+    MILLRACE_PINNING: spec.cpu.pinning,
+    MILLRACE_CAPACITY_SESSIONS: String(spec.capacity.sessions),
+    MILLRACE_CAPACITY_EGRESS_MBPS: String(spec.capacity.egressMbps),
+  };
+  return [
+    fieldEnv('MILLRACE_NODE_NAME', 'metadata.name'),
+    fieldEnv('MILLRACE_POD_UID', 'metadata.uid'),
+    fieldEnv('MILLRACE_HOST_IP', 'status.hostIP'),
+    fieldEnv('MILLRACE_POD_IP', 'status.podIP'),
+    ...Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }])),
+    ...(spec.template?.env ?? []),
+  ];
+}
+
+const fieldEnv = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+/** Every fixed port is declared, so that the kube scheduler never puts two nodes that want the same one on a host. */
+function hostPorts(edge: MediaEdge): NonNullable<Container['ports']> {
+  const { network, cpu, roles } = edge.spec;
+  const relayOnly = roles.every((role) => role === 'relay');
+  const workers = relayOnly ? 0 : Math.max(1, cpu.cores - 2);
+  const port = (name: string, number: number, protocol: 'UDP' | 'TCP') =>
+    number === 0 ? [] : [{ name, containerPort: number, hostPort: number, protocol }];
+  return [
+    ...Array.from({ length: network.mediaPort === 0 ? 0 : workers }, (_, i) =>
+      port(`media-${i}`, network.mediaPort + i, 'UDP'),
+    ).flat(),
+    ...port('trunk', network.trunkPort, 'UDP'),
+    // One of the plain RTP range stands for all: two ranges that overlap without being equal are the only thing it misses.
+    ...(relayOnly ? [] : port('rtp', network.rtpPorts.min, 'UDP')),
+    ...port('signaling', network.signalingPort, 'TCP'),
+    ...port('ops', network.opsPort, 'TCP'),
+  ];
+}
+
+/** static: a Guaranteed pod with whole cores, which the kubelet's static policy makes exclusive. */
+function resources(edge: MediaEdge): NonNullable<Container['resources']> {
+  const { cores, pinning } = edge.spec.cpu;
+  const amounts = { cpu: String(cores), memory: `${512 + 512 * cores}Mi` };
+  if (pinning === 'static') return { requests: amounts, limits: amounts };
+  return { requests: pinning === 'affinity' ? { cpu: amounts.cpu, memory: '256Mi' } : { cpu: '250m', memory: '256Mi' } };
+}
+
+/** A node that picks its own port cannot be asked by HTTP: it keeps a file in its state folder while it is ready. */
+function readinessProbe(opsPort: number): NonNullable<Container['readinessProbe']> {
+  const timing = { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 };
+  if (opsPort !== 0) return { httpGet: { path: '/readyz', port: opsPort }, ...timing };
+  return { exec: { command: ['sh', '-c', 'test -f "$MILLRACE_STATE_DIR/ready.json"'] }, ...timing };
+}
+
+function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
+  const { tlsSecretRef } = edge.spec.network;
+  const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' };
+  return [
+    { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
+    { name: 'state', emptyDir: {} },
+    ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name } }] : []),
+  ];
+}

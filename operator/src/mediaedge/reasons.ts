@@ -1,0 +1,40 @@
+/** Condition types and reasons of MediaEdge, and reasons of its Events. */
+export const CONDITION = {
+  accepted: 'Accepted',
+  resolvedRefs: 'ResolvedRefs',
+  progressing: 'Progressing',
+  draining: 'Draining',
+  ready: 'Ready',
+} as const;
+
+export const REASON = {
+  accepted: 'Accepted',
+  imageMissing: 'ImageMissing',
+  resolvedRefs: 'ResolvedRefs',
+  meshNotFound: 'MeshNotFound',
+  tlsSecretNotFound: 'TlsSecretNotFound',
+  paused: 'Paused',
+  rollingOut: 'RollingOut',
+  scalingUp: 'ScalingUp',
+  scalingDown: 'ScalingDown',
+  waitingForNodes: 'WaitingForNodes',
+  deleting: 'Deleting',
+  complete: 'Complete',
+  nodesDraining: 'NodesDraining',
+  noneDraining: 'NoneDraining',
+  observing: 'Observing',
+  noReplicas: 'NoReplicas',
+  nodesReady: 'NodesReady',
+  nodesNotReady: 'NodesNotReady',
+} as const;
+
+export const EVENT = {
+  created: 'NodeCreated',
+  draining: 'NodeDraining',
+  resumed: 'NodeResumed',
+  deleted: 'NodeDeleted',
+  drainTimedOut: 'DrainTimedOut',
+  failed: 'NodeFailed',
+  becameReady: 'Ready',
+  becameNotReady: 'NotReady',
+} as const;

@@ -1,0 +1,176 @@
+import type { Condition, MediaEdge } from '@millrace/api';
+import { findCondition, isTrue, setCondition, type EventInput } from '../kube/index.ts';
+import { drainDeadlineMs, type Instance } from './instance.ts';
+import { wantedReplicas, type EdgeObservation } from './model.ts';
+import { selectorOf } from './pod.ts';
+import { CONDITION, EVENT, REASON } from './reasons.ts';
+
+type Status = NonNullable<MediaEdge['status']>;
+type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
+
+const MAX_ENDPOINTS = 64;
+const MAX_NAMED = 5;
+
+/** The status after the plan is done, and an Event when the edge becomes ready or stops being so. */
+export function planStatus(
+  observation: EdgeObservation,
+  instances: readonly Instance[],
+  plan: { create: number; isPaused: boolean },
+): { status: Status; events: EventInput[] } {
+  const { edge, nowMs } = observation;
+  const active = instances.filter(({ state }) => state === 'active');
+  const draining = instances.filter(({ state }) => state === 'draining');
+  const ready = active.filter((instance) => instance.ready);
+  const counts = {
+    replicas: active.length,
+    desired: wantedReplicas(edge),
+    ready: ready.length,
+    updated: active.filter(({ current }) => current).length,
+    draining: draining.length,
+  };
+  const verdicts: [string, Verdict][] = [
+    [CONDITION.accepted, accepted(observation)],
+    [CONDITION.resolvedRefs, resolvedRefs(observation)],
+    [CONDITION.progressing, plan.isPaused ? PAUSED : progressing(edge, counts, active, plan.create)],
+    [CONDITION.draining, drainingVerdict(edge, draining)],
+    [CONDITION.ready, readyVerdict(edge, counts, active)],
+  ];
+  const old = edge.status?.conditions;
+  const conditions = verdicts.reduce(
+    (list, [type, verdict]) => setCondition(list, { type, ...verdict, observedGeneration: edge.metadata.generation }, nowMs),
+    old?.filter(({ type }) => verdicts.some(([own]) => own === type)) ?? [],
+  );
+  const load = loadOf(edge.status?.load, [...active, ...draining]);
+  const status: Status = {
+    ...(edge.metadata.generation === undefined ? {} : { observedGeneration: edge.metadata.generation }),
+    ...counts,
+    selector: selectorOf(edge.metadata.name),
+    ...(load ? { load } : {}),
+    endpoints: endpoints(ready),
+    conditions,
+  };
+  return { status, events: readyEvents(old, conditions) };
+}
+
+const PAUSED: Verdict = {
+  status: 'False',
+  reason: REASON.paused,
+  message: 'Annotated millrace.dev/paused: nodes are neither made, drained nor deleted until it is removed',
+};
+
+function accepted({ edge, settings }: EdgeObservation): Verdict {
+  if (edge.spec.image ?? settings.defaultImage) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid' };
+  const message = 'No image: set spec.image, or start the operator with --media-node-image';
+  return { status: 'False', reason: REASON.imageMissing, message };
+}
+
+function resolvedRefs({ edge, missing }: EdgeObservation): Verdict {
+  const { meshRef, network } = edge.spec;
+  if (missing.mesh) {
+    const message = `RelayMesh ${meshRef?.name} does not exist in this namespace: create it or change meshRef`;
+    return { status: 'False', reason: REASON.meshNotFound, message };
+  }
+  if (missing.tlsSecret) {
+    const message = `Secret ${network.tlsSecretRef?.name} does not exist in this namespace: create it or change network.tlsSecretRef`;
+    return { status: 'False', reason: REASON.tlsSecretNotFound, message };
+  }
+  return { status: 'True', reason: REASON.resolvedRefs, message: 'Everything referred to exists' };
+}
+
+interface Counts {
+  replicas: number;
+  desired: number;
+  ready: number;
+  updated: number;
+  draining: number;
+}
+
+function progressing(edge: MediaEdge, counts: Counts, active: readonly Instance[], create: number): Verdict {
+  const { desired, updated, replicas, ready, draining } = counts;
+  const yes = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
+  if (edge.metadata.deletionTimestamp) return yes(REASON.deleting, `Nodes left: ${replicas + draining}`);
+  if (updated < replicas) return yes(REASON.rollingOut, `${updated} of ${desired} nodes are of the present template`);
+  if (replicas < desired || create > 0) return yes(REASON.scalingUp, `${replicas} of ${desired} nodes exist`);
+  if (ready < desired) return yes(REASON.waitingForNodes, notReadyMessage(counts, active));
+  if (replicas > desired || draining > 0)
+    return yes(REASON.scalingDown, `Nodes: ${replicas} serving, ${draining} draining, ${desired} wanted`);
+  return { status: 'False', reason: REASON.complete, message: `${desired} of ${desired} nodes are ready and up to date` };
+}
+
+function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): Verdict {
+  if (draining.length === 0) return { status: 'False', reason: REASON.noneDraining, message: 'No node is being drained' };
+  const named = draining.slice(0, MAX_NAMED).map((instance) => {
+    const deadlineMs = drainDeadlineMs(instance, edge);
+    const until = Number.isNaN(deadlineMs) ? '' : ` until ${new Date(deadlineMs).toISOString().slice(0, 19)}Z at the latest`;
+    return `${instance.name}${until}`;
+  });
+  return { status: 'True', reason: REASON.nodesDraining, message: listed(named, draining.length) };
+}
+
+function readyVerdict(edge: MediaEdge, counts: Counts, active: readonly Instance[]): Verdict {
+  const { desired, ready } = counts;
+  if (!findCondition(edge.status?.conditions, CONDITION.ready))
+    return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time' };
+  const no = (reason: string, message: string): Verdict => ({ status: 'False', reason, message });
+  if (edge.metadata.deletionTimestamp) return no(REASON.deleting, 'The edge is being deleted');
+  if (desired === 0) return no(REASON.noReplicas, 'replicas is 0: nothing is served');
+  if (ready < Math.max(1, desired - edge.spec.update.maxUnavailable))
+    return no(REASON.nodesNotReady, notReadyMessage(counts, active));
+  return { status: 'True', reason: REASON.nodesReady, message: `${Math.min(ready, desired)} of ${desired} nodes are ready` };
+}
+
+function notReadyMessage({ ready, desired }: Counts, active: readonly Instance[]): string {
+  const missing = active.filter((instance) => !instance.ready);
+  const named = missing.slice(0, MAX_NAMED).map((instance) => `${instance.name}: ${whyNotReady(instance)}`);
+  return `${ready} of ${desired} nodes are ready${named.length > 0 ? `; ${listed(named, missing.length)}` : ''}`;
+}
+
+function whyNotReady({ pod, node }: Instance): string {
+  const { containerStatuses, conditions, phase } = pod.status ?? {};
+  const waiting = containerStatuses?.find(({ state }) => state?.waiting)?.state?.waiting;
+  if (waiting) return [waiting.reason, waiting.message].filter(Boolean).join(', ').slice(0, 200);
+  const scheduled = findCondition(conditions, 'PodScheduled');
+  if (scheduled?.status === 'False') return `${scheduled.reason ?? 'not scheduled'}, ${scheduled.message ?? ''}`.slice(0, 200);
+  if (!isTrue(conditions, 'Ready')) return `its pod is ${phase ?? 'Pending'} and not ready`;
+  return node?.status?.agent ? 'its agent lost control' : 'its agent has not reached control';
+}
+
+function listed(named: readonly string[], count: number): string {
+  return named.join('; ') + (count > named.length ? `; and ${count - named.length} more` : '');
+}
+
+function endpoints(ready: readonly Instance[]): NonNullable<Status['endpoints']> {
+  return ready
+    .flatMap(({ name, node }) => {
+      const signalingUrl = node?.status?.endpoints?.signalingUrl;
+      return signalingUrl ? [{ node: name, signalingUrl }] : [];
+    })
+    .slice(0, MAX_ENDPOINTS);
+}
+
+/**
+ * Sum of the nodes that reported, in whole units. A value that moved little stays as it is, since each change is a write; small counts
+ * are exact. Nodes that lost control count with their last report: what they carry did not vanish.
+ */
+function loadOf(old: Status['load'], instances: readonly Instance[]): Status['load'] {
+  const loads = instances.flatMap(({ node }) => node?.status?.load ?? []);
+  if (loads.length === 0) return undefined;
+  const sum = (values: (number | undefined)[]): number => values.reduce<number>((total, value) => total + (value ?? 0), 0);
+  const keep = (before: number | undefined, now: number, band: number): number =>
+    before !== undefined && (now === 0) === (before === 0) && Math.abs(now - before) <= band * before ? before : now;
+  return {
+    cpuPercent: keep(old?.cpuPercent, Math.round(sum(loads.map((load) => load.cpuPercent)) / loads.length), 0.1),
+    egressMbps: keep(old?.egressMbps, Math.round(sum(loads.map((load) => load.egressMbps)) * 10) / 10, 0.1),
+    sessions: keep(old?.sessions, sum(loads.map((load) => load.sessions)), 0.05),
+  };
+}
+
+function readyEvents(old: readonly Condition[] | undefined, conditions: readonly Condition[]): EventInput[] {
+  const before = findCondition(old, CONDITION.ready);
+  const after = findCondition(conditions, CONDITION.ready);
+  if (!before || !after || before.status === after.status) return [];
+  if (after.status === 'True') return [{ type: 'Normal', reason: EVENT.becameReady, message: after.message }];
+  if (before.status !== 'True') return [];
+  const type = after.reason === REASON.nodesNotReady ? 'Warning' : 'Normal';
+  return [{ type, reason: EVENT.becameNotReady, message: after.message }];
+}
