@@ -1,0 +1,160 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { createPicture, paint, paintClock } from './picture.ts';
+import { AUDIO, VIDEO } from './publish.ts';
+
+/** What FFmpeg publishes: its inputs and filters, and who feeds its standard input. */
+export interface Source {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  /** What of the inputs goes out as video, and as audio. */
+  readonly video: string;
+  readonly audio?: string;
+  readonly feed: (stdin: Writable, signal: AbortSignal) => Promise<void>;
+}
+
+const WIDTH = 640;
+const HEIGHT = 360;
+const FPS = 30;
+const RAW = [
+  '-f',
+  'rawvideo',
+  '-pix_fmt',
+  'yuv420p',
+  '-video_size',
+  `${WIDTH}x${HEIGHT}`,
+  '-framerate',
+  String(FPS),
+  '-i',
+  'pipe:0',
+];
+
+const QUIET = ['-hide_banner', '-loglevel', 'error', '-nostats', '-fflags', 'nobuffer'];
+const VIDEO_CODEC = [
+  '-c:v',
+  'libx264',
+  '-preset',
+  'ultrafast',
+  '-tune',
+  'zerolatency',
+  '-profile:v',
+  'baseline',
+  '-pix_fmt',
+  'yuv420p',
+];
+/** A keyframe a second, with its parameter sets in band: a plain RTP source hears no keyframe requests. */
+const VIDEO_RATE = [
+  '-b:v',
+  '1200k',
+  '-maxrate',
+  '1500k',
+  '-bufsize',
+  '600k',
+  '-g',
+  String(FPS),
+  '-bsf:v',
+  'dump_extra=freq=keyframe',
+];
+const AUDIO_CODEC = ['-c:a', 'libopus', '-b:a', '48k', '-ac', '2', '-ar', '48000', '-application', 'lowdelay'];
+
+/** A moving picture with a burnt-in clock, and a tone. */
+export function clockSource(): Source {
+  return {
+    name: 'a moving picture with a clock',
+    inputs: [...RAW, '-re', '-f', 'lavfi', '-i', 'sine=frequency=330:beep_factor=4:sample_rate=48000'],
+    video: '0:v',
+    audio: '1:a',
+    feed: (stdin, signal) => feedFrames(stdin, signal, paint),
+  };
+}
+
+/** Somebody's clip, over and over, with the clock laid over it. @throws Error when there is no such file or FFmpeg cannot read it */
+export function fileSource(path: string, ffmpeg = ffmpegPath()): Source {
+  if (!existsSync(path)) throw new Error(`SOURCE=${path}: there is no such file`);
+  const probe = spawnSync(ffmpeg, ['-hide_banner', '-i', path], { encoding: 'utf8' }).stderr;
+  if (!/Stream #.*Video:/.test(probe)) throw new Error(`SOURCE=${path}: FFmpeg finds no video in it`);
+  const hasAudio = /Stream #.*Audio:/.test(probe);
+  const overlay = `[1:v]scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:-1:-1,fps=${FPS}[clip];[0:v]scale=1280:720,colorkey=black:0.01:0[clock];[clip][clock]overlay=eof_action=endall[v]`;
+  return {
+    name: path,
+    inputs: [...RAW, '-re', '-stream_loop', '-1', '-i', path, '-filter_complex', overlay],
+    video: '[v]',
+    ...(hasAudio ? { audio: '1:a:0' } : {}),
+    feed: (stdin, signal) => feedFrames(stdin, signal, paintClock),
+  };
+}
+
+/** The FFmpeg to run: of the environment, else the one in PATH. */
+export function ffmpegPath(): string {
+  return process.env.MILLRACE_FFMPEG || 'ffmpeg';
+}
+
+/** Runs FFmpeg towards a local RTP port until it ends or the signal aborts. @throws Error with FFmpeg's last words */
+export async function runFfmpeg(source: Source, port: number, signal: AbortSignal): Promise<void> {
+  const url = `rtp://127.0.0.1:${port}?rtcpport=${port}&pkt_size=1200`;
+  const child = spawn(ffmpegPath(), [...QUIET, ...source.inputs, ...outputs(source, url)], { stdio: ['pipe', 'ignore', 'pipe'] });
+  let words = '';
+  child.stderr.on('data', (chunk: Buffer) => (words = (words + chunk.toString()).slice(-2_000)));
+  child.stdin.on('error', () => undefined); // FFmpeg ended; its exit tells why
+  const kill = () => child.kill('SIGKILL');
+  signal.addEventListener('abort', kill, { once: true });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once('error', (error) =>
+      reject(new Error(`FFmpeg cannot be started (${error.message}). Install it, or set MILLRACE_FFMPEG to its path.`)),
+    );
+    child.once('exit', (code) =>
+      signal.aborted || code === 0
+        ? resolve()
+        : reject(new Error(`FFmpeg ended with ${code}: ${words.trim().split('\n').slice(-3).join(' ')}`)),
+    );
+  });
+  const feeding = new AbortController();
+  try {
+    void source.feed(child.stdin, AbortSignal.any([signal, feeding.signal])).catch(() => undefined);
+    await ended;
+  } finally {
+    feeding.abort();
+    signal.removeEventListener('abort', kill);
+    kill();
+  }
+}
+
+function outputs(source: Source, url: string): string[] {
+  const rtp = ({ payloadType, ssrc }: { payloadType: number; ssrc: number }) => [
+    '-payload_type',
+    String(payloadType),
+    '-ssrc',
+    String(ssrc),
+    '-f',
+    'rtp',
+    url,
+  ];
+  const video = ['-map', source.video, ...VIDEO_CODEC, ...VIDEO_RATE, ...rtp(VIDEO)];
+  return source.audio ? [...video, '-map', source.audio, ...AUDIO_CODEC, ...rtp(AUDIO)] : video;
+}
+
+/** Writes frames in real time; each bears the time at which it was painted. Waits while FFmpeg is behind. */
+async function feedFrames(stdin: Writable, signal: AbortSignal, draw: typeof paint): Promise<void> {
+  const picture = createPicture(WIDTH, HEIGHT);
+  const startMs = performance.now();
+  for (let frame = 0; !signal.aborted && !stdin.destroyed; frame++) {
+    const waitMs = startMs + (frame * 1_000) / FPS - performance.now();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    draw(picture, Date.now());
+    if (!stdin.write(Buffer.from(picture.bytes))) await drained(stdin, signal);
+  }
+  stdin.end();
+}
+
+function drained(stdin: Writable, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ['drain', 'close']) stdin.removeListener(event, done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    for (const event of ['drain', 'close']) stdin.once(event, done);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,123 @@
+import { createSocket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { PlacementResponse } from '@millrace/api';
+import { runFfmpeg } from './ffmpeg.ts';
+import type { Source } from './ffmpeg.ts';
+
+export const VIDEO = { payloadType: 102, ssrc: 0x6d720001 } as const;
+export const AUDIO = { payloadType: 111, ssrc: 0x6d720002 } as const;
+
+export interface PublishOptions {
+  readonly stream: string;
+  readonly source: Source;
+  /** Asks control where to push. */
+  readonly place: () => Promise<PlacementResponse>;
+  readonly signal: AbortSignal;
+  readonly onState: (state: string) => void;
+}
+
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 4_000;
+
+/** Publishes a source with FFmpeg by plain RTP, and again elsewhere when the node is lost, until the signal aborts. */
+export async function publishForever(options: PublishOptions): Promise<void> {
+  let retryMs = FIRST_RETRY_MS;
+  while (!options.signal.aborted) {
+    const startedAt = Date.now();
+    try {
+      await publishOnce(options);
+    } catch (error) {
+      if (options.signal.aborted) return;
+      options.onState(error instanceof Error ? error.message : String(error));
+    }
+    // What ran for a while was well: only failures in a row are slowed down.
+    retryMs = Date.now() - startedAt > 10_000 ? FIRST_RETRY_MS : Math.min(LONGEST_RETRY_MS, retryMs * 2);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, retryMs);
+      options.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    });
+  }
+}
+
+async function publishOnce({ stream, source, place, signal, onState }: PublishOptions): Promise<void> {
+  const placement = await place();
+  const session = await openSession(placement, stream, source.audio !== undefined);
+  const socket = createSocket('udp4');
+  const ending = new AbortController();
+  const either = AbortSignal.any([signal, ending.signal]);
+  try {
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    funnel(socket, session, () => ending.abort(new Error(`${placement.node} takes no more media`)));
+    const watcher = watchSession(placement, session.id, either, () => ending.abort(new Error(`${placement.node} is gone`)));
+    onState(`${stream} is published at ${placement.node} in ${placement.region}`);
+    await Promise.race([runFfmpeg(source, socket.address().port, either), watcher]);
+    either.throwIfAborted();
+  } finally {
+    ending.abort();
+    socket.close();
+    await closeSession(placement, session.id);
+  }
+}
+
+interface RtpSession {
+  readonly id: string;
+  readonly ip: string;
+  readonly port: number;
+}
+
+async function openSession(placement: PlacementResponse, stream: string, hasAudio: boolean): Promise<RtpSession> {
+  const video = {
+    kind: 'video',
+    mimeType: 'video/H264',
+    clockRate: 90_000,
+    parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 },
+    ...VIDEO,
+  };
+  const audio = { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2, ...AUDIO };
+  const response = await fetch(new URL('/rtp/push', placement.signaling), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${placement.token}` },
+    body: JSON.stringify({ stream, tracks: hasAudio ? [video, audio] : [video] }),
+  });
+  const body = (await response.json()) as { session: string; ip: string; port: number; title?: string; detail?: string };
+  if (response.status !== 201)
+    throw new Error(`${placement.node} refused the stream: ${body.title ?? response.status} ${body.detail ?? ''}`);
+  return { id: body.session, ip: body.ip, port: body.port };
+}
+
+/** FFmpeg sends each track from a port of its own; the node wants all of a publisher from one (RFC 8843). */
+function funnel(socket: Socket, session: RtpSession, onRefused: () => void): void {
+  socket.on('message', (packet, from) => {
+    // What comes from the node is RTCP for us, which FFmpeg cannot use.
+    if (from.port !== session.port) socket.send(packet, session.port, session.ip);
+  });
+  socket.on('error', onRefused);
+}
+
+const WATCH_INTERVAL_MS = 1_000;
+
+/** Ends when the node no longer knows the session: plain RTP has no other way to notice. */
+async function watchSession(placement: PlacementResponse, id: string, signal: AbortSignal, onLost: () => void): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, WATCH_INTERVAL_MS));
+    if (signal.aborted) return;
+    const response = await fetch(new URL(`/rtp/sessions/${id}`, placement.signaling), {
+      headers: { authorization: `Bearer ${placement.token}` },
+      signal: AbortSignal.timeout(2_000),
+    }).catch(() => undefined);
+    failures = response?.ok ? 0 : failures + 1;
+    if (response?.status === 404 || failures >= 2) return onLost();
+  }
+}
+
+async function closeSession(placement: PlacementResponse, id: string): Promise<void> {
+  await fetch(new URL('/signaling/stop', placement.signaling), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${placement.token}` },
+    body: JSON.stringify({ session: id }),
+    signal: AbortSignal.timeout(2_000),
+  }).catch(() => undefined);
+}
