@@ -1,0 +1,91 @@
+import type { JsonObject } from '@millrace/api/validation';
+import type { KubeObject, ManagedFieldsEntry } from '../object.ts';
+import { asJson } from '../object.ts';
+import type { ResourceType, Subresource } from '../resource-type.ts';
+import { apiVersionOf } from '../resource-type.ts';
+import type { FieldSet } from './field-set.ts';
+import { compare, difference, emptySet, fromFieldsV1, isEmpty, toFieldsV1, union } from './field-set.ts';
+
+export interface Actor {
+  manager: string;
+  /** metav1.Time of the change. */
+  time: string;
+  subresource?: Subresource;
+}
+/** Older update entries beyond this many are folded into one, as kube-apiserver does. */
+const maxUpdateEntries = 10;
+const unownedMetadata =
+  'name generateName namespace uid resourceVersion generation creationTimestamp deletionTimestamp deletionGracePeriodSeconds selfLink managedFields'.split(
+    ' ',
+  );
+
+/** What of an object has owners: everything but identity and what the server itself writes. */
+export function ownable(type: ResourceType, object: KubeObject, door: Subresource | undefined): JsonObject {
+  if (door === 'status') return object.status === undefined ? {} : { status: object.status };
+  const content: JsonObject = { ...asJson(object) };
+  delete content['apiVersion'];
+  delete content['kind'];
+  if (!type.keepsStatusOnCreate) delete content['status'];
+  const metadata: JsonObject = { ...(content['metadata'] as JsonObject) };
+  for (const field of unownedMetadata) delete metadata[field];
+  if (Object.keys(metadata).length > 0) content['metadata'] = metadata;
+  else delete content['metadata'];
+  return content;
+}
+
+/** The entries after an update: the updater owns what it changed, nobody owns what is gone. */
+export function trackUpdate(
+  type: ResourceType,
+  old: KubeObject | undefined,
+  next: KubeObject,
+  actor: Actor,
+  sent?: ManagedFieldsEntry[],
+): ManagedFieldsEntry[] {
+  const base = old ? (sent ?? old.metadata.managedFields ?? []) : [];
+  const door = actor.subresource;
+  const { changed, removed } = compare(old ? ownable(type, old, door) : {}, ownable(type, next, door), type.schema);
+  if (isEmpty(changed) && isEmpty(removed)) return base;
+  const apiVersion = apiVersionOf(type);
+  const isOwn = (entry: ManagedFieldsEntry) =>
+    entry.operation === 'Update' &&
+    entry.manager === actor.manager &&
+    entry.apiVersion === apiVersion &&
+    entry.subresource === door;
+  const own = base.find(isOwn);
+  const owned = union(difference(own ? fromFieldsV1(own.fieldsV1) : emptySet(), removed), changed);
+  const others = base
+    .filter((entry) => entry !== own)
+    .flatMap((entry) => withFields(entry, difference(difference(fromFieldsV1(entry.fieldsV1), removed), changed)));
+  if (isEmpty(owned)) return others;
+  const entry: ManagedFieldsEntry = {
+    manager: actor.manager,
+    operation: 'Update',
+    apiVersion,
+    time: actor.time,
+    fieldsType: 'FieldsV1',
+    fieldsV1: toFieldsV1(owned),
+  };
+  if (door) entry.subresource = door;
+  return foldOldUpdates([...others, entry]);
+}
+
+/** The entry with another set of fields; nothing when that is empty. */
+export function withFields(entry: ManagedFieldsEntry, fields: FieldSet): ManagedFieldsEntry[] {
+  return isEmpty(fields) ? [] : [{ ...entry, fieldsV1: toFieldsV1(fields) }];
+}
+
+function foldOldUpdates(entries: ManagedFieldsEntry[]): ManagedFieldsEntry[] {
+  const updates = entries.filter((entry) => entry.operation === 'Update' && !entry.subresource);
+  if (updates.length <= maxUpdateEntries) return entries;
+  const oldest = new Set(
+    [...updates].sort((a, b) => ((a.time ?? '') < (b.time ?? '') ? -1 : 1)).slice(0, updates.length - maxUpdateEntries + 1),
+  );
+  const fields = [...oldest].reduce((set, entry) => union(set, fromFieldsV1(entry.fieldsV1)), emptySet());
+  const [first] = oldest;
+  const folded = first ? [{ ...first, manager: 'ancient-changes', fieldsV1: toFieldsV1(fields) }] : [];
+  return [...folded, ...entries.filter((entry) => !oldest.has(entry))];
+}
+
+export function entriesWithoutTimes(entries: ManagedFieldsEntry[] | undefined): ManagedFieldsEntry[] {
+  return (entries ?? []).map((entry) => ({ ...entry, time: undefined }));
+}

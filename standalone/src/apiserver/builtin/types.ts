@@ -1,0 +1,266 @@
+import type { FieldError, JsonObject, Schema } from '@millrace/api/validation';
+import {
+  applySchemaDefaults,
+  forbidden,
+  invalid,
+  isObject,
+  jsonEqual,
+  pruneUnknown,
+  required,
+  validateSchema,
+} from '@millrace/api/validation';
+import type { KubeObject } from '../object.ts';
+import { asJson } from '../object.ts';
+import type { Column, ResourceType } from '../resource-type.ts';
+import * as columns from './columns.ts';
+import { defaultPod, newPodStatus, validatePod } from './pod.ts';
+import { builtinSchema } from './schemas.ts';
+
+interface Definition {
+  api: string;
+  model: string;
+  kind: string;
+  plural: string;
+  shortNames?: string[];
+  categories?: string[];
+  clusterScoped?: boolean;
+  subresources?: ResourceType['subresources'];
+  columns?: Column[];
+  fieldSelectors?: Record<string, string>;
+  countsGeneration?: boolean;
+  keepsStatusOnCreate?: boolean;
+  virtual?: boolean;
+  nameStyle?: ResourceType['nameStyle'];
+  applyDefaults?: (object: JsonObject) => void;
+  validate?: (object: KubeObject, old?: KubeObject) => FieldError[];
+  prepareCreate?: (object: KubeObject, nowMs: number) => void;
+}
+
+function define(definition: Definition): ResourceType {
+  const { api, model, kind, plural } = definition;
+  const [group, version] = api.includes('/') ? (api.split('/') as [string, string]) : ['', api];
+  const schema: Schema = builtinSchema(model);
+  const selectors = Object.entries(definition.fieldSelectors ?? {}).map(([name, path]) => [name, path.split('.')] as const);
+  return {
+    group,
+    version,
+    plural,
+    kind,
+    singular: kind.toLowerCase(),
+    listKind: `${kind}List`,
+    shortNames: definition.shortNames ?? [],
+    categories: definition.categories ?? [],
+    namespaced: !definition.clusterScoped,
+    subresources: definition.subresources ?? [],
+    virtual: definition.virtual,
+    custom: false,
+    schema,
+    columns: definition.columns ?? columns.plainColumns,
+    fieldSelectors: Object.fromEntries(selectors),
+    countsGeneration: definition.countsGeneration ?? false,
+    keepsStatusOnCreate: definition.keepsStatusOnCreate ?? !definition.subresources?.includes('status'),
+    nameStyle: definition.nameStyle ?? 'subdomain',
+    applyDefaults: (object) => {
+      applySchemaDefaults(object, schema);
+      definition.applyDefaults?.(object);
+    },
+    prune: (object) => pruneUnknown(object, schema),
+    validate: (object, old) => {
+      const errors = validateSchema(asJson(object), schema, '', old && asJson(old));
+      return errors.length > 0 ? errors : (definition.validate?.(object, old) ?? []);
+    },
+    prepareCreate: definition.prepareCreate,
+  };
+}
+
+function mergeStringData(secret: JsonObject): void {
+  const plain = secret['stringData'];
+  if (isObject(plain)) {
+    const encoded = Object.entries(plain).map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')]);
+    secret['data'] = { ...(isObject(secret['data']) ? secret['data'] : {}), ...(Object.fromEntries(encoded) as JsonObject) };
+    delete secret['stringData'];
+  }
+  secret['type'] ??= 'Opaque';
+}
+
+function validateSecret(secret: KubeObject, old?: KubeObject): FieldError[] {
+  const errors: FieldError[] = [];
+  if (old && secret['type'] !== old['type']) errors.push(invalid('type', secret['type'] as string, 'field is immutable'));
+  for (const key of Object.keys(secret['data'] ?? {})) {
+    if (!/^[-._a-zA-Z0-9]{1,253}$/.test(key))
+      errors.push(invalid(`data[${key}]`, key, 'a valid config key must consist of alphanumeric characters, -, _ or .'));
+  }
+  return [...errors, ...frozenWhenImmutable(secret, old)];
+}
+
+function frozenWhenImmutable(object: KubeObject, old?: KubeObject): FieldError[] {
+  if (old?.['immutable'] !== true) return [];
+  const content = (of: KubeObject) => ({ data: of['data'] ?? null, binaryData: of['binaryData'] ?? null }) as JsonObject;
+  return jsonEqual(content(object), content(old)) ? [] : [forbidden('data', 'field is immutable when `immutable` is set')];
+}
+
+function validateLease(lease: KubeObject): FieldError[] {
+  const seconds = lease.spec?.['leaseDurationSeconds'];
+  return typeof seconds === 'number' && seconds <= 0
+    ? [invalid('spec.leaseDurationSeconds', seconds, 'must be greater than 0')]
+    : [];
+}
+
+function validateBudget(budget: KubeObject): FieldError[] {
+  const spec = budget.spec ?? {};
+  const both = spec['minAvailable'] !== undefined && spec['maxUnavailable'] !== undefined;
+  return both ? [invalid('spec', 'object', 'minAvailable and maxUnavailable cannot be both set')] : [];
+}
+
+function validateEvent(event: KubeObject): FieldError[] {
+  const involved = event['involvedObject'] as JsonObject | undefined;
+  if (!involved) return [required('involvedObject')];
+  const namespace = involved['namespace'] ?? 'default';
+  return namespace === event.metadata.namespace
+    ? []
+    : [invalid('involvedObject.namespace', namespace, 'does not match event.namespace')];
+}
+
+/** The CRD type; its validation is added by the CRD controller, which can compile schemas. */
+export const crdType = define({
+  api: 'apiextensions.k8s.io/v1',
+  model: 'V1CustomResourceDefinition',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  shortNames: ['crd', 'crds'],
+  categories: ['api-extensions'],
+  clusterScoped: true,
+  subresources: ['status'],
+  columns: columns.crdColumns,
+  countsGeneration: true,
+});
+
+export const builtinTypes: ResourceType[] = [
+  define({
+    api: 'v1',
+    model: 'V1Namespace',
+    kind: 'Namespace',
+    plural: 'namespaces',
+    shortNames: ['ns'],
+    clusterScoped: true,
+    subresources: ['status'],
+    columns: columns.namespaceColumns,
+    fieldSelectors: { 'status.phase': 'status.phase' },
+    nameStyle: 'label',
+    prepareCreate: (namespace) => {
+      namespace.spec = { finalizers: ['kubernetes'] };
+      namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name };
+      namespace.status = { phase: 'Active' };
+    },
+  }),
+  define({
+    api: 'v1',
+    model: 'V1Node',
+    kind: 'Node',
+    plural: 'nodes',
+    shortNames: ['no'],
+    clusterScoped: true,
+    subresources: ['status'],
+    columns: columns.nodeColumns,
+    fieldSelectors: { 'spec.unschedulable': 'spec.unschedulable' },
+    keepsStatusOnCreate: true,
+  }),
+  define({
+    api: 'v1',
+    model: 'V1Pod',
+    kind: 'Pod',
+    plural: 'pods',
+    shortNames: ['po'],
+    categories: ['all'],
+    subresources: ['status', 'binding', 'eviction', 'log'],
+    columns: columns.podColumns,
+    fieldSelectors: {
+      'spec.nodeName': 'spec.nodeName',
+      'spec.restartPolicy': 'spec.restartPolicy',
+      'spec.schedulerName': 'spec.schedulerName',
+      'spec.serviceAccountName': 'spec.serviceAccountName',
+      'status.phase': 'status.phase',
+      'status.podIP': 'status.podIP',
+    },
+    countsGeneration: true,
+    applyDefaults: defaultPod,
+    validate: validatePod,
+    prepareCreate: (pod) => {
+      pod.status = newPodStatus(pod);
+    },
+  }),
+  define({
+    api: 'v1',
+    model: 'V1Secret',
+    kind: 'Secret',
+    plural: 'secrets',
+    columns: columns.secretColumns,
+    fieldSelectors: { type: 'type' },
+    applyDefaults: mergeStringData,
+    validate: validateSecret,
+  }),
+  define({
+    api: 'v1',
+    model: 'V1ConfigMap',
+    kind: 'ConfigMap',
+    plural: 'configmaps',
+    shortNames: ['cm'],
+    columns: columns.configMapColumns,
+    validate: frozenWhenImmutable,
+  }),
+  define({
+    api: 'v1',
+    model: 'V1ServiceAccount',
+    kind: 'ServiceAccount',
+    plural: 'serviceaccounts',
+    shortNames: ['sa'],
+    subresources: ['token'],
+  }),
+  define({
+    api: 'v1',
+    model: 'CoreV1Event',
+    kind: 'Event',
+    plural: 'events',
+    shortNames: ['ev'],
+    columns: columns.eventColumns,
+    fieldSelectors: Object.fromEntries(
+      ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath']
+        .map((field) => [`involvedObject.${field}`, `involvedObject.${field}`])
+        .concat([
+          ['reason', 'reason'],
+          ['reportingComponent', 'reportingComponent'],
+          ['source', 'source.component'],
+          ['type', 'type'],
+        ]),
+    ),
+    validate: validateEvent,
+  }),
+  define({
+    api: 'coordination.k8s.io/v1',
+    model: 'V1Lease',
+    kind: 'Lease',
+    plural: 'leases',
+    columns: columns.leaseColumns,
+    validate: validateLease,
+  }),
+  define({
+    api: 'policy/v1',
+    model: 'V1PodDisruptionBudget',
+    kind: 'PodDisruptionBudget',
+    plural: 'poddisruptionbudgets',
+    shortNames: ['pdb'],
+    subresources: ['status'],
+    columns: columns.budgetColumns,
+    countsGeneration: true,
+    validate: validateBudget,
+  }),
+  crdType,
+  define({
+    api: 'authentication.k8s.io/v1',
+    model: 'V1TokenReview',
+    kind: 'TokenReview',
+    plural: 'tokenreviews',
+    clusterScoped: true,
+    virtual: true,
+  }),
+];

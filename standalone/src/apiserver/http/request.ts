@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+import { parse as parseYaml } from 'yaml';
+import { badRequest, tooLarge, unsupportedMedia } from '../status.ts';
+
+export interface Identity {
+  username: string;
+  uid?: string;
+  groups: string[];
+}
+
+/** A request to a resource path, taken apart. */
+export interface ResourcePath {
+  group: string;
+  version: string;
+  namespace: string;
+  plural: string;
+  name: string;
+  subresource: string;
+}
+
+/** `/api/v1/...` and `/apis/GROUP/VERSION/...`; undefined for any other path. Throws 400 for a path with bad escapes. */
+export function parseResourcePath(pathname: string): ResourcePath | undefined {
+  let parts: string[];
+  try {
+    parts = pathname.split('/').filter(Boolean).map(decodeURIComponent);
+  } catch {
+    throw badRequest(`the path ${JSON.stringify(pathname)} has a malformed escape`);
+  }
+  const [root, ...rest] = parts;
+  if (root !== 'api' && root !== 'apis') return undefined;
+  const group = root === 'apis' ? (rest.shift() ?? '') : '';
+  const version = rest.shift();
+  if (!version || rest.length === 0) return undefined;
+  let namespace = '';
+  if (rest[0] === 'namespaces' && rest.length > 2 && rest[2] !== 'status' && rest[2] !== 'finalize') {
+    namespace = rest[1] ?? '';
+    rest.splice(0, 2);
+  }
+  const [plural = '', name = '', subresource = '', ...beyond] = rest;
+  return beyond.length > 0 ? undefined : { group, version, namespace, plural, name, subresource };
+}
+
+export const maxBodyBytes = 3 * 1024 * 1024;
+
+/** Reads and parses a JSON or YAML body; undefined when there is none. `types` are the media types accepted, empty for any of those. */
+export async function readBody(request: IncomingMessage, types: string[] = []): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBodyBytes) throw tooLarge(maxBodyBytes);
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  const type = mediaType(request);
+  const accepted = types.length > 0 ? types : ['application/json', 'application/yaml'];
+  if (type !== '' && !accepted.includes(type)) throw unsupportedMedia(accepted);
+  return parseText(Buffer.concat(chunks).toString('utf8'), type);
+}
+
+export function mediaType(request: IncomingMessage): string {
+  return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+function parseText(text: string, type: string): unknown {
+  try {
+    if (!type.endsWith('yaml')) return JSON.parse(text) as unknown;
+    return text.trimStart().startsWith('{')
+      ? (JSON.parse(text) as unknown)
+      : (parseYaml(text, { maxAliasCount: 100 }) as unknown);
+  } catch (error) {
+    throw badRequest(`error decoding the body: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`);
+  }
+}
+
+/** Whether the client asks for a Table, partial metadata or plain objects; the first of its choices that is served wins. */
+export function wantedForm(accept: string | undefined): 'Table' | 'PartialObjectMetadata' | 'Object' {
+  for (const choice of (accept ?? '').split(',')) {
+    const parameters = new Map(choice.split(';').map((part) => part.trim().split('=') as [string, string]));
+    if (!parameters.has('application/json') && !parameters.has('*/*')) continue;
+    const as = parameters.get('as');
+    if (as === 'Table' && parameters.get('v') === 'v1') return 'Table';
+    if (as?.startsWith('PartialObjectMetadata') && parameters.get('v') === 'v1') return 'PartialObjectMetadata';
+    if (as === undefined) return 'Object';
+  }
+  return 'Object';
+}

@@ -1,0 +1,68 @@
+import type { Json, JsonObject } from '@millrace/api/validation';
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+export interface ManagedFieldsEntry {
+  manager: string;
+  operation: 'Apply' | 'Update';
+  apiVersion: string;
+  time?: string;
+  fieldsType: 'FieldsV1';
+  fieldsV1: JsonObject;
+  subresource?: string;
+}
+export interface ObjectMeta {
+  name: string;
+  generateName?: string;
+  namespace?: string;
+  uid: string;
+  resourceVersion: string;
+  generation?: number;
+  creationTimestamp: string;
+  deletionTimestamp?: string;
+  deletionGracePeriodSeconds?: number;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+  ownerReferences?: OwnerReference[];
+  managedFields?: ManagedFieldsEntry[];
+}
+/** Any Kubernetes object. What the store hands out is never changed in place. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec?: JsonObject;
+  status?: JsonObject;
+  [key: string]: unknown;
+}
+
+/** The same object seen as plain JSON, for code that works by schema. */
+export function asJson(object: KubeObject): JsonObject {
+  return object as unknown as JsonObject;
+}
+
+export function fromJson(object: JsonObject): KubeObject {
+  return object as unknown as KubeObject;
+}
+
+/** Reads `a.b.c`; undefined when any step is missing. */
+export function valueAt(object: unknown, path: readonly string[]): Json | undefined {
+  let current = object;
+  for (const step of path) {
+    if (typeof current !== 'object' || current === null) return undefined;
+    current = (current as Record<string, unknown>)[step];
+  }
+  return current as Json | undefined;
+}
+
+/** metav1.Time: whole seconds, UTC. */
+export function kubeTime(wallMs: number): string {
+  return new Date(Math.floor(wallMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+}

@@ -1,0 +1,13 @@
+import type { Json } from '@millrace/api/validation';
+import { isObject } from '@millrace/api/validation';
+
+/** Applies an RFC 7386 JSON merge patch; returns a new value. */
+export function applyMergePatch(target: Json | undefined, patch: Json): Json {
+  if (!isObject(patch)) return patch;
+  const result = isObject(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = applyMergePatch(result[key], value);
+  }
+  return result;
+}

@@ -1,0 +1,136 @@
+import type { FieldError } from '@millrace/api/validation';
+import { formatFieldError } from '@millrace/api/validation';
+
+export interface StatusCause {
+  reason?: string;
+  message?: string;
+  field?: string;
+}
+export interface StatusDetails {
+  name?: string;
+  group?: string;
+  kind?: string;
+  uid?: string;
+  causes?: StatusCause[];
+  retryAfterSeconds?: number;
+}
+
+/** A refusal as metav1.Status: what every failed request answers with. */
+export class StatusError extends Error {
+  readonly code: number;
+  readonly reason: string;
+  readonly details: StatusDetails | undefined;
+
+  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+    super(message);
+    this.name = 'StatusError';
+    this.code = code;
+    this.reason = reason;
+    this.details = details;
+  }
+
+  toJSON(): object {
+    const { code, reason, message, details } = this;
+    return {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      reason,
+      ...(details ? { details } : {}),
+      code,
+    };
+  }
+}
+
+/** The words by which messages and details name a resource. */
+export interface ResourceName {
+  group: string;
+  plural: string;
+  kind: string;
+}
+
+export function qualified(type: { group: string }, word: string): string {
+  return type.group ? `${word}.${type.group}` : word;
+}
+
+const aboutResource = (type: ResourceName, name: string): StatusDetails => ({
+  name,
+  ...(type.group ? { group: type.group } : {}),
+  kind: type.plural,
+});
+
+export const notFound = (type: ResourceName, name: string) =>
+  new StatusError(
+    404,
+    'NotFound',
+    `${qualified(type, type.plural)} ${JSON.stringify(name)} not found`,
+    aboutResource(type, name),
+  );
+export const alreadyExists = (type: ResourceName, name: string) =>
+  new StatusError(
+    409,
+    'AlreadyExists',
+    `${qualified(type, type.plural)} ${JSON.stringify(name)} already exists`,
+    aboutResource(type, name),
+  );
+export const conflict = (type: ResourceName, name: string, why: string) =>
+  new StatusError(
+    409,
+    'Conflict',
+    `Operation cannot be fulfilled on ${qualified(type, type.plural)} ${JSON.stringify(name)}: ${why}`,
+    aboutResource(type, name),
+  );
+export const staleObject = (type: ResourceName, name: string) =>
+  conflict(type, name, 'the object has been modified; please apply your changes to the latest version and try again');
+export const badRequest = (message: string) => new StatusError(400, 'BadRequest', message);
+export const forbiddenRequest = (type: ResourceName, name: string, why: string, causes?: StatusCause[]) =>
+  new StatusError(403, 'Forbidden', `${qualified(type, type.plural)} ${JSON.stringify(name)} is forbidden: ${why}`, {
+    ...aboutResource(type, name),
+    ...(causes ? { causes } : {}),
+  });
+export const unauthorized = () => new StatusError(401, 'Unauthorized', 'Unauthorized');
+export const methodNotAllowed = () =>
+  new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+export const unknownPath = () =>
+  new StatusError(404, 'NotFound', 'the server could not find the requested resource', {
+    causes: [{ reason: 'UnexpectedServerResponse', message: '404 page not found' }],
+  });
+export const expired = (message: string) => new StatusError(410, 'Expired', message);
+export const unsupportedMedia = (accepted: string[]) =>
+  new StatusError(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
+  );
+export const tooLarge = (maxBytes: number) =>
+  new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBytes}`);
+export const timeoutTooLargeVersion = (asked: number, current: number) =>
+  new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
+export const storageFull = () =>
+  new StatusError(
+    507,
+    'InsufficientStorage',
+    'the write was not stored: the disk that holds the data directory is full or read-only; free space and retry',
+  );
+
+/** 422 with one cause for each field error. */
+export function invalidObject(type: ResourceName, name: string, errors: FieldError[]): StatusError {
+  const texts = errors.map(formatFieldError);
+  const list = texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
+  return new StatusError(422, 'Invalid', `${qualified(type, type.kind)} ${JSON.stringify(name)} is invalid: ${list}`, {
+    name,
+    ...(type.group ? { group: type.group } : {}),
+    kind: type.kind,
+    causes: errors.map((error) => ({ reason: error.reason, message: error.message, field: error.field })),
+  });
+}
+
+/** metav1.Status of a finished deletion. */
+export function success(type: ResourceName, name: string, uid: string): object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details: { ...aboutResource(type, name), uid } };
+}

@@ -1,0 +1,65 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { KubeObject } from '../object.ts';
+
+/** One change of one object: stored (`object`) or removed (undefined) at `revision`. */
+export interface Change {
+  resource: string;
+  namespace: string;
+  name: string;
+  revision: number;
+  object: KubeObject | undefined;
+}
+
+/**
+ * The file behind the store: SQLite in WAL mode with synchronous=FULL, so that a committed batch is on disk before
+ * anyone is told, frames are checksummed, and a torn tail is dropped on open (https://sqlite.org/wal.html).
+ */
+export class Database {
+  readonly #db: DatabaseSync;
+  readonly #put;
+  readonly #delete;
+  readonly #setRevision;
+
+  constructor(file: string) {
+    this.#db = new DatabaseSync(file);
+    this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
+      CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL,
+        PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
+      INSERT OR IGNORE INTO revision VALUES (1, 1);`);
+    this.#put = this.#db.prepare('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)');
+    this.#delete = this.#db.prepare('DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?');
+    this.#setRevision = this.#db.prepare('UPDATE revision SET value = ?');
+  }
+
+  revision(): number {
+    return Number(this.#db.prepare('SELECT value FROM revision').get()?.['value']);
+  }
+
+  *objects(): Generator<{ resource: string; object: KubeObject }> {
+    for (const row of this.#db.prepare('SELECT resource, body FROM objects').iterate()) {
+      yield { resource: String(row['resource']), object: JSON.parse(String(row['body'])) as KubeObject };
+    }
+  }
+
+  /** Stores a batch: all of it, or (when it throws, as on a full disk) nothing. Returns when it is on disk. */
+  commit(changes: readonly Change[]): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      for (const { resource, namespace, name, object } of changes) {
+        if (object) this.#put.run(resource, namespace, name, JSON.stringify(object));
+        else this.#delete.run(resource, namespace, name);
+      }
+      const last = changes.at(-1);
+      if (last) this.#setRevision.run(last.revision);
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,63 @@
+import type { JsonObject } from '@millrace/api/validation';
+import { isObject, pruneUnknown } from '@millrace/api/validation';
+import { metadataSchema } from '../builtin/schemas.ts';
+import type { KubeObject } from '../object.ts';
+import { fromJson } from '../object.ts';
+import type { ResourceType } from '../resource-type.ts';
+import { apiVersionOf } from '../resource-type.ts';
+import { badRequest } from '../status.ts';
+
+export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
+
+/**
+ * Reads a request body as an object of `type`. Unknown fields are dropped; what the client hears of them depends on
+ * `fieldValidation`. Throws 400 when the body is of another kind or, under Strict, has an unknown field.
+ */
+export function decodeObject(
+  type: ResourceType,
+  body: unknown,
+  fieldValidation: FieldValidation,
+): { object: KubeObject; warnings: string[] } {
+  if (!isObject(body)) throw badRequest('the body must be a JSON or YAML object');
+  const object = structuredClone(body);
+  const wanted = apiVersionOf(type);
+  object['apiVersion'] ??= wanted;
+  object['kind'] ??= type.kind;
+  if (object['apiVersion'] !== wanted || object['kind'] !== type.kind) {
+    throw badRequest(
+      `${JSON.stringify(object['kind'])} in ${JSON.stringify(object['apiVersion'])} does not match what this path serves: ${type.kind} in ${wanted}`,
+    );
+  }
+  const metadata = (object['metadata'] ??= {});
+  if (!isObject(metadata))
+    throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata must be an object`);
+  checkStringMaps(type, metadata);
+  const unknown = [...(type.custom ? pruneUnknown(metadata, metadataSchema, 'metadata') : []), ...type.prune(object)];
+  const problems = unknown.map((path) => `unknown field "${path}"`);
+  if (problems.length > 0 && fieldValidation === 'Strict') {
+    const where = `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}`;
+    throw badRequest(`${where}: strict decoding error: ${problems.join(', ')}`);
+  }
+  return { object: fromJson(object), warnings: fieldValidation === 'Warn' ? problems : [] };
+}
+
+/** Metadata is typed even for custom resources: a label that is no string is a malformed request, not an invalid object. */
+function checkStringMaps(type: ResourceType, metadata: JsonObject): void {
+  for (const field of ['labels', 'annotations']) {
+    const map = metadata[field];
+    if (map === undefined || map === null) continue;
+    const bad = isObject(map) ? Object.entries(map).find(([, value]) => typeof value !== 'string') : [''];
+    if (bad)
+      throw badRequest(
+        `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata.${field}${bad[0] ? `.${bad[0]}` : ''} must be ${bad[0] ? 'a string' : 'a map of strings'}`,
+      );
+  }
+  for (const field of ['finalizers', 'ownerReferences']) {
+    const list = metadata[field];
+    if (list !== undefined && list !== null && !Array.isArray(list)) {
+      throw badRequest(
+        `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata.${field} must be a list`,
+      );
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import type { JsonObject } from '@millrace/api/validation';
+import { isObject } from '@millrace/api/validation';
+import type { KubeObject } from '../object.ts';
+import { kubeTime } from '../object.ts';
+import { storageKey } from '../resource-type.ts';
+import { badRequest, conflict, notFound } from '../status.ts';
+import type { Target, Writer } from './writer.ts';
+
+export interface DeleteOptions {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
+  preconditions?: { uid?: string; resourceVersion?: string };
+  dryRun: boolean;
+}
+
+export function parseDeleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
+  const sent: JsonObject = isObject(body) ? body : {};
+  const grace =
+    sent['gracePeriodSeconds'] ?? (query.has('gracePeriodSeconds') ? Number(query.get('gracePeriodSeconds')) : undefined);
+  const policy = sent['propagationPolicy'] ?? query.get('propagationPolicy') ?? undefined;
+  if (grace !== undefined && grace !== null && (typeof grace !== 'number' || !Number.isInteger(grace) || grace < 0)) {
+    throw badRequest(`gracePeriodSeconds: must be a whole number of seconds, not ${JSON.stringify(grace)}`);
+  }
+  if (policy !== undefined && policy !== 'Orphan' && policy !== 'Background' && policy !== 'Foreground') {
+    throw badRequest(`propagationPolicy: must be Orphan, Background or Foreground, not ${JSON.stringify(policy)}`);
+  }
+  const dryRun = query.getAll('dryRun').includes('All') || (Array.isArray(sent['dryRun']) && sent['dryRun'].includes('All'));
+  return {
+    gracePeriodSeconds: grace ?? undefined,
+    propagationPolicy: policy,
+    preconditions: sent['preconditions'] as DeleteOptions['preconditions'],
+    dryRun,
+  };
+}
+
+/**
+ * Deletes one object: at once when nothing holds it, else by marking it (finalizers, a pod's grace period, a
+ * namespace's content). Returns the marked object, or `removed`.
+ */
+export async function deleteObject(
+  writer: Writer,
+  target: Target,
+  options: DeleteOptions,
+): Promise<{ removed: boolean; object: KubeObject }> {
+  const { type } = target;
+  const object = writer.latest(target);
+  if (!object) throw notFound(type, target.name);
+  checkPreconditions(target, object, options);
+  const marked = mark(object, options, writer.context.wall());
+  if (marked === 'unchanged') return { removed: false, object };
+  if (options.dryRun) return { removed: marked === 'release', object };
+  if (marked === 'release') return { removed: true, object: await writer.context.store.remove(storageKey(type), object) };
+  return { removed: false, object: await writer.context.store.put(storageKey(type), marked) };
+}
+
+function checkPreconditions({ type, name }: Target, { metadata }: KubeObject, { preconditions }: DeleteOptions): void {
+  if (preconditions?.uid && preconditions.uid !== metadata.uid) {
+    throw conflict(
+      type,
+      name,
+      `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${metadata.uid}`,
+    );
+  }
+  if (preconditions?.resourceVersion && preconditions.resourceVersion !== metadata.resourceVersion) {
+    const why = `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`;
+    throw conflict(type, name, why);
+  }
+}
+
+function mark(object: KubeObject, options: DeleteOptions, nowMs: number): KubeObject | 'release' | 'unchanged' {
+  const finalizers = new Set(object.metadata.finalizers);
+  if (!object.metadata.deletionTimestamp && options.propagationPolicy === 'Orphan') finalizers.add('orphan');
+  if (!object.metadata.deletionTimestamp && options.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion');
+  const grace = graceSeconds(object, options);
+  const heldBySpec = object.kind === 'Namespace';
+  if (finalizers.size === 0 && grace === 0 && !heldBySpec) return 'release';
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, generation } = object.metadata;
+  if (deletionTimestamp && grace >= deletionGracePeriodSeconds) return 'unchanged';
+  const metadata = {
+    ...object.metadata,
+    deletionTimestamp: kubeTime(nowMs + grace * 1000),
+    deletionGracePeriodSeconds: grace,
+    ...(generation !== undefined ? { generation: generation + 1 } : {}),
+    ...(finalizers.size ? { finalizers: [...finalizers] } : {}),
+  };
+  const status = heldBySpec ? { ...object.status, phase: 'Terminating' } : object.status;
+  return { ...object, metadata, ...(status ? { status } : {}) };
+}
+
+/** Only pods that a node runs end gracefully; their agent deletes them with grace 0 once their processes are gone. */
+function graceSeconds(object: KubeObject, options: DeleteOptions): number {
+  const phase = object.status?.['phase'];
+  if (object.kind !== 'Pod' || !object.spec?.['nodeName'] || phase === 'Succeeded' || phase === 'Failed') return 0;
+  const own = object.spec['terminationGracePeriodSeconds'];
+  return options.gracePeriodSeconds ?? (typeof own === 'number' ? own : 30);
+}
