@@ -152,3 +152,15 @@ export const Topology = z.object({
   truncated: z.array(z.enum(['nodes', 'links', 'routes', 'streams'])),
 });
 export type Topology = z.infer<typeof Topology>;
+
+/** Session ids of the short signalling forms name their node, so that control can redirect an answer to where the offer came from. */
+export function signalingSessionId(node: string, id: string): string {
+  return `${node}~${id}`;
+}
+
+/** The node of such an id; undefined where it names none. */
+export function nodeOfSignalingSession(session: string): string | undefined {
+  const end = session.indexOf('~');
+  const node = session.slice(0, Math.max(0, end));
+  return NodeName.safeParse(node).success ? node : undefined;
+}

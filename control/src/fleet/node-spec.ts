@@ -20,6 +20,8 @@ export interface NodeSpec {
   routes: readonly { originRegion: string; policy: string; paths: readonly { hops: readonly string[] }[] }[];
   /** Trunk endpoint as of MediaNode.status: what is known of a node that no replica has heard of yet. */
   lastAddress?: { host: string; port: number } | undefined;
+  /** Some replica wrote that it held the node's connection. */
+  wasConnected?: boolean | undefined;
 }
 
 /** Where a node's trunk endpoint listens. */

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { MediaNode, MeshSettings, RelayMesh, StreamRoute, TrunkKey } from '@millrace/api';
+import { pathPolicyKey } from '@millrace/api';
+import { isTrue } from '@millrace/operator/kube';
+import type { NodeSpec } from '../fleet/index.ts';
+import type { RouteRule } from '../routes/index.ts';
+
+/** A MediaNode as control needs it. */
+export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
+  const { host, trunkPort } = status?.endpoints ?? {};
+  return {
+    name: metadata.name,
+    generation: metadata.generation ?? 0,
+    edge: spec.edge,
+    mesh: spec.mesh,
+    region: spec.region,
+    provider: spec.provider,
+    isp: spec.isp,
+    roles: spec.roles,
+    podUid: spec.pod.uid,
+    cordoned: spec.cordoned || metadata.deletionTimestamp !== undefined,
+    drain: spec.drain && { policy: spec.drain.policy, deadlineAt: Date.parse(spec.drain.deadline) },
+    capacity: spec.capacity,
+    relays: spec.relays ?? [],
+    peers: spec.peers ?? [],
+    routes: spec.routes ?? [],
+    lastAddress: host !== undefined && trunkPort ? { host, port: trunkPort } : undefined,
+    wasConnected: isTrue(status?.conditions, 'AgentConnected'),
+  };
+}
+
+/** A StreamRoute as control needs it. An empty list of regions means all, as an absent one does. */
+export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
+  const { origin, distribution, access, quality } = spec;
+  return {
+    name: metadata.name,
+    priority: spec.priority,
+    createdAt: metadata.creationTimestamp ?? '',
+    patterns: spec.streams,
+    ...(origin.regions?.length ? { originRegions: origin.regions } : {}),
+    prewarmRegions: distribution.prewarm ?? [],
+    policy: {
+      policyKey: pathPolicyKey(spec.path),
+      lingerMs: distribution.lingerSeconds * 1000,
+      onDuplicate: origin.onDuplicate,
+      access: { publish: access.publish, play: access.play },
+      ...(quality.maxPublishKbps === undefined ? {} : { maxPublishKbps: quality.maxPublishKbps }),
+      ...(distribution.regions?.length ? { playRegions: distribution.regions } : {}),
+    },
+  };
+}
+
+/** The Secret that holds a mesh's trunk keys. */
+export function trunkKeySecretOf({ metadata, spec }: RelayMesh): string {
+  return spec.transport.encryption?.secretRef?.name ?? `${metadata.name}-trunk-key`;
+}
+
+/**
+ * What nodes need of a mesh. `data`: the Secret's (base64): `psk` is current, `psk-…` are still accepted, in order of their names, which is
+ * how a key is rotated. Without `psk` there is no mesh: trunks are never in the clear.
+ */
+export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Record<string, string>>): MeshSettings | undefined {
+  if (!data['psk']) return undefined;
+  const older = Object.keys(data).filter((name) => name.startsWith('psk-'));
+  const keys: TrunkKey[] = ['psk', ...older.sort()]
+    .slice(0, 4)
+    .map((name) => ({ id: keyIdOf(data[name]!), secret: data[name]! }));
+  const { kcp, fec, rateCapMbps } = spec.transport;
+  const { heartbeatMs, sensitivity } = spec.routing.fastReroute;
+  return {
+    name: metadata.name,
+    keys,
+    kcp,
+    fec,
+    rateCapMbps,
+    probeIntervalMs: spec.probe.intervalMs,
+    fastReroute: { heartbeatMs, sensitivity },
+  };
+}
+
+/** Names a key without telling it. */
+function keyIdOf(secret: string): string {
+  return createHash('sha256').update(`millrace trunk key id\0${secret}`).digest('hex').slice(0, 8);
+}

@@ -1,0 +1,71 @@
+import type { NodeReason, Place } from '@millrace/api';
+import type { Fleet } from '../fleet/index.ts';
+import { schedule, type Candidate, type ClientRegions } from '../scheduler/index.ts';
+import type { LiveStreams } from '../streams/index.ts';
+
+export interface PlacementQuery {
+  kind: 'push' | 'pull';
+  stream: string;
+  region?: string | undefined;
+  clientAddress?: string | undefined;
+  isp?: string | undefined;
+  group?: string | undefined;
+  exclude?: readonly string[] | undefined;
+}
+
+export type Placed = { ok: true; places: Place[] } | { ok: false; reasons: NodeReason[] };
+
+export interface PlacerOptions {
+  fleet: Fleet;
+  streams: LiveStreams;
+  clientRegions: ClientRegions;
+  /** For clients of which nothing is known. */
+  defaultRegion?: string | undefined;
+  random: () => number;
+}
+
+/** The choice and its alternatives. */
+const PLACES = 4;
+
+export class Placer {
+  readonly #options: PlacerOptions;
+
+  constructor(options: PlacerOptions) {
+    this.#options = options;
+  }
+
+  /** Places in order, the best first. The first counts as taken until its node reports again, unless `probe`. */
+  place(query: PlacementQuery, probe = false): Placed {
+    const { fleet, streams, clientRegions, defaultRegion, random } = this.#options;
+    const { kind, stream, group } = query;
+    const byAddress = query.clientAddress === undefined ? undefined : clientRegions.find(query.clientAddress);
+    const isp = query.isp ?? byAddress?.isp;
+    const region = query.region ?? byAddress?.region ?? (isp === undefined ? defaultRegion : undefined);
+    const rule = streams.ruleOf(stream);
+    const result = schedule(
+      {
+        kind,
+        stream,
+        region,
+        isp,
+        group,
+        exclude: new Set(query.exclude ?? []),
+        allowedRegions: kind === 'push' ? rule?.originRegions : rule?.policy.playRegions,
+        rttMs: (from, to) => fleet.regionRttMs(from, to),
+        count: PLACES,
+      },
+      fleet.candidates(stream),
+      random,
+    );
+    if (!result.ok) return result;
+    if (!probe) fleet.placed(result.choices[0]!.node);
+    return { ok: true, places: result.choices.flatMap((choice) => this.#placeOf(choice, query) ?? []) };
+  }
+
+  #placeOf({ node, region }: Candidate, { kind, stream }: PlacementQuery): Place | undefined {
+    // A candidate has reported, so some replica has its hello.
+    const signaling = this.#options.fleet.presence(node)?.hello.endpoints.signalingUrl.replace(/\/$/, '');
+    if (signaling === undefined) return undefined;
+    return { node, region, url: `${signaling}/${kind === 'push' ? 'whip' : 'whep'}/${stream}`, signaling };
+  }
+}

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { PublicJwk, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, type TokenAction } from '@millrace/api';
+import { exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
+import type { CryptoKey, JWK } from 'jose';
+import { z } from 'zod';
+
+const PrivateJwk = PublicJwk.extend({ d: z.string().min(1).max(64) });
+
+/**
+ * What the Secret holds under `keys.json`. All keys are accepted, `current` signs. To rotate: add a key, wait until nodes have it
+ * (Programmed), make it current, and remove the old one when its last token has expired.
+ */
+const SigningKeySet = z.object({ current: z.string(), keys: z.array(PrivateJwk).min(1).max(8) });
+export type SigningKeySet = z.infer<typeof SigningKeySet>;
+
+export const SIGNING_KEYS_FIELD = 'keys.json';
+
+/** The Ed25519 keys that sign media tokens, as their Secret last said. */
+export class SigningKeys {
+  #publicKeys: readonly PublicJwk[] = [];
+  #signer: { kid: string; key: CryptoKey } | undefined;
+
+  /** A new set with one key, as the Secret's data (base64). */
+  static async create(): Promise<Record<string, string>> {
+    const { privateKey } = await generateKeyPair(TOKEN_ALGORITHM, { crv: 'Ed25519', extractable: true });
+    const { kty, crv, x, d } = await exportJWK(privateKey);
+    const kid = randomUUID().slice(0, 8);
+    const set = { current: kid, keys: [{ kty, crv, x, d, kid, alg: TOKEN_ALGORITHM, use: 'sig' }] };
+    return { [SIGNING_KEYS_FIELD]: Buffer.from(JSON.stringify(set)).toString('base64') };
+  }
+
+  /** Takes the Secret's data. Throws, and keeps what it has, when that is not a key set; the message tells nothing of the keys. */
+  async load(data: Readonly<Record<string, string>>): Promise<void> {
+    const set = parseSet(data[SIGNING_KEYS_FIELD]);
+    const current = set.keys.find((key) => key.kid === set.current);
+    if (!current) throw new Error(`${SIGNING_KEYS_FIELD}: current names "${set.current}", which is none of the keys`);
+    const key = (await importJWK(current as JWK, TOKEN_ALGORITHM)) as CryptoKey;
+    this.#signer = { kid: current.kid, key };
+    this.#publicKeys = set.keys.map(({ d: _, ...publicKey }) => publicKey);
+  }
+
+  get publicKeys(): readonly PublicJwk[] {
+    return this.#publicKeys;
+  }
+
+  get ready(): boolean {
+    return this.#signer !== undefined;
+  }
+
+  /** `nowMs`: since the Unix epoch. Throws before the first load. */
+  async mint(
+    claims: { sub: string; act: TokenAction; stream: string },
+    ttlSeconds: number,
+    nowMs: number,
+  ): Promise<{ token: string; expiresAtMs: number }> {
+    if (!this.#signer) throw new Error('no signing key yet');
+    const issuedAt = Math.floor(nowMs / 1000);
+    const token = await new SignJWT({ act: claims.act, stream: claims.stream })
+      .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: this.#signer.kid, typ: 'JWT' })
+      .setIssuer(TOKEN_ISSUER)
+      .setAudience(TOKEN_AUDIENCE)
+      .setSubject(claims.sub)
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(issuedAt + ttlSeconds)
+      .setJti(randomUUID())
+      .sign(this.#signer.key);
+    return { token, expiresAtMs: (issuedAt + ttlSeconds) * 1000 };
+  }
+}
+
+function parseSet(encoded: string | undefined): SigningKeySet {
+  if (!encoded) throw new Error(`the Secret has no field ${SIGNING_KEYS_FIELD}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'));
+  } catch {
+    throw new Error(`${SIGNING_KEYS_FIELD} is not JSON`);
+  }
+  const parsed = SigningKeySet.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join(', ');
+  throw new Error(`${SIGNING_KEYS_FIELD} is not a set of Ed25519 keys (${fields})`);
+}
