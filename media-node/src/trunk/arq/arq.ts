@@ -1,0 +1,350 @@
+import { ReceiveConversation } from './receiver.ts';
+import { RttEstimator } from './rtt.ts';
+import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime } from './segment.ts';
+import { SendConversation } from './sender.ts';
+
+/** Reliable and in order; all others hand over at once. */
+export const CONTROL_CONVERSATION = 0;
+
+const MAX_CONVERSATIONS = 4096;
+const FORGET_AFTER_MS = 60_000;
+/** Fragments are numbered down in one byte. */
+const MAX_FRAGMENTS = 255;
+const CONTROL_WINDOW = 512;
+const WINDOW_PROBE_MS = 500;
+
+export interface ArqKnobs {
+  /** How long an acknowledgement may wait for company, ms. */
+  intervalMs: number;
+  /** Resend after so many datagrams acknowledged something newer. */
+  fastResend: number;
+  sendWindow: number;
+  receiveWindow: number;
+  /** A receiver gives a missing media segment up after this, ms. */
+  deadlineMs: number;
+}
+
+export interface ArqHooks {
+  onMedia(conversation: number, payload: Buffer): void;
+  onControl(message: Buffer): void;
+  /** Resends go through the scheduler, which writes them when their turn comes. */
+  resend(conversation: SendConversation, serial: number): void;
+}
+
+export interface ArqCounters {
+  received: number;
+  duplicates: number;
+  beyondWindow: number;
+  malformed: number;
+  sent: number;
+  resent: number;
+  /** Given up by this sender, past their deadline. */
+  abandoned: number;
+  /** Given up by this receiver. */
+  givenUp: number;
+}
+
+/** All KCP conversations of one trunk. Holds no clock: time comes in with each call. */
+export class Arq {
+  readonly rtt: RttEstimator;
+  readonly counters: ArqCounters = {
+    received: 0,
+    duplicates: 0,
+    beyondWindow: 0,
+    malformed: 0,
+    sent: 0,
+    resent: 0,
+    abandoned: 0,
+    givenUp: 0,
+  };
+  /** The peer takes FORWARD, so overdue segments may be dropped here. */
+  mayAbandon = false;
+  /** Window of the peer's media conversations, when the handshake told it; else what KCP assumes until a segment tells. */
+  peerWindow: number | undefined;
+  private readonly knobs: ArqKnobs;
+  private readonly hooks: ArqHooks;
+  private readonly maxPayload: number;
+  private readonly sends = new Map<number, SendConversation>();
+  private readonly receives = new Map<number, ReceiveConversation>();
+  private readonly acked: SendConversation[] = [];
+  private telling: ReceiveConversation[] = [];
+  private forwards: SendConversation[] = [];
+  private controlWaiting: { payload: Buffer; fragment: number }[] = [];
+  private controlMessage: Buffer[] = [];
+  private controlBytes = 0;
+  private urgent = false;
+  private tellDueMs = Infinity;
+  private windowProbeMs = Infinity;
+
+  constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
+    this.knobs = knobs;
+    this.hooks = hooks;
+    this.maxPayload = maxPayload;
+    this.rtt = new RttEstimator(knobs.intervalMs);
+  }
+
+  /** Bytes of control messages that wait for their first sending. */
+  get waitingControlBytes(): number {
+    return this.controlBytes;
+  }
+
+  /** Cuts a control message into segments. Throws a RangeError when it is longer than 255 segments. */
+  queueControl(message: Buffer): void {
+    const count = Math.max(1, Math.ceil(message.length / this.maxPayload));
+    if (count > MAX_FRAGMENTS) {
+      throw new RangeError(`control message of ${message.length} bytes: at most ${MAX_FRAGMENTS * this.maxPayload} fit`);
+    }
+    for (let i = 0; i < count; i++) {
+      const payload = message.subarray(i * this.maxPayload, (i + 1) * this.maxPayload);
+      this.controlWaiting.push({ payload, fragment: count - 1 - i });
+    }
+    this.controlBytes += message.length;
+  }
+
+  /** Size of the next control segment that may go now, with header; 0 when none may. */
+  nextControlBytes(nowMs: number): number {
+    const next = this.controlWaiting[0];
+    if (!next) return 0;
+    const conversation = this.sendHalf(CONTROL_CONVERSATION);
+    if (conversation.hasRoom) return SEGMENT_HEADER_BYTES + next.payload.length;
+    if (conversation.remoteWindow === 0 && this.windowProbeMs === Infinity) this.windowProbeMs = nowMs + WINDOW_PROBE_MS;
+    return 0;
+  }
+
+  writeControl(out: Buffer, offset: number, nowMs: number): number {
+    const { payload, fragment } = this.controlWaiting.shift()!;
+    this.controlBytes -= payload.length;
+    const conversation = this.sendHalf(CONTROL_CONVERSATION);
+    return this.writePush(conversation, conversation.push(payload, fragment, Infinity), out, offset, nowMs);
+  }
+
+  /** Writes a media payload as a new segment, or returns -1 when the window of its conversation is full. */
+  writeMedia(id: number, payload: Buffer, deadlineAtMs: number, out: Buffer, offset: number, nowMs: number): number {
+    const conversation = this.sendHalf(id);
+    if (!conversation.hasRoom) return -1;
+    return this.writePush(conversation, conversation.push(payload, 0, deadlineAtMs), out, offset, nowMs);
+  }
+
+  writeResend(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
+    this.counters.resent++;
+    return this.write(conversation, serial, out, offset, nowMs);
+  }
+
+  /** Whether something has to be told to the peer: at once while a gap is open (so that it resends), else when enough has come together. */
+  wantsToTell(nowMs: number): boolean {
+    return this.telling.length > 0 && (this.urgent || nowMs >= this.tellDueMs);
+  }
+
+  get hasTellings(): boolean {
+    return this.telling.length > 0;
+  }
+
+  /** Writes pending acknowledgements below `limit`; returns the offset behind them. What does not fit stays. */
+  writeTellings(out: Buffer, offset: number, limit: number): number {
+    const left: ReceiveConversation[] = [];
+    for (const conversation of this.telling) {
+      offset = conversation.writeAcks(out, offset, limit);
+      conversation.listed = conversation.pendingAcks > 0 || conversation.tellWindow;
+      if (conversation.listed) left.push(conversation);
+    }
+    this.telling = left;
+    this.urgent = left.length > 0;
+    this.tellDueMs = Infinity;
+    return offset;
+  }
+
+  /** Conversations whose receiver has to hear that una moved though nothing was acknowledged. Emptied by the caller. */
+  takeForwards(): SendConversation[] {
+    const forwards = this.forwards;
+    if (forwards.length > 0) this.forwards = [];
+    return forwards;
+  }
+
+  receiveForward(id: number, serial: number, nowMs: number): void {
+    if (id === CONTROL_CONVERSATION) return;
+    const conversation = this.receiveHalf(id, nowMs);
+    const before = conversation.givenUp;
+    conversation.giveUpBelow(serial);
+    this.counters.givenUp += conversation.givenUp - before;
+    conversation.tellWindow = true;
+    this.tell(conversation, nowMs);
+  }
+
+  /** Reads concatenated segments. False when they are malformed; those before the bad one count. */
+  receive(bytes: Buffer, nowMs: number): boolean {
+    let offset = 0;
+    let sound = true;
+    while (offset < bytes.length) {
+      const next = this.receiveSegment(bytes, offset, nowMs);
+      if (next < 0) {
+        this.counters.malformed++;
+        sound = false;
+        break;
+      }
+      offset = next;
+    }
+    for (const conversation of this.acked) conversation.fastAck(this.knobs.fastResend);
+    this.acked.length = 0;
+    return sound;
+  }
+
+  /** Resends and gives up what is due. */
+  service(nowMs: number): void {
+    if (nowMs >= this.windowProbeMs) this.probeWindow();
+    for (const conversation of this.sends.values()) {
+      if (conversation.dueMs > nowMs) continue;
+      const mayAbandon = this.mayAbandon && conversation.id !== CONTROL_CONVERSATION;
+      this.counters.abandoned += conversation.collectDue(nowMs, this.knobs.fastResend, mayAbandon, this.hooks.resend);
+      if (!conversation.forwardPending) continue;
+      conversation.forwardPending = false;
+      this.forwards.push(conversation);
+    }
+    for (const conversation of this.receives.values()) {
+      if (conversation.gapDueMs(this.knobs.deadlineMs) <= nowMs) {
+        const before = conversation.givenUp;
+        if (conversation.giveUpOverdue(nowMs, this.knobs.deadlineMs)) {
+          this.counters.givenUp += conversation.givenUp - before;
+          conversation.tellWindow = true;
+          this.tell(conversation, nowMs);
+        }
+      }
+      if (nowMs - conversation.lastArrivalMs > FORGET_AFTER_MS && conversation.id !== CONTROL_CONVERSATION)
+        this.receives.delete(conversation.id);
+    }
+  }
+
+  /** When `service` or `writeTellings` has work again; looked at no finer than the interval. */
+  nextDueMs(nowMs: number): number {
+    let dueMs = Math.min(this.tellDueMs, this.windowProbeMs);
+    for (const conversation of this.sends.values()) dueMs = Math.min(dueMs, conversation.dueMs);
+    for (const conversation of this.receives.values()) dueMs = Math.min(dueMs, conversation.gapDueMs(this.knobs.deadlineMs));
+    return Math.max(dueMs, nowMs + 1);
+  }
+
+  /** Forgets a conversation. Its number must not be used again on this trunk before the next 'lost'. */
+  close(id: number): void {
+    this.sends.delete(id);
+    this.receives.delete(id);
+    this.telling = this.telling.filter((conversation) => conversation.id !== id);
+  }
+
+  private receiveSegment(bytes: Buffer, offset: number, nowMs: number): number {
+    if (offset + SEGMENT_HEADER_BYTES > bytes.length) return -1;
+    const id = bytes.readUInt32LE(offset);
+    const command = bytes[offset + 4]!;
+    const start = offset + SEGMENT_HEADER_BYTES;
+    const end = start + bytes.readUInt32LE(offset + 20);
+    if (end > bytes.length || command < SegmentCommand.push || command > SegmentCommand.windowTell) return -1;
+    const timestamp = bytes.readUInt32LE(offset + 8);
+    const serial = bytes.readUInt32LE(offset + 12);
+    const send = this.sends.get(id);
+    if (send) {
+      send.remoteWindow = bytes.readUInt16LE(offset + 6);
+      send.acknowledgeBelow(bytes.readUInt32LE(offset + 16));
+      if (command === SegmentCommand.ack) this.receiveAck(send, serial, timestamp, nowMs);
+    }
+    if (command === SegmentCommand.push)
+      this.receivePush(id, serial, timestamp, bytes[offset + 5]!, bytes.subarray(start, end), nowMs);
+    else if (command === SegmentCommand.windowAsk) {
+      const receive = this.receiveHalf(id, nowMs);
+      receive.tellWindow = true;
+      this.tell(receive, nowMs);
+    }
+    return end;
+  }
+
+  private receiveAck(send: SendConversation, serial: number, timestamp: number, nowMs: number): void {
+    const rttMs = (segmentTime(nowMs) - timestamp) >>> 0;
+    if (rttMs < 10_000) this.rtt.sample(rttMs);
+    if (send.ackedTop < 0) this.acked.push(send);
+    send.acknowledge(serial);
+  }
+
+  private receivePush(id: number, serial: number, timestamp: number, fragment: number, payload: Buffer, nowMs: number): void {
+    const conversation = this.receiveHalf(id, nowMs);
+    const givenUp = conversation.givenUp;
+    const arrival = conversation.accept(serial, timestamp, fragment, payload, nowMs);
+    this.counters.givenUp += conversation.givenUp - givenUp;
+    this.tell(conversation, nowMs);
+    if (arrival === 'duplicate') this.counters.duplicates++;
+    else if (arrival === 'beyondWindow') this.counters.beyondWindow++;
+    else {
+      this.counters.received++;
+      if (id === CONTROL_CONVERSATION) this.assembleControl(conversation);
+      else this.hooks.onMedia(id, payload);
+    }
+  }
+
+  private assembleControl(conversation: ReceiveConversation): void {
+    for (let segment = conversation.takeNext(); segment; segment = conversation.takeNext()) {
+      this.controlMessage.push(segment.payload);
+      if (segment.fragment > 0 && this.controlMessage.length < MAX_FRAGMENTS) continue;
+      const message = this.controlMessage.length === 1 ? this.controlMessage[0]! : Buffer.concat(this.controlMessage);
+      this.controlMessage = [];
+      this.hooks.onControl(message);
+    }
+  }
+
+  private tell(conversation: ReceiveConversation, nowMs: number): void {
+    if (!conversation.listed) {
+      conversation.listed = true;
+      this.telling.push(conversation);
+      this.tellDueMs = Math.min(this.tellDueMs, nowMs + this.knobs.intervalMs);
+    }
+    this.urgent ||= conversation.hasGap || conversation.tellWindow || conversation.id === CONTROL_CONVERSATION;
+  }
+
+  /** A peer that closed its window opens it in an answer to something: one segment, as TCP's zero-window probe. */
+  private probeWindow(): void {
+    this.windowProbeMs = Infinity;
+    const control = this.sends.get(CONTROL_CONVERSATION);
+    if (control?.remoteWindow === 0) control.remoteWindow = 1;
+  }
+
+  private writePush(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
+    this.counters.sent++;
+    return this.write(conversation, serial, out, offset, nowMs);
+  }
+
+  private write(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
+    const receive = this.receives.get(conversation.id);
+    const window = receive?.window ?? this.windowOf(conversation.id);
+    return conversation.write(serial, out, offset, nowMs, window, receive?.nxt ?? 0);
+  }
+
+  private sendHalf(id: number): SendConversation {
+    let conversation = this.sends.get(id);
+    if (!conversation) {
+      conversation = new SendConversation(id, id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.sendWindow, this.rtt);
+      if (this.peerWindow !== undefined && id !== CONTROL_CONVERSATION) conversation.remoteWindow = this.peerWindow;
+      this.sends.set(id, conversation);
+    }
+    return conversation;
+  }
+
+  private receiveHalf(id: number, nowMs: number): ReceiveConversation {
+    let conversation = this.receives.get(id);
+    if (!conversation) {
+      if (this.receives.size >= MAX_CONVERSATIONS) this.forgetIdlest();
+      conversation = new ReceiveConversation(id, this.windowOf(id), id === CONTROL_CONVERSATION, nowMs);
+      this.receives.set(id, conversation);
+    }
+    return conversation;
+  }
+
+  private windowOf(id: number): number {
+    return id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.receiveWindow;
+  }
+
+  private forgetIdlest(): void {
+    let idlest: ReceiveConversation | undefined;
+    for (const conversation of this.receives.values()) {
+      if (conversation.id === CONTROL_CONVERSATION) continue;
+      if (!idlest || conversation.lastArrivalMs < idlest.lastArrivalMs) idlest = conversation;
+    }
+    if (!idlest) return;
+    // Only this half: the other one's serials go on.
+    this.receives.delete(idlest.id);
+    this.telling = this.telling.filter((conversation) => conversation !== idlest);
+  }
+}

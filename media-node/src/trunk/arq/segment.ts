@@ -1,0 +1,36 @@
+/** KCP's segment header (skywind3000/kcp, ikcp_encode_seg): conv u32, cmd u8, frg u8, wnd u16, ts u32, sn u32, una u32, len u32, little-endian. */
+export const SEGMENT_HEADER_BYTES = 24;
+
+export const SegmentCommand = { push: 81, ack: 82, windowAsk: 83, windowTell: 84 } as const;
+
+export function writeSegmentHeader(
+  out: Buffer,
+  offset: number,
+  conversation: number,
+  command: number,
+  fragment: number,
+  window: number,
+  timestamp: number,
+  serial: number,
+  una: number,
+  length: number,
+): number {
+  offset = out.writeUInt32LE(conversation, offset);
+  out[offset++] = command;
+  out[offset++] = fragment;
+  offset = out.writeUInt16LE(window, offset);
+  offset = out.writeUInt32LE(timestamp, offset);
+  offset = out.writeUInt32LE(serial, offset);
+  offset = out.writeUInt32LE(una, offset);
+  return out.writeUInt32LE(length, offset);
+}
+
+/** Milliseconds as they stand in a segment's `ts`. */
+export function segmentTime(nowMs: number): number {
+  return Math.floor(nowMs) >>> 0;
+}
+
+/** Signed distance between 32-bit serials, right across the wrap. */
+export function serialDistance(from: number, to: number): number {
+  return (to - from) | 0;
+}

@@ -1,0 +1,8 @@
+/** Trunk: the authenticated, encrypted UDP link between two media nodes. Layers: link, FEC, ARQ, scheduling, liveness; the endpoint joins them. */
+export { type EndpointDropReason, type EndpointOptions, TrunkEndpoint } from './endpoint.ts';
+export type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './io/datagram.ts';
+export { DgramIo } from './io/dgram.ts';
+export { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';
+export type { MeshKey } from './link/keys.ts';
+export type { Priority } from './scheduling/queues.ts';
+export { type LostReason, MAX_MEDIA_PAYLOAD, type MediaSend, Trunk, type TrunkState, type TrunkStats } from './trunk.ts';

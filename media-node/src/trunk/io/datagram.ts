@@ -1,0 +1,32 @@
+/** Where a datagram comes from or goes to: an IP address literal and a UDP port. */
+export interface PeerAddress {
+  address: string;
+  port: number;
+}
+
+export interface ReceivedDatagram {
+  /** Owned by the receiver from the call on. */
+  data: Buffer;
+  from: PeerAddress;
+}
+
+export interface OutgoingDatagram {
+  /** Not to be touched by the caller any more. */
+  data: Buffer;
+  to: PeerAddress;
+}
+
+/**
+ * A UDP socket in batches, so that a backend with sendmmsg and recvmmsg fits behind it. Errors of single datagrams are counted, never
+ * thrown: to a network, a datagram that cannot be sent is one that was lost.
+ */
+export interface DatagramIo {
+  readonly local: PeerAddress;
+  /** Set once by the one who reads. */
+  onBatch: (batch: ReceivedDatagram[]) => void;
+  sendBatch(batch: OutgoingDatagram[]): void;
+  /** IP address for a host name (a literal comes back as it is). */
+  resolve(host: string): Promise<string>;
+  readonly counters: { sendErrors: number; sendDrops: number };
+  close(): Promise<void>;
+}

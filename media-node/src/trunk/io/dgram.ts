@@ -1,0 +1,87 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { isIP } from 'node:net';
+import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './datagram.ts';
+
+/** Datagrams that the socket may hold back when the kernel's buffer is full; beyond, they are dropped as a full router queue would. */
+const MAX_UNSENT = 2048;
+
+/** DatagramIo on Node's own UDP socket. */
+export class DgramIo implements DatagramIo {
+  readonly local: PeerAddress;
+  readonly counters = { sendErrors: 0, sendDrops: 0 };
+  onBatch: (batch: ReceivedDatagram[]) => void = () => {};
+  private readonly socket: Socket;
+  private received: ReceivedDatagram[] = [];
+  private unsent = 0;
+  private closed = false;
+
+  /** Binds to `host` (an IP literal; 0.0.0.0 for all) and `port` (0 picks a free one). Buffer sizes are asked for, the kernel may give less. */
+  static async open(bind: { host: string; port: number; bufferBytes?: number }): Promise<DgramIo> {
+    const socket = createSocket({
+      type: isIP(bind.host) === 6 ? 'udp6' : 'udp4',
+      // Addresses are literals here; Node's own lookup would cost each datagram a turn of the event loop.
+      lookup: (host, _options, done) => done(null, host, isIP(host)),
+    });
+    // Listened for before binding: with a lookup that answers at once, so does bind.
+    const listening = once(socket, 'listening');
+    socket.bind({ address: bind.host, port: bind.port, exclusive: true });
+    await listening;
+    const bytes = bind.bufferBytes ?? 4 * 1024 * 1024;
+    socket.setRecvBufferSize(bytes);
+    socket.setSendBufferSize(bytes);
+    return new DgramIo(socket);
+  }
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    const { address, port } = socket.address();
+    this.local = { address, port };
+    socket.on('message', (data, from) => this.collect(data, from));
+    socket.on('error', () => this.counters.sendErrors++);
+  }
+
+  sendBatch(batch: OutgoingDatagram[]): void {
+    if (this.closed) return;
+    for (const { data, to } of batch) {
+      if (this.unsent >= MAX_UNSENT) {
+        this.counters.sendDrops++;
+        continue;
+      }
+      this.unsent++;
+      this.socket.send(data, 0, data.length, to.port, to.address, this.sent);
+    }
+  }
+
+  async resolve(host: string): Promise<string> {
+    if (isIP(host)) return host;
+    const { address } = await lookup(host, this.local.address.includes(':') ? {} : { family: 4 });
+    return address;
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    const closing = once(this.socket, 'close');
+    this.socket.close();
+    await closing;
+  }
+
+  private readonly sent = (error: Error | null): void => {
+    this.unsent--;
+    if (error) this.counters.sendErrors++;
+  };
+
+  /** All datagrams of one poll make one batch: setImmediate runs right after the poll phase. */
+  private collect(data: Buffer, from: PeerAddress): void {
+    if (this.received.length === 0) setImmediate(this.deliver);
+    this.received.push({ data, from });
+  }
+
+  private readonly deliver = (): void => {
+    const batch = this.received;
+    this.received = [];
+    if (!this.closed) this.onBatch(batch);
+  };
+}

@@ -1,0 +1,46 @@
+import { createHash, createHmac } from 'node:crypto';
+import { KEY_TAG_BYTES } from './wire.ts';
+
+/** A mesh key as it comes in the node's snapshot; the first of a list is the current one, the others are still accepted (rotation). */
+export interface MeshKey {
+  id: string;
+  /** Base64, at least 16 bytes. */
+  secret: string;
+}
+
+export interface RingKey {
+  id: string;
+  /** What travels in clear to say which key was used: derived from the id, so that ids themselves stay inside. */
+  tag: Buffer;
+  psk: Buffer;
+}
+
+export class KeyRing {
+  readonly keys: readonly RingKey[];
+
+  constructor(keys: readonly MeshKey[]) {
+    if (keys.length === 0) throw new RangeError('trunk keys: at least one mesh key is needed');
+    this.keys = keys.map((key) => {
+      const secret = Buffer.from(key.secret, 'base64');
+      if (secret.length < 16) throw new RangeError(`trunk keys: secret of key "${key.id}" must be at least 16 bytes in base64`);
+      return {
+        id: key.id,
+        tag: createHash('sha256').update('millrace trunk key id\0').update(key.id).digest().subarray(0, KEY_TAG_BYTES),
+        psk: createHmac('sha256', secret).update('millrace trunk psk').digest(),
+      };
+    });
+  }
+
+  get current(): RingKey {
+    return this.keys[0]!;
+  }
+
+  /** Key for the n-th try of a handshake: a peer that has not yet learnt the current key still knows the one before. */
+  forAttempt(attempt: number): RingKey {
+    return this.keys[attempt % this.keys.length]!;
+  }
+
+  byTag(tag: Buffer): RingKey | undefined {
+    return this.keys.find((key) => key.tag.equals(tag));
+  }
+}

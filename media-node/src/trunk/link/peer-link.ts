@@ -1,0 +1,335 @@
+import type { PeerAddress } from '../io/datagram.ts';
+import { decodeHello, encodeHello, type Hello } from './hello.ts';
+import type { KeyRing, RingKey } from './keys.ts';
+import { NoiseInitiator, type NoiseResponder } from './noise.ts';
+import { LinkSession } from './session.ts';
+import { RateLimit } from './cookie.ts';
+import { COOKIE_BYTES, encodeInitiation, encodeResponse, MAX_DATAGRAM, type ResponseFrame } from './wire.ts';
+
+const REKEY_AFTER_MS = 120_000;
+/** The initiator of a session renews it; should it fail to, the other side does, this much later. */
+const RESPONDER_PATIENCE_MS = 15_000;
+const PREVIOUS_LIFE_MS = 30_000;
+const HALF_OPEN_LIFE_MS = 5_000;
+const MAX_HALF_OPEN = 2;
+/** Two sessions made within this time of one another came of a simultaneous open. */
+const SIMULTANEOUS_MS = 5_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 2_000;
+const COOKIE_LIFE_MS = 110_000;
+
+export const PROLOGUE = Buffer.from('millrace trunk 1');
+
+/** What a link needs of the endpoint it belongs to. */
+export interface LinkHost {
+  readonly node: string;
+  readonly boot: string;
+  readonly capabilities: number;
+  readonly receiveWindow: number;
+  keys: KeyRing;
+  random(bytes: number): Buffer;
+  nextStamp(): bigint;
+  claimIndex(link: PeerLink): number;
+  releaseIndex(index: number): void;
+  send(datagram: Buffer, to: PeerAddress): void;
+}
+
+interface Initiation {
+  noise: NoiseInitiator;
+  index: number;
+  keyId: string;
+}
+
+interface HalfOpen {
+  session: LinkSession;
+  hello: Hello;
+}
+
+/** `fresh`: the peer has no memory of what was sent before (restart, or either side gave the trunk up), so windows start anew. */
+export type OnEstablished = (hello: Hello, fresh: boolean, nowMs: number) => void;
+
+export type DropReason = 'unknownSession' | 'forged' | 'replayed' | 'malformed' | 'misdirected' | 'limited' | 'stale';
+
+/**
+ * Sessions with one peer: who starts a handshake and when, which of several sessions to use, when keys are renewed, where the peer is.
+ * After WireGuard (Donenfeld, NDSS 2017): retries, roles in rekeying, half-open sessions that carry nothing before the first sealed datagram.
+ */
+export class PeerLink {
+  readonly peer: string;
+  address: PeerAddress | undefined;
+  /** Whether this side goes on trying while there is no session. */
+  wanted = false;
+  rebinds = 0;
+  /** Datagrams that the peer has sent since the association began, by its counters, and those that came: its loss. */
+  expected = 0;
+  received = 0;
+  private readonly host: LinkHost;
+  private readonly onEstablished: OnEstablished;
+  private current: LinkSession | undefined;
+  private previous: { session: LinkSession; untilMs: number } | undefined;
+  private halfOpen: HalfOpen[] = [];
+  private initiation: Initiation | undefined;
+  private association: { boot: string; generation: number } | undefined;
+  private generation = 0;
+  private attempt = 0;
+  private nextTryMs = Infinity;
+  private cookie: { bytes: Buffer; untilMs: number } | undefined;
+  private lastInitiation: { boot: string; stamp: bigint } | undefined;
+  private readonly answers: RateLimit;
+
+  constructor(host: LinkHost, peer: string, nowMs: number, onEstablished: OnEstablished) {
+    this.host = host;
+    this.peer = peer;
+    this.onEstablished = onEstablished;
+    this.answers = new RateLimit(10, 20, nowMs);
+  }
+
+  get ready(): boolean {
+    return this.current !== undefined;
+  }
+
+  /** Session that sends, for its counters. */
+  get session(): LinkSession | undefined {
+    return this.current;
+  }
+
+  /** Whether anything is left of a handshake that the peer may still complete. */
+  get idle(): boolean {
+    return !this.current && !this.initiation && this.halfOpen.length === 0;
+  }
+
+  /** Seals with the current session; undefined while there is none. */
+  seal(plaintext: Buffer): Buffer | undefined {
+    return this.current?.seal(plaintext);
+  }
+
+  open(index: number, datagram: Buffer, from: PeerAddress, nowMs: number): Buffer | DropReason {
+    const halfOpen = this.halfOpen.find((half) => half.session.localIndex === index);
+    const session = halfOpen?.session ?? this.established(index);
+    if (!session) return 'unknownSession';
+    const plaintext = session.open(datagram);
+    if (typeof plaintext === 'string') return plaintext;
+    if (halfOpen) this.confirm(halfOpen, from, nowMs);
+    else if (session.advanced > 0 && session === this.current) this.follow(from);
+    this.expected += session.advanced;
+    this.received++;
+    return plaintext;
+  }
+
+  /** Starts a handshake unless one is under way. */
+  begin(nowMs: number): void {
+    if (!this.initiation) this.initiate(nowMs);
+  }
+
+  receiveResponse(frame: ResponseFrame, from: PeerAddress, nowMs: number): DropReason | undefined {
+    const initiation = this.initiation;
+    if (!initiation || initiation.index !== frame.receiverIndex) return 'unknownSession';
+    let finished;
+    try {
+      finished = initiation.noise.finish(frame.ephemeral, frame.sealedHello);
+    } catch {
+      return 'forged';
+    }
+    const hello = decodeHello(finished.payload);
+    if (!hello) return 'malformed';
+    if (hello.node !== this.peer || hello.peer !== this.host.node) return 'misdirected';
+    this.initiation = undefined;
+    this.address = { address: from.address, port: from.port };
+    const { index, keyId } = initiation;
+    const session = new LinkSession({
+      localIndex: index,
+      remoteIndex: hello.index,
+      keyId,
+      initiator: true,
+      nowMs,
+      keys: finished.keys,
+    });
+    this.establish(session, hello, nowMs);
+    return undefined;
+  }
+
+  /** Answers an initiation that opened under `key`. The session carries nothing to the peer before the peer has used it. */
+  receiveInitiation(noise: NoiseResponder, key: RingKey, hello: Hello, from: PeerAddress, nowMs: number): DropReason | undefined {
+    const last = this.lastInitiation;
+    if (last && last.boot === hello.boot && hello.stamp <= last.stamp) return 'replayed';
+    if (!this.answers.take(nowMs)) return 'limited';
+    let answer;
+    const index = this.host.claimIndex(this);
+    try {
+      answer = noise.answer(this.host.random(32), this.hello(index));
+    } catch {
+      this.host.releaseIndex(index);
+      return 'forged';
+    }
+    this.lastInitiation = { boot: hello.boot, stamp: hello.stamp };
+    const session = new LinkSession({
+      localIndex: index,
+      remoteIndex: hello.index,
+      keyId: key.id,
+      initiator: false,
+      nowMs,
+      keys: answer.keys,
+    });
+    this.halfOpen.push({ session, hello });
+    if (this.halfOpen.length > MAX_HALF_OPEN) this.release(this.halfOpen.shift()!.session);
+    const { ephemeral, sealedPayload } = answer;
+    this.host.send(encodeResponse({ receiverIndex: hello.index, ephemeral, sealedHello: sealedPayload }), from);
+    return undefined;
+  }
+
+  /** The peer asks for proof of our address: say it all again with the cookie. */
+  receiveCookie(echo: Buffer, cookie: Buffer, nowMs: number): DropReason | undefined {
+    if (!this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo)) return 'stale';
+    if (this.cookie && this.cookie.bytes.equals(cookie)) return 'replayed';
+    this.cookie = { bytes: Buffer.from(cookie), untilMs: nowMs + COOKIE_LIFE_MS };
+    this.initiate(nowMs);
+    return undefined;
+  }
+
+  answersTo(echo: Buffer): boolean {
+    return this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo) ?? false;
+  }
+
+  /** Throws every session away; whatever is agreed next starts afresh on both sides. */
+  restart(): void {
+    this.generation++;
+    this.association = undefined;
+    this.dropSessions();
+    this.attempt = 0;
+    this.nextTryMs = Infinity;
+  }
+
+  /** Keys were exchanged for others: renew at once; a session under a key that is gone lives no longer than one before. */
+  keysChanged(nowMs: number): void {
+    if (this.current && this.current.keyId !== this.host.keys.current.id) this.begin(nowMs);
+  }
+
+  /** Does what is due, tells when it wants to be called next. */
+  service(nowMs: number): number {
+    while (this.halfOpen[0] && nowMs - this.halfOpen[0].session.establishedMs >= HALF_OPEN_LIFE_MS) {
+      this.release(this.halfOpen.shift()!.session);
+    }
+    if (this.previous && nowMs >= this.previous.untilMs) this.dropPrevious();
+    if (!this.initiation && this.rekeyDueMs() <= nowMs) this.initiate(nowMs);
+    else if (this.initiation && nowMs >= this.nextTryMs) this.retry(nowMs);
+    else if (!this.initiation && !this.current && this.wanted && this.address) this.initiate(nowMs);
+    return Math.min(
+      this.initiation ? this.nextTryMs : this.rekeyDueMs(),
+      this.previous?.untilMs ?? Infinity,
+      this.halfOpen[0] ? this.halfOpen[0].session.establishedMs + HALF_OPEN_LIFE_MS : Infinity,
+    );
+  }
+
+  private retry(nowMs: number): void {
+    if (this.current || this.wanted) {
+      this.initiate(nowMs);
+      return;
+    }
+    this.host.releaseIndex(this.initiation!.index);
+    this.initiation = undefined;
+  }
+
+  private rekeyDueMs(): number {
+    const session = this.current;
+    if (!session) return Infinity;
+    if (session.worn) return 0;
+    return session.establishedMs + REKEY_AFTER_MS + (session.initiator ? 0 : RESPONDER_PATIENCE_MS);
+  }
+
+  private initiate(nowMs: number): void {
+    if (!this.address) return;
+    const key = this.host.keys.forAttempt(this.attempt);
+    const index = this.initiation?.index ?? this.host.claimIndex(this);
+    const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
+    this.initiation = { noise, index, keyId: key.id };
+    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.attempt);
+    // A quarter of spread, so that peers that lost each other together do not collide for ever.
+    this.nextTryMs = nowMs + wait * (1 + this.host.random(1)[0]! / 1024);
+    this.attempt++;
+    const cookie = this.cookie && nowMs < this.cookie.untilMs ? this.cookie.bytes : Buffer.alloc(COOKIE_BYTES);
+    const { sealedPayload, ephemeral } = noise;
+    this.host.send(
+      encodeInitiation({ keyTag: key.tag, ephemeral: ephemeral.publicBytes, cookie, sealedHello: sealedPayload }),
+      this.address,
+    );
+  }
+
+  private hello(index: number): Buffer {
+    return encodeHello({
+      index,
+      stamp: this.host.nextStamp(),
+      boot: this.host.boot,
+      generation: this.generation,
+      capabilities: this.host.capabilities,
+      maxDatagram: MAX_DATAGRAM,
+      receiveWindow: this.host.receiveWindow,
+      node: this.host.node,
+      peer: this.peer,
+    });
+  }
+
+  private confirm(half: HalfOpen, from: PeerAddress, nowMs: number): void {
+    this.halfOpen = this.halfOpen.filter((other) => other !== half);
+    this.follow(from);
+    this.establish(half.session, half.hello, nowMs);
+  }
+
+  private establish(session: LinkSession, hello: Hello, nowMs: number): void {
+    const known = this.association;
+    const fresh = !known || known.boot !== hello.boot || known.generation !== hello.generation;
+    this.association = { boot: hello.boot, generation: hello.generation };
+    this.attempt = 0;
+    if (fresh) {
+      this.dropPrevious();
+      if (this.current) this.release(this.current);
+      this.current = session;
+      this.expected = this.received = 0;
+    } else {
+      this.adopt(session, nowMs);
+    }
+    this.onEstablished(hello, fresh, nowMs);
+  }
+
+  /** Both sides must send on the same one of two sessions opened at once, lest each waits for the other's to be renewed. */
+  private adopt(session: LinkSession, nowMs: number): void {
+    const old = this.current;
+    const simultaneous = old && old.initiator !== session.initiator && nowMs - old.establishedMs < SIMULTANEOUS_MS;
+    const keepOld = simultaneous && old.initiator === this.host.node < this.peer;
+    this.dropPrevious();
+    const spare = keepOld ? session : old;
+    if (!keepOld) this.current = session;
+    if (spare) this.previous = { session: spare, untilMs: nowMs + PREVIOUS_LIFE_MS };
+  }
+
+  private established(index: number): LinkSession | undefined {
+    if (this.current?.localIndex === index) return this.current;
+    if (this.previous?.session.localIndex === index) return this.previous.session;
+    return undefined;
+  }
+
+  private follow(from: PeerAddress): void {
+    const at = this.address;
+    if (at && at.port === from.port && at.address === from.address) return;
+    if (at) this.rebinds++;
+    this.address = { address: from.address, port: from.port };
+  }
+
+  private dropPrevious(): void {
+    if (this.previous) this.release(this.previous.session);
+    this.previous = undefined;
+  }
+
+  private dropSessions(): void {
+    this.dropPrevious();
+    if (this.current) this.release(this.current);
+    this.current = undefined;
+    for (const half of this.halfOpen) this.release(half.session);
+    this.halfOpen = [];
+    if (this.initiation) this.host.releaseIndex(this.initiation.index);
+    this.initiation = undefined;
+  }
+
+  private release(session: LinkSession): void {
+    this.host.releaseIndex(session.localIndex);
+  }
+}

@@ -1,0 +1,86 @@
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
+import type { SessionKeys } from './noise.ts';
+import { writeNonce } from './noise.ts';
+import { ReplayWindow } from './replay.ts';
+import { DATA_HEADER_BYTES, readCounter, TAG_BYTES, writeDataHeader } from './wire.ts';
+
+const GCM = 'aes-256-gcm';
+const TAG = { authTagLength: TAG_BYTES };
+
+/** Seals at most this many datagrams under one key: the confidentiality limit of AES-GCM in RFC 9001, section 6.6. */
+const MAX_SEALED = 2 ** 23;
+
+export type OpenResult = Buffer | 'replayed' | 'forged';
+
+/** One pair of AEAD keys between two nodes, with the counters that go with them. The trunk's state outlives it (rekey). */
+export class LinkSession {
+  readonly localIndex: number;
+  readonly remoteIndex: number;
+  readonly keyId: string;
+  readonly initiator: boolean;
+  readonly establishedMs: number;
+  sealed = 0;
+  /** How many counters the last datagram opened was ahead of all before it; 0 for a late one. Only a newer one may move the peer's address. */
+  advanced = 0;
+  private readonly sendKey: KeyObject;
+  private readonly receiveKey: KeyObject;
+  private readonly nonce = Buffer.alloc(12);
+  private readonly replay = new ReplayWindow();
+
+  constructor(init: {
+    localIndex: number;
+    remoteIndex: number;
+    keyId: string;
+    initiator: boolean;
+    nowMs: number;
+    keys: SessionKeys;
+  }) {
+    this.localIndex = init.localIndex;
+    this.remoteIndex = init.remoteIndex;
+    this.keyId = init.keyId;
+    this.initiator = init.initiator;
+    this.establishedMs = init.nowMs;
+    this.sendKey = init.keys.send;
+    this.receiveKey = init.keys.receive;
+  }
+
+  get worn(): boolean {
+    return this.sealed >= MAX_SEALED;
+  }
+
+  /** The datagram for this plaintext, ready to send. */
+  seal(plaintext: Buffer): Buffer {
+    const counter = this.sealed++;
+    const datagram = Buffer.allocUnsafe(DATA_HEADER_BYTES + plaintext.length + TAG_BYTES);
+    writeDataHeader(datagram, this.remoteIndex, counter);
+    writeNonce(this.nonce, counter);
+    const cipher = createCipheriv(GCM, this.sendKey, this.nonce, TAG);
+    cipher.setAAD(datagram.subarray(0, DATA_HEADER_BYTES));
+    const sealed = cipher.update(plaintext);
+    cipher.final();
+    sealed.copy(datagram, DATA_HEADER_BYTES);
+    cipher.getAuthTag().copy(datagram, DATA_HEADER_BYTES + plaintext.length);
+    return datagram;
+  }
+
+  /** The plaintext, in a buffer of its own. */
+  open(datagram: Buffer): OpenResult {
+    const counter = readCounter(datagram);
+    if (counter > Number.MAX_SAFE_INTEGER) return 'forged';
+    if (!this.replay.isFresh(counter)) return 'replayed';
+    const end = datagram.length - TAG_BYTES;
+    writeNonce(this.nonce, counter);
+    const decipher = createDecipheriv(GCM, this.receiveKey, this.nonce, TAG);
+    decipher.setAAD(datagram.subarray(0, DATA_HEADER_BYTES));
+    decipher.setAuthTag(datagram.subarray(end));
+    const plaintext = decipher.update(datagram.subarray(DATA_HEADER_BYTES, end));
+    try {
+      decipher.final();
+    } catch {
+      return 'forged';
+    }
+    this.advanced = Math.max(0, counter - this.replay.highest);
+    this.replay.mark(counter);
+    return plaintext;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Byte layouts of the link's datagrams (docs/trunk.md draws them). Little-endian throughout, as KCP is, so that a reader meets one order only.
+ *
+ * Invariants of every version (the idea of RFC 8999): byte 0 is the version, byte 1 the type, an initiation carries random bytes at 16..23, and a
+ * refusal has the layout below. So two nodes of different versions can always tell each other so.
+ */
+export const TRUNK_VERSION = 1;
+
+export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, refusal: 5, unknownSession: 6 } as const;
+
+/** UDP payload that every path between nodes is assumed to carry: 1,400 + 48 bytes of IPv6 and UDP fits a 1,460-byte cloud network's MTU. */
+export const MAX_DATAGRAM = 1400;
+
+export const KEY_TAG_BYTES = 8;
+export const EPHEMERAL_BYTES = 32;
+export const COOKIE_BYTES = 16;
+export const ECHO_BYTES = 8;
+export const TAG_BYTES = 16;
+export const HELLO_BYTES = 288;
+export const DATA_HEADER_BYTES = 16;
+
+const INITIATION_HEADER = 64;
+export const INITIATION_BYTES = INITIATION_HEADER + HELLO_BYTES + TAG_BYTES;
+const RESPONSE_HEADER = 40;
+export const RESPONSE_BYTES = RESPONSE_HEADER + HELLO_BYTES + TAG_BYTES;
+export const COOKIE_REPLY_BYTES = 28;
+export const REFUSAL_BYTES = 12;
+export const UNKNOWN_SESSION_BYTES = 16;
+
+export interface InitiationFrame {
+  keyTag: Buffer;
+  ephemeral: Buffer;
+  cookie: Buffer;
+  sealedHello: Buffer;
+}
+
+export interface ResponseFrame {
+  receiverIndex: number;
+  ephemeral: Buffer;
+  sealedHello: Buffer;
+}
+
+function header(bytes: number, type: number): Buffer {
+  const datagram = Buffer.alloc(bytes);
+  datagram[0] = TRUNK_VERSION;
+  datagram[1] = type;
+  return datagram;
+}
+
+export function encodeInitiation(frame: InitiationFrame): Buffer {
+  const datagram = header(INITIATION_BYTES, DatagramType.initiation);
+  frame.keyTag.copy(datagram, 8);
+  frame.ephemeral.copy(datagram, 16);
+  frame.cookie.copy(datagram, 48);
+  frame.sealedHello.copy(datagram, INITIATION_HEADER);
+  return datagram;
+}
+
+export function decodeInitiation(datagram: Buffer): InitiationFrame | undefined {
+  if (datagram.length !== INITIATION_BYTES) return undefined;
+  return {
+    keyTag: datagram.subarray(8, 16),
+    ephemeral: datagram.subarray(16, 48),
+    cookie: datagram.subarray(48, 64),
+    sealedHello: datagram.subarray(INITIATION_HEADER),
+  };
+}
+
+export function encodeResponse(frame: ResponseFrame): Buffer {
+  const datagram = header(RESPONSE_BYTES, DatagramType.response);
+  datagram.writeUInt32LE(frame.receiverIndex, 4);
+  frame.ephemeral.copy(datagram, 8);
+  frame.sealedHello.copy(datagram, RESPONSE_HEADER);
+  return datagram;
+}
+
+export function decodeResponse(datagram: Buffer): ResponseFrame | undefined {
+  if (datagram.length !== RESPONSE_BYTES) return undefined;
+  return {
+    receiverIndex: datagram.readUInt32LE(4),
+    ephemeral: datagram.subarray(8, 40),
+    sealedHello: datagram.subarray(RESPONSE_HEADER),
+  };
+}
+
+/** `echo` is bytes 16..23 of the initiation it answers: only who saw that datagram can make its sender believe a cookie. */
+export function encodeCookieReply(echo: Buffer, cookie: Buffer): Buffer {
+  const datagram = header(COOKIE_REPLY_BYTES, DatagramType.cookie);
+  echo.copy(datagram, 4, 0, ECHO_BYTES);
+  cookie.copy(datagram, 12, 0, COOKIE_BYTES);
+  return datagram;
+}
+
+export function decodeCookieReply(datagram: Buffer): { echo: Buffer; cookie: Buffer } | undefined {
+  if (datagram.length !== COOKIE_REPLY_BYTES) return undefined;
+  return { echo: datagram.subarray(4, 12), cookie: datagram.subarray(12, 28) };
+}
+
+export function encodeRefusal(refused: Buffer): Buffer {
+  const datagram = header(REFUSAL_BYTES, DatagramType.refusal);
+  datagram[2] = TRUNK_VERSION;
+  datagram[3] = TRUNK_VERSION;
+  refused.copy(datagram, 4, 16, 16 + ECHO_BYTES);
+  return datagram;
+}
+
+export function decodeRefusal(datagram: Buffer): { lowest: number; highest: number; echo: Buffer } | undefined {
+  if (datagram.length !== REFUSAL_BYTES) return undefined;
+  return { lowest: datagram[2]!, highest: datagram[3]!, echo: datagram.subarray(4, 12) };
+}
+
+/** Tells the sender of a data datagram that its session is not known here: it may start a handshake (nothing more: this is not authenticated). */
+export function encodeUnknownSession(data: Buffer): Buffer {
+  const datagram = header(UNKNOWN_SESSION_BYTES, DatagramType.unknownSession);
+  data.copy(datagram, 4, 4, DATA_HEADER_BYTES);
+  return datagram;
+}
+
+export function decodeUnknownSession(datagram: Buffer): { remoteIndex: number } | undefined {
+  if (datagram.length !== UNKNOWN_SESSION_BYTES) return undefined;
+  return { remoteIndex: datagram.readUInt32LE(4) };
+}
+
+export function writeDataHeader(datagram: Buffer, receiverIndex: number, counter: number): void {
+  datagram[0] = TRUNK_VERSION;
+  datagram[1] = DatagramType.data;
+  datagram[2] = 0;
+  datagram[3] = 0;
+  datagram.writeUInt32LE(receiverIndex, 4);
+  datagram.writeUInt32LE(counter % 0x1_0000_0000, 8);
+  datagram.writeUInt32LE(Math.floor(counter / 0x1_0000_0000), 12);
+}
+
+export function readCounter(datagram: Buffer): number {
+  return datagram.readUInt32LE(8) + datagram.readUInt32LE(12) * 0x1_0000_0000;
+}
