@@ -48,7 +48,8 @@ export function planChanges(observation: EdgeObservation, instances: readonly In
 }
 
 /** Pods to delete now: finished ones, and draining ones that are empty or out of time. */
-function removal(instance: Instance, { edge, nowMs }: EdgeObservation): Changes['remove'] {
+function removal(instance: Instance, observation: EdgeObservation): Changes['remove'] {
+  const { edge, nowMs } = observation;
   if (instance.state === 'finished') {
     if (nowMs - instance.createdMs < FAILED_RETRY_MS) return [];
     const { phase, reason, message } = instance.pod.status ?? {};
@@ -57,7 +58,7 @@ function removal(instance: Instance, { edge, nowMs }: EdgeObservation): Changes[
   }
   if (instance.state !== 'draining') return [];
   if (instance.neverServed) return [removeBecause(instance, 'it never served')];
-  const left = occupancy(instance, nowMs);
+  const left = occupancy(instance, observation);
   if (left.known && left.sessions === 0) return [removeBecause(instance, 'it is drained')];
   if (nowMs < drainDeadlineMs(instance, edge)) return [];
   const rest = left.known ? `${left.sessions} sessions were left` : `what was left is unknown: ${left.why}`;

@@ -10,6 +10,14 @@ const SETTLE_MS = 3_000;
 /** What is left on a node: a number only when the node said so just now. Unknown is never zero. */
 export type Occupancy = { known: true; sessions: number } | { known: false; why: string };
 
+/** What an instance's occupancy is judged by, beside what it says itself. */
+export interface DrainView {
+  /** ms since the epoch. */
+  readonly nowMs: number;
+  /** Whether this replica of control is alive; what a dead one wrote says nothing about now. */
+  readonly isReplicaAlive: (replica: string | undefined) => boolean;
+}
+
 /** One node as the planner sees it: its pod and its MediaNode together. */
 export interface Instance {
   readonly name: string;
@@ -58,7 +66,8 @@ export function observeInstance(
  * What is left on a draining node. Zero counts only from a node that is connected, has acknowledged that it takes nothing new, and
  * reported so recently, since the drain began: whatever is missing means unknown.
  */
-export function occupancy(instance: Instance, nowMs: number): Occupancy {
+export function occupancy(instance: Instance, view: DrainView): Occupancy {
+  const { nowMs } = view;
   const { node } = instance;
   const { status, spec } = node ?? {};
   const sessions = status?.load?.sessions;
@@ -70,7 +79,7 @@ export function occupancy(instance: Instance, nowMs: number): Occupancy {
   const acknowledged = acknowledgedMs(node);
   if (acknowledged === undefined) return { known: false, why: 'it has not acknowledged the drain' };
   // A node that takes nothing new cannot leave zero again, so a zero from after its acknowledgement holds while it is connected.
-  const stays = sessions === 0 && reportedMs > acknowledged;
+  const stays = sessions === 0 && reportedMs > acknowledged && view.isReplicaAlive(status?.agent?.replica);
   if (!stays && nowMs - reportedMs > FRESH_MS) return { known: false, why: 'its last report is too old' };
   return { known: true, sessions };
 }

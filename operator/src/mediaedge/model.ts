@@ -17,6 +17,8 @@ export interface EdgeObservation {
   /** What the edge refers to and does not exist. */
   readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
   readonly settings: PodSettings;
+  /** Whether a replica of control is alive. */
+  readonly isReplicaAlive: (replica: string | undefined) => boolean;
   /** ms since the epoch. */
   readonly nowMs: number;
 }

@@ -34,7 +34,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
       ? []
       : after.filter(({ node, state }) => node ?? state === 'active').map((instance) => desiredMediaNode(edge, instance, nowMs)),
     deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
-    inUse: instances.flatMap((instance) => inUseChange(instance, nowMs)),
+    inUse: instances.flatMap((instance) => inUseChange(instance, observation)),
     finalizer:
       edge.metadata.deletionTimestamp && observation.pods.length + observation.uncertainCreates === 0 ? 'remove' : 'keep',
     status,
@@ -56,10 +56,10 @@ function observe(observation: EdgeObservation): Instance[] {
 }
 
 /** The label that the PodDisruptionBudget selects by. It is taken away only when the node is known to be empty. */
-function inUseChange(instance: Instance, nowMs: number): EdgePlan['inUse'] {
+function inUseChange(instance: Instance, observation: EdgeObservation): EdgePlan['inUse'] {
   if (instance.state === 'terminating' || instance.state === 'finished') return [];
   const was = instance.pod.metadata?.labels?.[LABEL.inUse] === 'true';
-  const left = occupancy(instance, nowMs);
+  const left = occupancy(instance, observation);
   const isEmpty = instance.state === 'draining' ? left.known && left.sessions === 0 : instance.lastSessions === 0;
   if (was) return isEmpty ? [{ pod: instance.pod, inUse: false }] : [];
   return (instance.lastSessions ?? 0) > 0 ? [{ pod: instance.pod, inUse: true }] : [];

@@ -1,4 +1,4 @@
-import type { MediaEdge, MediaNode } from '@millrace/api';
+import type { Condition, MediaEdge, MediaNode } from '@millrace/api';
 import { compileCrd, type JsonObject } from '@millrace/api/validation';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
 import type { Pod } from '../../kube/index.ts';
@@ -22,6 +22,8 @@ export interface NodeCase {
   reportAgeS?: number;
   /** It acknowledged the generation that its spec has; default true. */
   acknowledged?: boolean;
+  /** Its condition Draining is True since then. */
+  drainSeenAgeS?: number;
   /** Draining since then. */
   drainAgeS?: number | undefined;
   phase?: 'Running' | 'Pending' | 'Failed' | 'Succeeded';
@@ -49,6 +51,8 @@ export interface EdgeCase {
   nodes: Record<string, NodeCase>;
   uncertainCreates?: number;
   cordonedHosts?: string[];
+  /** The replica of control that holds the agents does not renew its Lease. */
+  controlGone?: boolean;
   missing?: { mesh?: boolean; tlsSecret?: boolean };
 }
 
@@ -68,6 +72,7 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     cordonedHosts: new Set(given.cordonedHosts),
     missing: { mesh: given.missing?.mesh ?? false, tlsSecret: given.missing?.tlsSecret ?? false },
     settings,
+    isReplicaAlive: (replica) => replica === 'control-0' && !given.controlGone,
     nowMs: NOW_MS,
   };
 }
@@ -159,11 +164,16 @@ function mediaNodeOf(name: string, node: NodeCase): MediaNode {
                 message: '',
                 lastTransitionTime: time(600),
               },
+              ...(node.drainSeenAgeS === undefined ? [] : [drainSeen(node.drainSeenAgeS)]),
             ],
           },
         }
       : {}),
   };
+}
+
+function drainSeen(ageS: number): Condition {
+  return { type: 'Draining', status: 'True', reason: 'Test', message: '', lastTransitionTime: time(ageS) };
 }
 
 function time(secondsAgo: number): string {

@@ -1,0 +1,55 @@
+import type { MediaEdge } from '@millrace/api';
+import type { Clock } from '@millrace/service';
+import {
+  controllerRef,
+  isAlreadyExists,
+  podDisruptionBudgets,
+  type KubeClient,
+  type PodDisruptionBudget,
+} from '../kube/index.ts';
+import { FIELD_MANAGER, LABEL } from './names.ts';
+
+/** One that somebody deleted is made again after so long. */
+const RECHECK_MS = 300_000;
+
+/**
+ * One PodDisruptionBudget an edge, which refuses the eviction of pods in use and of no others. So `kubectl drain` goes on as soon as
+ * a node is empty: the operator drains the nodes of a cordoned host, and takes their in-use label away when they are.
+ */
+export class DisruptionBudgets {
+  readonly #client: KubeClient;
+  readonly #clock: Clock;
+  /** By uid of the edge, when it was last seen (monotonic). */
+  readonly #seenMs = new Map<string, number>();
+
+  constructor(client: KubeClient, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  async ensure(edge: MediaEdge, signal: AbortSignal): Promise<void> {
+    const uid = edge.metadata.uid ?? '';
+    const seenMs = this.#seenMs.get(uid);
+    if (seenMs !== undefined && this.#clock.now() - seenMs < RECHECK_MS) return;
+    try {
+      await this.#client.create(podDisruptionBudgets, disruptionBudget(edge), { fieldManager: FIELD_MANAGER, signal });
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+    this.#seenMs.set(uid, this.#clock.now());
+  }
+}
+
+export function disruptionBudget(edge: MediaEdge): PodDisruptionBudget {
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: {
+      name: `${edge.metadata.name}-in-use`,
+      namespace: edge.metadata.namespace ?? '',
+      labels: { [LABEL.edge]: edge.metadata.name },
+      ownerReferences: [controllerRef(edge)],
+    },
+    spec: { maxUnavailable: 0, selector: { matchLabels: { [LABEL.edge]: edge.metadata.name, [LABEL.inUse]: 'true' } } },
+  } as unknown as PodDisruptionBudget;
+}

@@ -1,0 +1,10 @@
+// MediaEdge → pods, one MediaNode each, and a PodDisruptionBudget:
+//
+//   observe (caches and own pending writes) → plan (pure: changes, media-node, status) → reconcile (carries it out)
+//
+// A node is drained before its pod is deleted, whatever the reason; see instance.ts for when it counts as empty.
+export { createMediaEdgeController, mediaNodeIndexers, podIndexers, type MediaEdgeDependencies } from './controller.ts';
+export { planEdge } from './plan.ts';
+export type { EdgeObservation, EdgePlan } from './model.ts';
+export { buildPod, templateHash, type PodSettings } from './pod.ts';
+export { LABEL as NODE_LABEL, PAUSED_ANNOTATION } from './names.ts';

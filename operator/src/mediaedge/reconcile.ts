@@ -1,0 +1,197 @@
+import { mediaEdges, mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
+import { Applier, objectKey, PendingWrites, pods, refOf, secrets, type Pod, type ReconcileContext } from '../kube/index.ts';
+import type { MediaEdgeDependencies } from './controller.ts';
+import { DisruptionBudgets } from './disruption-budget.ts';
+import { observeInstance } from './instance.ts';
+import { desiredMediaNode } from './media-node.ts';
+import { wantedReplicas, type EdgeObservation, type EdgePlan } from './model.ts';
+import { FIELD_MANAGER, FINALIZER, LABEL, PAUSED_ANNOTATION } from './names.ts';
+import { planEdge } from './plan.ts';
+import { buildPod, templateHash } from './pod.ts';
+import { EVENT } from './reasons.ts';
+
+/** A Secret made after the edge is noticed after so long. */
+const SECRET_RECHECK_MS = 30_000;
+/** By then a write of ours that the cache never showed is forgotten, and the cache believed again. */
+const PENDING_RECHECK_MS = 61_000;
+/** As in the names that Kubernetes generates: no vowels, no look-alikes. */
+const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
+const SUFFIX_LENGTH = 5;
+
+/** Carries out the plan of one edge after the other. */
+export class MediaEdgeReconciler {
+  readonly #deps: MediaEdgeDependencies;
+  readonly #applier: Applier;
+  readonly #budgets: DisruptionBudgets;
+  readonly #edges: PendingWrites<MediaEdge>;
+  readonly #pods: PendingWrites<Pod>;
+  readonly #nodes: PendingWrites<MediaNode>;
+  readonly #secrets = new Map<string, { found: boolean; checkedMs: number }>();
+
+  constructor(deps: MediaEdgeDependencies) {
+    const { client, clock, logger, metrics } = deps;
+    this.#deps = deps;
+    this.#applier = new Applier(client, FIELD_MANAGER);
+    this.#budgets = new DisruptionBudgets(client, clock);
+    this.#edges = new PendingWrites({ informer: deps.edges, clock, logger, metrics });
+    this.#pods = new PendingWrites({ informer: deps.pods, clock, logger, metrics });
+    this.#nodes = new PendingWrites({ informer: deps.nodes, clock, logger, metrics });
+  }
+
+  close(): void {
+    for (const writes of [this.#edges, this.#pods, this.#nodes]) writes.close();
+  }
+
+  async reconcile(key: string, { signal }: ReconcileContext): Promise<{ requeueAfterMs?: number }> {
+    const cached = this.#deps.edges.store.get(key);
+    if (!cached) return {};
+    let edge = this.#edges.view(key, [cached]).objects[0] ?? cached;
+    const isDeleting = edge.metadata.deletionTimestamp !== undefined;
+    if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
+    if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER))
+      edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
+    const { observation, recheckAfterMs } = await this.#observe(key, edge, signal);
+    const plan = planEdge(observation);
+    await this.#carryOut(key, edge, observation, plan, signal);
+    const again = [plan.requeueAfterMs, recheckAfterMs].filter((ms) => ms !== undefined);
+    return again.length > 0 ? { requeueAfterMs: Math.min(...again) } : {};
+  }
+
+  async #observe(
+    key: string,
+    edge: MediaEdge,
+    signal: AbortSignal,
+  ): Promise<{ observation: EdgeObservation; recheckAfterMs: number | undefined }> {
+    const deps = this.#deps;
+    const ownPods = this.#pods.view(key, deps.pods.store.byIndex('owner', edge.metadata.uid ?? ''));
+    const isAwaited = ownPods.uncertain.length > 0 || ownPods.objects.some((pod) => ownPods.isDeleting(pod));
+    const ownNodes = this.#nodes.view(key, deps.nodes.store.byIndex('edge', key));
+    const secretMissing = await this.#isTlsSecretMissing(edge, signal);
+    return {
+      observation: {
+        edge,
+        pods: ownPods.objects,
+        isDeleting: ownPods.isDeleting,
+        uncertainCreates: ownPods.uncertain.length,
+        mediaNodes: ownNodes.objects,
+        cordonedHosts: cordonedHosts(deps),
+        missing: { mesh: this.#isMeshMissing(edge), tlsSecret: secretMissing },
+        settings: deps.settings,
+        isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
+        nowMs: deps.clock.wall(),
+      },
+      recheckAfterMs: smallest(isAwaited ? PENDING_RECHECK_MS : undefined, secretMissing ? SECRET_RECHECK_MS : undefined),
+    };
+  }
+
+  /** Cordons before it deletes, and makes what is missing before it reports. */
+  async #carryOut(
+    key: string,
+    edge: MediaEdge,
+    observation: EdgeObservation,
+    plan: EdgePlan,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, recorder } = this.#deps;
+    for (const node of plan.mediaNodes) await this.#applyNode(node, signal);
+    for (const event of plan.events) recorder.event(edge, event);
+    for (const pod of plan.deletePods) {
+      const preconditions = { uid: pod.metadata?.uid ?? '' };
+      await this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal }));
+    }
+    for (let made = 0; made < plan.create; made++) await this.#createNode(key, edge, observation, signal);
+    for (const { pod, inUse } of plan.inUse) {
+      const patch = { type: 'merge', patch: { metadata: { labels: { [LABEL.inUse]: String(inUse) } } } } as const;
+      await this.#pods.update(() => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
+    }
+    for (const node of plan.deleteMediaNodes) await this.#deleteNode(node, signal);
+    const isPaused = edge.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
+    if (!isPaused && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
+    await this.#tellStatus(edge, plan, signal);
+    if (plan.finalizer === 'remove') {
+      const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
+      await this.#setFinalizers(edge, others, signal);
+    }
+  }
+
+  async #createNode(key: string, edge: MediaEdge, observation: EdgeObservation, signal: AbortSignal): Promise<void> {
+    const { client, recorder, settings, clock } = this.#deps;
+    const pod = buildPod(edge, `${edge.metadata.name}-${this.#suffix()}`, settings);
+    const created = await this.#pods.create(key, refOf(pod), () =>
+      client.create(pods, pod, { fieldManager: FIELD_MANAGER, signal }),
+    );
+    recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Made node ${refOf(created).name}` });
+    const facts = { templateHash: templateHash(edge, settings), isDeleting: observation.isDeleting(created) };
+    await this.#applyNode(desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall()), signal);
+  }
+
+  async #applyNode(node: MediaNode, signal: AbortSignal): Promise<void> {
+    const cached = this.#nodes.view(
+      '',
+      [this.#deps.nodes.store.get(objectKey(node))].filter((one) => one !== undefined),
+    );
+    const known = cached.objects[0];
+    await this.#nodes.update(async () => (await this.#applier.apply(mediaNodes, node, known, { signal })).object);
+  }
+
+  /** The caches of pods and MediaNodes are apart, so that the pod is asked for once more before its MediaNode goes. */
+  async #deleteNode(node: MediaNode, signal: AbortSignal): Promise<void> {
+    const { client } = this.#deps;
+    const { namespace = '', uid = '' } = node.metadata;
+    const pod = await client.find(pods, { namespace, name: node.spec.pod.name }, { signal });
+    if (pod?.metadata?.uid === node.spec.pod.uid) return;
+    const remove = (): Promise<void> => client.delete(mediaNodes, refOf(node), { preconditions: { uid }, signal });
+    await this.#nodes.delete('', node, remove);
+  }
+
+  async #tellStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
+    const { name, namespace = '' } = edge.metadata;
+    const desired = { metadata: { name, namespace }, status: plan.status } as MediaEdge;
+    await this.#edges.update(
+      async () => (await this.#applier.apply(mediaEdges, desired, edge, { subresource: 'status', signal })).object,
+    );
+  }
+
+  /** Only on the very version that was looked at: somebody else's finalizer must not be lost. */
+  async #setFinalizers(edge: MediaEdge, finalizers: string[], signal: AbortSignal): Promise<MediaEdge> {
+    const { resourceVersion } = edge.metadata;
+    const patch = { type: 'merge', patch: { metadata: { resourceVersion, finalizers } } } as const;
+    return this.#edges.update(() =>
+      this.#deps.client.patch(mediaEdges, refOf(edge), patch, { fieldManager: FIELD_MANAGER, signal }),
+    );
+  }
+
+  #isMeshMissing(edge: MediaEdge): boolean {
+    const { meshRef } = edge.spec;
+    return meshRef !== undefined && !this.#deps.meshes.store.get(`${edge.metadata.namespace}/${meshRef.name}`);
+  }
+
+  /** Asked for, not watched: watching Secrets would put every Secret of the cluster into this process. */
+  async #isTlsSecretMissing(edge: MediaEdge, signal: AbortSignal): Promise<boolean> {
+    const name = edge.spec.network.tlsSecretRef?.name;
+    const { namespace = '' } = edge.metadata;
+    if (!name) return false;
+    const key = `${namespace}/${name}`;
+    const known = this.#secrets.get(key);
+    const now = this.#deps.clock.now();
+    if (known && now - known.checkedMs < SECRET_RECHECK_MS) return !known.found;
+    const found = (await this.#deps.client.find(secrets, { namespace, name }, { signal })) !== undefined;
+    this.#secrets.set(key, { found, checkedMs: now });
+    return !found;
+  }
+
+  #suffix(): string {
+    const letter = (): string => SUFFIX_ALPHABET[Math.floor(this.#deps.random() * SUFFIX_ALPHABET.length)] ?? 'x';
+    return Array.from({ length: SUFFIX_LENGTH }, letter).join('');
+  }
+}
+
+function cordonedHosts({ hosts }: MediaEdgeDependencies): Set<string> {
+  const cordoned = hosts?.store.list().filter((host) => host.spec?.unschedulable) ?? [];
+  return new Set(cordoned.map((host) => refOf(host).name));
+}
+
+function smallest(...values: (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}
