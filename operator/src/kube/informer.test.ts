@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import type http from 'node:http';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createMetrics, realClock } from '@millrace/service';
-import { createKubeClient } from './client.ts';
+import { createMetrics, FakeClock, realClock } from '@millrace/service';
+import { createKubeClient, KubeClient } from './client.ts';
 import { Informer } from './informer.ts';
 import { kubeconfigFor } from './kubeconfig.ts';
 import { createKubeMetrics } from './metrics.ts';
 import { configMaps, type ConfigMap } from './resources.ts';
+import { MemoryApi } from './testing/memory-api.ts';
 import { quietLogger } from './testing/quiet.ts';
 import { json, ScriptedServer, status, type Asked } from './testing/scripted-server.ts';
 
@@ -162,6 +163,34 @@ describe('informer', () => {
     const { server, told } = await follow({ lists: [list(5), list(9, item('a', 8))], watches: [drop(), drop(), hold()] });
     await until(() => told.length === 1);
     assert.deepEqual([watchesFrom(server).slice(0, 2), listsOf(server)], [['5', '5'], 2]);
+  });
+
+  test('an API server that is away for a while costs no list', async () => {
+    const clock = new FakeClock();
+    const api = new MemoryApi();
+    const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
+    const metrics = createKubeMetrics(createMetrics({ service: 'test' }));
+    const informer = new Informer<ConfigMap>({
+      client,
+      resource: configMaps,
+      logger: quietLogger().logger,
+      metrics,
+      random: () => 0,
+    });
+    const stop = new AbortController();
+    const running = informer.run(stop.signal);
+    await clock.settle();
+    api.faults.fail = () => 'refuse';
+    api.cutWatches(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
+    await clock.settle(120_000);
+    api.put('/api/v1/namespaces/ns/configmaps/a', {});
+    api.faults = {};
+    await clock.settle(30_000);
+    assert.equal(informer.store.size, 1);
+    assert.deepEqual((await metrics.relists.get()).values, [{ labels: { resource: 'configmaps', cause: 'start' }, value: 1 }]);
+    stop.abort();
+    await running;
+    assert.equal(clock.pendingTimers, 0);
   });
 
   test('410 in the stream leads to a list, which tells of deletions in between', async () => {

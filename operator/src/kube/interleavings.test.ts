@@ -74,7 +74,7 @@ const action = fc.oneof(
   fc.record({ what: fc.constant('blind' as const), count: fc.integer({ min: 3, max: 8 }), ms: fc.constantFrom(100, 10_000) }),
   fc.record({
     what: fc.constant('faults' as const),
-    how: fc.constantFrom('before', 'after', 'stall', 'stallAfter'),
+    how: fc.constantFrom('refuse', 'before', 'after', 'stall', 'stallAfter'),
     share: fc.double({ min: 0, max: 1 }),
   }),
   fc.record({ what: fc.constant('late' as const), late: fc.boolean() }),

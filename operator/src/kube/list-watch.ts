@@ -63,7 +63,10 @@ class ListWatch<T extends KubeObject> {
   readonly #signal: AbortSignal;
   readonly #logger: Logger;
   #resourceVersion = '';
+  /** Failures in a row, for the back-off. */
   #failures = 0;
+  /** Watches in a row that reached the server and brought nothing before they broke. */
+  #fruitless = 0;
 
   constructor(options: ListWatchOptions<T>, signal: AbortSignal) {
     this.#options = options;
@@ -100,6 +103,7 @@ class ListWatch<T extends KubeObject> {
         signal: this.#signal,
       });
       this.#resourceVersion = resourceVersion;
+      this.#fruitless = 0;
       this.#guard(() => {
         this.#options.onList(items, resourceVersion);
       });
@@ -135,6 +139,7 @@ class ListWatch<T extends KubeObject> {
         if (version !== this.#resourceVersion) {
           this.#resourceVersion = version;
           this.#failures = 0;
+          this.#fruitless = 0;
           seen++;
         }
         if (event.type !== 'BOOKMARK') {
@@ -154,9 +159,10 @@ class ListWatch<T extends KubeObject> {
     }
   }
 
-  /** The first break after an event may resume; a second in a row without any event between lists anew. */
+  /** A break is followed by one attempt to go on, and that by a list; a server that was not even reached has judged nothing. */
   #afterBreak(cause: string, failed: boolean, seen: number): Ending {
-    return { next: failed && seen === 0 && this.#failures > 0 ? 'relist' : 'resume', cause, failed };
+    if (failed && seen === 0 && cause !== 'ConnectionFailed') this.#fruitless++;
+    return { next: this.#fruitless > 1 ? 'relist' : 'resume', cause, failed };
   }
 
   async #backOff(error: unknown): Promise<void> {

@@ -113,7 +113,7 @@ export async function open(policy: RequestPolicy, request: ApiRequest): Promise<
 /** Errors of a broken body become KubeErrors; what is one already stays. */
 export function lost(error: unknown, request: ApiRequest): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
-  return KubeError.local('ConnectionLost', `${request.method} ${request.path}: ${error.message}`, error);
+  return KubeError.local('ConnectionLost', `${request.method} ${request.path}: ${error.message}`);
 }
 
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -78,14 +78,10 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
     outgoing.on('error', (error) => {
       if (request.signal.aborted) return reject(request.signal.reason as Error);
       if (error instanceof RefusedToSend) return reject(error.cause as Error);
-      const where = `${request.method} ${request.path}: ${messageOf(error)}`;
-      if (!sent) return reject(KubeError.local('ConnectionFailed', where, error));
+      const where = `${request.method} ${request.path.split('?')[0]}: ${messageOf(error)}`;
+      if (!sent) return reject(KubeError.local('ConnectionFailed', where));
       const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
-      reject(
-        stale
-          ? new StaleConnection(0, 'ConnectionLost', where, { cause: error })
-          : KubeError.local('ConnectionLost', where, error),
-      );
+      reject(stale ? new StaleConnection(0, 'ConnectionLost', where) : KubeError.local('ConnectionLost', where));
     });
     outgoing.on('response', (incoming) => {
       resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: incoming });

@@ -1,3 +1,4 @@
+import { KubeError } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Transport } from '../transport.ts';
 
 interface Stored {
@@ -14,8 +15,8 @@ interface Watcher {
 
 /** What befalls requests; each is asked once a request. */
 export interface Faults {
-  /** The connection breaks before the server sees it, or after it did the work; or it never answers, without or with the work done. */
-  fail?: (request: HttpRequest) => 'before' | 'after' | 'stall' | 'stallAfter' | undefined;
+  /** No connection comes about; or it breaks before the server sees it, or after it did the work; or it never answers, without or with the work done. */
+  fail?: (request: HttpRequest) => 'refuse' | 'before' | 'after' | 'stall' | 'stallAfter' | undefined;
   /** Objects in a page at most; default what the request asks for. */
   pageSize?: number;
 }
@@ -38,6 +39,7 @@ export class MemoryApi implements Transport {
     request.signal.throwIfAborted();
     request.beforeSend?.();
     const fault = this.faults.fail?.(request);
+    if (fault === 'refuse') throw KubeError.local('ConnectionFailed', 'connection refused');
     if (fault === 'stall') return await never(request.signal);
     if (fault === 'before') throw Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
     const url = new URL(request.path, 'http://api');
