@@ -1,0 +1,99 @@
+import type { LinkReport, MeshSettings } from '@millrace/api';
+import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
+import type { Attachment, EgressCounters } from './egress/index.ts';
+import type { IngestCounters } from './ingest.ts';
+import type { SocketAddress } from './rtp-sockets.ts';
+import type { MeasuredPath } from './subscription/index.ts';
+
+/** What the main thread tells the relay thread about the node and its mesh. */
+export interface RelaySettings {
+  /** The node has the relay role: it forwards what others publish. */
+  relays: boolean;
+  mesh?: MeshSettings;
+  /** Nodes to hold a trunk with all the time, so that links are measured. */
+  probe: Hop[];
+}
+
+export interface IngestRequest {
+  /** Chosen by the caller, so that events can come before the answer. */
+  id: string;
+  stream: string;
+  epoch: number;
+  tracks: TrackDescription[];
+  /** The publisher's round-trip time, ms. */
+  rttMs?: number;
+  /** Where to listen; loopback unless mediasoup is elsewhere. */
+  localIp?: string;
+}
+
+export interface EgressRequest {
+  /** Chosen by the caller. */
+  id: string;
+  stream: string;
+  /** The oldest epoch of use. */
+  epoch?: number;
+  /** Upstream hops, nearest first, the origin last; empty when the stream is published on this node. */
+  path: Hop[];
+  backup?: Hop[];
+  /** How long the stream is kept after the last egress closed, ms. */
+  lingerMs: number;
+}
+
+export interface EgressStats extends MeasuredPath, EgressCounters {
+  epoch: number;
+  /** Packets that never came, in this epoch. */
+  lost: number;
+}
+
+/** A stream that the node carries; for the report to control. */
+export interface CarriedStats extends MeasuredPath {
+  stream: string;
+  epoch: number;
+  role: 'origin' | 'edge' | 'relay';
+  packets: number;
+  bytes: number;
+  duplicates: number;
+  stale: number;
+}
+
+export interface RelayStats {
+  streams: CarriedStats[];
+  /** Frames of conversations that are not bound, or that are no frames. */
+  strayFrames: number;
+  malformedFrames: number;
+  /** Messages that could not be read or sent. */
+  controlErrors: number;
+}
+
+/** Requests to the relay thread by name: arguments and answer. */
+export interface RelayCommands {
+  configure: [settings: RelaySettings, answer: void];
+  ingest: [request: IngestRequest, answer: SocketAddress];
+  setTracks: [request: { id: string; tracks: TrackDescription[] }, answer: void];
+  setRtt: [request: { id: string; rttMs: number }, answer: void];
+  ingestStats: [request: { id: string }, answer: IngestCounters];
+  closeIngest: [request: { id: string; reason: string }, answer: void];
+  egress: [request: EgressRequest, answer: void];
+  attach: [request: { id: string; track: number; attachment: Attachment }, answer: SocketAddress];
+  detach: [request: { id: string; track: number; to: SocketAddress }, answer: void];
+  setLayers: [request: { id: string; track: number; mask: number }, answer: void];
+  requestKeyframe: [request: { id: string; track: number; layer: number }, answer: void];
+  reroute: [request: { id: string; path: Hop[]; backup: Hop[] }, answer: void];
+  egressStats: [request: { id: string }, answer: EgressStats];
+  closeEgress: [request: { id: string }, answer: void];
+  links: [request: undefined, answer: LinkReport[]];
+  stats: [request: undefined, answer: RelayStats];
+  close: [request: undefined, answer: void];
+}
+
+export type RelayCommand = keyof RelayCommands;
+export type CommandArgument<C extends RelayCommand> = RelayCommands[C][0];
+export type CommandAnswer<C extends RelayCommand> = RelayCommands[C][1];
+
+/** What the relay thread tells the main thread unasked. */
+export type RelayEvent =
+  | { type: 'keyframe'; ingest: string; track: number; layer: number }
+  | { type: 'description'; egress: string; description: StreamDescription }
+  | { type: 'path'; egress: string; path: MeasuredPath }
+  | { type: 'flowing' | 'lost' | 'ended'; egress: string; reason: string }
+  | { type: 'warning'; message: string; fields: Record<string, string | number> };

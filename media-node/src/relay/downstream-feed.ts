@@ -1,0 +1,67 @@
+import { DISCARDABLE, frameMarks, MAX_LAYERS, MAX_TRACKS, temporalOf, type HeldPosition } from '@millrace/api/trunk';
+import type { Priority } from '../trunk/index.ts';
+import { AUDIO, VIDEO, type CarriedStream, type FrameSink, type MediaClass } from './carried-stream/index.ts';
+import type { Conversations } from './subscription/index.ts';
+import type { RelayTrunk } from './trunks.ts';
+
+/** A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. */
+export class DownstreamFeed implements FrameSink {
+  readonly conversations: Conversations;
+  readonly #trunk: RelayTrunk;
+  readonly #stream: CarriedStream;
+  #masks: Uint8Array = new Uint8Array(MAX_TRACKS);
+  sent = 0;
+  refused = 0;
+
+  constructor(trunk: RelayTrunk, stream: CarriedStream, conversations: Conversations) {
+    this.#trunk = trunk;
+    this.#stream = stream;
+    this.conversations = conversations;
+  }
+
+  onFrame(frame: Buffer, track: number, layer: number, _seq: number, mediaClass: MediaClass): void {
+    if ((this.#masks[track]! & (1 << layer)) !== 0) this.#send(frame, mediaClass);
+  }
+
+  onSenderReport(frame: Buffer, mediaClass: MediaClass): void {
+    this.#send(frame, mediaClass);
+  }
+
+  onEpoch(): void {
+    // Frames say their epoch themselves.
+  }
+
+  /** Takes up what is wanted and resends what `held` and the newly wanted layers lack. */
+  setWanted(masks: Uint8Array, held: HeldPosition[]): void {
+    const before = this.#masks;
+    this.#masks = masks;
+    const positions = held.filter((position) => position.epoch === this.#stream.epoch);
+    for (const { track, layer, seq } of positions) this.#stream.replay(this, track, layer, seq + 1);
+    for (let track = 0; track < MAX_TRACKS; track++) {
+      for (let layer = 0; layer < MAX_LAYERS; layer++) {
+        const isNew = (masks[track]! & ~before[track]! & (1 << layer)) !== 0;
+        const isHeld = positions.some((position) => position.track === track && position.layer === layer);
+        if (isNew && !isHeld) this.#replayFromKeyframe(track, layer);
+      }
+    }
+  }
+
+  #replayFromKeyframe(track: number, layer: number): void {
+    const ring = this.#stream.ring(track, layer);
+    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#stream.replay(this, track, layer, ring.keyframe);
+  }
+
+  #send(frame: Buffer, mediaClass: MediaClass): void {
+    const conversation = mediaClass === AUDIO ? this.conversations.audio : this.conversations.video;
+    const sent = this.#trunk.sendMedia({ conversation, priority: priorityOf(frame, mediaClass), payload: frame });
+    if (sent) this.sent += 1;
+    else this.refused += 1;
+  }
+}
+
+/** What other frames build on goes before what they do not. */
+function priorityOf(frame: Buffer, mediaClass: MediaClass): Priority {
+  if (mediaClass === AUDIO) return 'audio';
+  const marks = frameMarks(frame);
+  return temporalOf(marks) === 0 && (marks & DISCARDABLE) === 0 ? 'videoBase' : 'video';
+}

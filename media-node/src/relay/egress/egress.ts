@@ -1,0 +1,261 @@
+import {
+  frameEpoch,
+  frameLayer,
+  frameTrack,
+  MAX_LAYERS,
+  MAX_TRACKS,
+  MEDIA_HEADER_BYTES,
+  type StreamDescription,
+  type TrackDescription,
+} from '@millrace/api/trunk';
+import { hasKeyframes, isRtcp, readRtcp, setPayloadType, setSequence, setSsrc, setTimestamp, writeSenderReport } from '../../rtp/index.ts';
+import type { CarriedStream, FrameSink } from '../carried-stream/index.ts';
+import type { RtpSocket, RtpSockets, SocketAddress } from '../rtp-sockets.ts';
+import { LayerCursor } from './layer-cursor.ts';
+import { Rebase } from './rebase.ts';
+
+/** Trunks give up on a segment after about 600 ms (RelayMesh transport.kcp.deadlineMs): waiting longer brings nothing. */
+export const VIDEO_WAIT_MS = 600;
+/** The gate's longest wait; a receiver's own jitter buffer conceals what comes later. */
+export const AUDIO_WAIT_MS = 300;
+/** An egress begins at a keyframe this young; an older one would only be caught up with. */
+const MAX_KEYFRAME_AGE_MS = 500;
+const MAX_PACKET_BYTES = 2048;
+
+/** Where a track goes: a plain transport of a mediasoup worker, with the ids that its producer expects. */
+export interface Attachment extends SocketAddress {
+  payloadType: number;
+  layers: { layer: number; ssrc: number }[];
+  /** Out of `layers`; all of them when not given. */
+  onlyLayers?: number[];
+}
+
+export interface EgressCounters {
+  packets: number;
+  bytes: number;
+  /** The socket was full. */
+  dropped: number;
+}
+
+export interface EgressOptions {
+  stream: CarriedStream;
+  sockets: RtpSockets;
+  now: () => number;
+  /** A viewer's decoder needs a keyframe. */
+  onKeyframeRequest: (track: number, layer: number) => void;
+}
+
+interface Output {
+  readonly socket: RtpSocket;
+  readonly payloadType: number;
+  readonly ssrcs: (number | undefined)[];
+}
+
+/** One track and layer on its way out. */
+interface OutgoingLayer {
+  readonly cursor: LayerCursor;
+  readonly rebase: Rebase;
+  readonly counters: { packets: number; octets: number };
+}
+
+/** A carried stream at its last hop: put in order, renumbered so that viewers see one source, and handed to mediasoup. */
+export class Egress implements FrameSink {
+  readonly counters: EgressCounters = { packets: 0, bytes: 0, dropped: 0 };
+  readonly #options: EgressOptions;
+  #tracks: (TrackDescription | undefined)[] = [];
+  #epoch = -1;
+  readonly #layers: (OutgoingLayer | undefined)[] = new Array<OutgoingLayer | undefined>(MAX_TRACKS * MAX_LAYERS).fill(undefined);
+  /** Survive an epoch: viewers keep their SSRC, numbers and timestamps. */
+  readonly #rebases = new Map<string, Rebase>();
+  readonly #outputs: Output[][] = Array.from({ length: MAX_TRACKS }, () => []);
+  readonly #sockets = new Map<string, RtpSocket>();
+  #scratch = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
+  #closed = false;
+
+  constructor(options: EgressOptions) {
+    this.#options = options;
+  }
+
+  /** Tracks of the epoch; packets of an epoch that is not described yet wait in the ring. */
+  describe(description: StreamDescription): void {
+    if (description.epoch !== this.#epoch) this.#layers.fill(undefined);
+    this.#epoch = description.epoch;
+    this.#tracks = [];
+    for (const track of description.tracks) this.#tracks[track.track] = track;
+    for (const track of description.tracks) this.#startTrack(track.track);
+  }
+
+  /** Sends a track to one more place. Resolves to the local address, from which packets come and which takes RTCP. */
+  async attach(track: number, attachment: Attachment): Promise<SocketAddress> {
+    const socket = await this.#socketTo(attachment);
+    const ssrcs = new Array<number | undefined>(MAX_LAYERS).fill(undefined);
+    for (const { layer, ssrc } of attachment.layers) {
+      if (attachment.onlyLayers?.includes(layer) ?? true) ssrcs[layer] = ssrc;
+    }
+    this.#outputs[track]!.push({ socket, payloadType: attachment.payloadType, ssrcs });
+    this.#startTrack(track);
+    return socket.address;
+  }
+
+  /** Takes back what attach gave for this place. */
+  detach(track: number, to: SocketAddress): void {
+    const socket = this.#sockets.get(`${to.ip}:${to.port}`);
+    this.#outputs[track] = this.#outputs[track]!.filter((output) => output.socket !== socket);
+    if (!socket || this.#outputs.some((outputs) => outputs.some((output) => output.socket === socket))) return;
+    this.#sockets.delete(`${to.ip}:${to.port}`);
+    socket.close();
+  }
+
+  /** A layer that was not wanted comes again: its numbers begin anew, at a keyframe. */
+  restartLayer(track: number, layer: number): void {
+    this.#layers[track * MAX_LAYERS + layer] = undefined;
+  }
+
+  onFrame(frame: Buffer, track: number, layer: number, seq: number): void {
+    if (this.#outputs[track]!.length === 0) return;
+    const outgoing = this.#layers[track * MAX_LAYERS + layer] ?? this.#open(track, layer);
+    outgoing?.cursor.onPacket(seq, frame, this.#options.now());
+  }
+
+  onEpoch(epoch: number): void {
+    // Rings are empty now: cursors into them are of no use. The description of the new epoch may have come before.
+    if (epoch !== this.#epoch) this.#layers.fill(undefined);
+  }
+
+  onSenderReport(frame: Buffer): void {
+    const track = frameTrack(frame);
+    const layer = frameLayer(frame);
+    const outgoing = this.#layers[track * MAX_LAYERS + layer];
+    const rtpTimestamp = outgoing?.rebase.reported(frame.readUInt32BE(MEDIA_HEADER_BYTES + 8), frameEpoch(frame));
+    if (!outgoing || rtpTimestamp === undefined) return;
+    const ntpSeconds = frame.readUInt32BE(MEDIA_HEADER_BYTES);
+    const ntpFraction = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
+    for (const { socket, ssrcs } of this.#outputs[track]!) {
+      const ssrc = ssrcs[layer];
+      if (ssrc === undefined) continue;
+      const report = writeSenderReport({ ssrc, ntpSeconds, ntpFraction, rtpTimestamp, ...outgoing.counters });
+      socket.send(report, report.length);
+    }
+  }
+
+  tick(nowMs: number): void {
+    for (const outgoing of this.#layers) {
+      if (outgoing && nowMs >= outgoing.cursor.deadlineMs) outgoing.cursor.tick(nowMs);
+    }
+  }
+
+  /** Packets given up for lost, over all layers of this epoch. */
+  get lost(): number {
+    return this.#layers.reduce((sum, outgoing) => sum + (outgoing?.cursor.lost ?? 0), 0);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+    this.#outputs.forEach((outputs) => (outputs.length = 0));
+  }
+
+  /** What the rings hold already goes out at once, from a young keyframe on. */
+  #startTrack(track: number): void {
+    if (this.#outputs[track]!.length === 0) return;
+    for (const { layer } of this.#tracks[track]?.layers ?? []) {
+      if (!this.#layers[track * MAX_LAYERS + layer]) this.#open(track, layer)?.cursor.start(this.#options.now(), MAX_KEYFRAME_AGE_MS);
+    }
+  }
+
+  #open(track: number, layer: number): OutgoingLayer | undefined {
+    const description = this.#tracks[track];
+    const ring = this.#options.stream.ring(track, layer);
+    if (!description || !ring || this.#epoch !== this.#options.stream.epoch) return undefined;
+    const rebase = this.#rebaseOf(track, layer, description.codec.clockRate);
+    const counters = { packets: 0, octets: 0 };
+    const keyframes = description.kind === 'video' && hasKeyframes(description.codec.mimeType);
+    const waitMs = description.kind === 'video' ? VIDEO_WAIT_MS : AUDIO_WAIT_MS;
+    const cursor = new LayerCursor(
+      { ring, keyframes, waitMs },
+      {
+        emit: (frame, seq, restarted) => this.#emit(frame, track, layer, seq, restarted, rebase, counters),
+        requestKeyframe: () => this.#options.onKeyframeRequest(track, layer),
+      },
+    );
+    const outgoing = { cursor, rebase, counters };
+    this.#layers[track * MAX_LAYERS + layer] = outgoing;
+    return outgoing;
+  }
+
+  #rebaseOf(track: number, layer: number, clockRate: number): Rebase {
+    const key = `${track}/${layer}/${clockRate}`;
+    const known = this.#rebases.get(key);
+    if (known) return known;
+    const rebase = new Rebase(clockRate);
+    this.#rebases.set(key, rebase);
+    return rebase;
+  }
+
+  #emit(frame: Buffer, track: number, layer: number, seq: number, restarted: boolean, rebase: Rebase, counters: OutgoingLayer['counters']): void {
+    const nowMs = this.#options.now();
+    const timestamp = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
+    if (restarted) rebase.restart(this.#epoch, seq, timestamp, nowMs);
+    const outSeq = rebase.seq(seq);
+    const outTimestamp = rebase.timestamp(timestamp, nowMs);
+    const length = frame.length - MEDIA_HEADER_BYTES;
+    counters.packets += 1;
+    counters.octets += length - 12;
+    const outputs = this.#outputs[track]!;
+    for (let i = 0; i < outputs.length; i++) {
+      const { socket, payloadType, ssrcs } = outputs[i]!;
+      const ssrc = ssrcs[layer];
+      if (ssrc === undefined) continue;
+      const packet = this.#scratch;
+      frame.copy(packet, 0, MEDIA_HEADER_BYTES);
+      setPayloadType(packet, 0, payloadType);
+      setSequence(packet, 0, outSeq);
+      setTimestamp(packet, 0, outTimestamp);
+      setSsrc(packet, 0, ssrc);
+      this.#count(socket.send(packet, length), length);
+      // The kernel usually takes a packet within the call; one that it did not is still being read from.
+      if (socket.queued > 0) this.#scratch = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
+    }
+  }
+
+  #count(sent: boolean, bytes: number): void {
+    if (!sent) {
+      this.counters.dropped += 1;
+      return;
+    }
+    this.counters.packets += 1;
+    this.counters.bytes += bytes;
+  }
+
+  /** One socket for each place, since a plain transport takes the first sender that it hears as its peer. */
+  async #socketTo(to: SocketAddress): Promise<RtpSocket> {
+    const key = `${to.ip}:${to.port}`;
+    const known = this.#sockets.get(key);
+    if (known) return known;
+    const socket = await this.#options.sockets.open(to.ip, { ip: to.ip, port: to.port });
+    const other = this.#sockets.get(key);
+    if (other || this.#closed) {
+      socket.close();
+      if (!other) throw new Error('the egress is closed');
+      return other;
+    }
+    this.#sockets.set(key, socket);
+    socket.onMessage = (packet) => this.#onRtcp(packet, socket);
+    return socket;
+  }
+
+  #onRtcp(packet: Buffer, socket: RtpSocket): void {
+    if (!isRtcp(packet)) return;
+    readRtcp(packet, {
+      keyframeRequest: (ssrc) => {
+        this.#outputs.forEach((outputs, track) => {
+          for (const output of outputs) {
+            const layer = output.ssrcs.indexOf(ssrc);
+            if (output.socket === socket && layer !== -1) this.#options.onKeyframeRequest(track, layer);
+          }
+        });
+      },
+    });
+  }
+}

@@ -1,0 +1,342 @@
+import type { LinkReport } from '@millrace/api';
+import { mediaFrameFault, type ControlMessage, type Hop, type StreamDescription, type TrackDescription } from '@millrace/api/trunk';
+import type { Clock, Timer } from '@millrace/service';
+import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
+import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
+import { DownstreamFeed } from './downstream-feed.ts';
+import { Egress, type Attachment } from './egress/index.ts';
+import { Ingest, type IngestCounters } from './ingest.ts';
+import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
+import { allLayers, Subscriptions, type Conversations, type LocalWant, type ServedDownstream, type SubscriptionEffects } from './subscription/index.ts';
+import { TrunkDirectory, type Binding } from './trunk-directory.ts';
+import type { RelayTrunks } from './trunks.ts';
+
+/** Waits of gates, cursors and subscriptions end on the next tick. */
+const TICK_MS = 5;
+
+export interface RelayNodeOptions {
+  /** Name of this node. */
+  node: string;
+  trunks: RelayTrunks;
+  sockets: RtpSockets;
+  clock: Clock;
+  random: () => number;
+  emit: (event: RelayEvent) => void;
+}
+
+interface RunningIngest {
+  readonly stream: string;
+  readonly epoch: number;
+  readonly ingest: Ingest;
+  readonly socket: RtpSocket;
+}
+
+interface RunningEgress {
+  readonly stream: string;
+  readonly egress: Egress;
+  want: LocalWant;
+}
+
+/** The relay of one node: ties sockets, gates, carried streams, subscriptions and trunks together. Runs on one thread. */
+export class RelayNode {
+  readonly #options: RelayNodeOptions;
+  readonly #directory: TrunkDirectory;
+  readonly #subscriptions: Subscriptions;
+  readonly #carried = new Map<string, CarriedStream>();
+  readonly #feeds = new Map<string, DownstreamFeed>();
+  readonly #ingests = new Map<string, RunningIngest>();
+  readonly #egresses = new Map<string, RunningEgress>();
+  readonly #now: () => number;
+  #timer: Timer | undefined;
+  #strayFrames = 0;
+  #malformedFrames = 0;
+  #controlErrors = 0;
+
+  constructor(options: RelayNodeOptions) {
+    this.#options = options;
+    this.#now = () => options.clock.now();
+    this.#directory = new TrunkDirectory(options.trunks, {
+      onMessage: (peer, message) => this.#subscriptions.onMessage(peer, message, this.#now()),
+      onMedia: (peer, binding, frame) => this.#onMedia(peer, binding, frame),
+      onStray: () => (this.#strayFrames += 1),
+      onUp: (peer) => this.#subscriptions.trunkUp(peer),
+      onLost: (peer, reason) => this.#onTrunkLost(peer, reason),
+      onBadMessage: (peer, error) => this.#warn(error.message, { peer }),
+    });
+    this.#subscriptions = new Subscriptions({ self: options.node, relays: true, effects: this.#effects(), random: options.random });
+    this.#scheduleTick();
+  }
+
+  configure(settings: RelaySettings): void {
+    this.#subscriptions.relays = settings.relays;
+    for (const hop of settings.probe) this.#directory.dial(hop);
+  }
+
+  // ---- publishers
+
+  async ingest(request: IngestRequest): Promise<SocketAddress> {
+    const { id, stream, epoch, tracks, rttMs } = request;
+    const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1');
+    const carried = this.#carry(stream);
+    const onKeyframeRequest = (track: number, layer: number) => this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
+    const ingest = new Ingest({ stream: carried, epoch, tracks, rttMs, now: this.#now, onKeyframeRequest });
+    socket.onMessage = (packet) => ingest.onPacket(packet);
+    this.#ingests.set(id, { stream, epoch, ingest, socket });
+    this.#subscriptions.publish(stream, epoch, tracks, this.#now());
+    return socket.address;
+  }
+
+  setTracks(id: string, tracks: TrackDescription[]): void {
+    const running = this.#ingest(id);
+    running.ingest.setTracks(tracks);
+    this.#subscriptions.publish(running.stream, running.epoch, tracks, this.#now());
+  }
+
+  setRtt(id: string, rttMs: number): void {
+    this.#ingest(id).ingest.setRtt(rttMs);
+  }
+
+  ingestStats(id: string): IngestCounters {
+    return this.#ingest(id).ingest.counters;
+  }
+
+  closeIngest(id: string, reason: string): void {
+    const running = this.#ingests.get(id);
+    if (!running) return;
+    this.#ingests.delete(id);
+    running.socket.close();
+    this.#subscriptions.unpublish(running.stream, running.epoch, reason, this.#now());
+  }
+
+  // ---- pulls
+
+  egress(request: EgressRequest): void {
+    const { id, stream, path, backup = [], lingerMs, epoch } = request;
+    const carried = this.#carry(stream);
+    const onKeyframeRequest = (track: number, layer: number) => this.#subscriptions.keyframe(stream, track, layer, this.#now());
+    const egress = new Egress({ stream: carried, sockets: this.#options.sockets, now: this.#now, onKeyframeRequest });
+    const want: LocalWant = { path, backup, masks: allLayers(), lingerMs, epoch };
+    this.#egresses.set(id, { stream, egress, want });
+    carried.addSink(egress);
+    const known = this.#subscriptions.stream(stream)?.description;
+    if (known) this.#describeTo(id, egress, known);
+    this.#subscriptions.want(stream, id, want, this.#now());
+  }
+
+  attach(id: string, track: number, attachment: Attachment): Promise<SocketAddress> {
+    return this.#egress(id).egress.attach(track, attachment);
+  }
+
+  detach(id: string, track: number, to: SocketAddress): void {
+    this.#egress(id).egress.detach(track, to);
+  }
+
+  /** Wanted layers of a track, bit n for layer n. What nobody wants does not come over the trunk. */
+  setLayers(id: string, track: number, mask: number): void {
+    const running = this.#egress(id);
+    const before = running.want.masks[track] ?? 0;
+    const masks = running.want.masks.slice();
+    masks[track] = mask;
+    running.want = { ...running.want, masks };
+    for (let layer = 0; layer < 8; layer++) if ((mask & ~before & (1 << layer)) !== 0) running.egress.restartLayer(track, layer);
+    this.#subscriptions.want(running.stream, id, running.want, this.#now());
+  }
+
+  requestKeyframe(id: string, track: number, layer: number): void {
+    this.#subscriptions.keyframe(this.#egress(id).stream, track, layer, this.#now());
+  }
+
+  /** Make before break: what comes by the old way is used until the new one delivers. */
+  reroute(id: string, path: Hop[], backup: Hop[]): void {
+    const running = this.#egress(id);
+    running.want = { ...running.want, path, backup };
+    this.#subscriptions.want(running.stream, id, running.want, this.#now());
+  }
+
+  egressStats(id: string): EgressStats {
+    const { egress, stream } = this.#egress(id);
+    const subscription = this.#subscriptions.stream(stream);
+    const path = subscription?.measuredPath ?? { nodes: [], rttMs: 0, lossPercent: 0 };
+    return { ...path, ...egress.counters, lost: egress.lost, epoch: this.#carried.get(stream)?.epoch ?? -1 };
+  }
+
+  closeEgress(id: string): void {
+    const running = this.#egresses.get(id);
+    if (!running) return;
+    this.#egresses.delete(id);
+    running.egress.close();
+    this.#carried.get(running.stream)?.removeSink(running.egress);
+    this.#subscriptions.release(running.stream, id, this.#now());
+  }
+
+  // ---- reports
+
+  links(): LinkReport[] {
+    return this.#directory.reports(this.#now());
+  }
+
+  stats(): RelayStats {
+    const streams = [...this.#subscriptions.streams()].map((subscription) => {
+      const carried = this.#carried.get(subscription.name);
+      const counters = carried?.counters ?? { packets: 0, bytes: 0, duplicates: 0, stale: 0 };
+      return { stream: subscription.name, epoch: carried?.epoch ?? -1, role: subscription.role, ...subscription.measuredPath, ...counters };
+    });
+    return { streams, strayFrames: this.#strayFrames, malformedFrames: this.#malformedFrames, controlErrors: this.#controlErrors };
+  }
+
+  close(): void {
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const id of [...this.#egresses.keys()]) this.closeEgress(id);
+    for (const id of [...this.#ingests.keys()]) this.closeIngest(id, 'the node stops');
+  }
+
+  // ---- inside
+
+  #onMedia(peer: string, binding: Binding, frame: Buffer): void {
+    if (mediaFrameFault(frame) !== undefined) {
+      this.#malformedFrames += 1;
+      return;
+    }
+    binding.stream.push(frame, binding.mediaClass, this.#now());
+    if (binding.flowing) return;
+    binding.flowing = true;
+    this.#subscriptions.onMedia(binding.stream.name, peer, binding.subscription, this.#now());
+  }
+
+  #onTrunkLost(peer: string, reason: string): void {
+    this.#warn(`trunk to ${peer} lost: ${reason}`, { peer });
+    this.#subscriptions.trunkLost(peer, this.#now());
+  }
+
+  #effects(): SubscriptionEffects {
+    return {
+      sendUpstream: (hop, message) => this.#guarded(() => this.#directory.sendTo(hop, message)),
+      sendDownstream: (peer, message) => this.#guarded(() => this.#sendDownstream(peer, message)),
+      bind: (stream, peer, id, conversations) => this.#bind(this.#carry(stream), peer, id, conversations),
+      unbind: (_stream, peer, _id, conversations) => {
+        this.#directory.unbind(peer, conversations.audio);
+        this.#directory.unbind(peer, conversations.video);
+        this.#directory.use(peer, -1);
+      },
+      serve: (stream, downstream, masks, held) => this.#serve(stream, downstream).setWanted(masks, held),
+      stopServing: (stream, downstream) => this.#stopServing(stream, downstream),
+      describe: (description) => this.#describe(description),
+      status: (stream, status, reason) => {
+        for (const id of this.#egressesOf(stream)) this.#options.emit({ type: status, egress: id, reason });
+      },
+      path: (stream, path) => {
+        for (const id of this.#egressesOf(stream)) this.#options.emit({ type: 'path', egress: id, path });
+      },
+      requestKeyframe: (stream, track, layer) => {
+        for (const [id, running] of this.#ingests) {
+          if (running.stream === stream) this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
+        }
+      },
+      forget: (stream) => {
+        this.#carried.delete(stream);
+      },
+      held: (stream) => this.#carried.get(stream)?.held() ?? [],
+      trunkQuality: (peer) => this.#directory.quality(peer),
+    };
+  }
+
+  #bind(stream: CarriedStream, peer: string, id: number, conversations: Conversations): void {
+    this.#directory.bind(peer, conversations.audio, { stream, subscription: id, mediaClass: AUDIO, flowing: false });
+    this.#directory.bind(peer, conversations.video, { stream, subscription: id, mediaClass: VIDEO, flowing: false });
+    this.#directory.use(peer, 1);
+  }
+
+  #serve(stream: string, downstream: ServedDownstream): DownstreamFeed {
+    const key = feedKey(stream, downstream);
+    let feed = this.#feeds.get(key);
+    if (!feed) {
+      const carried = this.#carry(stream);
+      feed = new DownstreamFeed(this.#directory.trunk(downstream.peer)!, carried, downstream.conversations);
+      this.#feeds.set(key, feed);
+      carried.addSink(feed);
+      this.#directory.use(downstream.peer, 1);
+    }
+    return feed;
+  }
+
+  #stopServing(stream: string, downstream: ServedDownstream): void {
+    const key = feedKey(stream, downstream);
+    const feed = this.#feeds.get(key);
+    if (!feed) return;
+    this.#feeds.delete(key);
+    this.#carried.get(stream)?.removeSink(feed);
+    this.#directory.unbind(downstream.peer, downstream.conversations.audio);
+    this.#directory.unbind(downstream.peer, downstream.conversations.video);
+    this.#directory.use(downstream.peer, -1);
+  }
+
+  #describe(description: StreamDescription): void {
+    for (const id of this.#egressesOf(description.stream)) this.#describeTo(id, this.#egresses.get(id)!.egress, description);
+    this.#carried.get(description.stream)?.advanceTo(description.epoch);
+  }
+
+  #describeTo(id: string, egress: Egress, description: StreamDescription): void {
+    egress.describe(description);
+    this.#options.emit({ type: 'description', egress: id, description });
+  }
+
+  #egressesOf(stream: string): string[] {
+    return [...this.#egresses].filter(([, running]) => running.stream === stream).map(([id]) => id);
+  }
+
+  #carry(name: string): CarriedStream {
+    let carried = this.#carried.get(name);
+    if (!carried) {
+      carried = new CarriedStream(name, (track, layer) => this.#subscriptions.keyframeSeen(name, track, layer));
+      this.#carried.set(name, carried);
+    }
+    return carried;
+  }
+
+  #sendDownstream(peer: string, message: ControlMessage): void {
+    if (!this.#directory.send(peer, message)) this.#warn(`no trunk to ${peer} for ${message.type}`, { peer });
+  }
+
+  /** A message that cannot be encoded or sent concerns one subscription, and never the others. */
+  #guarded(send: () => void): void {
+    try {
+      send();
+    } catch (error) {
+      this.#warn((error as Error).message, {});
+    }
+  }
+
+  #warn(message: string, fields: Record<string, string | number>): void {
+    this.#controlErrors += 1;
+    this.#options.emit({ type: 'warning', message, fields });
+  }
+
+  #ingest(id: string): RunningIngest {
+    const running = this.#ingests.get(id);
+    if (!running) throw new Error(`ingest ${id} is closed`);
+    return running;
+  }
+
+  #egress(id: string): RunningEgress {
+    const running = this.#egresses.get(id);
+    if (!running) throw new Error(`egress ${id} is closed`);
+    return running;
+  }
+
+  #scheduleTick(): void {
+    this.#timer = this.#options.clock.setTimeout(() => this.#tick(), TICK_MS);
+  }
+
+  #tick(): void {
+    const nowMs = this.#now();
+    for (const { ingest } of this.#ingests.values()) ingest.tick(nowMs);
+    for (const { egress } of this.#egresses.values()) egress.tick(nowMs);
+    this.#subscriptions.tick(nowMs);
+    this.#scheduleTick();
+  }
+}
+
+function feedKey(stream: string, downstream: ServedDownstream): string {
+  return `${stream} ${downstream.peer}#${downstream.id}`;
+}

@@ -1,0 +1,49 @@
+import { MAX_PATH_HOPS, type RefusalCode, type Subscribe } from '@millrace/api/trunk';
+
+/** What of this node's state decides whether a subscriber gets a stream here. */
+export interface AdmissionState {
+  self: string;
+  /** The node has the relay role: it forwards what others publish. */
+  relays: boolean;
+  /** Set when the stream is published here. */
+  originEpoch: number | undefined;
+  /** The nodes that the stream comes from, when it comes from another one. */
+  upstream: readonly string[];
+  carried: boolean;
+  downstreams: number;
+}
+
+/** Subscribers of one stream behind one node; more belong to further nodes of the tree. */
+export const MAX_DOWNSTREAMS = 2000;
+
+export interface Refusal {
+  code: RefusalCode;
+  reason: string;
+}
+
+/** Why a SUBSCRIBE is refused; undefined when it is taken. */
+export function refusalOf(message: Subscribe, peer: string, state: AdmissionState): Refusal | undefined {
+  const { self } = state;
+  if (message.via.at(-1) !== peer) return refuse('invalid', `the last node of via must be the sender, ${peer}`);
+  if (message.via.includes(self)) return refuse('loop', `${self} is downstream of itself: ${message.via.join(' < ')}`);
+  if (message.path.some((hop) => hop.node === self)) return refuse('loop', `${self} is twice on the path`);
+  if (state.upstream.includes(peer)) return refuse('loop', `${self} gets ${message.stream} through ${peer}`);
+  if (message.via.length + message.path.length + 1 > MAX_PATH_HOPS + 1) {
+    return refuse('path-too-long', `${message.via.length + message.path.length} trunks: at most ${MAX_PATH_HOPS}`);
+  }
+  if (state.downstreams >= MAX_DOWNSTREAMS) return refuse('overloaded', `${self} serves ${state.downstreams} subscribers of ${message.stream}`);
+  return state.originEpoch === undefined ? relayRefusal(message, state) : originRefusal(message, state.originEpoch);
+}
+
+function originRefusal(message: Subscribe, epoch: number): Refusal | undefined {
+  if (message.epoch === undefined || message.epoch <= epoch) return undefined;
+  return refuse('unknown-stream', `${message.stream} is here in epoch ${epoch}, asked for is ${message.epoch}`);
+}
+
+function relayRefusal(message: Subscribe, state: AdmissionState): Refusal | undefined {
+  if (message.path.length === 0 && !state.carried) return refuse('unknown-stream', `${message.stream} is not published on ${state.self}`);
+  if (!state.relays) return refuse('unauthorised', `${state.self} is no relay: it serves what is published on it`);
+  return undefined;
+}
+
+const refuse = (code: RefusalCode, reason: string): Refusal => ({ code, reason });

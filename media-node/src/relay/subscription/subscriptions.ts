@@ -1,0 +1,182 @@
+import type { ControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
+import type { Conversations, SubscriptionEffects } from './effects.ts';
+import { StreamSubscription, type SubscriptionContext } from './stream-subscription.ts';
+import type { LocalWant } from './wants.ts';
+
+/** Conversations below are the trunk's own. */
+const FIRST_CONVERSATION = 16;
+const MAX_STREAMS = 20_000;
+const MAX_UNTOLD = 4096;
+
+export interface SubscriptionsOptions {
+  self: string;
+  /** The node has the relay role: it forwards what others publish. */
+  relays: boolean;
+  effects: SubscriptionEffects;
+  /** 0 ≤ n < 1 */
+  random: () => number;
+}
+
+/**
+ * All streams of one node: the state machine of the subscription layer. Pure: messages and time come in, effects go out.
+ * Trunks are authenticated below; a peer is known by its node name.
+ */
+export class Subscriptions {
+  readonly #options: SubscriptionsOptions;
+  readonly #streams = new Map<string, StreamSubscription>();
+  /** Subscriptions of this node, by their number. */
+  readonly #upstreamIds = new Map<number, string>();
+  /** Subscriptions of others, by peer and their number. */
+  readonly #downstreamIds = new Map<string, string>();
+  /** Peers that could not be told that a subscription is over: they are when their trunk is back. */
+  readonly #untold = new Map<string, number[]>();
+  readonly #context: SubscriptionContext;
+  #nextId: number;
+  #nextConversation = FIRST_CONVERSATION;
+
+  constructor(options: SubscriptionsOptions) {
+    this.#options = options;
+    // Not from 0, so that a restarted node does not meet the numbers of its earlier life.
+    this.#nextId = Math.floor(options.random() * 0x7fff_ffff);
+    this.#context = {
+      self: options.self,
+      relays: options.relays,
+      effects: options.effects,
+      random: options.random,
+      open: (stream, peer) => this.#open(stream, peer),
+      closed: (peer, id, told) => this.#closed(peer, id, told),
+    };
+  }
+
+  /** Whether this node has the relay role. */
+  set relays(relays: boolean) {
+    this.#context.relays = relays;
+  }
+
+  publish(stream: string, epoch: number, tracks: TrackDescription[], nowMs: number): void {
+    this.#streamOf(stream).publish(epoch, tracks, nowMs);
+  }
+
+  unpublish(stream: string, epoch: number, reason: string, nowMs: number): void {
+    this.#streams.get(stream)?.unpublish(epoch, reason, nowMs);
+    this.#forgetOver(nowMs);
+  }
+
+  /** A pull on this node wants the stream, or changes its way or layers. */
+  want(stream: string, id: string, want: LocalWant, nowMs: number): void {
+    this.#streamOf(stream).want(id, want, nowMs);
+  }
+
+  release(stream: string, id: string, nowMs: number): void {
+    this.#streams.get(stream)?.release(id, nowMs);
+  }
+
+  keyframe(stream: string, track: number, layer: number, nowMs: number): void {
+    this.#streams.get(stream)?.keyframe(track, layer, nowMs);
+  }
+
+  keyframeSeen(stream: string, track: number, layer: number): void {
+    this.#streams.get(stream)?.keyframeSeen(track, layer);
+  }
+
+  onMessage(peer: string, message: ControlMessage, nowMs: number): void {
+    switch (message.type) {
+      case 'subscribe':
+        return this.#onSubscribe(peer, message, nowMs);
+      case 'unsubscribe':
+        this.#downstream(peer, message.id)?.onUnsubscribe(peer, message.id, nowMs);
+        this.#downstreamIds.delete(`${peer}#${message.id}`);
+        return;
+      case 'keyframe':
+        return this.#downstream(peer, message.id)?.keyframe(message.track, message.layer, nowMs);
+      default:
+        return this.#onUpstream(peer, message, nowMs);
+    }
+  }
+
+  onMedia(stream: string, peer: string, id: number, nowMs: number): void {
+    this.#streams.get(stream)?.onMedia(peer, id, nowMs);
+  }
+
+  trunkUp(peer: string): void {
+    for (const id of this.#untold.get(peer) ?? []) this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id });
+    this.#untold.delete(peer);
+  }
+
+  trunkLost(peer: string, nowMs: number): void {
+    for (const stream of this.#streams.values()) stream.trunkLost(peer, nowMs);
+    for (const key of this.#downstreamIds.keys()) if (key.startsWith(`${peer}#`)) this.#downstreamIds.delete(key);
+  }
+
+  tick(nowMs: number): void {
+    for (const stream of this.#streams.values()) stream.tick(nowMs);
+    this.#forgetOver(nowMs);
+  }
+
+  stream(name: string): StreamSubscription | undefined {
+    return this.#streams.get(name);
+  }
+
+  streams(): IterableIterator<StreamSubscription> {
+    return this.#streams.values();
+  }
+
+  #onSubscribe(peer: string, message: Subscribe, nowMs: number): void {
+    if (!this.#streams.has(message.stream) && this.#streams.size >= MAX_STREAMS) {
+      const reason = `${this.#options.self} carries ${MAX_STREAMS} streams`;
+      return this.#options.effects.sendDownstream(peer, { type: 'refused', id: message.id, code: 'overloaded', reason });
+    }
+    const stream = this.#streamOf(message.stream);
+    this.#downstreamIds.set(`${peer}#${message.id}`, message.stream);
+    stream.onSubscribe(peer, message, nowMs);
+  }
+
+  #onUpstream(peer: string, message: ControlMessage, nowMs: number): void {
+    const name = this.#upstreamIds.get(message.id);
+    const stream = name === undefined ? undefined : this.#streams.get(name);
+    if (stream) return stream.onUpstream(peer, message, nowMs);
+    // An answer that crossed the end of its subscription.
+    if (message.type === 'subscribed') this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id: message.id });
+  }
+
+  #downstream(peer: string, id: number): StreamSubscription | undefined {
+    const name = this.#downstreamIds.get(`${peer}#${id}`);
+    return name === undefined ? undefined : this.#streams.get(name);
+  }
+
+  #streamOf(name: string): StreamSubscription {
+    let stream = this.#streams.get(name);
+    if (!stream) {
+      stream = new StreamSubscription(name, this.#context);
+      this.#streams.set(name, stream);
+    }
+    return stream;
+  }
+
+  #open(stream: string, peer: string): { id: number; conversations: Conversations } {
+    const id = this.#nextId;
+    this.#nextId = (this.#nextId + 1) >>> 0;
+    this.#upstreamIds.set(id, stream);
+    // Both ends of a trunk number conversations: the one with the smaller name takes the even ones.
+    const side = this.#options.self < peer ? 0 : 1;
+    const first = this.#nextConversation;
+    this.#nextConversation = first + 4 > 0xffff_fff0 ? FIRST_CONVERSATION : first + 4;
+    return { id, conversations: { audio: first + side, video: first + 2 + side } };
+  }
+
+  #closed(peer: string, id: number, told: boolean): void {
+    this.#upstreamIds.delete(id);
+    if (told) return;
+    const untold = this.#untold.get(peer) ?? [];
+    if (untold.length < MAX_UNTOLD) this.#untold.set(peer, [...untold, id]);
+  }
+
+  #forgetOver(nowMs: number): void {
+    for (const [name, stream] of this.#streams) {
+      if (!stream.isOver(nowMs)) continue;
+      stream.tick(nowMs);
+      this.#streams.delete(name);
+      this.#options.effects.forget(name);
+    }
+  }
+}

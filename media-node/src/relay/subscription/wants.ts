@@ -1,0 +1,97 @@
+import type { HeldPosition, Hop, Subscribe } from '@millrace/api/trunk';
+import type { HeldRange, ServedDownstream } from './effects.ts';
+import { masksOf, unionOf } from './layer-masks.ts';
+import type { RouteSource } from './routes.ts';
+
+/** What a pull on this node asks for. */
+export interface LocalWant {
+  /** Empty: the stream is to be published on this node. */
+  path: Hop[];
+  backup: Hop[];
+  masks: Uint8Array;
+  lingerMs: number;
+  /** The oldest epoch of use. */
+  epoch?: number;
+}
+
+/** A node that subscribed here. */
+export interface Downstream extends ServedDownstream {
+  path: Hop[];
+  backup: Hop[];
+  via: string[];
+  masks: Uint8Array;
+  epoch: number | undefined;
+  held: HeldPosition[];
+  /** waiting: not answered yet; standing: told that the subscription stands; lost: told that it is lost. */
+  state: 'waiting' | 'standing' | 'lost';
+}
+
+export function downstreamOf(peer: string, message: Subscribe): Downstream {
+  const { id, conversations, path, backup, via, epoch, held } = message;
+  return { peer, id, conversations, path, backup, via, epoch, held, masks: masksOf(message.layers), state: 'waiting' };
+}
+
+export const localOwner = (id: string): string => `local:${id}`;
+export const downstreamOwner = (peer: string): string => `node:${peer}`;
+
+/** Everyone who wants one stream at this node. */
+export class Wants {
+  readonly locals = new Map<string, LocalWant>();
+  /** By node: a node has one subscription of a stream. */
+  readonly downstreams = new Map<string, Downstream>();
+
+  get isEmpty(): boolean {
+    return this.locals.size === 0 && this.downstreams.size === 0;
+  }
+
+  masks(): Uint8Array {
+    return unionOf([...this.locals.values(), ...this.downstreams.values()].map((want) => want.masks));
+  }
+
+  epoch(): number | undefined {
+    const epochs = [...this.locals.values(), ...this.downstreams.values()].map((want) => want.epoch ?? -1);
+    const newest = Math.max(-1, ...epochs);
+    return newest === -1 ? undefined : newest;
+  }
+
+  sources(): RouteSource[] {
+    // The latest local wish first: it has the newest route.
+    const locals = [...this.locals].reverse().map(([id, { path, backup }]) => ({ owner: localOwner(id), local: true, path, backup }));
+    const behind = [...this.downstreams.values()].map(({ peer, path, backup }) => ({ owner: downstreamOwner(peer), local: false, path, backup }));
+    return [...locals, ...behind];
+  }
+
+  /** What the upstream is told about whom this subscription is for. */
+  origin(owner: string, self: string): { via: string[]; backup: Hop[] } {
+    const behind = [...this.downstreams.values()].find((downstream) => downstreamOwner(downstream.peer) === owner);
+    if (behind) return { via: [...behind.via, self], backup: behind.backup };
+    const local = [...this.locals].find(([id]) => localOwner(id) === owner)?.[1];
+    return { via: [self], backup: local?.backup ?? [] };
+  }
+
+  /** From where to have the stream sent: behind what is held here, or further back for one behind who holds less. */
+  positions(held: HeldRange[]): HeldPosition[] {
+    const waiting = [...this.downstreams.values()].filter((downstream) => downstream.state === 'waiting');
+    const asked = waiting.flatMap((downstream) => downstream.held);
+    const epoch = Math.max(-1, ...held.map((range) => range.epoch), ...asked.map((position) => position.epoch));
+    const positions = new Map<string, HeldPosition>();
+    for (const { track, layer, seq, epoch: of } of held) {
+      if (of === epoch) positions.set(`${track}/${layer}`, { epoch, track, layer, seq });
+    }
+    for (const position of olderThanHeld(asked, held)) {
+      if (position.epoch !== epoch) continue;
+      const key = `${position.track}/${position.layer}`;
+      const known = positions.get(key);
+      if (!known || position.seq < known.seq) positions.set(key, position);
+    }
+    return [...positions.values()];
+  }
+}
+
+/** Positions from before what is held here, of which the packets in between would still be taken. */
+export function olderThanHeld(asked: HeldPosition[], held: HeldRange[]): HeldPosition[] {
+  return asked.filter((position) => {
+    const range = held.find((other) => other.track === position.track && other.layer === position.layer && other.epoch === position.epoch);
+    return !range || (range.takesOlder && position.seq + 1 < range.from);
+  });
+}

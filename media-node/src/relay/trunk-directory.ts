@@ -1,0 +1,183 @@
+import { ControlMessageError, decodeControlMessage, encodeControlMessage, type ControlMessage, type Hop } from '@millrace/api/trunk';
+import type { LinkReport } from '@millrace/api';
+import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
+import type { RelayTrunk, RelayTrunks } from './trunks.ts';
+
+/** Messages that wait for a trunk that is being dialled. */
+const MAX_WAITING = 1024;
+/** Above this a link is reported as degraded. */
+const DEGRADED_LOSS_PERCENT = 5;
+
+/** Where media of a conversation belongs. */
+export interface Binding {
+  readonly stream: CarriedStream;
+  readonly subscription: number;
+  readonly mediaClass: MediaClass;
+  flowing: boolean;
+}
+
+export interface TrunkListener {
+  onMessage(peer: string, message: ControlMessage): void;
+  onMedia(peer: string, binding: Binding, frame: Buffer): void;
+  /** Media of a conversation that nobody subscribed to: the end of one that is over. */
+  onStray(): void;
+  onUp(peer: string): void;
+  onLost(peer: string, reason: string): void;
+  onBadMessage(peer: string, error: Error): void;
+}
+
+interface PeerState {
+  trunk: RelayTrunk;
+  waiting: ControlMessage[];
+  readonly bindings: Map<number, Binding>;
+  /** Subscriptions over this trunk, either way: while there are any it carries heartbeats. */
+  uses: number;
+  rates: { atMs: number; sentBytes: number; receivedBytes: number };
+}
+
+/** The trunks of this node by peer: messages wait here for a trunk to come up, conversations are looked up here. */
+export class TrunkDirectory {
+  readonly #trunks: RelayTrunks;
+  readonly #listener: TrunkListener;
+  readonly #peers = new Map<string, PeerState>();
+
+  constructor(trunks: RelayTrunks, listener: TrunkListener) {
+    this.#trunks = trunks;
+    this.#listener = listener;
+    trunks.on('trunk', (trunk) => this.#adopt(trunk));
+  }
+
+  dial(hop: Hop): PeerState {
+    return this.#adopt(this.#trunks.dial(hop));
+  }
+
+  trunk(peer: string): RelayTrunk | undefined {
+    return this.#peers.get(peer)?.trunk;
+  }
+
+  /** Dials when there is no trunk; the message goes once it is up. */
+  sendTo(hop: Hop, message: ControlMessage): void {
+    this.#send(this.dial(hop), message);
+  }
+
+  /** False when there is no trunk to the peer. */
+  send(peer: string, message: ControlMessage): boolean {
+    const state = this.#peers.get(peer);
+    if (!state) return false;
+    this.#send(state, message);
+    return true;
+  }
+
+  bind(peer: string, conversation: number, binding: Binding): void {
+    this.#peers.get(peer)?.bindings.set(conversation, binding);
+  }
+
+  unbind(peer: string, conversation: number): void {
+    const state = this.#peers.get(peer);
+    state?.bindings.delete(conversation);
+    state?.trunk.closeConversation(conversation);
+  }
+
+  /** One more or one less subscription over the trunk to this peer. */
+  use(peer: string, change: 1 | -1): void {
+    const state = this.#peers.get(peer);
+    if (!state) return;
+    const before = state.uses > 0;
+    state.uses = Math.max(0, state.uses + change);
+    if (before !== state.uses > 0) state.trunk.setInUse(state.uses > 0);
+  }
+
+  quality(peer: string): { rttMs: number; lossPercent: number } {
+    const stats = this.#peers.get(peer)?.trunk.stats();
+    return { rttMs: Math.max(0, stats?.rttMs ?? 0), lossPercent: stats?.lossInPercent ?? 0 };
+  }
+
+  /** Rates are since the last call. */
+  reports(nowMs: number): LinkReport[] {
+    return [...this.#peers.values()].map((state) => {
+      const stats = state.trunk.stats();
+      const seconds = Math.max(0.001, (nowMs - state.rates.atMs) / 1000);
+      const kbps = (bytes: number, before: number) => Math.max(0, ((bytes - before) * 8) / 1000 / seconds);
+      const report: LinkReport = {
+        peer: state.trunk.peer,
+        state: linkState(stats),
+        rttMs: Math.max(0, stats.rttMs),
+        jitterMs: Math.max(0, stats.jitterMs),
+        lossPercent: Math.min(100, Math.max(0, stats.lossOutPercent)),
+        sendKbps: kbps(stats.sentBytes, state.rates.sentBytes),
+        recvKbps: kbps(stats.receivedBytes, state.rates.receivedBytes),
+      };
+      state.rates = { atMs: nowMs, sentBytes: stats.sentBytes, receivedBytes: stats.receivedBytes };
+      return report;
+    });
+  }
+
+  #send(state: PeerState, message: ControlMessage): void {
+    const { trunk } = state;
+    if (trunk.state !== 'up') {
+      if (state.waiting.length < MAX_WAITING) state.waiting.push(message);
+      else this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
+      return;
+    }
+    if (!trunk.sendControl(Buffer.from(encodeControlMessage(message)))) {
+      this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: the peer does not take messages`));
+    }
+  }
+
+  #adopt(trunk: RelayTrunk): PeerState {
+    const known = this.#peers.get(trunk.peer);
+    if (known?.trunk === trunk) return known;
+    const state: PeerState = {
+      trunk,
+      waiting: known?.waiting ?? [],
+      bindings: known?.bindings ?? new Map<number, Binding>(),
+      uses: known?.uses ?? 0,
+      rates: { atMs: 0, sentBytes: 0, receivedBytes: 0 },
+    };
+    this.#peers.set(trunk.peer, state);
+    trunk.onControl = (message) => this.#onControl(trunk.peer, message);
+    trunk.onMedia = (conversation, payload) => {
+      const binding = state.bindings.get(conversation);
+      if (binding) this.#listener.onMedia(trunk.peer, binding, payload);
+      else this.#listener.onStray();
+    };
+    trunk.on('up', () => this.#onUp(state));
+    trunk.on('lost', (reason) => this.#onLost(state, reason));
+    trunk.on('closed', () => this.#onLost(state, 'closed'));
+    if (state.uses > 0) trunk.setInUse(true);
+    if (trunk.state === 'up') this.#onUp(state);
+    return state;
+  }
+
+  #onUp(state: PeerState): void {
+    const { waiting } = state;
+    state.waiting = [];
+    for (const message of waiting) this.#send(state, message);
+    this.#listener.onUp(state.trunk.peer);
+  }
+
+  #onLost(state: PeerState, reason: string): void {
+    state.waiting = [];
+    this.#listener.onLost(state.trunk.peer, reason);
+    // A closed trunk is gone; a lost one comes back by itself.
+    if (state.trunk.state === 'closed' && this.#peers.get(state.trunk.peer) === state) this.#peers.delete(state.trunk.peer);
+  }
+
+  #onControl(peer: string, bytes: Buffer): void {
+    let message: ControlMessage;
+    try {
+      message = decodeControlMessage(bytes);
+    } catch (error) {
+      this.#listener.onBadMessage(peer, error as Error);
+      const { id, code } = error as ControlMessageError;
+      if (id !== undefined) this.send(peer, { type: 'refused', id, code, reason: (error as Error).message });
+      return;
+    }
+    this.#listener.onMessage(peer, message);
+  }
+}
+
+function linkState(stats: { state: RelayTrunk['state']; lossInPercent: number; lossOutPercent: number }): LinkReport['state'] {
+  if (stats.state !== 'up') return 'Down';
+  return Math.max(stats.lossInPercent, stats.lossOutPercent) >= DEGRADED_LOSS_PERCENT ? 'Degraded' : 'Up';
+}

@@ -1,0 +1,26 @@
+import type { Hop } from '@millrace/api/trunk';
+import type { Priority, TrunkStats } from '../trunk/index.ts';
+
+/** What the relay needs of a trunk; the Trunk of media-node/src/trunk is one. */
+export interface RelayTrunk {
+  readonly peer: string;
+  readonly state: 'connecting' | 'up' | 'lost' | 'closed';
+  onControl: (message: Buffer) => void;
+  onMedia: (conversation: number, payload: Buffer) => void;
+  sendControl(message: Buffer): boolean;
+  sendMedia(send: { conversation: number; priority: Priority; payload: Buffer }): boolean;
+  closeConversation(conversation: number): void;
+  setInUse(inUse: boolean): void;
+  stats(): TrunkStats;
+  on(event: 'up' | 'closed', listener: () => void): unknown;
+  on(event: 'lost', listener: (reason: string) => void): unknown;
+}
+
+/** What the relay needs of the endpoint of all trunks. */
+export interface RelayTrunks {
+  readonly trunks: Iterable<RelayTrunk>;
+  dial(peer: Hop): RelayTrunk;
+  trunk(node: string): RelayTrunk | undefined;
+  /** Once for each peer, before its first 'up'. */
+  on(event: 'trunk', listener: (trunk: RelayTrunk) => void): unknown;
+}
