@@ -21,13 +21,24 @@ export const MediaNodeConfig = z.object({
   region: RegionName.describe('routing domain of this node'),
   provider: z.string().min(1).max(63).default('default').describe('fault and cost domain, e.g. a cloud'),
   isp: z.string().max(63).optional().describe('last-mile label'),
-  roles: z.array(Role).min(1).max(3).default(['push', 'pull', 'relay']).describe('push: takes publishers; pull: serves viewers; relay: forwards between nodes'),
+  roles: z
+    .array(Role)
+    .min(1)
+    .max(3)
+    .default(['push', 'pull', 'relay'])
+    .describe('push: takes publishers; pull: serves viewers; relay: forwards between nodes'),
   controlUrl: z.url().max(512).describe("control's agent channel, ws:// or wss://, ending in /v1/agent"),
-  tokenFile: z.string().default('/var/run/millrace/token/token').describe('file with the bearer token for control; read anew for each connection'),
+  tokenFile: z
+    .string()
+    .default('/var/run/millrace/token/token')
+    .describe('file with the bearer token for control; read anew for each connection'),
   stateDir: z.string().default('/var/lib/millrace').describe('where the last snapshot and ready.json are kept'),
   hostIp: Host.optional().describe("address of the node's host"),
   podIp: Host.optional().describe('address of the pod'),
-  announcedSource: z.enum(['HostIP', 'PodIP', 'Static']).default('HostIP').describe('which address clients and other nodes are told'),
+  announcedSource: z
+    .enum(['HostIP', 'PodIP', 'Static'])
+    .default('HostIP')
+    .describe('which address clients and other nodes are told'),
   announcedAddress: Host.optional().describe('the address for announcedSource Static'),
   mediaPort: Port.default(40000).describe('UDP port of the first media worker; worker i listens on this plus i'),
   trunkPort: Port.default(40100).describe('UDP port for other nodes'),
@@ -36,8 +47,17 @@ export const MediaNodeConfig = z.object({
   rtpPortMin: z.number().int().min(1024).max(65535).default(41000).describe('first UDP port for plain RTP'),
   rtpPortMax: z.number().int().min(1024).max(65535).default(41999).describe('last UDP port for plain RTP'),
   tlsDir: z.string().optional().describe('folder with tls.crt and tls.key: signalling by HTTPS'),
-  cores: z.number().int().min(1).max(128).default(2).describe('CPUs of this node: media workers, one relay thread, one for the rest'),
-  pinning: z.enum(['none', 'affinity', 'static']).default('none').describe('whether media workers are bound to CPUs of the cpuset'),
+  cores: z
+    .number()
+    .int()
+    .min(1)
+    .max(128)
+    .default(2)
+    .describe('CPUs of this node: media workers, one relay thread, one for the rest'),
+  pinning: z
+    .enum(['none', 'affinity', 'static'])
+    .default('none')
+    .describe('whether media workers are bound to CPUs of the cpuset'),
   capacitySessions: z.number().int().min(0).default(1000).describe('publishers and viewers taken at most'),
   capacityEgressMbps: z.number().int().min(1).default(1000).describe('what this node may send, as told to control'),
   sessionsPerSecondPerAddress: z.number().positive().default(50).describe('new sessions a second from one client address'),
@@ -52,7 +72,9 @@ export function workerCount(config: Pick<MediaNodeConfig, 'roles' | 'cores'>): n
 }
 
 /** The address that others are told. @throws Error naming the missing setting */
-export function announcedAddress(config: Pick<MediaNodeConfig, 'announcedSource' | 'announcedAddress' | 'hostIp' | 'podIp'>): string {
+export function announcedAddress(
+  config: Pick<MediaNodeConfig, 'announcedSource' | 'announcedAddress' | 'hostIp' | 'podIp'>,
+): string {
   const { source, value, name } = {
     HostIP: { source: 'HostIP', value: config.hostIp, name: 'MILLRACE_HOST_IP' },
     PodIP: { source: 'PodIP', value: config.podIp, name: 'MILLRACE_POD_IP' },

@@ -24,11 +24,18 @@ export class AccessControl {
   async identify(token: string | undefined, act: TokenAction, stream: string): Promise<Caller> {
     if (token === undefined) return { kind: 'anonymous' };
     const keys = this.#keys();
-    if (keys.length === 0) throw new Problem(503, 'No token keys yet', { detail: 'this node has not heard from control; try again', headers: { 'retry-after': '2' } });
+    if (keys.length === 0)
+      throw new Problem(503, 'No token keys yet', {
+        detail: 'this node has not heard from control; try again',
+        headers: { 'retry-after': '2' },
+      });
     const verdict = await verifyMediaToken(token, keys, { act, stream, nowMs: this.#clock.wall() });
     if (verdict.ok) return { kind: 'token', user: verdict.claims.sub };
     const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
-    throw new Problem(forbidden ? 403 : 401, forbidden ? 'Forbidden' : 'Unauthorized', { detail: verdict.detail, ...(forbidden ? {} : { headers: CHALLENGE }) });
+    throw new Problem(forbidden ? 403 : 401, forbidden ? 'Forbidden' : 'Unauthorized', {
+      detail: verdict.detail,
+      ...(forbidden ? {} : { headers: CHALLENGE }),
+    });
   }
 
   /** @throws Problem 401 when the policy wants a token and the caller showed none */
@@ -51,7 +58,8 @@ export function bearerOf(req: IncomingMessage): string | undefined {
   const header = req.headers.authorization;
   if (header !== undefined) {
     const match = /^Bearer +(\S+)$/i.exec(header);
-    if (!match) throw new Problem(401, 'Unauthorized', { detail: 'the Authorization header must be "Bearer <token>"', headers: CHALLENGE });
+    if (!match)
+      throw new Problem(401, 'Unauthorized', { detail: 'the Authorization header must be "Bearer <token>"', headers: CHALLENGE });
     return match[1];
   }
   const query = new URL(req.url ?? '/', 'http://node').searchParams.get('access_token');

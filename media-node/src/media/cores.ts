@@ -52,7 +52,8 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
   static async start(options: MediaCoresOptions): Promise<MediaCores> {
     const cores = new MediaCores(options);
     if (options.pinning !== 'none') cores.#pinned = planPinning(parseCpuList(await allowedCpuList()), options.count);
-    if (options.pinning !== 'none' && !cores.#pinned) options.logger.warn('too few CPUs to pin media workers one each; they run unpinned');
+    if (options.pinning !== 'none' && !cores.#pinned)
+      options.logger.warn('too few CPUs to pin media workers one each; they run unpinned');
     try {
       for (let index = 0; index < options.count; index++) await cores.#startCore(index);
     } catch (error) {
@@ -146,14 +147,26 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
   }
 }
 
-async function createServer(worker: types.Worker, ip: string, announcedAddress: string, port: number): Promise<types.WebRtcServer> {
+async function createServer(
+  worker: types.Worker,
+  ip: string,
+  announcedAddress: string,
+  port: number,
+): Promise<types.WebRtcServer> {
   // Port 0 means to mediasoup "any of its range"; the range keeps it off well-known ports.
   const place = port === 0 ? { portRange: { min: 20_000, max: 59_999 } } : { port };
-  const listenInfo: types.TransportListenInfo = { protocol: 'udp', ip, ...(announcedAddress !== ip ? { announcedAddress } : {}), ...place };
+  const listenInfo: types.TransportListenInfo = {
+    protocol: 'udp',
+    ip,
+    ...(announcedAddress !== ip ? { announcedAddress } : {}),
+    ...place,
+  };
   try {
     return await worker.createWebRtcServer({ listenInfos: [listenInfo] });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`a media worker cannot listen on UDP ${ip}:${port === 0 ? 'any' : port} (${why}); free that port or set another MILLRACE_MEDIA_PORT`);
+    throw new Error(
+      `a media worker cannot listen on UDP ${ip}:${port === 0 ? 'any' : port} (${why}); free that port or set another MILLRACE_MEDIA_PORT`,
+    );
   }
 }

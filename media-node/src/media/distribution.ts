@@ -51,14 +51,25 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   }
 
   /** Takes the egress over: closes it with itself, also when this rejects. */
-  static async open(core: MediaCore, stream: string, egress: RelayEgress, numbering: readonly TrackNumbering[]): Promise<Distribution> {
+  static async open(
+    core: MediaCore,
+    stream: string,
+    egress: RelayEgress,
+    numbering: readonly TrackNumbering[],
+  ): Promise<Distribution> {
     let router: types.Router | undefined;
     try {
       const tracks = egress.description().tracks;
       const numbered = tracks.map((track) => ({ track, numbers: numbering.find((entry) => entry.track === track.track) }));
-      const mediaCodecs = codecCapabilities(numbered.map(({ track, numbers }) => ({ ...track.codec, preferredPayloadType: numbers?.payloadType })));
+      const mediaCodecs = codecCapabilities(
+        numbered.map(({ track, numbers }) => ({ ...track.codec, preferredPayloadType: numbers?.payloadType })),
+      );
       router = await core.worker.createRouter({ mediaCodecs });
-      const plain = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS }, rtcpMux: true, comedia: true });
+      const plain = await router.createPlainTransport({
+        listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
+        rtcpMux: true,
+        comedia: true,
+      });
       const fed: FedTrack[] = [];
       for (const track of tracks) fed.push(await feed(plain, egress, track));
       return new Distribution(core, stream, egress, router, fed);
@@ -83,7 +94,10 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       this.tracks.map(({ track, codec }) => {
         const capability = this.#capabilityOf(codec);
         const rtx = this.#rtxOf(capability.preferredPayloadType);
-        return [track, { payloadType: capability.preferredPayloadType, ...(rtx ? { rtxPayloadType: rtx.preferredPayloadType } : {}) }];
+        return [
+          track,
+          { payloadType: capability.preferredPayloadType, ...(rtx ? { rtxPayloadType: rtx.preferredPayloadType } : {}) },
+        ];
       }),
     );
   }
@@ -139,7 +153,11 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       producerId: producer.id,
       rtpCapabilities: {
         codecs,
-        headerExtensions: selection.extensions.map((ext) => ({ kind: selection.kind, uri: ext.uri as types.RtpHeaderExtensionUri, preferredId: ext.id })),
+        headerExtensions: selection.extensions.map((ext) => ({
+          kind: selection.kind,
+          uri: ext.uri as types.RtpHeaderExtensionUri,
+          preferredId: ext.id,
+        })),
       },
       mid: selection.wireMid,
       enableRtx: selection.rtcpFeedback.some((fb) => fb.type === 'nack' && !fb.parameter),
@@ -151,7 +169,9 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     for (const { track, layers } of this.tracks) {
       if (layers.length < 2) continue;
       const top = layers.length - 1;
-      const wishes = [...this.#viewers].filter((viewer) => viewer.plays(track)).map((viewer) => viewer.preferredLayer(track) ?? top);
+      const wishes = [...this.#viewers]
+        .filter((viewer) => viewer.plays(track))
+        .map((viewer) => viewer.preferredLayer(track) ?? top);
       const highest = wishes.length > 0 ? Math.min(Math.max(...wishes), top) : top;
       const mask = 2 ** (highest + 1) - 1;
       if (this.#wanted.get(track) === mask) continue;
@@ -164,12 +184,16 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     const [wanted] = codecCapabilities([codec]);
     const codecs = this.#router.rtpCapabilities.codecs ?? [];
     const sameName = codecs.filter((known) => known.mimeType.toLowerCase() === codec.mimeType.toLowerCase());
-    const sameFormat = sameName.find((known) => Object.entries(wanted!.parameters ?? {}).every(([name, value]) => known.parameters?.[name] === value));
+    const sameFormat = sameName.find((known) =>
+      Object.entries(wanted!.parameters ?? {}).every(([name, value]) => known.parameters?.[name] === value),
+    );
     return (sameFormat ?? sameName[0])!;
   }
 
   #rtxOf(payloadType: number): types.RtpCodecCapability | undefined {
-    return this.#router.rtpCapabilities.codecs?.find((codec) => /\/rtx$/i.test(codec.mimeType) && codec.parameters?.['apt'] === payloadType);
+    return this.#router.rtpCapabilities.codecs?.find(
+      (codec) => /\/rtx$/i.test(codec.mimeType) && codec.parameters?.['apt'] === payloadType,
+    );
   }
 }
 
@@ -187,7 +211,9 @@ async function feed(plain: types.PlainTransport, egress: RelayEgress, descriptio
     kind,
     keyFrameRequestDelay: 300,
     rtpParameters: {
-      codecs: [{ ...codec, payloadType, parameters: { ...codec.parameters }, rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [] }],
+      codecs: [
+        { ...codec, payloadType, parameters: { ...codec.parameters }, rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [] },
+      ],
       headerExtensions: description.headerExtensions.map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id })),
       encodings: description.layers.map(({ maxBitrate, scalabilityMode }, index) => ({
         ssrc: layers[index]!.ssrc,

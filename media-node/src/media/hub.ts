@@ -12,8 +12,14 @@ import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
 /** What the hub needs of the channel to control. */
 export interface StreamDirectory {
   readonly snapshot: Snapshot | undefined;
-  publish(request: { stream: string; session: string; user?: string; takeoverAllowed?: boolean; tracks: StreamState['tracks'] & {} }): Promise<{ epoch: number; policy: StreamPolicy }>;
-  unpublish(request: { stream: string; epoch: number; session: string }): void | Promise<void>;
+  publish(request: {
+    stream: string;
+    session: string;
+    user?: string;
+    takeoverAllowed?: boolean;
+    tracks: StreamState['tracks'] & {};
+  }): Promise<{ epoch: number; policy: StreamPolicy }>;
+  unpublish(stream: string, epoch: number, session: string): void;
   resolve(stream: string): Promise<StreamState>;
   release(stream: string): void;
 }
@@ -100,10 +106,11 @@ export class StreamHub {
       // The directory let this publisher in: whoever had the name on this node has lost it.
       this.#published.get(stream)?.origin.close('another publisher took the stream over');
       const ingest = await this.#relay.ingest({ stream, epoch: granted.epoch, tracks: origin.tracks });
-      if (origin.closed) throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
+      if (origin.closed)
+        throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
       await origin.feed(ingest);
     } catch (error) {
-      if (granted) void this.#directory.unpublish({ stream, epoch: granted.epoch, session });
+      if (granted) this.#directory.unpublish(stream, granted.epoch, session);
       origin.close('publishing failed');
       throw error;
     }
@@ -111,10 +118,13 @@ export class StreamHub {
     this.#published.set(stream, published);
     origin.once('closed', (reason) => {
       if (this.#published.get(stream) === (published as PublishedStream)) this.#published.delete(stream);
-      void this.#directory.unpublish({ stream, epoch: published.epoch, session });
+      this.#directory.unpublish(stream, published.epoch, session);
       this.#logger.info({ stream, session, epoch: published.epoch, reason }, 'stream no longer published here');
     });
-    this.#logger.info({ stream, session, epoch: published.epoch, core: core.index, tracks: origin.tracks.length }, 'stream published');
+    this.#logger.info(
+      { stream, session, epoch: published.epoch, core: core.index, tracks: origin.tracks.length },
+      'stream published',
+    );
     this.#reroute(stream);
     return published;
   }
@@ -125,7 +135,14 @@ export class StreamHub {
     const self = this.#directory.snapshot?.self;
     if (!published || !self) return this.#directory.resolve(stream);
     const { epoch, since, policy, origin } = published;
-    return { stream, epoch, since, policy, tracks: origin.tracks, origin: { node: self.node, region: self.region, host: '127.0.0.1', port: 0 } };
+    return {
+      stream,
+      epoch,
+      since,
+      policy,
+      tracks: origin.tracks,
+      origin: { node: self.node, region: self.region, host: '127.0.0.1', port: 0 },
+    };
   }
 
   /**
@@ -135,14 +152,18 @@ export class StreamHub {
   async distribute(state: StreamState, numbering: readonly TrackNumbering[] = []): Promise<Distribution> {
     const served = this.#serve(state);
     const viewers = Array.from({ length: this.#cores.count }, (_, core) =>
-      [...served.open].filter((distribution) => distribution.core.index === core).reduce((sum, { viewers: count }) => sum + count, 0),
+      [...served.open]
+        .filter((distribution) => distribution.core.index === core)
+        .reduce((sum, { viewers: count }) => sum + count, 0),
     );
     const core = this.#coreAt(viewerCore(state.stream, viewers));
     const key = JSON.stringify([core.index, numbering]);
     const existing = served.distributions.get(key);
     if (existing) return existing;
     if (served.distributions.size >= MAX_NUMBERINGS * this.#cores.count) {
-      throw new Problem(406, 'Too many payload type mappings', { detail: 'play this stream with POST /signaling/pull, where the node makes the offer' });
+      throw new Problem(406, 'Too many payload type mappings', {
+        detail: 'play this stream with POST /signaling/pull, where the node makes the offer',
+      });
     }
     const opening = this.#open(served, core, numbering);
     served.distributions.set(key, opening);
@@ -178,7 +199,11 @@ export class StreamHub {
 
   #coreAt(index: number): MediaCore {
     const core = this.#cores.at(index);
-    if (!core) throw new Problem(503, 'No media worker', { detail: 'the media workers of this node are being restarted', headers: { 'retry-after': '2' } });
+    if (!core)
+      throw new Problem(503, 'No media worker', {
+        detail: 'the media workers of this node are being restarted',
+        headers: { 'retry-after': '2' },
+      });
     return core;
   }
 
@@ -199,7 +224,8 @@ export class StreamHub {
   async #open(served: ServedStream, core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
     const { stream, epoch, policy } = served.state;
     served.route = this.#plan(served.state);
-    if (!served.route.ok) throw new Problem(503, 'No route to the stream', { detail: served.route.reason, headers: { 'retry-after': '2' } });
+    if (!served.route.ok)
+      throw new Problem(503, 'No route to the stream', { detail: served.route.reason, headers: { 'retry-after': '2' } });
     const { path, backup } = served.route;
     const egress = await this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
     return Distribution.open(core, stream, egress, numbering);
@@ -270,5 +296,12 @@ function fits(distribution: Distribution, egress: RelayEgress): boolean {
 }
 
 function codecFormat({ kind, codec }: Distribution['tracks'][number]): unknown {
-  return [kind, codec.mimeType, codec.clockRate, codec.channels, codec.parameters?.['profile-level-id'], codec.parameters?.['profile-id']];
+  return [
+    kind,
+    codec.mimeType,
+    codec.clockRate,
+    codec.channels,
+    codec.parameters?.['profile-level-id'],
+    codec.parameters?.['profile-id'],
+  ];
 }

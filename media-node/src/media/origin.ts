@@ -27,7 +27,13 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   #ingest: RelayIngest | undefined;
   #closed = false;
 
-  private constructor(core: MediaCore, router: types.Router, transport: Transport, egress: types.PlainTransport, produced: readonly Produced[]) {
+  private constructor(
+    core: MediaCore,
+    router: types.Router,
+    transport: Transport,
+    egress: types.PlainTransport,
+    produced: readonly Produced[],
+  ) {
     super();
     this.core = core;
     this.transport = transport;
@@ -45,10 +51,15 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     published: readonly PushTrack[],
     createTransport: (router: types.Router) => Promise<T>,
   ): Promise<Origin<T>> {
-    const router = await core.worker.createRouter({ mediaCodecs: codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!)) });
+    const router = await core.worker.createRouter({
+      mediaCodecs: codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!)),
+    });
     try {
       const transport = await createTransport(router);
-      const egress = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS }, rtcpMux: true });
+      const egress = await router.createPlainTransport({
+        listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
+        rtcpMux: true,
+      });
       const produced: Produced[] = [];
       for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
       return new Origin(core, router, transport, egress, produced);
@@ -95,9 +106,20 @@ interface Produced {
   description: TrackDescription;
 }
 
-async function produce(router: types.Router, transport: PublisherTransport, egress: types.PlainTransport, track: number, source: PushTrack): Promise<Produced> {
+async function produce(
+  router: types.Router,
+  transport: PublisherTransport,
+  egress: types.PlainTransport,
+  track: number,
+  source: PushTrack,
+): Promise<Produced> {
   const producer = await transport.produce({ kind: source.kind, rtpParameters: source.rtpParameters });
-  const consumer = await egress.consume({ producerId: producer.id, rtpCapabilities: withoutRepair(router.rtpCapabilities), pipe: true, enableRtx: false });
+  const consumer = await egress.consume({
+    producerId: producer.id,
+    rtpCapabilities: withoutRepair(router.rtpCapabilities),
+    pipe: true,
+    enableRtx: false,
+  });
   const codec = consumer.rtpParameters.codecs[0]!;
   const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
     const rid = source.rtpParameters.encodings?.[layer]?.rid;
@@ -118,7 +140,10 @@ async function produce(router: types.Router, transport: PublisherTransport, egre
       clockRate: codec.clockRate,
       ...(codec.channels !== undefined ? { channels: codec.channels } : {}),
       parameters: { ...(codec.parameters as Record<string, string | number>) },
-      rtcpFeedback: (codec.rtcpFeedback ?? []).map((fb) => ({ type: fb.type, ...(fb.parameter ? { parameter: fb.parameter } : {}) })),
+      rtcpFeedback: (codec.rtcpFeedback ?? []).map((fb) => ({
+        type: fb.type,
+        ...(fb.parameter ? { parameter: fb.parameter } : {}),
+      })),
     },
     headerExtensions: relayedExtensions(source.kind, source.rtpParameters.headerExtensions ?? []),
     layers,
@@ -131,7 +156,12 @@ function withoutRepair(capabilities: types.RtpCapabilities): types.RtpCapabiliti
   return {
     codecs: (capabilities.codecs ?? [])
       .filter((codec) => !/\/rtx$/i.test(codec.mimeType))
-      .map((codec) => ({ ...codec, rtcpFeedback: (codec.rtcpFeedback ?? []).filter((fb) => fb.parameter === 'pli' || fb.parameter === 'fir') })),
-    headerExtensions: (capabilities.headerExtensions ?? []).filter((ext) => !/sdes:|abs-send-time|transport-wide-cc/.test(ext.uri)),
+      .map((codec) => ({
+        ...codec,
+        rtcpFeedback: (codec.rtcpFeedback ?? []).filter((fb) => fb.parameter === 'pli' || fb.parameter === 'fir'),
+      })),
+    headerExtensions: (capabilities.headerExtensions ?? []).filter(
+      (ext) => !/sdes:|abs-send-time|transport-wide-cc/.test(ext.uri),
+    ),
   };
 }

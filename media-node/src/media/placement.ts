@@ -18,5 +18,7 @@ export const VIEWERS_PER_CORE = 400;
 export function viewerCore(stream: string, viewers: readonly number[], room = VIEWERS_PER_CORE): number {
   const first = coreOf(stream, viewers.length);
   const order = viewers.map((_, step) => (first + step) % viewers.length);
-  return order.find((core) => viewers[core]! < room) ?? order.reduce((best, core) => (viewers[core]! < viewers[best]! ? core : best));
+  return (
+    order.find((core) => viewers[core]! < room) ?? order.reduce((best, core) => (viewers[core]! < viewers[best]! ? core : best))
+  );
 }

@@ -15,7 +15,9 @@ export function planRoute(state: StreamState, snapshot: Pick<Snapshot, 'self' | 
   if (origin.region === snapshot.self.region) return { ok: true, path: [last], backup: [] };
 
   const addresses = new Map(snapshot.peers.map((peer) => [peer.node, { node: peer.node, host: peer.host, port: peer.port }]));
-  const route = snapshot.routes.find((candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey);
+  const route = snapshot.routes.find(
+    (candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey,
+  );
   const paths = (route?.paths ?? []).flatMap(({ hops }) => {
     const upstream = hops.filter((node) => node !== self && node !== origin.node).map((node) => addresses.get(node));
     return upstream.every((hop) => hop !== undefined) ? [[...upstream, last] as Hop[]] : [];

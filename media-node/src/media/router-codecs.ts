@@ -6,10 +6,14 @@ type Codec = Pick<types.RtpCodecParameters, 'mimeType' | 'clockRate' | 'channels
 const FORMAT_PARAMETERS = ['packetization-mode', 'profile-level-id', 'level-asymmetry-allowed', 'profile-id', 'profile'];
 
 /** What a router must know to carry exactly these codecs. Equal ones are listed once. */
-export function codecCapabilities(codecs: readonly (Codec & { preferredPayloadType?: number })[]): types.RouterRtpCodecCapability[] {
+export function codecCapabilities(
+  codecs: readonly (Codec & { preferredPayloadType?: number })[],
+): types.RouterRtpCodecCapability[] {
   const capabilities: types.RouterRtpCodecCapability[] = [];
   for (const codec of codecs) {
-    const parameters = Object.fromEntries(Object.entries(codec.parameters ?? {}).filter(([name]) => FORMAT_PARAMETERS.includes(name)));
+    const parameters = Object.fromEntries(
+      Object.entries(codec.parameters ?? {}).filter(([name]) => FORMAT_PARAMETERS.includes(name)),
+    );
     const capability: types.RouterRtpCodecCapability = {
       kind: codec.mimeType.startsWith('audio/') ? 'audio' : 'video',
       mimeType: codec.mimeType,

@@ -59,7 +59,14 @@ export class Viewer<Transport extends ViewerTransport = ViewerTransport> extends
       if (consumer.closed || (consumer.type !== 'simulcast' && consumer.type !== 'svc')) return [];
       const mode = /^[LS](\d)/.exec(consumer.rtpParameters.encodings?.[0]?.scalabilityMode ?? '');
       const preferred = this.#preferred.get(track);
-      return [{ track, spatialLayers: Number(mode?.[1] ?? 1), current: consumer.currentLayers ?? null, ...(preferred ? { preferred } : {}) }];
+      return [
+        {
+          track,
+          spatialLayers: Number(mode?.[1] ?? 1),
+          current: consumer.currentLayers ?? null,
+          ...(preferred ? { preferred } : {}),
+        },
+      ];
     });
   }
 

@@ -49,7 +49,10 @@ export function choosePublished(section: RemoteSection): ChosenCodec {
 }
 
 /** The offered payload type under which a viewer takes `codec`, if there is one. */
-export function choosePlayed(section: RemoteSection, codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>): ChosenCodec | undefined {
+export function choosePlayed(
+  section: RemoteSection,
+  codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>,
+): ChosenCodec | undefined {
   const candidates = section.codecs.filter((offered) => isSameCodec(offered, codec) && canDecode(offered, codec));
   // A viewer lists a profile more than once (with other levels, say): prefer the very same one.
   const exact = candidates.find((offered) => !isH264(offered) || h264Profile(offered) === h264Profile(codec));
@@ -58,15 +61,24 @@ export function choosePlayed(section: RemoteSection, codec: Pick<RtpCodec, 'mime
 }
 
 /** Same name, clock rate and channels; parameters apart. */
-export function isSameCodec(a: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>, b: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>): boolean {
-  return a.mimeType.toLowerCase() === b.mimeType.toLowerCase() && a.clockRate === b.clockRate && (a.channels ?? 1) === (b.channels ?? 1);
+export function isSameCodec(
+  a: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
+  b: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
+): boolean {
+  return (
+    a.mimeType.toLowerCase() === b.mimeType.toLowerCase() &&
+    a.clockRate === b.clockRate &&
+    (a.channels ?? 1) === (b.channels ?? 1)
+  );
 }
 
 /** Feedback of `offered` that a worker understands. Transport-wide congestion control makes REMB superfluous. */
 export function commonFeedback(offered: readonly types.RtcpFeedback[], transportCc: boolean): types.RtcpFeedback[] {
   return offered.filter(
     ({ type, parameter }) =>
-      FEEDBACK.has(`${type} ${parameter ?? ''}`) && (type !== 'transport-cc' || transportCc) && (type !== 'goog-remb' || !transportCc),
+      FEEDBACK.has(`${type} ${parameter ?? ''}`) &&
+      (type !== 'transport-cc' || transportCc) &&
+      (type !== 'goog-remb' || !transportCc),
   );
 }
 
@@ -97,7 +109,13 @@ function h264Profile(codec: Pick<RtpCodec, 'parameters'>): Profile | undefined {
 
 /** Profiles whose decoders must also take the key's streams (H.264 Annex A.2). */
 const DECODED_BY: Partial<Record<Profile, readonly Profile[]>> = {
-  [Profile.ConstrainedBaseline]: [Profile.ConstrainedBaseline, Profile.Baseline, Profile.Main, Profile.ConstrainedHigh, Profile.High],
+  [Profile.ConstrainedBaseline]: [
+    Profile.ConstrainedBaseline,
+    Profile.Baseline,
+    Profile.Main,
+    Profile.ConstrainedHigh,
+    Profile.High,
+  ],
   [Profile.Baseline]: [Profile.Baseline],
   [Profile.Main]: [Profile.Main, Profile.High],
   [Profile.ConstrainedHigh]: [Profile.ConstrainedHigh, Profile.High],

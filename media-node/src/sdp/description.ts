@@ -28,7 +28,8 @@ export interface RemoteSection {
   direction: Direction;
   /** In the peer's order of preference (that of the m= line), RTX and RED included. */
   codecs: RtpCodec[];
-  extensions: { uri: string; id: number }[];
+  /** direction: where the peer limits it (RFC 8285 section 5). */
+  extensions: { uri: string; id: number; direction?: Direction }[];
   /** Layers that the peer wants to send, in the order of a=simulcast; empty without simulcast. */
   sendRids: RemoteRid[];
   ssrcs: number[];
@@ -54,8 +55,10 @@ export interface RemoteDescription {
  * @throws SdpError that names the line and the remedy; never anything else, whatever the text is.
  */
 export function parseDescription(text: string, role: 'offer' | 'answer'): RemoteDescription {
-  if (text.length > MAX_SDP_BYTES) throw new SdpError(`the ${role}`, `is longer than ${MAX_SDP_BYTES} bytes; send fewer codecs or candidates`);
-  if (!/^v=0\r?\n/.test(text)) throw new SdpError(firstLine(text), `a session description begins with "v=0" (RFC 8866 section 5.1)`);
+  if (text.length > MAX_SDP_BYTES)
+    throw new SdpError(`the ${role}`, `is longer than ${MAX_SDP_BYTES} bytes; send fewer codecs or candidates`);
+  if (!/^v=0\r?\n/.test(text))
+    throw new SdpError(firstLine(text), `a session description begins with "v=0" (RFC 8866 section 5.1)`);
   const session = parseText(text);
   const media = session.media;
   if (media.length === 0) throw new SdpError('m= line missing', `the ${role} must have at least one audio or video section`);
@@ -83,7 +86,10 @@ function parseText(text: string): SessionDescription {
   try {
     return parse(text);
   } catch (error) {
-    throw new SdpError(firstLine(text), `cannot be read as a session description (${error instanceof Error ? error.message : 'unknown'})`);
+    throw new SdpError(
+      firstLine(text),
+      `cannot be read as a session description (${error instanceof Error ? error.message : 'unknown'})`,
+    );
   }
 }
 
@@ -97,7 +103,8 @@ function readSection(session: SessionDescription, media: MediaDescription, index
     throw new SdpError(line, 'only audio, video and application sections are understood; remove it');
   }
   const mid = media.mid === undefined ? undefined : String(media.mid);
-  if (mid === undefined || mid === '') throw new SdpError(`${line}: a=mid missing`, 'add one; it is needed for BUNDLE (RFC 9143)');
+  if (mid === undefined || mid === '')
+    throw new SdpError(`${line}: a=mid missing`, 'add one; it is needed for BUNDLE (RFC 9143)');
   if (mid.length > 32) throw new SdpError(`a=mid:${mid}`, 'use at most 32 characters');
   // Port 0 rejects a section unless it is bundle-only (RFC 9143 section 6).
   const rejected = media.port === 0 && media.bundleOnly === undefined;
@@ -174,10 +181,17 @@ function hexText(config: string, fallback: unknown): string {
   return /profile-level-id=([0-9a-fA-F]+)/.exec(config)?.[1] ?? String(fallback);
 }
 
-function readExtensions(session: SessionDescription, media: MediaDescription): { uri: string; id: number }[] {
+function readExtensions(
+  session: SessionDescription,
+  media: MediaDescription,
+): { uri: string; id: number; direction?: Direction }[] {
   const entries = [...(media.ext ?? []), ...(session.ext ?? [])];
   return entries
-    .map((ext) => ({ uri: String(ext.uri), id: Number(ext.value) }))
+    .map((ext) => ({
+      uri: String(ext.uri),
+      id: Number(ext.value),
+      ...(ext.direction ? { direction: ext.direction as Direction } : {}),
+    }))
     .filter((ext, at, all) => ext.id >= 1 && ext.id <= 255 && all.findIndex((other) => other.uri === ext.uri) === at);
 }
 
@@ -203,7 +217,8 @@ function readRestrictions(params: string | undefined): Record<string, number> {
   const restrictions: Record<string, number> = {};
   for (const part of (params ?? '').split(';')) {
     const [name = '', value = ''] = part.split('=');
-    if (/^max-[a-z]+$/.test(name.trim()) && Number.isFinite(Number(value)) && value !== '') restrictions[name.trim()] = Number(value);
+    if (/^max-[a-z]+$/.test(name.trim()) && Number.isFinite(Number(value)) && value !== '')
+      restrictions[name.trim()] = Number(value);
   }
   return restrictions;
 }
@@ -226,21 +241,27 @@ function readBundle(session: SessionDescription, sections: RemoteSection[]): str
   const first = groups[0];
   if (!first) {
     if (active.length === 1) return [active[0]!.mid];
-    throw new SdpError('a=group:BUNDLE missing', 'all sections must share one transport; use the bundle policy max-bundle (RFC 9143)');
+    throw new SdpError(
+      'a=group:BUNDLE missing',
+      'all sections must share one transport; use the bundle policy max-bundle (RFC 9143)',
+    );
   }
   const bundle = String(first.mids)
     .split(' ')
     .filter((mid) => sections.some((section) => section.mid === mid && !section.rejected));
   const outside = active.find((section) => !bundle.includes(section.mid));
-  if (outside) throw new SdpError(`a=group:BUNDLE ${first.mids}`, `section "${outside.mid}" is not in it; use the bundle policy max-bundle`);
+  if (outside)
+    throw new SdpError(`a=group:BUNDLE ${first.mids}`, `section "${outside.mid}" is not in it; use the bundle policy max-bundle`);
   return bundle;
 }
 
 function readIce(session: SessionDescription, media: MediaDescription): RemoteDescription['ice'] {
   const usernameFragment = String(media.iceUfrag ?? session.iceUfrag ?? '');
   const password = String(media.icePwd ?? session.icePwd ?? '');
-  if (!/^[A-Za-z0-9+/=_-]{4,256}$/.test(usernameFragment)) throw new SdpError('a=ice-ufrag', 'missing or not 4 to 256 ice-chars (RFC 8839 section 5.4)');
-  if (!/^[A-Za-z0-9+/=_-]{22,256}$/.test(password)) throw new SdpError('a=ice-pwd', 'missing or not 22 to 256 ice-chars (RFC 8839 section 5.4)');
+  if (!/^[A-Za-z0-9+/=_-]{4,256}$/.test(usernameFragment))
+    throw new SdpError('a=ice-ufrag', 'missing or not 4 to 256 ice-chars (RFC 8839 section 5.4)');
+  if (!/^[A-Za-z0-9+/=_-]{22,256}$/.test(password))
+    throw new SdpError('a=ice-pwd', 'missing or not 22 to 256 ice-chars (RFC 8839 section 5.4)');
   return { usernameFragment, password };
 }
 
@@ -256,8 +277,10 @@ function readDtls(session: SessionDescription, media: MediaDescription, role: st
     throw new SdpError(line, 'give the DTLS certificate\'s fingerprint, e.g. "sha-256" and 32 bytes as hex pairs (RFC 8122)');
   }
   const setup = String(media.setup ?? session.setup ?? (role === 'offer' ? 'actpass' : 'active'));
-  if (setup !== 'active' && setup !== 'passive' && setup !== 'actpass') throw new SdpError(`a=setup:${setup}`, 'use actpass, active or passive');
-  if (role === 'answer' && setup === 'actpass') throw new SdpError('a=setup:actpass', 'an answer must choose active or passive (RFC 5763 section 5)');
+  if (setup !== 'active' && setup !== 'passive' && setup !== 'actpass')
+    throw new SdpError(`a=setup:${setup}`, 'use actpass, active or passive');
+  if (role === 'answer' && setup === 'actpass')
+    throw new SdpError('a=setup:actpass', 'an answer must choose active or passive (RFC 5763 section 5)');
   return {
     // The peer's role. With actpass we answer passive, so the peer is the client.
     dtls: {

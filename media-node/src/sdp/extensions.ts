@@ -34,7 +34,17 @@ export const WORKER_EXTENSION_IDS: Readonly<Record<string, number>> = {
 
 const RECEIVED: Record<'audio' | 'video', readonly string[]> = {
   audio: [MID, ABS_SEND_TIME, TRANSPORT_CC, AUDIO_LEVEL, ABS_CAPTURE_TIME],
-  video: [MID, RID, REPAIRED_RID, ABS_SEND_TIME, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR, ORIENTATION, ABS_CAPTURE_TIME, PLAYOUT_DELAY],
+  video: [
+    MID,
+    RID,
+    REPAIRED_RID,
+    ABS_SEND_TIME,
+    TRANSPORT_CC,
+    DEPENDENCY_DESCRIPTOR,
+    ORIENTATION,
+    ABS_CAPTURE_TIME,
+    PLAYOUT_DELAY,
+  ],
 };
 
 /** Those that belong to the media, not to one hop: they travel with the packets from origin to viewer, under the worker's ids. */
@@ -44,7 +54,10 @@ const RELAYED: Record<'audio' | 'video', readonly string[]> = {
 };
 
 /** What of a publisher's offer is understood, with the publisher's ids. */
-export function receivedExtensions(kind: 'audio' | 'video', offered: readonly HeaderExtension[]): types.RtpHeaderExtensionParameters[] {
+export function receivedExtensions(
+  kind: 'audio' | 'video',
+  offered: readonly HeaderExtension[],
+): types.RtpHeaderExtensionParameters[] {
   return offered
     .filter((ext) => RECEIVED[kind].includes(ext.uri))
     .map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id, encrypt: false, parameters: {} }));
@@ -52,7 +65,9 @@ export function receivedExtensions(kind: 'audio' | 'video', offered: readonly He
 
 /** What of it leaves the origin, with the ids that the worker writes. */
 export function relayedExtensions(kind: 'audio' | 'video', received: readonly HeaderExtension[]): HeaderExtension[] {
-  return RELAYED[kind].filter((uri) => received.some((ext) => ext.uri === uri)).map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }));
+  return RELAYED[kind]
+    .filter((uri) => received.some((ext) => ext.uri === uri))
+    .map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }));
 }
 
 /** What the worker adds to every packet to a viewer, whether agreed on or not. */
@@ -60,14 +75,21 @@ const WRITTEN: Record<'audio' | 'video', readonly string[]> = { audio: [MID], vi
 
 /** What a server-made offer announces: all that the worker sends. The dependency descriptor is passed on by the worker but not announced by it. */
 export function announcedExtensions(kind: 'audio' | 'video', relayed: readonly HeaderExtension[]): HeaderExtension[] {
-  return [...WRITTEN[kind].map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })), ...relayed.filter((ext) => RELAYED[kind].includes(ext.uri))];
+  return [
+    ...WRITTEN[kind].map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })),
+    ...relayed.filter((ext) => RELAYED[kind].includes(ext.uri)),
+  ];
 }
 
 /** Stands where the worker writes the mid when the viewer has another id for it: of a length that no extension of fixed size has. */
 export const UNAGREED_MID = 'millrace';
 
 /** What can be agreed on with a viewer: same extension, same id. A receiver ignores ids that the answer does not list (RFC 8285 section 6). */
-export function agreedExtensions(kind: 'audio' | 'video', offered: readonly HeaderExtension[], relayed: readonly HeaderExtension[]): HeaderExtension[] {
+export function agreedExtensions(
+  kind: 'audio' | 'video',
+  offered: readonly HeaderExtension[],
+  relayed: readonly HeaderExtension[],
+): HeaderExtension[] {
   return [...WRITTEN[kind], ...relayed.map(({ uri }) => uri)]
     .map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }))
     .filter((ext) => offered.some((theirs) => theirs.uri === ext.uri && theirs.id === ext.id));

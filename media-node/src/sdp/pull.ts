@@ -35,7 +35,8 @@ export function negotiatePull(offer: RemoteDescription, tracks: readonly TrackDe
   const sections = offer.sections.map((section) => {
     const refused: PullNegotiation['sections'][number] = { mid: section.mid, line: section.line };
     if (section.rejected || section.kind === 'application' || section.direction === 'inactive') return refused;
-    if (section.direction === 'sendonly') throw new SdpError(`a=sendonly (mid ${section.mid})`, 'a viewer receives; use a=recvonly');
+    if (section.direction === 'sendonly')
+      throw new SdpError(`a=sendonly (mid ${section.mid})`, 'a viewer receives; use a=recvonly');
     const at = waiting.findIndex((track) => track.kind === section.kind);
     if (at < 0) return refused;
     const [track] = waiting.splice(at, 1);
@@ -53,7 +54,11 @@ function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDes
   if (!chosen) {
     const profile = track.codec.parameters?.['profile-level-id'];
     const name = `${track.codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
-    throw new SdpError(section.line, `the stream's ${kind} is ${name}; offer that codec, or play it with a client that decodes it`, 406);
+    throw new SdpError(
+      section.line,
+      `the stream's ${kind} is ${name}; offer that codec, or play it with a client that decodes it`,
+      406,
+    );
   }
   const agreed = agreedExtensions(kind, section.extensions, track.headerExtensions);
   const transportCc = hasExtension(agreed, 'transport-cc');

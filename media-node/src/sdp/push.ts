@@ -39,25 +39,44 @@ export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: num
     tracks.push(track);
     answer.push(local);
   }
-  if (tracks.length === 0) throw new SdpError(offer.sections[0]!.line, 'nothing is sent; offer at least one sendonly audio or video section');
-  if (tracks.length > MAX_PUBLISHED_TRACKS) throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_PUBLISHED_TRACKS} are allowed`, 406);
+  if (tracks.length === 0)
+    throw new SdpError(offer.sections[0]!.line, 'nothing is sent; offer at least one sendonly audio or video section');
+  if (tracks.length > MAX_PUBLISHED_TRACKS)
+    throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_PUBLISHED_TRACKS} are allowed`, 406);
   return { tracks, answer };
 }
 
-function negotiateSection(section: RemoteSection, kind: 'audio' | 'video', maxKbps: number | undefined): { track: PushTrack; local: LocalSection } {
+function negotiateSection(
+  section: RemoteSection,
+  kind: 'audio' | 'video',
+  maxKbps: number | undefined,
+): { track: PushTrack; local: LocalSection } {
   const { codec, rtx } = choosePublished(section);
-  const headerExtensions = receivedExtensions(kind, section.extensions);
-  const transportCc = hasExtension(headerExtensions, 'transport-cc') && (codec.rtcpFeedback ?? []).some((fb) => fb.type === 'transport-cc');
+  const headerExtensions = receivedExtensions(
+    kind,
+    section.extensions.filter((ext) => ext.direction !== 'recvonly' && ext.direction !== 'inactive'),
+  );
+  const transportCc =
+    hasExtension(headerExtensions, 'transport-cc') && (codec.rtcpFeedback ?? []).some((fb) => fb.type === 'transport-cc');
   const media = { ...codec, rtcpFeedback: commonFeedback(codec.rtcpFeedback ?? [], transportCc) };
   const codecs = rtx ? [media, rtx] : [media];
   const rids = orderLayers(section.sendRids);
   const encodings = rids.length > 1 ? ridEncodings(rids, codec.mimeType) : ssrcEncodings(section, rids[0], rtx !== undefined);
   const single = encodings.length === 1 && encodings[0]!.ssrc === undefined && encodings[0]!.rid === undefined;
   if (single && !hasExtension(headerExtensions, 'mid')) {
-    throw new SdpError(`${section.line}: a=ssrc missing`, 'without it packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension');
+    throw new SdpError(
+      `${section.line}: a=ssrc missing`,
+      'without it packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension',
+    );
   }
-  if (encodings.some((encoding) => encoding.rid !== undefined) && !section.extensions.some((ext) => ext.uri.endsWith(':sdes:rtp-stream-id'))) {
-    throw new SdpError(`a=simulcast (mid ${section.mid})`, 'layers are told apart by the sdes:rtp-stream-id header extension; offer it with a=extmap');
+  if (
+    encodings.some((encoding) => encoding.rid !== undefined) &&
+    !section.extensions.some((ext) => ext.uri.endsWith(':sdes:rtp-stream-id'))
+  ) {
+    throw new SdpError(
+      `a=simulcast (mid ${section.mid})`,
+      'layers are told apart by the sdes:rtp-stream-id header extension; offer it with a=extmap',
+    );
   }
   const rtpParameters: types.RtpParameters = {
     mid: section.mid,
@@ -106,9 +125,14 @@ function ssrcEncodings(section: RemoteSection, rid: RemoteRid | undefined, withR
  * (browsers scale earlier encodings down more unless told otherwise, WebRTC section 5.2).
  */
 function orderLayers(rids: readonly RemoteRid[]): RemoteRid[] {
-  const size = (rid: RemoteRid): number | undefined => rid.restrictions['max-height'] ?? rid.restrictions['max-width'] ?? rid.restrictions['max-br'];
+  const size = (rid: RemoteRid): number | undefined =>
+    rid.restrictions['max-height'] ?? rid.restrictions['max-width'] ?? rid.restrictions['max-br'];
   const byName = NAMED_LAYERS.find((names) => rids.every((rid) => names.includes(rid.id.toLowerCase())));
-  const rank = rids.every((rid) => size(rid) !== undefined) ? size : byName ? (rid: RemoteRid) => byName.indexOf(rid.id.toLowerCase()) : undefined;
+  const rank = rids.every((rid) => size(rid) !== undefined)
+    ? size
+    : byName
+      ? (rid: RemoteRid) => byName.indexOf(rid.id.toLowerCase())
+      : undefined;
   return rank ? [...rids].sort((a, b) => rank(a)! - rank(b)!) : [...rids];
 }
 

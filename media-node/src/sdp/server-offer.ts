@@ -11,7 +11,10 @@ const OFFERED_FEEDBACK = {
 };
 
 /** What we offer a viewer of these tracks: one section each, with the numbers that a worker uses by itself. */
-export function offerPull(tracks: readonly TrackDescription[], payloadTypes: ReadonlyMap<number, { payloadType: number; rtxPayloadType?: number }>): PullSelection[] {
+export function offerPull(
+  tracks: readonly TrackDescription[],
+  payloadTypes: ReadonlyMap<number, { payloadType: number; rtxPayloadType?: number }>,
+): PullSelection[] {
   return tracks.map((track, index) => {
     const numbers = payloadTypes.get(track.track)!;
     return {
@@ -31,18 +34,26 @@ export function offerPull(tracks: readonly TrackDescription[], payloadTypes: Rea
  * Which of the offered sections the viewer took. An answer may only narrow what was offered (RFC 3264 section 6).
  * @throws SdpError
  */
-export function readPullAnswer(offered: readonly PullSelection[], tracks: readonly TrackDescription[], answer: RemoteDescription): PullSelection[] {
+export function readPullAnswer(
+  offered: readonly PullSelection[],
+  tracks: readonly TrackDescription[],
+  answer: RemoteDescription,
+): PullSelection[] {
   const taken: PullSelection[] = [];
   for (const selection of offered) {
     const section = answer.sections.find((candidate) => candidate.mid === selection.mid);
-    if (!section) throw new SdpError(`a=mid:${selection.mid} missing`, 'an answer has one section for each of the offer, with its mid');
+    if (!section)
+      throw new SdpError(`a=mid:${selection.mid} missing`, 'an answer has one section for each of the offer, with its mid');
     if (section.rejected || section.direction === 'inactive') continue;
-    if (section.direction === 'sendonly') throw new SdpError(`a=sendonly (mid ${section.mid})`, 'a viewer receives; use a=recvonly');
+    if (section.direction === 'sendonly')
+      throw new SdpError(`a=sendonly (mid ${section.mid})`, 'a viewer receives; use a=recvonly');
     const codec = tracks.find((track) => track.track === selection.track)!.codec;
     const accepted = section.codecs.find((candidate) => candidate.payloadType === selection.payloadType);
     if (!accepted || !isSameCodec(accepted, codec)) continue;
     const rtx = section.codecs.find((candidate) => candidate.payloadType === selection.rtxPayloadType);
-    const extensions = selection.extensions.filter((ext) => section.extensions.some((theirs) => theirs.uri === ext.uri && theirs.id === ext.id));
+    const extensions = selection.extensions.filter((ext) =>
+      section.extensions.some((theirs) => theirs.uri === ext.uri && theirs.id === ext.id),
+    );
     const transportCc = extensions.some((ext) => ext.uri.includes('transport-wide-cc'));
     taken.push({
       ...selection,
@@ -51,6 +62,11 @@ export function readPullAnswer(offered: readonly PullSelection[], tracks: readon
       extensions,
     });
   }
-  if (taken.length === 0) throw new SdpError(answer.sections[0]!.line, 'none of the offered codecs was accepted; the client cannot play this stream', 406);
+  if (taken.length === 0)
+    throw new SdpError(
+      answer.sections[0]!.line,
+      'none of the offered codecs was accepted; the client cannot play this stream',
+      406,
+    );
   return taken;
 }

@@ -60,7 +60,12 @@ function writeDescription(identity: SessionIdentity, transport: LocalTransport, 
 
 function writeRejected({ mid, rejectedLine }: { mid: string; rejectedLine: string }): string[] {
   const [media = 'm=audio', , protocol = 'UDP/TLS/RTP/SAVPF', ...formats] = rejectedLine.split(' ');
-  return [`${media} 0 ${protocol} ${formats.length > 0 ? formats.join(' ') : '0'}`, 'c=IN IP4 0.0.0.0', 'a=inactive', `a=mid:${mid}`];
+  return [
+    `${media} 0 ${protocol} ${formats.length > 0 ? formats.join(' ') : '0'}`,
+    'c=IN IP4 0.0.0.0',
+    'a=inactive',
+    `a=mid:${mid}`,
+  ];
 }
 
 function writeMedia(section: LocalMedia, transport: LocalTransport, carriesCandidates: boolean): string[] {
@@ -82,7 +87,8 @@ function writeMedia(section: LocalMedia, transport: LocalTransport, carriesCandi
 }
 
 function writeTransport({ iceParameters, dtlsParameters, setup }: LocalTransport): string[] {
-  const fingerprint = dtlsParameters.fingerprints.find((entry) => entry.algorithm === 'sha-256') ?? dtlsParameters.fingerprints[0]!;
+  const fingerprint =
+    dtlsParameters.fingerprints.find((entry) => entry.algorithm === 'sha-256') ?? dtlsParameters.fingerprints[0]!;
   return [
     `a=ice-ufrag:${iceParameters.usernameFragment}`,
     `a=ice-pwd:${iceParameters.password}`,
@@ -104,9 +110,12 @@ function writeCodec(codec: types.RtpCodecParameters): string[] {
   const name = codec.mimeType.split('/')[1];
   const channels = codec.channels !== undefined && codec.channels > 1 ? `/${codec.channels}` : '';
   const lines = [`a=rtpmap:${codec.payloadType} ${name}/${codec.clockRate}${channels}`];
-  const parameters = Object.entries(codec.parameters ?? {}).map(([key, value]) => (value === '' ? key : `${key}=${String(value)}`));
+  const parameters = Object.entries(codec.parameters ?? {}).map(([key, value]) =>
+    value === '' ? key : `${key}=${String(value)}`,
+  );
   if (parameters.length > 0) lines.push(`a=fmtp:${codec.payloadType} ${parameters.join(';')}`);
-  for (const fb of codec.rtcpFeedback ?? []) lines.push(`a=rtcp-fb:${codec.payloadType} ${fb.type}${fb.parameter ? ` ${fb.parameter}` : ''}`);
+  for (const fb of codec.rtcpFeedback ?? [])
+    lines.push(`a=rtcp-fb:${codec.payloadType} ${fb.type}${fb.parameter ? ` ${fb.parameter}` : ''}`);
   return lines;
 }
 

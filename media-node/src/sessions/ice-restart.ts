@@ -5,7 +5,8 @@ import { isWebRtc, newTag, type Session } from './session.ts';
 /** New ICE credentials at both ends, on the same DTLS association (RFC 9725 section 4.3.3). @returns the fragment for the client */
 export async function restartIce(session: Session, remoteUfrag: string): Promise<string> {
   const { transport } = session;
-  if (!transport || !isWebRtc(transport)) throw new Problem(409, 'No ICE here', { detail: 'a plain RTP session has no ICE to restart' });
+  if (!transport || !isWebRtc(transport))
+    throw new Problem(409, 'No ICE here', { detail: 'a plain RTP session has no ICE to restart' });
   const parameters = await transport.restartIce();
   session.remoteUfrag = remoteUfrag;
   session.etag = newTag();

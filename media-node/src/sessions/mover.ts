@@ -28,7 +28,9 @@ export class SessionMover {
     const { sessions, clock, logger } = this.#parts;
     const moves = planMoves(sessions.all(), deadlineAt - clock.wall());
     if (moves.length > 0) logger.info({ sessions: moves.length, deadlineAt }, 'moving sessions away');
-    this.#timers = moves.map(({ session, afterMs }) => clock.setTimeout(() => void this.#move(session, deadlineAt, reason), afterMs));
+    this.#timers = moves.map(({ session, afterMs }) =>
+      clock.setTimeout(() => void this.#move(session, deadlineAt, reason), afterMs),
+    );
   }
 
   /** Draining was called off. */

@@ -49,7 +49,16 @@ interface PlainDescription {
   /** RTP and RTCP together (RFC 5761). */
   port: number;
   srtp?: { cryptoSuite: string; keyBase64: string };
-  tracks: { track: number; kind: string; mimeType: string; payloadType: number; clockRate: number; channels?: number; parameters: unknown; ssrc?: number }[];
+  tracks: {
+    track: number;
+    kind: string;
+    mimeType: string;
+    payloadType: number;
+    clockRate: number;
+    channels?: number;
+    parameters: unknown;
+    ssrc?: number;
+  }[];
 }
 
 const KEYFRAME_REQUESTS = [
@@ -77,7 +86,12 @@ export async function openPlainPush(
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'push', published });
   if (body.address) session.markConnected();
-  const described = published.origin.tracks.map(({ track, kind, codec }) => ({ track, kind, ...codecOf(codec), payloadType: body.tracks[track]!.payloadType }));
+  const described = published.origin.tracks.map(({ track, kind, codec }) => ({
+    track,
+    kind,
+    ...codecOf(codec),
+    payloadType: body.tracks[track]!.payloadType,
+  }));
   return { session, body: { session: session.id, ...describe(context, published.origin.transport), tracks: described } };
 }
 
@@ -105,7 +119,11 @@ export async function openPlainPull(
   return { session, body: { session: session.id, ...describe(context, transport), tracks } };
 }
 
-async function openTransport(context: PlainContext, router: types.Router, { address, srtp }: PlainPullRequest): Promise<types.PlainTransport> {
+async function openTransport(
+  context: PlainContext,
+  router: types.Router,
+  { address, srtp }: PlainPullRequest,
+): Promise<types.PlainTransport> {
   const { listenAddress: ip, announcedAddress, rtpPorts } = context;
   if (srtp) checkKey(srtp);
   const transport = await router
@@ -117,10 +135,16 @@ async function openTransport(context: PlainContext, router: types.Router, { addr
     })
     .catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Problem(503, 'No RTP port', { detail: `none of ${rtpPorts.min}-${rtpPorts.max} could be opened (${why})`, headers: { 'retry-after': '5' } });
+      throw new Problem(503, 'No RTP port', {
+        detail: `none of ${rtpPorts.min}-${rtpPorts.max} could be opened (${why})`,
+        headers: { 'retry-after': '5' },
+      });
     });
   if (address || srtp) {
-    await transport.connect({ ...(address ?? {}), ...(srtp ? { srtpParameters: { cryptoSuite: srtp.cryptoSuite, keyBase64: srtp.keyBase64 } } : {}) });
+    await transport.connect({
+      ...(address ?? {}),
+      ...(srtp ? { srtpParameters: { cryptoSuite: srtp.cryptoSuite, keyBase64: srtp.keyBase64 } } : {}),
+    });
   }
   return transport;
 }
@@ -149,8 +173,12 @@ function plainTrack(track: z.infer<typeof PlainTrack>, index: number): PushTrack
   const codec = { ...track, channels: track.kind === 'audio' ? (track.channels ?? 1) : undefined };
   const mimeType = mimeName(codec);
   if (!mimeType || !mimeType.startsWith(`${track.kind}/`)) {
-    const known = [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].map((entry) => `${entry.mimeType}/${entry.clockRate}${'channels' in entry ? `/${entry.channels}` : ''}`);
-    throw new Problem(400, 'Invalid request body', { detail: `tracks.${index}: ${track.mimeType}/${track.clockRate} is not relayed; use one of ${known.join(', ')}` });
+    const known = [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].map(
+      (entry) => `${entry.mimeType}/${entry.clockRate}${'channels' in entry ? `/${entry.channels}` : ''}`,
+    );
+    throw new Problem(400, 'Invalid request body', {
+      detail: `tracks.${index}: ${track.mimeType}/${track.clockRate} is not relayed; use one of ${known.join(', ')}`,
+    });
   }
   return {
     mid: String(index),
@@ -162,7 +190,10 @@ function plainTrack(track: z.infer<typeof PlainTrack>, index: number): PushTrack
           payloadType: track.payloadType,
           clockRate: track.clockRate,
           ...(codec.channels !== undefined ? { channels: codec.channels } : {}),
-          parameters: mimeType === 'video/H264' ? { 'packetization-mode': 1, 'profile-level-id': '42e01f', ...track.parameters } : track.parameters,
+          parameters:
+            mimeType === 'video/H264'
+              ? { 'packetization-mode': 1, 'profile-level-id': '42e01f', ...track.parameters }
+              : track.parameters,
           rtcpFeedback: track.kind === 'video' ? KEYFRAME_REQUESTS : [],
         },
       ],

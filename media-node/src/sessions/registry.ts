@@ -47,9 +47,14 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
    * @throws Problem 429 when the address has too many pending ones; whatever `open` throws
    */
   async admit<T extends { session: Session }>(address: string, open: () => Promise<T>): Promise<T> {
-    const pending = this.all().filter((session) => session.address === address && session.state === 'pending').length + (this.#reserved.get(address) ?? 0);
+    const pending =
+      this.all().filter((session) => session.address === address && session.state === 'pending').length +
+      (this.#reserved.get(address) ?? 0);
     if (pending >= this.#limits.pendingPerAddress) {
-      throw new Problem(429, 'Too many pending sessions', { detail: `${pending} sessions from your address have not connected yet`, headers: { 'retry-after': '5' } });
+      throw new Problem(429, 'Too many pending sessions', {
+        detail: `${pending} sessions from your address have not connected yet`,
+        headers: { 'retry-after': '5' },
+      });
     }
     this.#reserve(address, 1);
     try {
@@ -66,7 +71,11 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
   }
 
   #add(session: Session): void {
-    if (session.state === 'closed') throw new Problem(503, 'Session ended', { detail: 'it ended while it was being set up; try again', headers: { 'retry-after': '1' } });
+    if (session.state === 'closed')
+      throw new Problem(503, 'Session ended', {
+        detail: 'it ended while it was being set up; try again',
+        headers: { 'retry-after': '1' },
+      });
     this.#sessions.set(session.id, session);
     session.once('closed', (reason) => {
       this.#sessions.delete(session.id);

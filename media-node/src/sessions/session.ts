@@ -60,7 +60,15 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #timeouts: SessionTimeouts;
   #lastNotice: SessionNotice | undefined;
 
-  constructor(options: { id?: string; protocol: Protocol; stream: string; user?: string | undefined; address: string; clock: Clock; timeouts: SessionTimeouts }) {
+  constructor(options: {
+    id?: string;
+    protocol: Protocol;
+    stream: string;
+    user?: string | undefined;
+    address: string;
+    clock: Clock;
+    timeouts: SessionTimeouts;
+  }) {
     super();
     this.setMaxListeners(0);
     this.id = options.id ?? newSessionId();

@@ -67,7 +67,11 @@ async function answerPull(
 /** Makes the viewer an offer. It counts as pending until `acceptPullAnswer`. @throws Problem */
 export async function offerWebRtcPull(context: OpenContext, request: PullRequest): Promise<PullOpening> {
   const distribution = await context.hub.distribute(request.state);
-  if (distribution.tracks.length === 0) throw new Problem(503, 'No media yet', { detail: 'the stream has no tracks yet; try again', headers: { 'retry-after': '1' } });
+  if (distribution.tracks.length === 0)
+    throw new Problem(503, 'No media yet', {
+      detail: 'the stream has no tracks yet; try again',
+      headers: { 'retry-after': '1' },
+    });
   const selections = offerPull(distribution.tracks, distribution.payloadTypes());
   const transport = await distribution.createTransport((router) => createWebRtcTransport(router, distribution.core));
   const viewer = await distribution.addViewer(transport, selections);
@@ -81,7 +85,8 @@ export async function offerWebRtcPull(context: OpenContext, request: PullRequest
 
 /** @throws SdpError; Problem 409 when the session does not wait for an answer */
 export async function acceptPullAnswer(session: Session, sdp: string): Promise<void> {
-  if (session.media?.kind !== 'offered') throw new Problem(409, 'No offer is open', { detail: 'this session already has its answer, or never had an offer of ours' });
+  if (session.media?.kind !== 'offered')
+    throw new Problem(409, 'No offer is open', { detail: 'this session already has its answer, or never had an offer of ours' });
   const { viewer, selections, tracks } = session.media;
   if (!isWebRtc(viewer.transport)) throw new Problem(409, 'No offer is open');
   const answer = parseDescription(sdp, 'answer');
@@ -109,7 +114,11 @@ function sendingSection(stream: string, viewer: Viewer, selection: PullSelection
     direction: 'sendonly',
     codecs: [{ ...media!, parameters: selection.parameters }, ...(rtx ? [rtx] : [])],
     extensions: selection.extensions,
-    sent: { ssrc: encoding.ssrc!, ...(encoding.rtx ? { rtxSsrc: encoding.rtx.ssrc } : {}), cname: name, msid: `${name} ${selection.kind}${selection.track}` },
+    sent: {
+      ssrc: encoding.ssrc!,
+      ...(encoding.rtx ? { rtxSsrc: encoding.rtx.ssrc } : {}),
+      cname: name,
+      msid: `${name} ${selection.kind}${selection.track}`,
+    },
   };
 }
-

@@ -25,7 +25,12 @@ const INITIAL_BPS = 2_000_000;
 /** Takes a publisher's offer. @throws SdpError, Problem */
 export async function openWebRtcPush(
   context: OpenContext,
-  request: OpenRequest & { offer: string; group: string | undefined; takeoverAllowed?: boolean; mayPublish: (policy: StreamPolicy) => void },
+  request: OpenRequest & {
+    offer: string;
+    group: string | undefined;
+    takeoverAllowed?: boolean;
+    mayPublish: (policy: StreamPolicy) => void;
+  },
 ): Promise<{ session: Session; answer: string }> {
   const offer = parseDescription(request.offer, 'offer');
   const { tracks, answer: sections } = negotiatePush(offer);
@@ -51,13 +56,23 @@ export async function openWebRtcPush(
   session.remoteUfrag = offer.ice.usernameFragment;
   session.firstMid = offer.bundle[0] ?? '0';
   session.bind({ kind: 'push', published });
-  const answer = writeAnswer(newIdentity(), { ...localTransport(transport), setup: offer.setup === 'passive' ? 'active' : 'passive' }, capped(sections, maxKbps));
+  const answer = writeAnswer(
+    newIdentity(),
+    { ...localTransport(transport), setup: offer.setup === 'passive' ? 'active' : 'passive' },
+    capped(sections, maxKbps),
+  );
   session.description = answer;
   return { session, answer };
 }
 
 export function createWebRtcTransport(router: types.Router, core: MediaCore): Promise<types.WebRtcTransport> {
-  return router.createWebRtcTransport({ webRtcServer: core.server, enableUdp: true, enableTcp: false, initialAvailableOutgoingBitrate: INITIAL_BPS, iceConsentTimeout: 20 });
+  return router.createWebRtcTransport({
+    webRtcServer: core.server,
+    enableUdp: true,
+    enableTcp: false,
+    initialAvailableOutgoingBitrate: INITIAL_BPS,
+    iceConsentTimeout: 20,
+  });
 }
 
 export function localTransport({ iceParameters, iceCandidates, dtlsParameters }: types.WebRtcTransport): {

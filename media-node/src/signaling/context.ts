@@ -18,7 +18,9 @@ export interface SignalingContext {
   hub: StreamHub;
   sessions: SessionRegistry;
   access: AccessControl;
-  directory: Pick<StreamDirectory, 'snapshot'> & { alternatives(kind: TokenAction, stream: string, user?: string): Promise<string[]> };
+  directory: Pick<StreamDirectory, 'snapshot'> & {
+    alternatives(kind: TokenAction, stream: string, user?: string): Promise<string[]>;
+  };
   roles: readonly string[];
   region: string;
   iceServers: readonly IceServer[];
@@ -40,11 +42,20 @@ export interface Entry {
 }
 
 /** A request that wants a session: its stream and who asks. @throws Problem 400, 401, 403, 429 */
-export async function enter(context: SignalingContext, req: Request, act: TokenAction, name: unknown, bodyToken?: string): Promise<Entry> {
+export async function enter(
+  context: SignalingContext,
+  req: Request,
+  act: TokenAction,
+  name: unknown,
+  bodyToken?: string,
+): Promise<Entry> {
   const address = req.socket.remoteAddress ?? 'unknown';
   context.rate.take(address);
   const stream = StreamName.safeParse(name);
-  if (!stream.success) throw new Problem(400, 'Invalid stream name', { detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}` });
+  if (!stream.success)
+    throw new Problem(400, 'Invalid stream name', {
+      detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}`,
+    });
   const caller = await context.access.identify(bodyToken ?? bearerOf(req), act, stream.data);
   return { stream: stream.data, caller, user: caller.kind === 'token' ? caller.user : undefined, address };
 }
@@ -53,13 +64,22 @@ export async function enter(context: SignalingContext, req: Request, act: TokenA
  * Sends the client to another node (307) when this one takes no more.
  * @throws Problem 307 with Location, or 503 with Retry-After when no other node takes it either
  */
-export async function requireRoom(context: SignalingContext, req: Request, act: TokenAction, entry: Entry, policy?: StreamPolicy): Promise<void> {
+export async function requireRoom(
+  context: SignalingContext,
+  req: Request,
+  act: TokenAction,
+  entry: Entry,
+  policy?: StreamPolicy,
+): Promise<void> {
   const reason = refusal(context, act, policy);
   if (reason === undefined) return;
   const urls = await context.directory.alternatives(act, entry.stream, entry.user).catch(() => [] as string[]);
   const [best] = urls;
   if (best === undefined) {
-    throw new Problem(503, 'No room', { detail: `${reason}, and no other node takes the request; try again later`, headers: { 'retry-after': '5' } });
+    throw new Problem(503, 'No room', {
+      detail: `${reason}, and no other node takes the request; try again later`,
+      headers: { 'retry-after': '5' },
+    });
   }
   context.logger.info({ stream: entry.stream, act, reason, to: best }, 'client redirected');
   throw new Problem(307, 'Temporary Redirect', { detail: reason, headers: { location: redirectUrl(best, req) } });
@@ -70,7 +90,8 @@ function refusal(context: SignalingContext, act: TokenAction, policy: StreamPoli
   if (!context.roles.includes(act)) return `this node does not have the ${act} role`;
   if (self?.cordoned || self?.drain) return 'this node is being drained';
   if (context.sessions.full) return 'this node is full';
-  if (act === 'pull' && policy?.playRegions && !policy.playRegions.includes(context.region)) return `region ${context.region} does not serve this stream`;
+  if (act === 'pull' && policy?.playRegions && !policy.playRegions.includes(context.region))
+    return `region ${context.region} does not serve this stream`;
   return undefined;
 }
 

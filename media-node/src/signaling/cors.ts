@@ -20,6 +20,10 @@ export function methods(allowed: string, extra: Record<string, string> = {}): Re
   return (req, res) => {
     res.set({ allow: `${allowed}, OPTIONS`, ...extra });
     if (req.method === 'OPTIONS') res.status(204).end();
-    else res.status(405).type('application/problem+json').send(JSON.stringify({ type: 'about:blank', title: 'Method Not Allowed', status: 405, detail: `use ${allowed}` }));
+    else
+      res
+        .status(405)
+        .type('application/problem+json')
+        .send(JSON.stringify({ type: 'about:blank', title: 'Method Not Allowed', status: 405, detail: `use ${allowed}` }));
   };
 }

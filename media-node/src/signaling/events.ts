@@ -7,7 +7,17 @@ const MAX_LISTENERS = 4;
 /** Server-sent events of a session: `move`, `ended`, `layers`. Ends with the session. */
 export function streamEvents(session: Session, req: Request, res: Response): void {
   if (session.listenerCount('notice') >= MAX_LISTENERS) {
-    res.status(429).type('application/problem+json').send(JSON.stringify({ type: 'about:blank', title: 'Too many listeners', status: 429, detail: `at most ${MAX_LISTENERS} event streams for a session` }));
+    res
+      .status(429)
+      .type('application/problem+json')
+      .send(
+        JSON.stringify({
+          type: 'about:blank',
+          title: 'Too many listeners',
+          status: 429,
+          detail: `at most ${MAX_LISTENERS} event streams for a session`,
+        }),
+      );
     return;
   }
   res.status(200).set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });

@@ -21,7 +21,12 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       if (entry.caller.kind !== 'token') throw unauthorized('push');
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
-        openPlainPush(context, { ...entry, protocol: 'rtp', body: request, mayPublish: (policy) => context.access.requirePermission(entry.caller, 'push', policy) }),
+        openPlainPush(context, {
+          ...entry,
+          protocol: 'rtp',
+          body: request,
+          mayPublish: (policy) => context.access.requirePermission(entry.caller, 'push', policy),
+        }),
       );
       res.status(201).json(opened.body);
     })
@@ -36,7 +41,9 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       await requireRoom(context, req, 'pull', entry);
       const state = await context.hub.find(entry.stream);
       await requireRoom(context, req, 'pull', entry, state.policy);
-      const opened = await context.sessions.admit(entry.address, () => openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }));
+      const opened = await context.sessions.admit(entry.address, () =>
+        openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }),
+      );
       res.status(201).json(opened.body);
     })
     .all(methods('POST'));

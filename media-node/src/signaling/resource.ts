@@ -9,26 +9,52 @@ export const FRAGMENT = 'application/trickle-ice-sdpfrag';
 
 /** The offer in a request's body. @throws Problem 400, 406, 415 */
 export function offerOf(req: Request): string {
-  if (!req.is(SDP)) throw new Problem(415, 'Unsupported Media Type', { detail: `send the offer with "Content-Type: ${SDP}"`, headers: { 'accept-post': SDP } });
-  if (req.headers.accept !== undefined && !req.accepts(SDP)) throw new Problem(406, 'Not Acceptable', { detail: `the answer is ${SDP}; accept it` });
+  if (!req.is(SDP))
+    throw new Problem(415, 'Unsupported Media Type', {
+      detail: `send the offer with "Content-Type: ${SDP}"`,
+      headers: { 'accept-post': SDP },
+    });
+  if (req.headers.accept !== undefined && !req.accepts(SDP))
+    throw new Problem(406, 'Not Acceptable', { detail: `the answer is ${SDP}; accept it` });
   const body: unknown = req.body;
   if (typeof body !== 'string' || body === '') throw new Problem(400, 'No offer', { detail: 'the body must be an SDP offer' });
   return body;
 }
 
 /** 201 with the answer (RFC 9725 section 4.2). */
-export function sendCreated(res: Response, session: Session, path: string, sdp: string, iceServers: readonly IceServer[], links: readonly string[] = []): void {
+export function sendCreated(
+  res: Response,
+  session: Session,
+  path: string,
+  sdp: string,
+  iceServers: readonly IceServer[],
+  links: readonly string[] = [],
+): void {
   setSessionHeaders(res, session, path, iceServers, links);
   res.status(201).type(SDP).send(sdp);
 }
 
-export function setSessionHeaders(res: Response, session: Session, path: string, iceServers: readonly IceServer[], links: readonly string[] = []): void {
+export function setSessionHeaders(
+  res: Response,
+  session: Session,
+  path: string,
+  iceServers: readonly IceServer[],
+  links: readonly string[] = [],
+): void {
   const all = [...iceServers.flatMap(iceServerLinks), ...links];
-  res.set({ location: `${path}/${session.id}`, etag: session.etag, 'accept-patch': FRAGMENT, ...(all.length > 0 ? { link: all.join(', ') } : {}) });
+  res.set({
+    location: `${path}/${session.id}`,
+    etag: session.etag,
+    'accept-patch': FRAGMENT,
+    ...(all.length > 0 ? { link: all.join(', ') } : {}),
+  });
 }
 
 function iceServerLinks({ urls, username, credential }: IceServer): string[] {
-  const login = username === undefined ? '' : `; username="${quote(username)}"; credential="${quote(credential ?? '')}"; credential-type="password"`;
+  const login =
+    username === undefined
+      ? ''
+      : `; username="${quote(username)}"; credential="${quote(credential ?? '')}"; credential-type="password"`;
   return urls.map((url) => `<${url}>; rel="ice-server"${login}`);
 }
 
@@ -39,7 +65,8 @@ function quote(text: string): string {
 /** @throws Problem 404 */
 export function sessionOf(context: SignalingContext, id: unknown, kind: 'push' | 'pull'): Session {
   const session = context.sessions.get(String(id));
-  if (!session || session.kind !== kind) throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; open a new one' });
+  if (!session || session.kind !== kind)
+    throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; open a new one' });
   return session;
 }
 
@@ -52,13 +79,20 @@ export async function patchSession(session: Session, req: Request, res: Response
     res.status(204).set('etag', session.etag).end();
     return;
   }
-  if (!req.is(FRAGMENT)) throw new Problem(415, 'Unsupported Media Type', { detail: `send "Content-Type: ${FRAGMENT}"`, headers: { 'accept-patch': FRAGMENT } });
+  if (!req.is(FRAGMENT))
+    throw new Problem(415, 'Unsupported Media Type', {
+      detail: `send "Content-Type: ${FRAGMENT}"`,
+      headers: { 'accept-patch': FRAGMENT },
+    });
   const ifMatch = req.headers['if-match'];
-  if (ifMatch === undefined) throw new Problem(428, 'Precondition Required', { detail: `send If-Match with the session's ETag, or "*" to restart ICE` });
+  if (ifMatch === undefined)
+    throw new Problem(428, 'Precondition Required', { detail: `send If-Match with the session's ETag, or "*" to restart ICE` });
   const fragment = readFragment(text);
   const sameGeneration = fragment.usernameFragment === session.remoteUfrag;
   if (ifMatch !== '*' && (!matches(ifMatch, session.etag) || !sameGeneration)) {
-    throw new Problem(412, 'Precondition Failed', { detail: 'the fragment belongs to another ICE generation; restart ICE with "If-Match: *"' });
+    throw new Problem(412, 'Precondition Failed', {
+      detail: 'the fragment belongs to another ICE generation; restart ICE with "If-Match: *"',
+    });
   }
   if (sameGeneration) {
     // An ICE-lite agent answers checks from wherever they come; the client's candidates need no more than to be well-formed (RFC 8445 section 2.5).

@@ -49,7 +49,10 @@ export function shortFormRoutes(context: SignalingContext): Router {
     .post(body, async (req, res) => {
       const { session: id, sdp } = parseRequest(AnswerRequest, req.body);
       const session = context.sessions.get(id);
-      if (!session) throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; ask for a new offer with POST /signaling/pull' });
+      if (!session)
+        throw new Problem(404, 'No such session', {
+          detail: 'it has ended or never existed; ask for a new offer with POST /signaling/pull',
+        });
       await acceptPullAnswer(session, sdp).catch((error: unknown) => Promise.reject(sdpProblem(error) as Error));
       res.json({ session: id });
     })

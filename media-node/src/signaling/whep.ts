@@ -44,7 +44,15 @@ export function whepRoutes(context: SignalingContext): Router {
     .post(json({ limit: '4kb' }), async (req, res) => {
       const viewer = viewerOf(sessionOf(context, req.params['id'], 'pull'));
       const { track, spatialLayer, temporalLayer } = parseRequest(LayerWish, req.body ?? {});
-      await viewer.prefer(spatialLayer === undefined ? null : { ...(track !== undefined ? { track } : {}), spatialLayer, ...(temporalLayer !== undefined ? { temporalLayer } : {}) });
+      await viewer.prefer(
+        spatialLayer === undefined
+          ? null
+          : {
+              ...(track !== undefined ? { track } : {}),
+              spatialLayer,
+              ...(temporalLayer !== undefined ? { temporalLayer } : {}),
+            },
+      );
       res.json({ layers: viewer.layers() });
     })
     .all(methods('GET, POST'));
@@ -56,7 +64,10 @@ export function whepRoutes(context: SignalingContext): Router {
       const entry = await enter(context, req, 'pull', `${req.params['app']}/${req.params['name']}`);
       const { session, kind, sdp } = await openPull(context, req, entry, 'whep', offer);
       const path = `${SESSIONS}/${session.id}`;
-      const links = [`<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,ended,layers"`, `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`];
+      const links = [
+        `<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,ended,layers"`,
+        `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`,
+      ];
       if (kind === 'answer') return sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);
       // The viewer's numbers cannot be used: a counter-offer, which it answers with PATCH.
       setSessionHeaders(res, session, SESSIONS, context.iceServers, links);
@@ -67,7 +78,13 @@ export function whepRoutes(context: SignalingContext): Router {
 }
 
 /** A viewer by any of the SDP forms; without an offer it gets one. @throws Problem */
-export async function openPull(context: SignalingContext, req: Parameters<typeof requireRoom>[1], entry: Entry, protocol: 'whep' | 'short', offer?: string): Promise<PullOpening> {
+export async function openPull(
+  context: SignalingContext,
+  req: Parameters<typeof requireRoom>[1],
+  entry: Entry,
+  protocol: 'whep' | 'short',
+  offer?: string,
+): Promise<PullOpening> {
   const { stream, user, address, caller } = entry;
   await requireRoom(context, req, 'pull', entry);
   const state = await context.hub.find(stream);
@@ -75,7 +92,9 @@ export async function openPull(context: SignalingContext, req: Parameters<typeof
   await requireRoom(context, req, 'pull', entry, state.policy);
   const request = { protocol, stream, user, address, state };
   try {
-    return await context.sessions.admit(address, () => (offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer })));
+    return await context.sessions.admit(address, () =>
+      offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer }),
+    );
   } catch (error) {
     throw sdpProblem(error);
   }

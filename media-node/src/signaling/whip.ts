@@ -35,14 +35,22 @@ export function whipRoutes(context: SignalingContext): Router {
       await requireRoom(context, req, 'push', entry);
       const group = typeof req.query['group'] === 'string' ? req.query['group'] : undefined;
       const { session, answer } = await openPush(context, entry, 'whip', offer, group);
-      sendCreated(res, session, SESSIONS, answer, context.iceServers, [`<${SESSIONS}/${session.id}/events>; rel="urn:millrace:events"`]);
+      sendCreated(res, session, SESSIONS, answer, context.iceServers, [
+        `<${SESSIONS}/${session.id}/events>; rel="urn:millrace:events"`,
+      ]);
     })
     .all(methods('POST', { 'accept-post': SDP }));
   return router;
 }
 
 /** A publisher by any of the SDP forms. @throws Problem */
-export async function openPush(context: SignalingContext, entry: Entry, protocol: 'whip' | 'short', offer: string, group: string | undefined): ReturnType<typeof openWebRtcPush> {
+export async function openPush(
+  context: SignalingContext,
+  entry: Entry,
+  protocol: 'whip' | 'short',
+  offer: string,
+  group: string | undefined,
+): ReturnType<typeof openWebRtcPush> {
   const { stream, user, address, caller } = entry;
   try {
     return await context.sessions.admit(address, () =>

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { DEFAULT_POLICY, type Snapshot, type StreamState } from '@millrace/api';
+import { planRoute } from './route-plan.ts';
+
+const peers = ['c-relay', 'c-relay-2', 'b-relay', 'd-relay', 'a-relay'].map((node, index) => ({
+  node,
+  region: node[0]!,
+  host: `192.0.2.${index + 1}`,
+  port: 40100,
+}));
+
+function state(region: string, node = `${region}-push`, policyKey = 'default'): StreamState {
+  return {
+    stream: 'live/demo',
+    epoch: 1,
+    since: 0,
+    origin: { node, region, host: '192.0.2.99', port: 40100 },
+    policy: { ...DEFAULT_POLICY, policyKey },
+  };
+}
+
+function snapshot(paths: string[][], policy = 'default'): Pick<Snapshot, 'self' | 'routes' | 'peers'> {
+  return {
+    self: { node: 'c-pull', region: 'c', cordoned: false },
+    peers,
+    routes: [{ originRegion: 'a', policy, paths: paths.map((hops) => ({ hops })) }],
+  };
+}
+
+function nodes(plan: ReturnType<typeof planRoute>): string[][] | string {
+  return plan.ok ? [plan.path, plan.backup].map((path) => path.map(({ node }) => node)) : plan.reason;
+}
+
+describe('the way to a stream', () => {
+  test('published on this node is empty', () => {
+    assert.deepEqual(nodes(planRoute(state('c', 'c-pull'), snapshot([]))), [[], []]);
+  });
+
+  test('of the same region is the origin itself', () => {
+    assert.deepEqual(nodes(planRoute(state('c'), snapshot([]))), [['c-push'], []]);
+  });
+
+  test('of another region follows the first two programmed paths, with the origin at the end', () => {
+    const plan = planRoute(
+      state('a'),
+      snapshot([
+        ['c-relay', 'b-relay', 'a-relay'],
+        ['c-relay-2', 'd-relay', 'a-relay'],
+        ['c-relay', 'a-relay'],
+      ]),
+    );
+    assert.deepEqual(nodes(plan), [
+      ['c-relay', 'b-relay', 'a-relay', 'a-push'],
+      ['c-relay-2', 'd-relay', 'a-relay', 'a-push'],
+    ]);
+    assert.ok(plan.ok && plan.path[0]!.host === '192.0.2.1');
+  });
+
+  test('does not name the origin twice when it is the last relay itself', () => {
+    assert.deepEqual(nodes(planRoute(state('a', 'a-relay'), snapshot([['c-relay', 'a-relay']]))), [['c-relay', 'a-relay'], []]);
+  });
+
+  test('skips this node when it is a relay on the path', () => {
+    const here = { ...snapshot([['c-relay', 'a-relay']]), self: { node: 'c-relay', region: 'c', cordoned: false } };
+    assert.deepEqual(nodes(planRoute(state('a'), here)), [['a-relay', 'a-push'], []]);
+  });
+
+  test('leaves out a path with a hop whose address is not known', () => {
+    assert.deepEqual(
+      nodes(
+        planRoute(
+          state('a'),
+          snapshot([
+            ['c-relay', 'gone', 'a-relay'],
+            ['c-relay-2', 'a-relay'],
+          ]),
+        ),
+      ),
+      [['c-relay-2', 'a-relay', 'a-push'], []],
+    );
+  });
+
+  test('follows the routes of the stream’s own path policy', () => {
+    const routes = [
+      ...snapshot([['c-relay', 'a-relay']]).routes,
+      ...snapshot([['c-relay', 'b-relay', 'a-relay']], 'via-b').routes,
+    ];
+    assert.deepEqual(nodes(planRoute(state('a', 'a-push', 'via-b'), { ...snapshot([]), routes })), [
+      ['c-relay', 'b-relay', 'a-relay', 'a-push'],
+      [],
+    ]);
+  });
+
+  test('without any route goes straight to the origin, but never against a path policy', () => {
+    assert.deepEqual(nodes(planRoute(state('a'), { ...snapshot([]), routes: [] })), [['a-push'], []]);
+    assert.match(
+      String(nodes(planRoute(state('a', 'a-push', 'via-b'), snapshot([['c-relay', 'a-relay']])))),
+      /no route from region a/,
+    );
+  });
+});

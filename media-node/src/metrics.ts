@@ -1,0 +1,88 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { MediaCores, StreamHub } from './media/index.ts';
+import type { LoadMeter } from './load.ts';
+import type { SessionRegistry } from './sessions/index.ts';
+
+/** Registers this node's metrics; gauges are read when scraped. */
+export function registerMetrics(
+  registry: Registry,
+  parts: {
+    sessions: SessionRegistry;
+    hub: StreamHub;
+    cores: MediaCores;
+    load: LoadMeter;
+    trunkLinks: () => readonly { state: string }[];
+  },
+): void {
+  const { sessions, hub, cores, load } = parts;
+  const registers = [registry];
+
+  new Gauge({
+    name: 'millrace_node_sessions',
+    help: 'Sessions of this node, by kind (push, pull), protocol and state; a count',
+    labelNames: ['kind', 'protocol', 'state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, protocol, state } of sessions.all()) this.inc({ kind, protocol, state });
+    },
+  });
+  const opened = new Counter({
+    name: 'millrace_node_sessions_opened_total',
+    help: 'Sessions opened; a count',
+    labelNames: ['kind', 'protocol'],
+    registers,
+  });
+  const closed = new Counter({
+    name: 'millrace_node_sessions_closed_total',
+    help: 'Sessions closed, by reason; a count',
+    labelNames: ['kind', 'reason'],
+    registers,
+  });
+  sessions.on('added', ({ kind, protocol }) => opened.inc({ kind, protocol }));
+  sessions.on('removed', ({ kind }, reason) => closed.inc({ kind, reason }));
+
+  gauge('millrace_node_streams_published', 'Streams whose publisher is on this node; a count', () => hub.published.length);
+  gauge('millrace_node_streams_served', 'Streams with viewers on this node; a count', () => hub.served.length);
+  gauge('millrace_node_media_workers', 'Living media workers; a count', () => cores.alive);
+  gauge(
+    'millrace_node_cpu_ratio',
+    'CPU used by the node and its media workers, as part of its cores; 0 to 1',
+    () => load.cpuPercent / 100,
+  );
+  gauge('millrace_node_egress_bits_per_second', 'Sent to clients; bits per second', () =>
+    sessions.all().reduce((sum, { rates }) => sum + rates.sendBps, 0),
+  );
+  gauge('millrace_node_ingress_bits_per_second', 'Received from clients; bits per second', () =>
+    sessions.all().reduce((sum, { rates }) => sum + rates.receiveBps, 0),
+  );
+
+  const lost = new Counter({
+    name: 'millrace_node_media_workers_lost_total',
+    help: 'Media workers that died and were replaced; a count',
+    registers,
+  });
+  cores.on('lost', () => lost.inc());
+
+  new Gauge({
+    name: 'millrace_node_trunk_links',
+    help: 'Trunks to other nodes, by state (Up, Degraded, Down); a count',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { state } of parts.trunkLinks()) this.inc({ state });
+    },
+  });
+
+  function gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

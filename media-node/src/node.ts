@@ -1,0 +1,235 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { NodeEndpoints, Report, Snapshot } from '@millrace/api';
+import {
+  createMetrics,
+  opsRouter,
+  realClock,
+  serveHttp,
+  type Clock,
+  type HttpService,
+  type Logger,
+  type Readiness,
+} from '@millrace/service';
+import express from 'express';
+import { AccessControl } from './access/index.ts';
+import { ControlChannel } from './channel/index.ts';
+import { announcedAddress, listenAddress, workerCount, type MediaNodeConfig } from './config.ts';
+import { readHostFacts } from './host.ts';
+import { LoadMeter } from './load.ts';
+import { MediaCores, StreamHub } from './media/index.ts';
+import { registerMetrics } from './metrics.ts';
+import { ReadyFile } from './ready-file.ts';
+import { Relay } from './relay/index.ts';
+import { buildReport } from './report.ts';
+import { SessionMover, SessionRegistry } from './sessions/index.ts';
+import { RateLimit, signalingApp } from './signaling/index.ts';
+
+const TICK_MS = 1000;
+const SESSION_TIMEOUTS = { connectMs: 30_000, interruptedMs: 15_000 };
+/** How long sessions get to follow a `move` when the process is told to end. */
+const LEAVE_MS = 2000;
+
+export interface MediaNode {
+  endpoints: NodeEndpoints;
+  readiness(): Readiness;
+  /** Unpublishes, tells viewers where to go, and ends everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a media node: relay thread, media workers, channel to control, signalling and ops servers.
+ * @throws Error when a port is taken or a setting is missing; nothing runs then
+ */
+export async function startMediaNode(config: MediaNodeConfig, logger: Logger, clock: Clock = realClock): Promise<MediaNode> {
+  const announced = announcedAddress(config);
+  const listen = listenAddress(announced);
+  const closers: (() => unknown)[] = [];
+  try {
+    return await assemble(config, { announced, listen, logger, clock, closers });
+  } catch (error) {
+    for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
+    throw error;
+  }
+}
+
+interface Surroundings {
+  announced: string;
+  listen: string;
+  logger: Logger;
+  clock: Clock;
+  /** Undo of what has been started so far. */
+  closers: (() => unknown)[];
+}
+
+async function assemble(
+  config: MediaNodeConfig,
+  { announced, listen, logger, clock, closers }: Surroundings,
+): Promise<MediaNode> {
+  const relay = await Relay.start({ trunk: { host: listen, port: config.trunkPort }, logger, self: config.nodeName });
+  closers.push(() => relay.close());
+  const cores = await MediaCores.start({
+    count: workerCount(config),
+    mediaPort: config.mediaPort,
+    listenAddress: listen,
+    announcedAddress: announced,
+    pinning: config.pinning,
+    logger,
+    clock,
+  });
+  closers.push(() => cores.close());
+
+  const sessions = new SessionRegistry({ sessions: config.capacitySessions, pendingPerAddress: config.pendingPerAddress });
+  const facts = await readHostFacts(config);
+  let endpoints: NodeEndpoints | undefined;
+  const channel = new ControlChannel({
+    urls: [config.controlUrl],
+    tokenFile: config.tokenFile,
+    stateDir: config.stateDir,
+    identity: () => ({
+      node: config.nodeName,
+      podUid: config.podUid,
+      build: BUILD,
+      roles: config.roles,
+      region: config.region,
+      provider: config.provider,
+      ...(config.isp ? { isp: config.isp } : {}),
+      endpoints: endpoints!,
+      ...facts,
+    }),
+    logger,
+    clock,
+  });
+  const hub = new StreamHub({ cores, relay, directory: channel, logger, clock });
+  const access = new AccessControl(() => channel.snapshot?.tokenKeys ?? [], clock);
+  const load = new LoadMeter(clock, config.cores);
+  const registry = createMetrics({ service: 'media-node' });
+  registerMetrics(registry, { sessions, hub, cores, load, trunkLinks: () => relay.links() });
+
+  const readiness = (): Readiness => judgeReadiness(config, channel, cores);
+  const ops = await serveOps(listen, config.opsPort, registry, readiness);
+  closers.push(() => ops.close());
+  const app = signalingApp({
+    hub,
+    sessions,
+    access,
+    directory: channel,
+    roles: config.roles,
+    region: config.region,
+    iceServers: config.iceServers,
+    listenAddress: listen,
+    announcedAddress: announced,
+    rtpPorts: { min: config.rtpPortMin, max: config.rtpPortMax },
+    rate: new RateLimit({ perSecond: config.sessionsPerSecondPerAddress, burst: config.sessionsPerSecondPerAddress * 2, clock }),
+    timeouts: SESSION_TIMEOUTS,
+    logger,
+    clock,
+  });
+  const tls = config.tlsDir === undefined ? undefined : await readTls(config.tlsDir);
+  const signaling = await serveHttp(app, { host: listen, port: config.signalingPort, ...(tls ? { tls } : {}) });
+  closers.push(() => signaling.close());
+
+  const host = announced.includes(':') ? `[${announced}]` : announced;
+  endpoints = {
+    signalingUrl: `${tls ? 'https' : 'http'}://${host}:${signaling.port}`,
+    host: announced,
+    trunkPort: relay.trunkPort,
+    mediaPorts: cores.ports,
+    opsUrl: `http://${host}:${ops.port}`,
+  };
+
+  const mover = new SessionMover({
+    sessions,
+    alternatives: (kind, stream, user) => channel.alternatives(kind, stream, user),
+    logger,
+    clock,
+  });
+  const apply = (snapshot: Snapshot): void => {
+    const { self, mesh, peers, probe } = snapshot;
+    relay.configure({ self, mesh, peers, probe });
+    hub.applySnapshot(snapshot);
+    if (self.drain?.policy === 'Move') mover.drain(self.drain.deadlineAt, 'this node is being drained');
+    else mover.stop();
+  };
+  channel.on('snapshot', apply);
+  channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason));
+  cores.on('restarted', (core) => logger.info({ core }, 'media worker replaced'));
+
+  let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
+  channel.setReport(() => report);
+  const readyFile = new ReadyFile(config.stateDir);
+  const tick = async (): Promise<void> => {
+    const all = sessions.all();
+    const [cpuPercent] = await Promise.all([
+      load.sampleCpu(cores.pids),
+      load.sampleRates(all),
+      ...hub.published.map(({ origin }) => origin.measureRtt()),
+    ]);
+    report = await buildReport({
+      at: clock.wall(),
+      cpuPercent,
+      sessions,
+      hub,
+      links: relay.links(),
+      forwarded: relay.stats().forwarded,
+    });
+    const { ok, reasons } = readiness();
+    await readyFile.set(ok ? { ...endpoints, reasons } : undefined);
+  };
+  const ticker = setInterval(() => tick().catch((err: unknown) => logger.warn({ err }, 'measuring failed')), TICK_MS);
+  closers.push(() => clearInterval(ticker));
+  await channel.start();
+  closers.push(() => channel.stop());
+  logger.info({ ...endpoints, roles: config.roles, region: config.region, workers: cores.count }, 'media node started');
+
+  return {
+    endpoints,
+    readiness,
+    async close() {
+      clearInterval(ticker);
+      await readyFile.set(undefined);
+      if (sessions.size > 0) {
+        mover.drain(clock.wall() + LEAVE_MS, 'this node stops');
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, LEAVE_MS));
+      }
+      mover.stop();
+      sessions.closeAll('this node stops');
+      hub.close('this node stops');
+      await channel.stop();
+      await signaling.close(200);
+      await ops.close();
+      cores.close();
+      await relay.close();
+    },
+  };
+}
+
+/** Without control but with what it said last the node goes on: ready, with a reason that says so. */
+function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores: MediaCores): Readiness {
+  const missing: string[] = [];
+  if (!channel.snapshot) missing.push('nothing heard from control yet');
+  if (cores.alive < workerCount(config)) missing.push(`${workerCount(config) - cores.alive} media workers are being replaced`);
+  const degraded = channel.state === 'connected' ? [] : ['control is not reached; going on with what it said last'];
+  const ok = channel.snapshot !== undefined && (workerCount(config) === 0 || cores.alive > 0);
+  return { ok, reasons: [...missing, ...degraded] };
+}
+
+function serveOps(
+  host: string,
+  port: number,
+  registry: ReturnType<typeof createMetrics>,
+  ready: () => Readiness,
+): Promise<HttpService> {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(opsRouter({ registry, ready }));
+  return serveHttp(app, { host, port });
+}
+
+async function readTls(folder: string): Promise<{ cert: Buffer; key: Buffer }> {
+  const [cert, key] = await Promise.all([readFile(join(folder, 'tls.crt')), readFile(join(folder, 'tls.key'))]);
+  return { cert, key };
+}
+
+const EMPTY_LOAD = { cpuPercent: 0, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 };
+const BUILD = '0.1.0';

@@ -1,0 +1,30 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** `<state dir>/ready.json` exists exactly while the node is ready: what an exec probe looks at where the ops port is not known beforehand. */
+export class ReadyFile {
+  readonly #folder: string;
+  #written = '';
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @param content undefined: not ready */
+  set(content: object | undefined): Promise<void> {
+    const text = content === undefined ? '' : `${JSON.stringify(content)}\n`;
+    if (text === this.#written) return this.#queue;
+    this.#written = text;
+    this.#queue = this.#queue.then(() => this.#write(text)).catch(() => undefined);
+    return this.#queue;
+  }
+
+  async #write(text: string): Promise<void> {
+    const path = join(this.#folder, 'ready.json');
+    if (text === '') return rm(path, { force: true });
+    await mkdir(this.#folder, { recursive: true });
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+  }
+}

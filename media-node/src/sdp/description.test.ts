@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { negotiatePull, negotiatePush, parseDescription, parseFragment, SdpError } from './index.ts';
+import { offerNames, offerText, streamTracks } from './sdp.fixture.ts';
+
+const whip = offerText('chromium-whip-simulcast');
+
+const WRONG: { what: string; text: string; says: RegExp; push?: boolean }[] = [
+  { what: 'nothing', text: '', says: /begins with "v=0"/ },
+  { what: 'HTML', text: '<html></html>', says: /begins with "v=0"/ },
+  { what: 'no media', text: 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n', says: /m= line missing/ },
+  { what: 'no BUNDLE group', text: whip.replace(/a=group.*\r\n/, ''), says: /a=group:BUNDLE missing: .*max-bundle/ },
+  { what: 'a section outside the BUNDLE group', text: whip.replace('BUNDLE 0 1', 'BUNDLE 0'), says: /section "1" is not in it/ },
+  { what: 'no mid', text: whip.replace('a=mid:1\r\n', ''), says: /a=mid missing/ },
+  { what: 'a mid twice', text: whip.replace('a=mid:1\r\n', 'a=mid:0\r\n'), says: /a=mid:0: occurs twice/ },
+  { what: 'no rtcp-mux', text: whip.replaceAll('a=rtcp-mux\r\n', ''), says: /a=rtcp-mux missing/ },
+  { what: 'no ICE user name', text: whip.replace(/a=ice-ufrag.*\r\n/g, ''), says: /a=ice-ufrag: missing/ },
+  { what: 'a short ICE password', text: whip.replace(/a=ice-pwd:.*/g, 'a=ice-pwd:short'), says: /a=ice-pwd: missing or not 22/ },
+  { what: 'no fingerprint', text: whip.replace(/a=fingerprint.*\r\n/g, ''), says: /a=fingerprint missing/ },
+  {
+    what: 'a cut fingerprint',
+    text: whip.replace(/(a=fingerprint:sha-256 ..:..).*/g, '$1'),
+    says: /a=fingerprint:sha-256 ..:..: give the DTLS/,
+  },
+  { what: 'plain RTP', text: whip.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVP'), says: /must be UDP\/TLS\/RTP\/SAVPF/ },
+  {
+    what: 'a rid that is not declared',
+    text: whip.replace('a=rid:h send\r\n', ''),
+    says: /layer "h" has no "a=rid:h send" line/,
+  },
+  { what: 'a wrong setup', text: whip.replace(/a=setup:actpass/g, 'a=setup:holdconn'), says: /a=setup:holdconn/ },
+  { what: 'a subtitle section', text: whip.replace('m=audio', 'm=text'), says: /only audio, video and application/ },
+  { what: 'a receiver that publishes', text: whip.replaceAll('a=sendonly', 'a=recvonly'), says: /use a=sendonly/, push: true },
+  {
+    what: 'unknown codecs only',
+    text: whip.replace(/opus\/48000\/2/g, 'speex/48000/2'),
+    says: /m=audio .*: no codec that is supported; offer one of opus/,
+    push: true,
+  },
+  {
+    what: 'simulcast without the rid extension',
+    text: whip.replace(/a=extmap:\d+ urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n/g, ''),
+    says: /offer it with a=extmap/,
+    push: true,
+  },
+];
+
+describe('a wrong offer is refused, naming the line and the remedy', () => {
+  for (const { what, text, says, push } of WRONG) {
+    test(what, () => {
+      assert.throws(
+        () => {
+          const offer = parseDescription(text, 'offer');
+          if (push) negotiatePush(offer);
+        },
+        (error: unknown) => error instanceof SdpError && says.test(error.message),
+      );
+    });
+  }
+});
+
+test('hexadecimal profile-level-ids that look like decimal numbers stay text', () => {
+  const text = offerText('obs-whip').replace('42e01f', '640028');
+  const offer = parseDescription(text, 'offer');
+  assert.equal(offer.sections[1]!.codecs[0]!.parameters?.['profile-level-id'], '640028');
+});
+
+describe('whatever a client sends', () => {
+  const tracks = streamTracks({ mimeType: 'video/VP8' });
+  const line = fc.oneof(
+    fc.constantFrom(
+      'm=video 9 UDP/TLS/RTP/SAVPF 96',
+      'a=mid:0',
+      'a=simulcast:send a;b;c',
+      'a=rtpmap:96 VP8',
+      'a=group:BUNDLE',
+      'a=extmap:x y',
+      'a=fmtp:96 __proto__=1',
+      'a=ssrc-group:FID a b',
+      'a=rid:1',
+    ),
+    fc.string(),
+  );
+  const mutation = fc.record({ at: fc.nat(400), kind: fc.constantFrom('drop', 'double', 'replace', 'insert', 'cut'), line });
+
+  test('parsing and negotiating end with a result or an SdpError', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...offerNames), fc.array(mutation, { minLength: 1, maxLength: 6 }), (name, mutations) => {
+        let lines = offerText(name).split('\r\n');
+        for (const { at, kind, line: text } of mutations) {
+          const index = at % Math.max(1, lines.length);
+          if (kind === 'drop') lines.splice(index, 1);
+          else if (kind === 'double') lines.splice(index, 0, lines[index]!);
+          else if (kind === 'replace') lines[index] = text;
+          else if (kind === 'insert') lines.splice(index, 0, text);
+          else lines = lines.slice(0, index + 1);
+        }
+        endsWell(() => {
+          const offer = parseDescription(lines.join('\r\n'), 'offer');
+          endsWell(() => negotiatePush(offer));
+          endsWell(() => negotiatePull(offer, tracks));
+        });
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('a fragment is read or refused with an SdpError', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.oneof(
+            line,
+            fc.constantFrom('a=ice-ufrag:abcd', 'a=ice-pwd:0123456789012345678901', 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host'),
+          ),
+        ),
+        (lines) => {
+          endsWell(() => parseFragment(lines.join('\r\n')));
+        },
+      ),
+    );
+  });
+
+  function endsWell(run: () => unknown): void {
+    try {
+      run();
+    } catch (error) {
+      assert.ok(error instanceof SdpError, error instanceof Error ? error.stack : String(error));
+    }
+  }
+});

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import {
+  negotiatePull,
+  negotiatePush,
+  offerPull,
+  parseDescription,
+  readPullAnswer,
+  SdpError,
+  writeAnswer,
+  writeOffer,
+} from './index.ts';
+import { goldenAnswer, localTransport, offerNames, offerText, streamTracks } from './sdp.fixture.ts';
+
+const identity = { sessionId: '1', version: 1 };
+const H264 = { mimeType: 'video/H264', parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f' } };
+
+function answerOf(name: string): string {
+  const offer = parseDescription(offerText(name), 'offer');
+  const transport = { ...localTransport, setup: offer.setup === 'passive' ? ('active' as const) : ('passive' as const) };
+  if (name.includes('whip')) return writeAnswer(identity, transport, negotiatePush(offer).answer);
+  const tracks = streamTracks({ mimeType: 'video/VP8' });
+  const sections = negotiatePull(offer, tracks).sections.map(({ mid, line, selection }) =>
+    selection
+      ? {
+          mid,
+          kind: selection.kind,
+          direction: 'sendonly' as const,
+          codecs: [
+            {
+              ...tracks[selection.track]!.codec,
+              payloadType: selection.payloadType,
+              parameters: selection.parameters,
+              rtcpFeedback: selection.rtcpFeedback,
+            },
+          ],
+          extensions: selection.extensions,
+          sent: { ssrc: 3000 + selection.track, cname: 'live.demo', msid: `live.demo ${selection.kind}` },
+        }
+      : { mid, rejectedLine: line },
+  );
+  return writeAnswer(identity, transport, sections);
+}
+
+describe('answers to real clients', () => {
+  // UPDATE_GOLDEN=1 writes what is made now; read the difference before committing it.
+  for (const name of offerNames) {
+    test(`${name} gets the answer in testdata/${name}.answer.sdp`, () => {
+      const answer = answerOf(name).replaceAll('\r\n', '\n');
+      const golden = goldenAnswer(name);
+      if (process.env['UPDATE_GOLDEN'] === '1' || !existsSync(golden)) writeFileSync(golden, answer);
+      assert.equal(answer, readFileSync(golden, 'utf8'));
+    });
+  }
+});
+
+describe('a publisher', () => {
+  test('with rid simulcast becomes one producer with a layer for each rid, lowest first', () => {
+    const { tracks } = negotiatePush(parseDescription(offerText('chromium-whip-simulcast'), 'offer'));
+    assert.deepEqual(
+      tracks[1]!.rtpParameters.encodings?.map(({ rid }) => rid),
+      ['q', 'h', 'f'],
+    );
+  });
+
+  test('that lists layers from best to worst under well-known names has them turned round', () => {
+    const text = offerText('chromium-whip-simulcast').replace(/a=simulcast:send .*\r\n/, 'a=simulcast:send f;h;q\r\n');
+    const { tracks, answer } = negotiatePush(parseDescription(text, 'offer'));
+    assert.deepEqual(
+      tracks[1]!.rtpParameters.encodings?.map(({ rid }) => rid),
+      ['q', 'h', 'f'],
+    );
+    const video = answer[1]!;
+    assert.deepEqual('receivedRids' in video && video.receivedRids, ['f', 'h', 'q']);
+  });
+
+  test('with resolution limits on its rids has its layers ordered by them', () => {
+    const text = offerText('chromium-whip-simulcast')
+      .replace(/a=rid:q send/, 'a=rid:q send max-height=720')
+      .replace(/a=rid:h send/, 'a=rid:h send max-height=180')
+      .replace(/a=rid:f send/, 'a=rid:f send max-height=360');
+    const { tracks } = negotiatePush(parseDescription(text, 'offer'));
+    assert.deepEqual(
+      tracks[1]!.rtpParameters.encodings?.map(({ rid }) => rid),
+      ['h', 'f', 'q'],
+    );
+  });
+
+  test('with an a=ssrc-group:SIM becomes one layer for each SSRC, with its repair stream', () => {
+    const text = offerText('firefox-whip')
+      .replace('a=ssrc-group:FID 1190283746 3345566778\r\n', '')
+      .concat(
+        'a=ssrc:11 cname:x\r\na=ssrc-group:SIM 1190283746 11\r\na=ssrc-group:FID 1190283746 3345566778\r\na=ssrc-group:FID 11 12\r\n',
+      );
+    const { tracks } = negotiatePush(parseDescription(text, 'offer'));
+    assert.deepEqual(tracks[1]!.rtpParameters.encodings, [
+      { ssrc: 1190283746, rtx: { ssrc: 3345566778 } },
+      { ssrc: 11, rtx: { ssrc: 12 } },
+    ]);
+  });
+
+  test('that is the DTLS server (FFmpeg) makes us the client', () => {
+    const offer = parseDescription(offerText('ffmpeg-whip'), 'offer');
+    assert.equal(offer.dtls.role, 'server');
+    assert.match(answerOf('ffmpeg-whip'), /a=setup:active/);
+  });
+
+  test('of H.264 is asked for packetization-mode 1 when it can do both', () => {
+    const text = offerText('firefox-whip').replace('120 124 121 125 126 127 97 98', '97 98 126 127 120 124');
+    const { tracks } = negotiatePush(parseDescription(text, 'offer'));
+    assert.equal(tracks[1]!.rtpParameters.codecs[0]!.payloadType, 126);
+  });
+
+  test('that announces stereo is told that stereo is welcome', () => {
+    assert.match(answerOf('obs-whip'), /a=fmtp:111 .*stereo=1/);
+  });
+
+  test('of a data channel besides media has that section refused', () => {
+    const text = offerText('obs-whip')
+      .replace('a=group:BUNDLE 0 1', 'a=group:BUNDLE 0 1 2')
+      .concat('m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n');
+    const { answer } = negotiatePush(parseDescription(text, 'offer'));
+    const written = writeAnswer(identity, localTransport, answer);
+    assert.match(written, /m=application 0 UDP\/DTLS\/SCTP webrtc-datachannel/);
+    assert.match(written, /a=group:BUNDLE 0 1\r\n/);
+  });
+});
+
+describe('a viewer', () => {
+  test('gets the stream under its own payload types', () => {
+    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(H264));
+    assert.deepEqual(
+      sections.map(({ selection }) => selection?.payloadType),
+      [109, 126],
+    );
+  });
+
+  test('agrees on those header extensions that both number alike', () => {
+    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(H264));
+    assert.deepEqual(sections[1]!.selection?.extensions, [
+      { uri: 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time', id: 4 },
+    ]);
+    assert.ok(sections[1]!.selection?.rtcpFeedback.some((fb) => fb.type === 'goog-remb'));
+    assert.ok(!sections[1]!.selection?.rtcpFeedback.some((fb) => fb.type === 'transport-cc'));
+  });
+
+  test('of a baseline-only decoder takes a constrained-baseline stream', () => {
+    const text = offerText('firefox-whep').replaceAll('profile-level-id=42e01f', 'profile-level-id=42001f');
+    const { sections } = negotiatePull(parseDescription(text, 'offer'), streamTracks(H264));
+    assert.equal(sections[1]!.selection?.payloadType, 126);
+  });
+
+  test('that cannot decode the stream is told what it would need', () => {
+    const high = { mimeType: 'video/H264', parameters: { 'packetization-mode': 1, 'profile-level-id': '640032' } };
+    assert.throws(
+      () => negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(high)),
+      (error: unknown) =>
+        error instanceof SdpError && error.status === 406 && /H264 with profile-level-id 640032/.test(error.message),
+    );
+  });
+
+  test('that offers only video gets only video', () => {
+    const text = offerText('chromium-whep');
+    const [session, , video] = text.split(/(?=m=)/);
+    const { sections } = negotiatePull(
+      parseDescription(`${session!.replace('BUNDLE 0 1', 'BUNDLE 1')}${video}`, 'offer'),
+      streamTracks({ mimeType: 'video/VP9' }),
+    );
+    assert.deepEqual(
+      sections.map(({ selection }) => selection?.kind),
+      ['video'],
+    );
+  });
+
+  test('may take less than it was offered', () => {
+    const tracks = streamTracks({ mimeType: 'video/VP8' });
+    const offered = offerPull(tracks, new Map([[0, { payloadType: 100 }], [1, { payloadType: 101, rtxPayloadType: 102 }]])); // prettier-ignore
+    const offer = writeOffer(
+      identity,
+      localTransport,
+      offered.map((selection) => ({
+        mid: selection.mid,
+        kind: selection.kind,
+        direction: 'sendonly',
+        codecs: [tracks[selection.track]!.codec],
+        extensions: selection.extensions,
+      })),
+    );
+    assert.match(offer, /a=setup:actpass/);
+    const answer = offer
+      .replaceAll('a=setup:actpass', 'a=setup:active')
+      .replaceAll('a=sendonly', 'a=recvonly')
+      .replace(/m=audio 9/, 'm=audio 0');
+    const taken = readPullAnswer(offered, tracks, parseDescription(answer, 'answer'));
+    assert.deepEqual(
+      taken.map(({ track, rtxPayloadType }) => [track, rtxPayloadType]),
+      [[1, undefined]],
+    );
+  });
+});
