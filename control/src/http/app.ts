@@ -1,0 +1,30 @@
+import { notFoundHandler, problemHandler } from '@millrace/service';
+import express, { type Express } from 'express';
+import { allowApps } from './access.ts';
+import type { HttpContext } from './context.ts';
+import { cors } from './cors.ts';
+import { placementRoutes } from './placement.ts';
+import { signalingRoutes } from './signaling.ts';
+import { streamRoutes } from './streams.ts';
+import { TopologyFeed, topologyRoutes } from './topology.ts';
+
+export type { HttpContext } from './context.ts';
+
+/** The app, and what ends its event streams. */
+export function controlApp(context: HttpContext): { app: Express; close: () => void } {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('trust proxy', [...context.trustedProxies]);
+  app.use(cors(context.corsOrigins));
+  app.use((_req, res, next) => {
+    res.set('Cache-Control', 'no-store');
+    next();
+  });
+  const feed = new TopologyFeed(context);
+  app.use('/signaling', signalingRoutes(context));
+  app.use('/v1', allowApps(context), placementRoutes(context), streamRoutes(context), topologyRoutes(feed));
+  app.use(notFoundHandler);
+  app.use(problemHandler(context.logger));
+  return { app, close: () => feed.close() };
+}

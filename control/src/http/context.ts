@@ -1,0 +1,26 @@
+import type { IceServer } from '@millrace/api';
+import type { Clock, Logger } from '@millrace/service';
+import type { ControlMetrics } from '../metrics.ts';
+import type { Fleet } from '../fleet/index.ts';
+import type { Placer } from '../placement/index.ts';
+import type { LiveStreams } from '../streams/index.ts';
+import type { AppKeys, SigningKeys } from '../tokens/index.ts';
+
+export interface HttpContext {
+  fleet: Fleet;
+  streams: LiveStreams;
+  placer: Placer;
+  signingKeys: SigningKeys;
+  appKeys: AppKeys;
+  metrics: ControlMetrics;
+  /** GET without an app key: for a console on the same machine. */
+  publicReads: boolean;
+  /** Origins that browsers may call from; `*` for any. */
+  corsOrigins: readonly string[];
+  iceServers: readonly IceServer[];
+  tokenTtlSeconds: number;
+  /** Proxies whose X-Forwarded-For is believed, as express has it: addresses or CIDRs. */
+  trustedProxies: readonly string[];
+  clock: Clock;
+  logger: Logger;
+}

@@ -1,0 +1,53 @@
+import { randomBytes } from 'node:crypto';
+import { PlacementRequest, type PlacementResponse } from '@millrace/api';
+import { Problem, parseRequest } from '@millrace/service';
+import { json, Router } from 'express';
+import type { HttpContext } from './context.ts';
+
+/** POST /v1/push and /v1/pull: a node, a token for it, and where to go when it cannot be reached. */
+export function placementRoutes(context: HttpContext): Router {
+  const router = Router();
+  for (const kind of ['push', 'pull'] as const) {
+    router.post(`/${kind}`, json({ limit: '16kb' }), async (req, res) => {
+      res.json(await place(context, kind, parseRequest(PlacementRequest, req.body ?? {})));
+    });
+  }
+  return router;
+}
+
+async function place(context: HttpContext, kind: 'push' | 'pull', request: PlacementRequest): Promise<PlacementResponse> {
+  const { placer, signingKeys, iceServers, tokenTtlSeconds, clock, metrics } = context;
+  if (!signingKeys.ready) {
+    throw new Problem(503, 'No signing key yet', {
+      detail: 'Secret millrace-token-key has not been read',
+      headers: { 'Retry-After': '2' },
+    });
+  }
+  const placed = placer.place({ kind, ...request });
+  metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
+  const [first, ...alternatives] = placed.ok ? placed.places : [];
+  if (!placed.ok || !first) throw nothingFits(kind, request.stream, placed.ok ? [] : placed.reasons);
+  const sub = request.user ?? `anonymous-${randomBytes(6).toString('hex')}`;
+  const { token, expiresAtMs } = await signingKeys.mint(
+    { sub, act: kind, stream: request.stream },
+    tokenTtlSeconds,
+    clock.wall(),
+  );
+  context.logger.info({ kind, stream: request.stream, node: first.node, region: first.region }, 'placed');
+  return {
+    ...first,
+    stream: request.stream,
+    token,
+    expiresAt: new Date(expiresAtMs).toISOString(),
+    iceServers: [...iceServers],
+    alternatives,
+  };
+}
+
+export function nothingFits(kind: string, stream: string, reasons: readonly { node: string; reason: string }[]): Problem {
+  const detail =
+    reasons.length === 0
+      ? 'there is no media node: create a MediaEdge'
+      : `none of ${reasons.length} media nodes can ${kind} ${stream} now`;
+  return new Problem(503, 'No media node fits', { detail, headers: { 'Retry-After': '2' }, extensions: { reasons } });
+}

@@ -1,0 +1,64 @@
+import { StreamName, type StreamList, type StreamPath, type StreamView } from '@millrace/api';
+import { Problem, parseRequest } from '@millrace/service';
+import { Router } from 'express';
+import { z } from 'zod';
+import type { StreamEntry } from '../directory/index.ts';
+import type { Fleet } from '../fleet/index.ts';
+import type { LiveStreams } from '../streams/index.ts';
+import type { HttpContext } from './context.ts';
+
+const ListQuery = z.object({
+  prefix: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  continue: z.string().max(200).optional(),
+});
+
+const MAX_PATHS = 64;
+
+/** GET /v1/streams and /v1/streams/{app}/{name}. */
+export function streamRoutes({ streams, fleet }: HttpContext): Router {
+  const router = Router();
+  router.get('/streams', (req, res) => {
+    const { prefix = '', limit, continue: after } = parseRequest(ListQuery, req.query, 'query');
+    const names: string[] = [];
+    for (const { stream } of streams.entries())
+      if (stream.startsWith(prefix) && (after === undefined || stream > after)) names.push(stream);
+    names.sort();
+    const page = names.slice(0, limit);
+    const items = page.map((name) => streamView(streams.get(name)!, streams, fleet));
+    const list: StreamList = names.length > page.length ? { items, continue: page.at(-1)! } : { items };
+    res.json(list);
+  });
+  router.get('/streams/:app/:name', (req, res) => {
+    const stream = parseRequest(StreamName, `${req.params.app}/${req.params.name}`, 'path');
+    const entry = streams.get(stream);
+    if (!entry) throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now` });
+    res.json(streamView(entry, streams, fleet));
+  });
+  return router;
+}
+
+/** A stream as it is published, and as the nodes that carry this epoch of it report. */
+export function streamView(entry: StreamEntry, streams: LiveStreams, fleet: Fleet): StreamView {
+  const paths: StreamPath[] = [];
+  let viewers = 0;
+  for (const [node, report] of fleet.carriers(entry.stream)) {
+    const region = fleet.spec(node)?.region;
+    if (report.epoch !== entry.epoch || region === undefined) continue;
+    viewers += report.viewers;
+    const { role, path, rttMs, lossPercent } = report;
+    if (paths.length < MAX_PATHS) paths.push({ node, region, role, viewers: report.viewers, hops: path, rttMs, lossPercent });
+  }
+  const route = streams.ruleOf(entry.stream)?.name;
+  return {
+    stream: entry.stream,
+    epoch: entry.epoch,
+    since: new Date(entry.since).toISOString(),
+    origin: { node: entry.node, region: entry.region },
+    viewers,
+    tracks: entry.tracks,
+    policy: streams.policyOf(entry.stream),
+    ...(route === undefined ? {} : { route }),
+    paths: paths.sort((a, b) => (a.node < b.node ? -1 : 1)),
+  };
+}

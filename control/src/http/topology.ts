@@ -1,0 +1,148 @@
+import type { Topology, TopologyLink, TopologyNode, TopologyRoute } from '@millrace/api';
+import { Problem, type Timer } from '@millrace/service';
+import { Router, type Response } from 'express';
+import type { HttpContext } from './context.ts';
+import { streamView } from './streams.ts';
+
+/** The picture is drawn at most this often, for all who look together. */
+const EVERY_MS = 1000;
+/** Even without a change, so that proxies and clients see that the stream lives. */
+const AT_LEAST_EVERY_MS = 15_000;
+const MAX_LISTENERS = 200;
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+const LIMITS = { nodes: 1000, links: 5000, routes: 2000, streams: 200 };
+
+/** The whole picture, bounded; `truncated` names what was cut. */
+export function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'streams' | 'clock'>): Topology {
+  const nodes: TopologyNode[] = [];
+  const links: TopologyLink[] = [];
+  const routes: TopologyRoute[] = [];
+  const regions = new Map<string, { nodes: number; sessions: number; viewers: number; egressMbps: number }>();
+  for (const spec of fleet.specs()) {
+    const presence = fleet.presence(spec.name);
+    const load = presence?.report?.load;
+    const { name: node, edge, region, provider, isp, cordoned } = spec;
+    const sum = regions.get(region) ?? { nodes: 0, sessions: 0, viewers: 0, egressMbps: 0 };
+    regions.set(region, {
+      nodes: sum.nodes + 1,
+      sessions: sum.sessions + (load?.sessions ?? 0),
+      viewers: sum.viewers + (load?.viewers ?? 0),
+      egressMbps: sum.egressMbps + (load?.egressMbps ?? 0),
+    });
+    nodes.push({
+      node,
+      edge,
+      region,
+      provider,
+      ...(isp === undefined ? {} : { isp }),
+      roles: [...spec.roles],
+      connected: fleet.isConnected(node),
+      cordoned,
+      draining: spec.drain !== undefined,
+      ...(presence ? { signalingUrl: presence.hello.endpoints.signalingUrl } : {}),
+      ...(load ? { load } : {}),
+    });
+    for (const { peer: to, state, rttMs, jitterMs, lossPercent, sendKbps } of presence?.report?.links ?? []) {
+      links.push({ from: node, to, state, rttMs, jitterMs, lossPercent, sendKbps });
+    }
+    for (const route of spec.routes) {
+      const [primary, backup] = route.paths;
+      if (!primary) continue;
+      const hops = [...primary.hops];
+      routes.push({
+        from: route.originRegion,
+        to: region,
+        node,
+        policy: route.policy,
+        hops,
+        ...(backup ? { backup: [...backup.hops] } : {}),
+      });
+    }
+  }
+  const live = [...streams.entries()].slice(0, LIMITS.streams).map((entry) => streamView(entry, streams, fleet));
+  const truncated: Topology['truncated'] = [];
+  if (nodes.length > LIMITS.nodes) truncated.push('nodes');
+  if (links.length > LIMITS.links) truncated.push('links');
+  if (routes.length > LIMITS.routes) truncated.push('routes');
+  if (streams.size > LIMITS.streams) truncated.push('streams');
+  return {
+    at: new Date(clock.wall()).toISOString(),
+    regions: [...regions].map(([region, sum]) => ({ region, ...sum })).sort((a, b) => (a.region < b.region ? -1 : 1)),
+    nodes: nodes.slice(0, LIMITS.nodes),
+    links: links.slice(0, LIMITS.links),
+    routes: routes.slice(0, LIMITS.routes),
+    streams: live,
+    truncated,
+  };
+}
+
+/** Draws the picture once for all listeners, and only while there are any. */
+export class TopologyFeed {
+  readonly #context: HttpContext;
+  readonly #listeners = new Set<Response>();
+  #timer: Timer | undefined;
+  #last = '';
+  #sentAt = -Infinity;
+  #current: { topology: Topology; at: number } | undefined;
+
+  constructor(context: HttpContext) {
+    this.#context = context;
+  }
+
+  /** At most a second old. */
+  get(): Topology {
+    const now = this.#context.clock.now();
+    if (!this.#current || now - this.#current.at >= EVERY_MS) this.#current = { topology: topologyOf(this.#context), at: now };
+    return this.#current.topology;
+  }
+
+  listen(res: Response): void {
+    if (this.#listeners.size >= MAX_LISTENERS) throw new Problem(503, 'Too many listeners', { headers: { 'Retry-After': '10' } });
+    res.status(200).set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
+    res.flushHeaders();
+    res.write(`retry: 2000\n\nevent: topology\ndata: ${JSON.stringify(this.get())}\n\n`);
+    this.#listeners.add(res);
+    res.on('close', () => this.#listeners.delete(res));
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#context.clock.clearTimeout(this.#timer);
+    for (const res of this.#listeners) res.end();
+    this.#listeners.clear();
+  }
+
+  #schedule(): void {
+    if (this.#timer || this.#listeners.size === 0) return;
+    this.#timer = this.#context.clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#tell();
+      this.#schedule();
+    }, EVERY_MS);
+  }
+
+  #tell(): void {
+    const topology = this.get();
+    const picture = JSON.stringify({ ...topology, at: '' });
+    const now = this.#context.clock.now();
+    if (picture === this.#last && now - this.#sentAt < AT_LEAST_EVERY_MS) return;
+    this.#last = picture;
+    this.#sentAt = now;
+    const event = `event: topology\ndata: ${JSON.stringify(topology)}\n\n`;
+    for (const res of this.#listeners) {
+      // One that does not read skips pictures, and is ended when even the kept ones pile up.
+      if (res.writableLength > MAX_UNSENT_BYTES) res.destroy();
+      else if (!res.writableNeedDrain) res.write(event);
+    }
+  }
+}
+
+/** GET /v1/topology and its events. */
+export function topologyRoutes(feed: TopologyFeed): Router {
+  const router = Router();
+  router.get('/topology', (_req, res) => {
+    res.json(feed.get());
+  });
+  router.get('/topology/events', (_req, res) => feed.listen(res));
+  return router;
+}
