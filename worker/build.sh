@@ -78,10 +78,7 @@ compile() {
 	{
 		meson setup "$out" "$sources" --buildtype release -Db_ndebug=true -Db_pie=true --wrap-mode nodownload &&
 			ninja -C "$out" ${JOBS:+-j "$JOBS"} mediasoup-worker
-	} >"$log" 2>&1 || {
-		tail -n 30 "$log" >&2
-		die "the build failed; the whole log is in $log"
-	}
+	} 2>&1 | tee "$log" >&2 || die "the build failed; the whole log is in $log"
 	strip "$out/mediasoup-worker"
 }
 

@@ -9,7 +9,9 @@ function isInstalled() {
   return Object.entries(packagesOf('package-lock.json')).every(([path, wanted]) => {
     if (!path.startsWith('node_modules/') && !path.includes('/node_modules/')) return true; // this repository's own
     const present = installed[path];
-    return present ? present.version === wanted.version || present.link === true : wanted.optional === true || wanted.peer === true;
+    return present
+      ? present.version === wanted.version || present.link === true
+      : wanted.optional === true || wanted.peer === true;
   });
 }
 

@@ -16,7 +16,7 @@ export interface HttpService {
   url: string;
   port: number;
   /** Stops accepting, lets running requests end, and after `graceMs` (default 0) ends every socket, upgraded ones too. Safe to call twice. */
-  close(graceMs?: number): Promise<void>;
+  close: (graceMs?: number) => Promise<void>;
 }
 
 /** Listens with an express app or a plain listener; rejects with a message naming address and remedy when it cannot. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { ConfigError, HelpRequested, loadConfig } from './index.ts';
@@ -17,8 +17,11 @@ const schema = z.object({
   kcp: z.object({ intervalMs: z.number().min(1).default(10) }).prefault({}),
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'millrace-config-'));
+after(() => rmSync(folder, { recursive: true }));
+
 function yamlFile(text: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'millrace-config-')), 'config.yaml');
+  const path = join(folder, 'config.yaml');
   writeFileSync(path, text);
   return path;
 }

@@ -112,7 +112,7 @@ function put(tree: Tree, path: readonly string[], value: unknown): void {
   let at = tree;
   for (const name of path.slice(0, -1)) {
     const next = at[name];
-    at = isTree(next) ? next : ((at[name] = {}) as Tree);
+    at = isTree(next) ? next : (at[name] = {});
   }
   at[path.at(-1) ?? ''] = value;
 }

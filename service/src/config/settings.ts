@@ -20,7 +20,7 @@ export interface Setting {
 
 /** The leaves of a schema; nested objects become prefixes of their members' names. */
 export function settingsOf(schema: z.ZodObject, envPrefix: string, parents: readonly string[] = []): Setting[] {
-  return Object.entries(schema.shape).flatMap(([name, field]) => {
+  return Object.entries(schema.shape as Record<string, z.core.$ZodType>).flatMap(([name, field]) => {
     const path = [...parents, name];
     const type = bare(field);
     if (type instanceof z.ZodObject) return settingsOf(type, envPrefix, path);

@@ -1,0 +1,39 @@
+# Each target installs what it needs first (scripts/setup), once; the code itself needs no build.
+setup := scripts/setup/main.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test e2e bench lint format generate clean
+
+ifdef SOURCE
+up: export MILLRACE_SOURCE := $(SOURCE)
+endif
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+up: ## a network of three regions on this machine (SOURCE=clip.mp4 publishes that file)
+	@exec $(setup) node worker ffmpeg -- node standalone/src/main.ts up
+
+down: ## stop what `make up` runs
+	@exec $(setup) node -- node standalone/src/main.ts down
+
+test: ## types, lint, format and all tests beside the code (ONLY="service control/src" for those alone)
+	@exec $(setup) node worker ffmpeg -- node scripts/test/main.ts $(ONLY)
+
+e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
+	@exec $(setup) node worker ffmpeg chromium kubernetes -- node scripts/test/e2e.ts $(ONLY)
+
+bench: ## measure: first frame, gap after a relay's death, packets per CPU-second
+	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts
+
+lint: ## types, lint and format only
+	@exec $(setup) node -- node scripts/test/main.ts --checks
+
+format: ## lay out all files
+	@exec $(setup) node -- npm run --silent format
+
+generate: ## types, CRD definitions and reference pages from crds/*.yaml
+	@exec $(setup) node -- npm run --silent generate
+
+clean: down ## remove what was installed here and the network's state (what is cached outside stays)
+	@rm -rf node_modules .millrace

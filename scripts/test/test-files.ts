@@ -1,0 +1,37 @@
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import type { Tally } from './tally.ts';
+
+export interface TestRunOptions {
+  /** Test files that run at once, each in a process of its own. */
+  concurrency: number;
+  /** A test that takes longer has failed. */
+  timeoutMs: number;
+  /** What still runs after this is ended; against files that hang where no test's timeout sees it. */
+  totalMs: number;
+}
+
+/** Runs node:test files, shows them as they end, and counts tests (not suites). */
+export async function runTestFiles(files: readonly string[], options: TestRunOptions): Promise<Tally> {
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const events = run({
+    files: [...files],
+    concurrency: options.concurrency,
+    timeout: options.timeoutMs,
+    signal: AbortSignal.timeout(options.totalMs),
+    // A test that timed out leaves its sockets and timers behind; they must not keep its file from ending.
+    execArgv: ['--test-force-exit'],
+  });
+  events.on('test:summary', ({ file, counts }) => {
+    // Those with a file name one file, the last one has none and tells of all. A test that was cancelled (timeout) did not pass.
+    if (file !== undefined) return;
+    const { passed, skipped, todo, tests } = counts;
+    Object.assign(tally, { passed, skipped: skipped + todo, failed: tests - passed - skipped - todo });
+  });
+  const shown = events.compose(new spec()) as Readable;
+  shown.pipe(process.stdout, { end: false });
+  await finished(shown, { writable: false });
+  return tally;
+}
