@@ -1,0 +1,85 @@
+import { streamRoutes, type MediaNode, type StreamRoute } from '@millrace/api';
+import type { Clock, Logger } from '@millrace/service';
+import {
+  Applier,
+  createController,
+  objectKey,
+  PendingWrites,
+  trigger,
+  type Controller,
+  type EventRecorder,
+  type Fence,
+  type Informer,
+  type KubeClient,
+  type KubeMetrics,
+} from '../kube/index.ts';
+import { planRoute } from './plan.ts';
+
+export const FIELD_MANAGER = 'millrace-streamroute';
+const PAUSED_ANNOTATION = 'millrace.dev/paused';
+
+export interface StreamRouteDependencies {
+  /** Fenced: writes only while this process leads. */
+  readonly client: KubeClient;
+  readonly fence: Fence;
+  readonly streamRoutes: Informer<StreamRoute>;
+  readonly nodes: Informer<MediaNode>;
+  readonly recorder: EventRecorder;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics?: KubeMetrics | undefined;
+}
+
+/** Reconciles StreamRoutes: conflicts, references, whether nodes run them. Keys are `namespace/name`. */
+export function createStreamRouteController(deps: StreamRouteDependencies): Controller {
+  const { client, clock, logger, metrics } = deps;
+  const applier = new Applier(client, FIELD_MANAGER);
+  const writes = new PendingWrites({ informer: deps.streamRoutes, clock, logger, metrics });
+  const inNamespace = (namespace: string | undefined): StreamRoute[] =>
+    deps.streamRoutes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
+
+  const reconcile = async (key: string, { signal }: { signal: AbortSignal }): Promise<void> => {
+    const cached = deps.streamRoutes.store.get(key);
+    if (!cached || cached.metadata.deletionTimestamp || cached.metadata.annotations?.[PAUSED_ANNOTATION] === 'true') return;
+    const route = writes.view(key, [cached]).objects[0] ?? cached;
+    const { namespace = '', name } = route.metadata;
+    const nodes = deps.nodes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
+    const plan = planRoute({ route, routes: inNamespace(namespace), nodes, nowMs: clock.wall() });
+    const desired = { metadata: { name, namespace }, status: plan.status } as unknown as StreamRoute;
+    await writes.update(
+      async () => (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object,
+    );
+    for (const event of plan.events) deps.recorder.event(route, event);
+  };
+
+  const controller = createController({
+    name: 'streamroute',
+    fence: deps.fence,
+    logger,
+    clock,
+    metrics,
+    reconcile,
+    watches: [
+      // A route's patterns and age decide about the others' conflicts too.
+      trigger(deps.streamRoutes, (route) => inNamespace(route.metadata.namespace).map(objectKey)),
+      trigger(deps.nodes, (node, change) =>
+        change.type === 'updated' && saysTheSame(change.old, node) ? [] : inNamespace(node.metadata.namespace).map(objectKey),
+      ),
+    ],
+  });
+  return {
+    ...controller,
+    run: async (signal) => {
+      try {
+        await controller.run(signal);
+      } finally {
+        writes.close();
+      }
+    },
+  };
+}
+
+/** Load and links change all the time; what StreamRoutes look at does not. */
+function saysTheSame(a: MediaNode, b: MediaNode): boolean {
+  return a.metadata.generation === b.metadata.generation && a.status?.programmedGeneration === b.status?.programmedGeneration;
+}
