@@ -1,6 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { Arq, type ArqCounters } from './arq/arq.ts';
-import { FORWARD_BYTES, FrameType, FrameWriter, frameRoom, FRAME_HEADER_BYTES, readFrames, Envelope } from './frames.ts';
+import { FecDecoder, type FecCounters } from './fec/decoder.ts';
+import { FecEncoder } from './fec/encoder.ts';
+import {
+  FORWARD_BYTES,
+  FrameType,
+  FrameWriter,
+  frameRoom,
+  FRAME_HEADER_BYTES,
+  readFrames,
+  SHARD_HEADER_BYTES,
+  Envelope,
+} from './frames.ts';
 import type { PeerAddress } from './io/datagram.ts';
 import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
 import { Capability, type Hello } from './link/hello.ts';
@@ -53,6 +64,7 @@ export interface TrunkStats {
   rebinds: number;
   timesLost: number;
   arq: ArqCounters;
+  fec: FecCounters & { paritySent: number };
   queues: QueueCounters;
   windowFull: number;
   oversize: number;
@@ -96,6 +108,8 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   private queues: SendQueues;
   private pacer: Pacer;
   private liveness: Liveness;
+  private encoder: FecEncoder | undefined;
+  private decoder: FecDecoder;
   private inUse = false;
   private nowMs: number;
   private readonly totals = {
@@ -105,6 +119,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     received: 0,
     lost: 0,
     windowFull: 0,
+    paritySent: 0,
     oversize: 0,
     malformed: 0,
   };
@@ -120,6 +135,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.queues = this.makeQueues();
     this.pacer = new Pacer(host.knobs.rateCapMbps, this.nowMs);
     this.liveness = new Liveness(livenessKnobs(host.knobs), this.nowMs);
+    this.decoder = this.makeDecoder();
   }
 
   /** Reliable and in order while the trunk is up. False when it is not, or when the peer has stopped taking messages. */
@@ -175,6 +191,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
       rebinds: this.link.rebinds,
       timesLost: totals.lost,
       arq: { ...this.arq.counters },
+      fec: { ...this.decoder.counters, paritySent: totals.paritySent },
       queues: structuredClone(this.queues.counters),
       windowFull: totals.windowFull,
       oversize: totals.oversize,
@@ -206,8 +223,15 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.totals.receivedBytes += datagramBytes;
     if (this.state !== 'up') return;
     this.liveness.heard(nowMs);
-    if (plaintext[0] === Envelope.plain) this.receiveFrames(plaintext.subarray(1));
-    else this.totals.malformed++;
+    switch (plaintext[0]) {
+      case Envelope.plain:
+        return this.receiveFrames(plaintext.subarray(1));
+      case Envelope.shard:
+      case Envelope.parity:
+        return this.receiveShard(plaintext);
+      default:
+        this.totals.malformed++;
+    }
   }
 
   /** Does what is due and sends what may go; returns when to come again. */
@@ -221,6 +245,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     }
     this.arq.service(nowMs);
     const more = this.sendDue(nowMs);
+    if (this.encoder && nowMs >= this.encoder.dueMs) this.sendParity(this.encoder, nowMs);
     if (more) return nowMs;
     const pacedMs = this.queues.queuedBytes > 0 ? nowMs + this.pacer.readyInMs(nowMs) : Infinity;
     return Math.min(
@@ -229,6 +254,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
       this.liveness.beatDueMs(nowMs),
       Math.max(this.liveness.lostDueMs(), this.host.judgeAfterMs, nowMs + 1),
       pacedMs,
+      this.encoder?.dueMs ?? Infinity,
     );
   }
 
@@ -243,6 +269,8 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.pacer = new Pacer(this.host.knobs.rateCapMbps, nowMs);
     this.liveness = new Liveness(livenessKnobs(this.host.knobs), nowMs);
     this.liveness.setInUse(this.inUse, nowMs);
+    this.encoder = this.makeEncoder(hello);
+    this.decoder = this.makeDecoder();
     this.state = 'up';
     this.sinceMs = nowMs;
     this.host.touch(this);
@@ -260,6 +288,15 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.state = 'lost';
     this.sinceMs = nowMs;
     this.emit('lost', reason);
+  }
+
+  private receiveShard(plaintext: Buffer): void {
+    const isParity = plaintext[0] === Envelope.parity;
+    const verdict = isParity ? this.decoder.receiveParity(plaintext) : this.decoder.receiveShard(plaintext);
+    if (verdict === 'malformed') this.totals.malformed++;
+    if (verdict !== 'new') return;
+    if (!isParity) this.receiveFrames(plaintext.subarray(SHARD_HEADER_BYTES));
+    this.decoder.settle(plaintext);
   }
 
   private receiveFrames(frames: Buffer): void {
@@ -305,7 +342,8 @@ export class Trunk extends EventEmitter<TrunkEvents> {
       const tellNow = beatDue || !writer.isEmpty || this.arq.wantsToTell(nowMs);
       const pushed = this.addSegments(tellNow, mayPush, nowMs);
       if (writer.isEmpty) return false;
-      this.transmit(writer.asPlain(), nowMs);
+      if (pushed && this.encoder) this.sendShard(this.encoder, nowMs);
+      else this.transmit(writer.asPlain(), nowMs);
       if (!pushed && !this.arq.wantsToTell(nowMs)) return false;
     }
     return true;
@@ -374,6 +412,20 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     }
   }
 
+  /** Only datagrams that push something are protected: beats and acknowledgements are soon followed by newer ones. */
+  private sendShard(encoder: FecEncoder, nowMs: number): void {
+    const { group, index } = encoder.add(this.writer.frames, nowMs);
+    this.transmit(this.writer.asShard(group, index), nowMs);
+    if (encoder.isFull) this.sendParity(encoder, nowMs);
+  }
+
+  private sendParity(encoder: FecEncoder, nowMs: number): void {
+    for (const parity of encoder.close()) {
+      this.totals.paritySent++;
+      this.transmit(parity, nowMs);
+    }
+  }
+
   private transmit(plaintext: Buffer, nowMs: number): void {
     const datagram = this.link.seal(plaintext);
     if (!datagram || !this.link.address) return;
@@ -390,6 +442,16 @@ export class Trunk extends EventEmitter<TrunkEvents> {
       onControl: (message) => this.onControl(message),
       resend: (conversation, serial) => this.queues.pushResend(conversation, serial),
     });
+  }
+
+  private makeEncoder(hello: Hello): FecEncoder | undefined {
+    const { fec } = this.host.knobs;
+    if (fec.mode === 'Off' || (hello.capabilities & Capability.fec) === 0) return undefined;
+    return new FecEncoder(fec.dataShards, fec.parityShards, frameRoom(MAX_DATAGRAM));
+  }
+
+  private makeDecoder(): FecDecoder {
+    return new FecDecoder((frames) => this.receiveFrames(frames));
   }
 
   private makeQueues(): SendQueues {
