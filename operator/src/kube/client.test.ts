@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { FakeClock, realClock } from '@millrace/service';
 import { createKubeClient, type KubeClientOptions } from './client.ts';
-import { isConflict, isNotFound, KubeError, NotLeaderError, outcomeUnknown } from './errors.ts';
+import type { KubeError } from './errors.ts';
+import { isConflict, isNotFound, NotLeaderError, outcomeUnknown } from './errors.ts';
 import { LeaseFence, type Fence } from './fence.ts';
 import { kubeconfigFor } from './kubeconfig.ts';
 import { configMaps, namespaces, pods } from './resources.ts';
@@ -61,7 +62,7 @@ describe('client', () => {
         asked.path,
         asked.query.toString(),
         asked.headers['content-type'],
-        JSON.parse(asked.body),
+        JSON.parse(asked.body) as unknown,
       ]),
       [
         ['POST', path, 'fieldManager=me', 'application/json', { ...configMap(), apiVersion: 'v1', kind: 'ConfigMap' }],

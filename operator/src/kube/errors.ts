@@ -92,7 +92,7 @@ const REASONS: Record<number, string> = {
 function parseStatus(body: string): Status | undefined {
   try {
     const value: unknown = JSON.parse(body);
-    return typeof value === 'object' && value !== null && (value as Status).kind === 'Status' ? (value as Status) : undefined;
+    return typeof value === 'object' && value !== null && (value as Status).kind === 'Status' ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import type { Logger } from '@millrace/service';
+import { abortable } from './abortable.ts';
 import type { KubeClient, Selection } from './client.ts';
 import { runListWatch, type ListWatchTuning } from './list-watch.ts';
 import type { KubeMetrics } from './metrics.ts';
@@ -44,18 +45,7 @@ export class Informer<T extends KubeObject> {
   /** Resolves once synced; rejects with the signal's reason when aborted first. */
   async whenSynced(signal?: AbortSignal): Promise<void> {
     if (this.#hasSynced) return;
-    if (!signal) return this.#synced.promise;
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => {
-      aborted.reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      await Promise.race([this.#synced.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    await (signal ? abortable(this.#synced.promise, signal) : this.#synced.promise);
   }
 
   /** Called for each change, in order, after the store has it; first for every object that is there already. Returns the way out. */

@@ -95,7 +95,7 @@ describe('random interleavings', () => {
             wish.count = Math.max(wish.count, step.count);
             controller.enqueue('all');
           } else if (step.what === 'faults') {
-            api.faults.fail = () => (random() < step.share ? (step.how as 'before') : undefined);
+            api.faults.fail = () => (random() < step.share ? step.how : undefined);
           } else if (step.what === 'blind') {
             api.late = true;
             let unanswered = 2;

@@ -14,7 +14,7 @@ const leasePath = '/apis/coordination.k8s.io/v1/namespaces/sys/leases/millrace';
 function world() {
   const clock = new FakeClock(Date.UTC(2026, 0, 1));
   const api = new MemoryApi();
-  const lease = (): Lease | undefined => api.objects.get(leasePath) as Lease | undefined;
+  const lease = (): Lease | undefined => api.objects.get(leasePath);
   const join = (identity: string) => {
     const client = new KubeClient({ transport: api, clock, timeoutMs: 5_000 });
     const elector = new LeaderElector({

@@ -73,7 +73,7 @@ export function parseKey(key: string): ObjectRef {
 
 /** Namespace and name of an object. Throws TypeError when it has no name. */
 export function refOf(object: KubeObject | ObjectRef): ObjectRef {
-  const { name, namespace } = 'name' in object ? object : ((object as KubeObject).metadata ?? {});
+  const { name, namespace } = 'name' in object ? object : (object.metadata ?? {});
   if (!name) throw new TypeError('object without metadata.name');
   return namespace ? { namespace, name } : { name };
 }

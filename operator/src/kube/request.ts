@@ -50,7 +50,7 @@ export async function call<T>(policy: RequestPolicy, request: ApiRequest): Promi
       const patience =
         error instanceof KubeError && (error.code === 429 || error.code === 503) && error.retryAfterSeconds !== undefined;
       if (!patience || attempt > MAX_PATIENCE) throw error;
-      await sleep(policy.clock, Math.min(error.retryAfterSeconds! * 1000, MAX_RETRY_AFTER_MS), request.signal);
+      await sleep(policy.clock, Math.min(error.retryAfterSeconds * 1000, MAX_RETRY_AFTER_MS), request.signal);
       request.signal?.throwIfAborted();
     }
   }

@@ -3,6 +3,7 @@ import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '@millrace/service';
+import { abortable } from './abortable.ts';
 import { ClusterConnection, type Connection } from './connection.ts';
 import { KubeError } from './errors.ts';
 
@@ -39,10 +40,10 @@ export class NodeTransport implements Transport {
   }
 
   async send(request: HttpRequest): Promise<HttpResponse> {
-    const connection = await this.#connection.current().catch((error: unknown) => {
-      throw KubeError.local('ConnectionFailed', `credentials: ${messageOf(error)}`, error);
+    const reading = this.#connection.current().catch((error: unknown) => {
+      throw KubeError.local('ConnectionFailed', `credentials: ${messageOf(error)}`);
     });
-    request.signal.throwIfAborted();
+    const connection = await abortable(reading, request.signal); // a credential plugin may hang
     const response = await exchange(connection, request).catch((error: unknown) => {
       // A kept-alive connection that the server closed as we wrote. Only a read may go twice: a write may have been done.
       if (error instanceof StaleConnection && request.method === 'GET') return exchange(connection, request);
@@ -77,7 +78,7 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
     let sent = false;
     outgoing.on('error', (error) => {
       if (request.signal.aborted) return reject(request.signal.reason as Error);
-      if (error instanceof RefusedToSend) return reject(error.cause as Error);
+      if (error instanceof RefusedToSend) return reject(error.cause);
       const where = `${request.method} ${request.path.split('?')[0]}: ${messageOf(error)}`;
       if (!sent) return reject(KubeError.local('ConnectionFailed', where));
       const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
