@@ -11,7 +11,17 @@ import {
   type TrackDescription,
 } from '@millrace/api/trunk';
 import { ForwardingGate, type DropReason, type GateActions } from '../gate/index.ts';
-import { createFrameMarker, hasKeyframes, isRtcp, readRtcp, RtpView, setSequence, startsFrameByTimestamp, type FrameMarker, type SenderReport } from '../rtp/index.ts';
+import {
+  createFrameMarker,
+  hasKeyframes,
+  isRtcp,
+  readRtcp,
+  RtpView,
+  setSequence,
+  startsFrameByTimestamp,
+  type FrameMarker,
+  type SenderReport,
+} from '../rtp/index.ts';
 import { AUDIO, VIDEO, type CarriedStream, type MediaClass } from './carried-stream/index.ts';
 
 export interface IngestCounters {
@@ -111,7 +121,13 @@ class GatedLayer implements GateActions<Buffer> {
   readonly #header: MediaHeader;
   #lastTimestamp = -1;
 
-  constructor(track: TrackDescription, layer: number, options: IngestOptions, counters: IngestCounters, rttMs: number | undefined) {
+  constructor(
+    track: TrackDescription,
+    layer: number,
+    options: IngestOptions,
+    counters: IngestCounters,
+    rttMs: number | undefined,
+  ) {
     this.#track = track;
     this.#layer = layer;
     this.#options = options;

@@ -1,5 +1,11 @@
 import type { LinkReport } from '@millrace/api';
-import { mediaFrameFault, type ControlMessage, type Hop, type StreamDescription, type TrackDescription } from '@millrace/api/trunk';
+import {
+  mediaFrameFault,
+  type ControlMessage,
+  type Hop,
+  type StreamDescription,
+  type TrackDescription,
+} from '@millrace/api/trunk';
 import type { Clock, Timer } from '@millrace/service';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
@@ -7,7 +13,14 @@ import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress, type Attachment } from './egress/index.ts';
 import { Ingest, type IngestCounters } from './ingest.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
-import { allLayers, Subscriptions, type Conversations, type LocalWant, type ServedDownstream, type SubscriptionEffects } from './subscription/index.ts';
+import {
+  allLayers,
+  Subscriptions,
+  type Conversations,
+  type LocalWant,
+  type ServedDownstream,
+  type SubscriptionEffects,
+} from './subscription/index.ts';
 import { TrunkDirectory, type Binding } from './trunk-directory.ts';
 import type { RelayTrunks } from './trunks.ts';
 
@@ -63,7 +76,12 @@ export class RelayNode {
       onLost: (peer, reason) => this.#onTrunkLost(peer, reason),
       onBadMessage: (peer, error) => this.#warn(error.message, { peer }),
     });
-    this.#subscriptions = new Subscriptions({ self: options.node, relays: true, effects: this.#effects(), random: options.random });
+    this.#subscriptions = new Subscriptions({
+      self: options.node,
+      relays: true,
+      effects: this.#effects(),
+      random: options.random,
+    });
     this.#scheduleTick();
   }
 
@@ -78,7 +96,8 @@ export class RelayNode {
     const { id, stream, epoch, tracks, rttMs } = request;
     const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1');
     const carried = this.#carry(stream);
-    const onKeyframeRequest = (track: number, layer: number) => this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
+    const onKeyframeRequest = (track: number, layer: number) =>
+      this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
     const ingest = new Ingest({ stream: carried, epoch, tracks, rttMs, now: this.#now, onKeyframeRequest });
     socket.onMessage = (packet) => ingest.onPacket(packet);
     this.#ingests.set(id, { stream, epoch, ingest, socket });
@@ -179,9 +198,20 @@ export class RelayNode {
     const streams = [...this.#subscriptions.streams()].map((subscription) => {
       const carried = this.#carried.get(subscription.name);
       const counters = carried?.counters ?? { packets: 0, bytes: 0, duplicates: 0, stale: 0 };
-      return { stream: subscription.name, epoch: carried?.epoch ?? -1, role: subscription.role, ...subscription.measuredPath, ...counters };
+      return {
+        stream: subscription.name,
+        epoch: carried?.epoch ?? -1,
+        role: subscription.role,
+        ...subscription.measuredPath,
+        ...counters,
+      };
     });
-    return { streams, strayFrames: this.#strayFrames, malformedFrames: this.#malformedFrames, controlErrors: this.#controlErrors };
+    return {
+      streams,
+      strayFrames: this.#strayFrames,
+      malformedFrames: this.#malformedFrames,
+      controlErrors: this.#controlErrors,
+    };
   }
 
   close(): void {

@@ -41,7 +41,10 @@ export class DgramRtpSockets implements RtpSockets {
       socket.once('error', reject);
       socket.bind(0, localIp, resolve);
     });
-    if (remote) await new Promise<void>((resolve, reject) => socket.connect(remote.port, remote.ip, (error?: Error) => (error ? reject(error) : resolve())));
+    if (remote)
+      await new Promise<void>((resolve, reject) =>
+        socket.connect(remote.port, remote.ip, (error?: Error) => (error ? reject(error) : resolve())),
+      );
     socket.removeAllListeners('error');
     socket.on('error', this.#onError);
     setBufferSizes(socket);

@@ -1,4 +1,10 @@
-import { ControlMessageError, decodeControlMessage, encodeControlMessage, type ControlMessage, type Hop } from '@millrace/api/trunk';
+import {
+  ControlMessageError,
+  decodeControlMessage,
+  encodeControlMessage,
+  type ControlMessage,
+  type Hop,
+} from '@millrace/api/trunk';
 import type { LinkReport } from '@millrace/api';
 import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
@@ -116,7 +122,8 @@ export class TrunkDirectory {
     const { trunk } = state;
     if (trunk.state !== 'up') {
       if (state.waiting.length < MAX_WAITING) state.waiting.push(message);
-      else this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
+      else
+        this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
       return;
     }
     if (!trunk.sendControl(Buffer.from(encodeControlMessage(message)))) {

@@ -44,8 +44,17 @@ describe('a carried stream', () => {
     stream.push(mediaFrame({ epoch: 1, seq: 500 }), VIDEO, 0);
     stream.push(mediaFrame({ epoch: 2, seq: 3 }), VIDEO, 1);
     stream.push(mediaFrame({ epoch: 1, seq: 501 }), VIDEO, 2);
-    assert.deepEqual([seen, epochs], [[500, 3], [1, 2]]);
-    assert.deepEqual(stream.held().map(({ epoch, seq }) => [epoch, seq]), [[2, 3]]);
+    assert.deepEqual(
+      [seen, epochs],
+      [
+        [500, 3],
+        [1, 2],
+      ],
+    );
+    assert.deepEqual(
+      stream.held().map(({ epoch, seq }) => [epoch, seq]),
+      [[2, 3]],
+    );
   });
 
   test('says the last number before the first hole, and resends from any number', () => {

@@ -8,7 +8,16 @@ import {
   type StreamDescription,
   type TrackDescription,
 } from '@millrace/api/trunk';
-import { hasKeyframes, isRtcp, readRtcp, setPayloadType, setSequence, setSsrc, setTimestamp, writeSenderReport } from '../../rtp/index.ts';
+import {
+  hasKeyframes,
+  isRtcp,
+  readRtcp,
+  setPayloadType,
+  setSequence,
+  setSsrc,
+  setTimestamp,
+  writeSenderReport,
+} from '../../rtp/index.ts';
 import type { CarriedStream, FrameSink } from '../carried-stream/index.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from '../rtp-sockets.ts';
 import { LayerCursor } from './layer-cursor.ts';
@@ -160,7 +169,8 @@ export class Egress implements FrameSink {
   #startTrack(track: number): void {
     if (this.#outputs[track]!.length === 0) return;
     for (const { layer } of this.#tracks[track]?.layers ?? []) {
-      if (!this.#layers[track * MAX_LAYERS + layer]) this.#open(track, layer)?.cursor.start(this.#options.now(), MAX_KEYFRAME_AGE_MS);
+      if (!this.#layers[track * MAX_LAYERS + layer])
+        this.#open(track, layer)?.cursor.start(this.#options.now(), MAX_KEYFRAME_AGE_MS);
     }
   }
 
@@ -193,7 +203,15 @@ export class Egress implements FrameSink {
     return rebase;
   }
 
-  #emit(frame: Buffer, track: number, layer: number, seq: number, restarted: boolean, rebase: Rebase, counters: OutgoingLayer['counters']): void {
+  #emit(
+    frame: Buffer,
+    track: number,
+    layer: number,
+    seq: number,
+    restarted: boolean,
+    rebase: Rebase,
+    counters: OutgoingLayer['counters'],
+  ): void {
     const nowMs = this.#options.now();
     const timestamp = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
     if (restarted) rebase.restart(this.#epoch, seq, timestamp, nowMs);

@@ -31,7 +31,8 @@ export function refusalOf(message: Subscribe, peer: string, state: AdmissionStat
   if (message.via.length + message.path.length + 1 > MAX_PATH_HOPS + 1) {
     return refuse('path-too-long', `${message.via.length + message.path.length} trunks: at most ${MAX_PATH_HOPS}`);
   }
-  if (state.downstreams >= MAX_DOWNSTREAMS) return refuse('overloaded', `${self} serves ${state.downstreams} subscribers of ${message.stream}`);
+  if (state.downstreams >= MAX_DOWNSTREAMS)
+    return refuse('overloaded', `${self} serves ${state.downstreams} subscribers of ${message.stream}`);
   return state.originEpoch === undefined ? relayRefusal(message, state) : originRefusal(message, state.originEpoch);
 }
 
@@ -41,7 +42,8 @@ function originRefusal(message: Subscribe, epoch: number): Refusal | undefined {
 }
 
 function relayRefusal(message: Subscribe, state: AdmissionState): Refusal | undefined {
-  if (message.path.length === 0 && !state.carried) return refuse('unknown-stream', `${message.stream} is not published on ${state.self}`);
+  if (message.path.length === 0 && !state.carried)
+    return refuse('unknown-stream', `${message.stream} is not published on ${state.self}`);
   if (!state.relays) return refuse('unauthorised', `${state.self} is no relay: it serves what is published on it`);
   return undefined;
 }

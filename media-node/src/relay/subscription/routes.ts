@@ -34,7 +34,10 @@ export function routesFor(self: string, sources: RouteSource[], downstream: Read
   const ordered = [...sources.filter((source) => source.local), ...sources.filter((source) => !source.local)];
   const ways: Route[] = [
     ...ordered.map(({ owner, path }) => ({ owner, hops: path })),
-    ...ordered.map(({ owner, local, backup }) => ({ owner, hops: local || isOn(backup, self) ? fromOwnPlace(backup, self) : [] })),
+    ...ordered.map(({ owner, local, backup }) => ({
+      owner,
+      hops: local || isOn(backup, self) ? fromOwnPlace(backup, self) : [],
+    })),
   ];
   const seen = new Set<string>();
   return ways.filter(({ hops }) => {

@@ -284,7 +284,18 @@ export class StreamSubscription {
     const { id, conversations } = this.#context.open(this.name, peer);
     const request = this.#requestFor(route, id, conversations);
     request.held = this.#wants.positions(this.#effects.held(this.name));
-    this.#next = { id, conversations, route, state: 'requested', requestedAtMs: nowMs, flowing: false, nodes: [], rttMs: 0, lossPercent: 0, request };
+    this.#next = {
+      id,
+      conversations,
+      route,
+      state: 'requested',
+      requestedAtMs: nowMs,
+      flowing: false,
+      nodes: [],
+      rttMs: 0,
+      lossPercent: 0,
+      request,
+    };
     this.#failures.retryAtMs = Infinity;
     this.#effects.sendUpstream(route.hops[0]!, request);
     this.#effects.bind(this.name, peer, id, conversations);
@@ -294,7 +305,18 @@ export class StreamSubscription {
     const { via, backup } = this.#wants.origin(route.owner, this.#context.self);
     const layers = wantedLayers(this.#wants.masks());
     const epoch = this.#wants.epoch();
-    return { type: 'subscribe', id, stream: this.name, epoch, path: route.hops.slice(1), backup, via, layers, held: [], conversations };
+    return {
+      type: 'subscribe',
+      id,
+      stream: this.name,
+      epoch,
+      path: route.hops.slice(1),
+      backup,
+      via,
+      layers,
+      held: [],
+      conversations,
+    };
   }
 
   /** Tells the upstreams what changed: layers, way, backup. */
@@ -303,7 +325,8 @@ export class StreamSubscription {
       if (!link) continue;
       const request = this.#requestFor(link.route, link.id, link.conversations);
       const sameLayers = sameMasks(masksOf(request.layers), masksOf(link.request.layers));
-      const sameWay = routeKey(request.path) === routeKey(link.request.path) && routeKey(request.backup) === routeKey(link.request.backup);
+      const sameWay =
+        routeKey(request.path) === routeKey(link.request.path) && routeKey(request.backup) === routeKey(link.request.backup);
       if (sameLayers && sameWay) continue;
       link.request = request;
       this.#effects.sendUpstream(link.route.hops[0]!, request);
@@ -408,11 +431,13 @@ export class StreamSubscription {
 
   #describe(epoch: number, tracks: TrackDescription[]): void {
     const known = this.#description;
-    if (known && (epoch < known.epoch || (epoch === known.epoch && JSON.stringify(tracks) === JSON.stringify(known.tracks)))) return;
+    if (known && (epoch < known.epoch || (epoch === known.epoch && JSON.stringify(tracks) === JSON.stringify(known.tracks))))
+      return;
     this.#description = { stream: this.name, epoch, tracks };
     this.#effects.describe(this.#description);
     for (const downstream of this.#wants.downstreams.values()) {
-      if (downstream.state === 'standing') this.#effects.sendDownstream(downstream.peer, { type: 'tracks', id: downstream.id, epoch, tracks });
+      if (downstream.state === 'standing')
+        this.#effects.sendDownstream(downstream.peer, { type: 'tracks', id: downstream.id, epoch, tracks });
     }
   }
 
@@ -467,7 +492,12 @@ export class StreamSubscription {
     this.#pathReportAtMs = nowMs + PATH_REPORT_MS;
     const path = this.measuredPath;
     this.#effects.path(this.name, path);
-    const message = { type: 'path' as const, path: [this.#context.self, ...path.nodes].slice(0, 8), rttMs: path.rttMs, lossPercent: path.lossPercent };
+    const message = {
+      type: 'path' as const,
+      path: [this.#context.self, ...path.nodes].slice(0, 8),
+      rttMs: path.rttMs,
+      lossPercent: path.lossPercent,
+    };
     for (const { state, peer, id } of this.#wants.downstreams.values()) {
       if (state === 'standing') this.#effects.sendDownstream(peer, { ...message, id });
     }

@@ -56,8 +56,15 @@ export class Wants {
 
   sources(): RouteSource[] {
     // The latest local wish first: it has the newest route.
-    const locals = [...this.locals].reverse().map(([id, { path, backup }]) => ({ owner: localOwner(id), local: true, path, backup }));
-    const behind = [...this.downstreams.values()].map(({ peer, path, backup }) => ({ owner: downstreamOwner(peer), local: false, path, backup }));
+    const locals = [...this.locals]
+      .reverse()
+      .map(([id, { path, backup }]) => ({ owner: localOwner(id), local: true, path, backup }));
+    const behind = [...this.downstreams.values()].map(({ peer, path, backup }) => ({
+      owner: downstreamOwner(peer),
+      local: false,
+      path,
+      backup,
+    }));
     return [...locals, ...behind];
   }
 
@@ -91,7 +98,9 @@ export class Wants {
 /** Positions from before what is held here, of which the packets in between would still be taken. */
 export function olderThanHeld(asked: HeldPosition[], held: HeldRange[]): HeldPosition[] {
   return asked.filter((position) => {
-    const range = held.find((other) => other.track === position.track && other.layer === position.layer && other.epoch === position.epoch);
+    const range = held.find(
+      (other) => other.track === position.track && other.layer === position.layer && other.epoch === position.epoch,
+    );
     return !range || (range.takesOlder && position.seq + 1 < range.from);
   });
 }
