@@ -76,9 +76,11 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
       signal: request.signal,
     });
     let sent = false;
+    let refused: Error | undefined;
     outgoing.on('error', (error) => {
-      if (request.signal.aborted) return reject(request.signal.reason as Error);
-      if (error instanceof RefusedToSend) return reject(error.cause);
+      const { aborted, reason } = request.signal as { aborted: boolean; reason: Error };
+      if (aborted) return reject(reason);
+      if (refused) return reject(refused);
       const where = `${request.method} ${request.path.split('?')[0]}: ${messageOf(error)}`;
       if (!sent) return reject(KubeError.local('ConnectionFailed', where));
       const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
@@ -92,7 +94,8 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
         try {
           request.beforeSend?.();
         } catch (error) {
-          outgoing.destroy(new RefusedToSend('refused', { cause: error }));
+          refused = error as Error;
+          outgoing.destroy(refused);
           return;
         }
         sent = true;
@@ -101,9 +104,6 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
     });
   });
 }
-
-/** Carries beforeSend's error through the request's error event. */
-class RefusedToSend extends Error {}
 
 /** Runs `then` once bytes can leave: at once on a reused connection, else after the TCP or TLS handshake. */
 function whenConnected(socket: Socket, protocol: string, then: () => void): void {
