@@ -1,0 +1,97 @@
+import type { MediaNodeStatus } from '@millrace/api';
+import { formatTime, setCondition, type Condition } from '@millrace/operator/kube';
+import type { NodePresence } from '../directory/index.ts';
+import type { NodeSpec } from '../fleet/index.ts';
+
+export interface MediaNodeFacts {
+  spec: NodeSpec;
+  presence: NodePresence;
+  connected: boolean;
+  /** Why the connection ended. */
+  disconnectReason?: string | undefined;
+  /** Acknowledged by the node; absent: nothing yet. */
+  programmedGeneration: number | undefined;
+  /** As they stand in the object. */
+  conditions: readonly Condition[] | undefined;
+  nowMs: number;
+}
+
+type Judgement = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
+
+/** The whole status that control owns. `nowMs`: since the Unix epoch. */
+export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
+  const { spec, presence, programmedGeneration, nowMs } = facts;
+  const { hello, report, reportedAt } = presence;
+  let conditions: readonly Condition[] = facts.conditions ?? [];
+  for (const judgement of [agentConnected(facts), programmed(facts), draining(facts), cpusExclusive(facts)]) {
+    conditions = setCondition(conditions, { ...judgement, observedGeneration: spec.generation }, nowMs);
+  }
+  return {
+    agent: {
+      replica: presence.replica,
+      bootId: hello.bootId,
+      since: formatTime(presence.connectedAt),
+      ...(reportedAt === undefined ? {} : { lastReportAt: formatTime(reportedAt) }),
+    },
+    endpoints: hello.endpoints,
+    ...(report ? { load: loadOf(report.load), links: report.links.map(linkOf).sort((a, b) => (a.peer < b.peer ? -1 : 1)) } : {}),
+    ...(programmedGeneration === undefined ? {} : { programmedGeneration }),
+    protocol: hello.protocol,
+    version: hello.build,
+    kernel: hello.kernel,
+    cpus: hello.cpus,
+    conditions: [...conditions],
+  };
+}
+
+function agentConnected({ connected, presence, disconnectReason }: MediaNodeFacts): Judgement {
+  const type = 'AgentConnected';
+  if (connected) return { type, status: 'True', reason: 'Connected', message: `connected to ${presence.replica}` };
+  return {
+    type,
+    status: 'False',
+    reason: 'Disconnected',
+    message: `the connection to ${presence.replica} ended: ${disconnectReason ?? 'not known why'}`,
+  };
+}
+
+function programmed({ connected, spec, programmedGeneration }: MediaNodeFacts): Judgement {
+  const type = 'Programmed';
+  const runs = programmedGeneration === undefined ? 'nothing acknowledged yet' : `runs generation ${programmedGeneration}`;
+  if (programmedGeneration === spec.generation) return { type, status: 'True', reason: 'Acknowledged', message: runs };
+  if (!connected) return { type, status: 'Unknown', reason: 'Disconnected', message: `${runs} as last heard` };
+  return { type, status: 'False', reason: 'Pending', message: `${runs}, generation ${spec.generation} is wanted` };
+}
+
+/** True from the node's acknowledgement on: from then it takes nothing new, and a zero of sessions is final. */
+function draining({ spec, programmedGeneration }: MediaNodeFacts): Judgement {
+  const type = 'Draining';
+  if (!spec.drain) return { type, status: 'False', reason: 'NotDraining', message: '' };
+  const message = `${spec.drain.policy} until ${formatTime(spec.drain.deadlineAt)}`;
+  if (programmedGeneration !== spec.generation) return { type, status: 'False', reason: 'NotAcknowledged', message };
+  return { type, status: 'True', reason: 'Acknowledged', message };
+}
+
+function cpusExclusive({ presence: { hello } }: MediaNodeFacts): Judgement {
+  const type = 'CPUsExclusive';
+  const message = `runs on ${hello.cpus}`;
+  if (hello.cpusExclusive === undefined) return { type, status: 'Unknown', reason: 'NotReported', message };
+  return hello.cpusExclusive
+    ? { type, status: 'True', reason: 'Exclusive', message }
+    : { type, status: 'False', reason: 'Shared', message };
+}
+
+type Load = NonNullable<NodePresence['report']>['load'];
+type Link = NonNullable<NodePresence['report']>['links'][number];
+
+function loadOf({ cpuPercent, egressMbps, ingressMbps, ...counts }: Load): MediaNodeStatus['load'] {
+  return { cpuPercent: tenths(cpuPercent), egressMbps: tenths(egressMbps), ingressMbps: tenths(ingressMbps), ...counts };
+}
+
+function linkOf({ peer, state, rttMs, jitterMs, lossPercent }: Link): NonNullable<MediaNodeStatus['links']>[number] {
+  return { peer, state, rttMs: tenths(rttMs), jitterMs: tenths(jitterMs), lossPercent: tenths(lossPercent) };
+}
+
+export function tenths(value: number): number {
+  return Math.round(value * 10) / 10;
+}

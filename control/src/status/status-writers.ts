@@ -1,0 +1,251 @@
+import type { MediaNode, MediaNodeStatus, StreamRoute } from '@millrace/api';
+import { mediaNodes, streamRoutes } from '@millrace/api';
+import {
+  findCondition,
+  isNotFound,
+  setCondition,
+  type KubeClient,
+  type KubeObject,
+  type Resource,
+} from '@millrace/operator/kube';
+import type { Clock, Logger, Timer } from '@millrace/service';
+import type { Cluster } from '../cluster/index.ts';
+import type { Fleet } from '../fleet/index.ts';
+import type { ControlMetrics } from '../metrics.ts';
+import type { LiveStreams } from '../streams/index.ts';
+import { BandedWriter } from './banded-writer.ts';
+import { mediaNodeDifference, streamRouteDifference } from './bands.ts';
+import { mediaNodeStatus } from './media-node-status.ts';
+import type { ReplicaLease } from './replica-lease.ts';
+import { streamRouteStatus, type StreamRouteRuntime } from './stream-route-status.ts';
+
+const FIELD_MANAGER = 'millrace-control';
+/** A node that dials again within this time was never away. */
+const RECONNECT_MS = 3000;
+const ROUTES_EVERY_MS = 1000;
+const ORPHANS_EVERY_MS = 10_000;
+/** After the start: nodes find their way to this replica first. */
+const ORPHANS_AFTER_MS = 30_000;
+
+interface Mine {
+  connected: boolean;
+  reason?: string;
+  programmedGeneration?: number | undefined;
+  timer?: Timer;
+}
+
+export interface StatusWritersOptions {
+  client: KubeClient;
+  namespace: string;
+  replica: string;
+  cluster: Cluster;
+  fleet: Fleet;
+  streams: LiveStreams;
+  lease: ReplicaLease;
+  metrics: ControlMetrics;
+  clock: Clock;
+  random: () => number;
+  logger: Logger;
+}
+
+/** Writes the status of the nodes that this replica holds, and of the StreamRoutes that fall to it. */
+export class StatusWriters {
+  readonly #options: StatusWritersOptions;
+  readonly #nodes: BandedWriter<MediaNodeStatus>;
+  readonly #routes: BandedWriter<StreamRouteRuntime>;
+  readonly #mine = new Map<string, Mine>();
+  readonly #dirtyRoutes = new Set<string>();
+  readonly #counts = new Map<string, number>();
+  readonly #startedAt: number;
+  #routesTimer: Timer | undefined;
+  #orphansTimer: Timer | undefined;
+
+  constructor(options: StatusWritersOptions) {
+    this.#options = options;
+    const { clock, random, fleet, streams } = options;
+    this.#startedAt = clock.now();
+    this.#nodes = new BandedWriter({
+      difference: mediaNodeDifference,
+      write: (name, status) => this.#write<MediaNode>(mediaNodes, name, { status }),
+      clock,
+      random,
+    });
+    this.#routes = new BandedWriter({
+      difference: streamRouteDifference,
+      write: (name, status) => this.#write<StreamRoute>(streamRoutes, name, { status }),
+      clock,
+      random,
+    });
+    fleet.watch((change) => {
+      if (change.type === 'spec-gone') this.#forgetNode(change.node);
+      else if (change.type === 'spec') this.#offerNode(change.node);
+      else {
+        for (const stream of change.streams) this.#markRoute(streams.ruleOf(stream)?.name);
+        if (change.type === 'presence') this.#heard(change.node);
+      }
+    });
+    streams.watch(({ rule }) => this.#markRoute(rule?.name));
+  }
+
+  start(): void {
+    const { clock } = this.#options;
+    const routes = (): void => {
+      this.#offerRoutes();
+      this.#routesTimer = clock.setTimeout(routes, ROUTES_EVERY_MS);
+    };
+    const orphans = (): void => {
+      this.#judgeOrphans();
+      this.#orphansTimer = clock.setTimeout(orphans, ORPHANS_EVERY_MS);
+    };
+    routes();
+    orphans();
+  }
+
+  stop(): void {
+    const { clock } = this.#options;
+    clock.clearTimeout(this.#routesTimer);
+    clock.clearTimeout(this.#orphansTimer);
+    for (const node of [...this.#mine.keys()]) this.#forgetNode(node);
+    this.#nodes.stop();
+    this.#routes.stop();
+  }
+
+  connected(node: string): void {
+    const { cluster, namespace, fleet, clock } = this.#options;
+    clock.clearTimeout(this.#mine.get(node)?.timer);
+    const status = cluster.nodes.store.get(`${namespace}/${node}`)?.status;
+    const sameProcess = status?.agent?.bootId === fleet.presence(node)?.hello.bootId;
+    const programmedGeneration =
+      this.#mine.get(node)?.programmedGeneration ?? (sameProcess ? status?.programmedGeneration : undefined);
+    this.#mine.set(node, { connected: true, programmedGeneration });
+    this.#offerNode(node);
+  }
+
+  disconnected(node: string, reason: string): void {
+    const mine = this.#mine.get(node);
+    if (!mine) return;
+    const timer = this.#options.clock.setTimeout(() => this.#offerNode(node), RECONNECT_MS);
+    timer.unref();
+    this.#mine.set(node, { ...mine, connected: false, reason, timer });
+  }
+
+  programmed(node: string, generation: number): void {
+    const mine = this.#mine.get(node);
+    if (!mine) {
+      this.#mine.set(node, { connected: true, programmedGeneration: generation });
+      return;
+    }
+    if (mine.programmedGeneration === generation) return;
+    mine.programmedGeneration = generation;
+    this.#offerNode(node);
+  }
+
+  #heard(node: string): void {
+    const { fleet, replica } = this.#options;
+    if (!this.#mine.has(node)) return;
+    if (fleet.presence(node)?.replica === replica) this.#offerNode(node);
+    // Another replica holds it now, and writes.
+    else this.#forgetNode(node);
+  }
+
+  #forgetNode(node: string): void {
+    this.#options.clock.clearTimeout(this.#mine.get(node)?.timer);
+    this.#mine.delete(node);
+    this.#nodes.forget(node);
+  }
+
+  #offerNode(node: string): void {
+    const { fleet, cluster, namespace, clock } = this.#options;
+    const mine = this.#mine.get(node);
+    const spec = fleet.spec(node);
+    const presence = fleet.presence(node);
+    if (!mine || !spec || !presence) return;
+    const standing = cluster.nodes.store.get(`${namespace}/${node}`)?.status;
+    const conditions = (this.#nodes.written(node) ?? standing)?.conditions;
+    const { connected, reason: disconnectReason, programmedGeneration } = mine;
+    // Until it has had the time to dial again the node counts as connected.
+    const status = mediaNodeStatus({
+      spec,
+      presence,
+      connected,
+      disconnectReason,
+      programmedGeneration,
+      conditions,
+      nowMs: clock.wall(),
+    });
+    this.#nodes.offer(node, status, standing);
+  }
+
+  #markRoute(name: string | undefined): void {
+    if (name !== undefined) this.#dirtyRoutes.add(name);
+  }
+
+  /** What was marked, and those whose streams came or went by a change of another StreamRoute. */
+  #offerRoutes(): void {
+    const { cluster, lease, streams, fleet } = this.#options;
+    if (!cluster.routes.hasSynced) return;
+    for (const { metadata, status } of cluster.routes.store.list()) {
+      const { name } = metadata;
+      const active = streams.ofRule(name);
+      if (!this.#dirtyRoutes.has(name) && this.#counts.get(name) === active.size) continue;
+      this.#counts.set(name, active.size);
+      if (!lease.owns(name)) {
+        this.#routes.forget(name);
+        continue;
+      }
+      const facts = [...active].map((stream) => ({ entry: streams.get(stream)!, carriers: fleet.carriers(stream) }));
+      const wish = streamRouteStatus(facts, (node) => fleet.spec(node)?.region);
+      const { activeStreams, viewers, streams: shown } = status ?? {};
+      const standing = activeStreams === undefined ? undefined : { activeStreams, viewers: viewers ?? 0, streams: shown ?? [] };
+      this.#routes.offer(name, wish, standing);
+    }
+    this.#dirtyRoutes.clear();
+  }
+
+  /** Nodes whose replica is gone and that no other one has: what they do is not known. Everything else of their status stays as it was. */
+  #judgeOrphans(): void {
+    const { cluster, lease, fleet, clock } = this.#options;
+    if (!cluster.hasSynced || !lease.hasSynced || clock.now() - this.#startedAt < ORPHANS_AFTER_MS) return;
+    for (const { metadata, status } of cluster.nodes.store.list()) {
+      const { name, generation } = metadata;
+      const replica = status?.agent?.replica;
+      const connected = findCondition(status?.conditions, 'AgentConnected')?.status;
+      if (!replica || connected !== 'True' || fleet.presence(name) || lease.isLive(replica) || !lease.owns(name)) continue;
+      const message = `${replica}, which held its connection, is gone`;
+      const judgement = {
+        type: 'AgentConnected',
+        status: 'Unknown' as const,
+        reason: 'ReplicaGone',
+        message,
+        observedGeneration: generation ?? 0,
+      };
+      void this.#write<MediaNode>(mediaNodes, name, {
+        status: { ...status, conditions: [...setCondition(status.conditions, judgement, clock.wall())] },
+      }).catch(() => {});
+    }
+  }
+
+  /** Applies all that control owns of a status; what is left out is given up. Resolves false when the object is gone. */
+  async #write<T extends KubeObject>(resource: Resource<T>, name: string, fields: object): Promise<boolean> {
+    const { client, namespace, metrics, logger } = this.#options;
+    const end = metrics.statusWriteSeconds.startTimer();
+    try {
+      const object = { metadata: { namespace, name }, ...fields } as unknown as T;
+      await client.apply(resource, object, {
+        fieldManager: FIELD_MANAGER,
+        force: true,
+        subresource: 'status',
+        timeoutMs: 10_000,
+      });
+      metrics.statusWrites.inc({ kind: resource.kind, outcome: 'written' });
+      return true;
+    } catch (err) {
+      if (isNotFound(err)) return false;
+      metrics.statusWrites.inc({ kind: resource.kind, outcome: 'failed' });
+      logger.warn({ err, kind: resource.kind, item: name }, 'status not written');
+      throw err;
+    } finally {
+      end();
+    }
+  }
+}

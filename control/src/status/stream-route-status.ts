@@ -1,0 +1,72 @@
+import type { StreamReport, StreamRouteStatus } from '@millrace/api';
+import { formatTime } from '@millrace/operator/kube';
+import type { StreamEntry } from '../directory/index.ts';
+import { tenths } from './media-node-status.ts';
+
+export type StreamRouteRuntime = Required<Pick<StreamRouteStatus, 'activeStreams' | 'viewers' | 'streams'>>;
+type Stream = StreamRouteRuntime['streams'][number];
+type Path = NonNullable<Stream['paths']>[number];
+
+const MAX_STREAMS = 32;
+const MAX_PATHS = 32;
+
+export interface StreamFacts {
+  entry: StreamEntry;
+  /** By node. */
+  carriers: ReadonlyMap<string, StreamReport>;
+}
+
+/** The runtime fields of a StreamRoute: all its streams counted, those with the most viewers shown. */
+export function streamRouteStatus(
+  streams: readonly StreamFacts[],
+  regionOf: (node: string) => string | undefined,
+): StreamRouteRuntime {
+  const counted = streams.map(({ entry, carriers }) => {
+    const reports = [...carriers].filter(([, report]) => report.epoch === entry.epoch);
+    return { entry, reports, viewers: reports.reduce((sum, [, report]) => sum + report.viewers, 0) };
+  });
+  const shown = [...counted]
+    .sort((a, b) => b.viewers - a.viewers || (a.entry.stream < b.entry.stream ? -1 : 1))
+    .slice(0, MAX_STREAMS);
+  // By name, so that two streams with about as many viewers do not change places all the time.
+  shown.sort((a, b) => (a.entry.stream < b.entry.stream ? -1 : 1));
+  return {
+    activeStreams: streams.length,
+    viewers: counted.reduce((sum, { viewers }) => sum + viewers, 0),
+    streams: shown.map(({ entry, reports, viewers }) => ({
+      name: entry.stream,
+      epoch: entry.epoch,
+      since: formatTime(entry.since),
+      origin: { region: entry.region, node: entry.node },
+      viewers,
+      paths: pathsOf(entry, reports, regionOf),
+    })),
+  };
+}
+
+/** For each region that is served: the path to the node there that serves most. */
+function pathsOf(
+  entry: StreamEntry,
+  reports: readonly [string, StreamReport][],
+  regionOf: (node: string) => string | undefined,
+): Path[] {
+  const best = new Map<string, { node: string; report: StreamReport }>();
+  for (const [node, report] of reports) {
+    const region = regionOf(node);
+    const serves = report.role === 'edge' || (report.role === 'origin' && report.viewers > 0);
+    if (region === undefined || !serves) continue;
+    const known = best.get(region);
+    const wins =
+      !known || report.viewers > known.report.viewers || (report.viewers === known.report.viewers && node < known.node);
+    if (wins) best.set(region, { node, report });
+  }
+  return [...best]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, MAX_PATHS)
+    .map(([region, { node, report }]) => ({
+      region,
+      hops: node === entry.node ? [node] : [...report.path].reverse().concat(node),
+      rttMs: tenths(report.rttMs),
+      lossPercent: tenths(report.lossPercent),
+    }));
+}
