@@ -1,0 +1,231 @@
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import https from 'node:https';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startProcess, type SupervisedProcess } from './supervised-process.ts';
+
+export interface KubeClusterOptions {
+  /** Folder with etcd, kube-apiserver, kube-controller-manager and kubectl; default: MILLRACE_KUBERNETES_BIN, which `make e2e` sets. */
+  binFolder?: string;
+  /** Also run kube-controller-manager (garbage collection, namespace deletion, service accounts); default true. */
+  controllerManager?: boolean;
+  /** Further kube-apiserver flags, e.g. ['--min-request-timeout=5'] to cut watches early. */
+  apiServerFlags?: string[];
+  /** How long each program may take until it is ready; default 60 s. */
+  startTimeoutMs?: number;
+}
+
+export interface KubeCluster {
+  url: string;
+  /** Of an admin (group system:masters). */
+  kubeconfigPath: string;
+  /** Scratch data and logs; gone after stop(). */
+  folder: string;
+  /** Runs kubectl as admin: its stdout; rejects with its stderr in the message. */
+  kubectl: (...args: string[]) => Promise<string>;
+  /** kubectl with `input` on stdin, e.g. for `apply -f -`. */
+  kubectlWithInput: (input: string, ...args: string[]) => Promise<string>;
+  /** Ends kube-apiserver as a crash would. */
+  killApiServer: () => Promise<void>;
+  /** Starts it again at the same address with the same data. */
+  startApiServer: () => Promise<void>;
+  /** Ends every program and removes the folder. */
+  stop: () => Promise<void>;
+}
+
+/** A real Kubernetes API of this machine's own: etcd, kube-apiserver (RBAC on) and kube-controller-manager on free loopback ports. */
+export async function startKubeCluster(options: KubeClusterOptions = {}): Promise<KubeCluster> {
+  const bin = options.binFolder ?? process.env['MILLRACE_KUBERNETES_BIN'];
+  if (!bin)
+    throw new Error('MILLRACE_KUBERNETES_BIN is not set; run the tests with `make e2e`, which builds Kubernetes and sets it');
+  const startTimeoutMs = options.startTimeoutMs ?? 60_000;
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-kube-'));
+  const [apiPort, etcdPort, etcdPeerPort] = await freePorts();
+  const url = `https://127.0.0.1:${apiPort}`;
+  const files = await writeIdentities(folder);
+  const kubeconfigPath = join(folder, 'admin.kubeconfig');
+  let apiServer: SupervisedProcess | undefined;
+  const others: SupervisedProcess[] = [];
+
+  const start = (program: string, args: string[]): Promise<SupervisedProcess> =>
+    startProcess(join(bin, program), args, join(folder, `${program}.log`));
+
+  const startApiServer = async (): Promise<void> => {
+    const server = await start('kube-apiserver', [
+      ...apiServerFlags(apiPort, etcdPort, files),
+      ...(options.apiServerFlags ?? []),
+    ]);
+    apiServer = server;
+    const get = async (path: string): Promise<boolean> => {
+      const ca = await readFile(files.servingCertificate).catch(() => undefined);
+      return ca !== undefined && (await answers(url + path, ca, files.adminToken));
+    };
+    await until(() => get('/readyz'), server, startTimeoutMs);
+    await until(() => get('/api/v1/namespaces/default'), server, startTimeoutMs);
+  };
+
+  const stop = async (): Promise<void> => {
+    await Promise.all(others.slice(1).map((other) => other.stop()));
+    // A graceful stop waits for open watches; nothing here needs it.
+    await apiServer?.kill();
+    await others[0]?.kill();
+    await rm(folder, { recursive: true, force: true });
+  };
+
+  try {
+    others.push(await start('etcd', etcdFlags(join(folder, 'etcd'), etcdPort, etcdPeerPort)));
+    await startApiServer();
+    await writeFile(kubeconfigPath, await kubeconfig(url, files), { mode: 0o600 });
+    const { kubectl, kubectlWithInput } = kubectlOf(join(bin, 'kubectl'), kubeconfigPath, folder);
+    if (options.controllerManager ?? true) {
+      const manager = await start('kube-controller-manager', controllerManagerFlags(kubeconfigPath, files));
+      others.push(manager);
+      const hasServiceAccount = (): Promise<boolean> => kubectl('get', 'serviceaccount', 'default').then(Boolean, () => false);
+      await until(hasServiceAccount, manager, startTimeoutMs);
+    }
+    const killApiServer = async (): Promise<void> => apiServer?.kill();
+    return { url, kubeconfigPath, folder, kubectl, kubectlWithInput, killApiServer, startApiServer, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Identities {
+  /** kube-apiserver makes its certificate there, signed by itself. */
+  certificateFolder: string;
+  servingCertificate: string;
+  tokenFile: string;
+  adminToken: string;
+  serviceAccountKey: string;
+  serviceAccountPublicKey: string;
+}
+
+async function writeIdentities(folder: string): Promise<Identities> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const certificateFolder = join(folder, 'certificates');
+  const identities: Identities = {
+    certificateFolder,
+    servingCertificate: join(certificateFolder, 'apiserver.crt'),
+    tokenFile: join(folder, 'tokens.csv'),
+    adminToken: randomBytes(24).toString('base64url'),
+    serviceAccountKey: join(folder, 'service-account.key'),
+    serviceAccountPublicKey: join(folder, 'service-account.pub'),
+  };
+  await writeFile(identities.tokenFile, `${identities.adminToken},admin,admin,system:masters\n`, { mode: 0o600 });
+  await writeFile(identities.serviceAccountKey, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  await writeFile(identities.serviceAccountPublicKey, publicKey.export({ type: 'spki', format: 'pem' }));
+  return identities;
+}
+
+function etcdFlags(dataFolder: string, clientPort: number, peerPort: number): string[] {
+  const [client, peer] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+  return [
+    `--data-dir=${dataFolder}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    // The data is gone with the test, and a sync for each write is what makes etcd slow on a small disk.
+    '--unsafe-no-fsync',
+  ];
+}
+
+function apiServerFlags(port: number, etcdPort: number, files: Identities): string[] {
+  return [
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--cert-dir=${files.certificateFolder}`,
+    `--token-auth-file=${files.tokenFile}`,
+    '--authorization-mode=RBAC',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-signing-key-file=${files.serviceAccountKey}`,
+    `--service-account-key-file=${files.serviceAccountPublicKey}`,
+    '--service-cluster-ip-range=10.96.0.0/16',
+    // The `kubernetes` service must not point to a loopback address, and nobody here uses it.
+    '--endpoint-reconciler-type=none',
+  ];
+}
+
+function controllerManagerFlags(kubeconfigPath: string, files: Identities): string[] {
+  return [
+    `--kubeconfig=${kubeconfigPath}`,
+    `--authentication-kubeconfig=${kubeconfigPath}`,
+    `--authorization-kubeconfig=${kubeconfigPath}`,
+    `--service-account-private-key-file=${files.serviceAccountKey}`,
+    `--root-ca-file=${files.servingCertificate}`,
+    '--leader-elect=false',
+    '--secure-port=0',
+  ];
+}
+
+async function kubeconfig(server: string, files: Identities): Promise<string> {
+  const authority = (await readFile(files.servingCertificate)).toString('base64');
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'e2e', cluster: { server, 'certificate-authority-data': authority } }],
+    users: [{ name: 'admin', user: { token: files.adminToken } }],
+    contexts: [{ name: 'e2e', context: { cluster: 'e2e', user: 'admin', namespace: 'default' } }],
+    'current-context': 'e2e',
+  });
+}
+
+function kubectlOf(program: string, kubeconfigPath: string, home: string): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput'> {
+  // HOME of its own: kubectl caches what it discovered by host and port, and another test's server may have had this port.
+  const env = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: home };
+  const kubectlWithInput = (input: string, ...args: string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const child = execFile(program, args, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+        if (error) reject(new Error(`kubectl ${args.join(' ')}: ${stderr.trim() || error.message}`, { cause: error }));
+        else resolve(stdout);
+      });
+      child.stdin?.on('error', () => undefined);
+      child.stdin?.end(input);
+    });
+  return { kubectlWithInput, kubectl: (...args) => kubectlWithInput('', ...args) };
+}
+
+function answers(url: string, ca: Buffer, token: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = https.get(
+      url,
+      { ca, headers: { authorization: `Bearer ${token}` }, agent: false, timeout: 5_000 },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
+    request.on('timeout', () => request.destroy());
+    request.on('error', () => resolve(false));
+  });
+}
+
+/** Waits until `ready`; rejects when the program ends or takes too long. */
+async function until(ready: () => Promise<boolean>, program: SupervisedProcess, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await ready())) {
+    const ended = program.ended();
+    if (ended) throw new Error(ended);
+    if (performance.now() > deadline) throw new Error(`not ready after ${timeoutMs} ms (pid ${program.pid})`);
+    await delay(100);
+  }
+}
+
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = Array.from({ length: 3 }, () => createServer().listen(0, '127.0.0.1'));
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) => server.once('listening', () => resolve((server.address() as AddressInfo).port))),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports as [number, number, number];
+}
