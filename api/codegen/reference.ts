@@ -61,7 +61,7 @@ function fields(schema: Schema, path: string): Field[] {
 }
 
 function typeName(schema: Schema): string {
-  if (schema.enum) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
+  if (schema.enum) return schema.enum.map((value) => `\`${String(value as string)}\``).join(', ');
   switch (schema.type) {
     case 'array': {
       const item = schema.items ?? {};

@@ -126,7 +126,7 @@ class Interfaces {
       const name = `${prefix}${key[0]!.toUpperCase()}${key.slice(1)}`;
       return this.add(name, name, schema);
     }
-    if (schema.enum) return schema.enum.map((value) => `'${String(value)}'`).join(' | ');
+    if (schema.enum) return schema.enum.map((value) => `'${String(value as string)}'`).join(' | ');
     return schema.type === 'integer' ? 'number' : (schema.type ?? 'unknown');
   }
 }

@@ -51,5 +51,5 @@ export function disruptionBudget(edge: MediaEdge): PodDisruptionBudget {
       ownerReferences: [controllerRef(edge)],
     },
     spec: { maxUnavailable: 0, selector: { matchLabels: { [LABEL.edge]: edge.metadata.name, [LABEL.inUse]: 'true' } } },
-  } as unknown as PodDisruptionBudget;
+  };
 }

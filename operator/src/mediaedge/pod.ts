@@ -34,7 +34,7 @@ export function buildPod(edge: MediaEdge, name: string, settings: PodSettings): 
       ownerReferences: [controllerRef(edge)],
     },
     spec,
-  } as Pod;
+  };
 }
 
 /** Changes whenever a pod made now would differ from one made before. */

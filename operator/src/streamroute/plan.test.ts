@@ -47,6 +47,7 @@ function summary(given: Case): unknown {
     status: 'True',
     reason: 'Ready',
     message: '',
+    observedGeneration: given.edited ? 0 : 1,
     lastTransitionTime: '2026-01-01T00:00:00Z',
   } as const;
   const streams = Object.entries(given.streams ?? {}).map(([name, paths]) => ({
@@ -84,7 +85,7 @@ function routeOf(name: string, spec: JsonObject, creationTimestamp: string): Str
     metadata: { name, namespace: 'default', generation: 1, creationTimestamp },
     spec: structuredClone(spec),
   };
-  crd.applyDefaults(route as JsonObject);
+  crd.applyDefaults(route);
   assert.deepEqual(crd.validate(route as JsonObject), []);
   return route as unknown as StreamRoute;
 }

@@ -100,7 +100,7 @@ function edgeOf(given: NonNullable<EdgeCase['edge']>): MediaEdge {
     },
     status: { conditions: given.firstSight ? [] : [condition] },
   };
-  crd.applyDefaults(edge as JsonObject);
+  crd.applyDefaults(edge);
   return edge as unknown as MediaEdge;
 }
 

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+
+/** Flags, environment (MILLRACE_…) and configuration file of the operator's process. */
+export const OperatorConfig = z.object({
+  kubeconfig: z
+    .string()
+    .optional()
+    .describe('kubeconfig file; default KUBECONFIG, ~/.kube/config, or the service account of the pod'),
+  context: z.string().optional().describe('context of the kubeconfig; default its current one'),
+  namespace: z.string().max(63).optional().describe('watch only this namespace; default all'),
+  leaseNamespace: z
+    .string()
+    .max(63)
+    .optional()
+    .describe('namespace of the Leases of the operator and of control; default that of the pod, else default'),
+  controlUrl: z
+    .string()
+    .regex(/^wss?:\/\/[^/]+\/v1\/agent$/, 'must be ws(s)://host[:port]/v1/agent')
+    .default('ws://millrace-control:8080/v1/agent')
+    .describe('where media nodes find control'),
+  mediaNodeImage: z.string().min(1).max(512).optional().describe('image of media nodes whose MediaEdge names none'),
+  watchHosts: z.boolean().default(true).describe('drain media nodes on cordoned hosts; needs to read Nodes'),
+  opsHost: z.string().default('0.0.0.0').describe('address of /metrics, /healthz and /readyz'),
+  opsPort: z
+    .number()
+    .int()
+    .min(0)
+    .max(65535)
+    .default(9091)
+    .describe('TCP port of /metrics, /healthz and /readyz; 0 picks a free one'),
+  qps: z.number().positive().max(10_000).default(50).describe('requests a second to the API in the long run'),
+  burst: z.number().int().positive().max(10_000).default(100).describe('requests to the API at once'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info').describe('least level logged'),
+});
+export type OperatorConfig = z.infer<typeof OperatorConfig>;

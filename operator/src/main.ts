@@ -1,0 +1,29 @@
+import { createLogger, loadConfig, onShutdown, runMain } from '@millrace/service';
+import { OperatorConfig } from './config.ts';
+import { loadKubeconfig } from './kube/index.ts';
+import { startOperator } from './start.ts';
+
+const STOP_TIMEOUT_MS = 20_000;
+
+runMain(async () => {
+  const config = loadConfig(OperatorConfig, { argv: process.argv.slice(2), env: process.env });
+  const logger = createLogger({ service: 'operator', level: config.logLevel });
+  const operator = await startOperator({
+    kubeconfig: loadKubeconfig({
+      ...(config.kubeconfig ? { file: config.kubeconfig } : {}),
+      ...(config.context ? { context: config.context } : {}),
+    }),
+    namespace: config.namespace,
+    leaseNamespace: config.leaseNamespace,
+    controlUrl: config.controlUrl,
+    mediaNodeImage: config.mediaNodeImage,
+    watchHosts: config.watchHosts,
+    ops: { host: config.opsHost, port: config.opsPort },
+    qps: config.qps,
+    burst: config.burst,
+    logger,
+  });
+  logger.info({ opsUrl: operator.opsUrl }, 'operator started');
+  onShutdown(logger, () => operator.stop(), { timeoutMs: STOP_TIMEOUT_MS });
+  await operator.finished;
+});

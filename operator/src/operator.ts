@@ -1,0 +1,158 @@
+import {
+  mediaEdges,
+  mediaNodes,
+  relayMeshes,
+  streamRoutes,
+  type MediaEdge,
+  type MediaNode,
+  type RelayMesh,
+  type StreamRoute,
+} from '@millrace/api';
+import type { Clock, Logger, Readiness } from '@millrace/service';
+import {
+  EventRecorder,
+  Informer,
+  leases,
+  LeaderElector,
+  nodes,
+  pods,
+  type Controller,
+  type KubeClient,
+  type KubeMetrics,
+  type KubeObject,
+  type Lease,
+  type Node,
+  type Pod,
+  type Resource,
+  type Selection,
+  type Indexer,
+  type Term,
+} from './kube/index.ts';
+import { ControlReplicas } from './liveness/control-replicas.ts';
+import { createMediaEdgeController, mediaNodeIndexers, NODE_LABEL, podIndexers, type PodSettings } from './mediaedge/index.ts';
+import { createRelayMeshController } from './relaymesh/index.ts';
+import { createStreamRouteController } from './streamroute/index.ts';
+
+export interface OperatorOptions {
+  readonly client: KubeClient;
+  /** Watches only this namespace; default all. */
+  readonly namespace?: string | undefined;
+  /** Where the Leases of the operator and of control's replicas live. */
+  readonly leaseNamespace: string;
+  readonly pods: PodSettings;
+  /** Reads Kubernetes Nodes, so that nodes of cordoned hosts are drained; needs the right to. */
+  readonly watchHosts: boolean;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: KubeMetrics;
+}
+
+const LEASE_NAME = 'millrace-operator';
+const COMPONENT = 'millrace-operator';
+
+/** The caches of all kinds that the controllers look at. They run in every replica, so that a new leader starts warm. */
+export class Operator {
+  readonly #options: OperatorOptions;
+  readonly #elector: LeaderElector;
+  readonly #informers: Informer<KubeObject>[] = [];
+  readonly #edges: Informer<MediaEdge>;
+  readonly #meshes: Informer<RelayMesh>;
+  readonly #routes: Informer<StreamRoute>;
+  readonly #nodes: Informer<MediaNode>;
+  readonly #pods: Informer<Pod>;
+  readonly #leases: Informer<Lease>;
+  readonly #hosts: Informer<Node> | undefined;
+  readonly #replicas: ControlReplicas;
+  #isLeading = false;
+
+  constructor(options: OperatorOptions) {
+    const { client, clock, logger, metrics, random } = options;
+    this.#options = options;
+    const lease = { namespace: options.leaseNamespace, name: LEASE_NAME };
+    this.#elector = new LeaderElector({ client, lease, logger, random, metrics });
+    this.#edges = this.#informer(mediaEdges);
+    this.#meshes = this.#informer(relayMeshes);
+    this.#routes = this.#informer(streamRoutes);
+    this.#nodes = this.#informer(mediaNodes, { indexers: mediaNodeIndexers });
+    this.#pods = this.#informer(pods, { indexers: podIndexers, selection: { labelSelector: NODE_LABEL.edge } });
+    // Only there: the Leases of a cluster's hosts change all the time and concern nobody here.
+    this.#leases = this.#informer(leases, { selection: { namespace: options.leaseNamespace } });
+    this.#hosts = options.watchHosts ? this.#informer(nodes) : undefined;
+    this.#replicas = new ControlReplicas(this.#leases, clock);
+  }
+
+  /** Ready once the caches are full, whether it leads or waits to. */
+  readiness(): Readiness {
+    const missing = this.#informers
+      .filter(({ hasSynced }) => !hasSynced)
+      .map(({ resource }) => `waiting for the first list of ${resource.plural}`);
+    return { ok: missing.length === 0, reasons: missing };
+  }
+
+  get isLeading(): boolean {
+    return this.#isLeading;
+  }
+
+  /** Runs until the signal aborts; settles when everything has stopped and the Lease is released. */
+  async run(signal: AbortSignal): Promise<void> {
+    // The caches outlive the last term, so that controllers finish what they do on caches that still move.
+    const caches = new AbortController();
+    const running = this.#informers.map((informer) => informer.run(caches.signal));
+    try {
+      await this.#elector.run(signal, (term) => this.#lead(term));
+    } finally {
+      caches.abort();
+      await Promise.all(running);
+    }
+  }
+
+  async #lead({ fence, signal }: Term): Promise<void> {
+    const { clock, random, logger, metrics, pods: settings } = this.#options;
+    const client = this.#options.client.fenced(fence);
+    const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
+    const common = { client, fence, recorder, clock, logger, metrics, nodes: this.#nodes };
+    const [edges, meshes, replicas, routes] = [this.#edges, this.#meshes, this.#replicas, this.#routes];
+    const controllers: Controller[] = [
+      createMediaEdgeController({ ...common, edges, meshes, replicas, pods: this.#pods, hosts: this.#hosts, settings, random }),
+      createRelayMeshController({ ...common, edges, meshes, replicas, streamRoutes: routes }),
+      createStreamRouteController({ ...common, streamRoutes: routes }),
+    ];
+    this.#isLeading = true;
+    const stop = new AbortController();
+    const stopAll = (): void => {
+      stop.abort(signal.reason);
+    };
+    signal.addEventListener('abort', stopAll, { once: true });
+    const recording = recorder.run(stop.signal);
+    try {
+      // One that fails takes the others with it, and the Lease: another replica may do better.
+      await Promise.all(controllers.map((controller) => controller.run(stop.signal).finally(() => stop.abort())));
+    } finally {
+      signal.removeEventListener('abort', stopAll);
+      stop.abort();
+      await recording;
+      this.#isLeading = false;
+    }
+  }
+
+  #informer<T extends KubeObject>(
+    resource: Resource<T>,
+    extra: { indexers?: Record<string, Indexer<T>>; selection?: Selection } = {},
+  ): Informer<T> {
+    const { client, logger, metrics, random, namespace } = this.#options;
+    const selection = { ...(resource.namespaced && namespace ? { namespace } : {}), ...extra.selection };
+    const informer = new Informer<T>({
+      client,
+      resource,
+      logger,
+      metrics,
+      random,
+      selection,
+      ...(extra.indexers ? { indexers: extra.indexers } : {}),
+    });
+    this.#informers.push(informer as unknown as Informer<KubeObject>);
+    return informer;
+  }
+}

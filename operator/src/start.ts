@@ -1,0 +1,82 @@
+import type { KubeConfig } from '@kubernetes/client-node';
+import { createMetrics, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
+import express from 'express';
+import { contextNamespace, createKubeClient, createKubeMetrics } from './kube/index.ts';
+import { Operator } from './operator.ts';
+
+export interface StartOptions {
+  kubeconfig: KubeConfig;
+  /** Watches only this namespace; default all. */
+  namespace?: string | undefined;
+  /** Where the Leases of the operator and of control's replicas live; default the kubeconfig's namespace, else "default". */
+  leaseNamespace?: string | undefined;
+  /** ws(s)://host/v1/agent, where media nodes find control. */
+  controlUrl: string;
+  /** Image of media nodes whose MediaEdge names none. */
+  mediaNodeImage?: string | undefined;
+  /** Drains nodes of cordoned hosts; default true. */
+  watchHosts?: boolean;
+  /** Address of /metrics, /healthz and /readyz; default 127.0.0.1 and a free port. */
+  ops?: { host: string; port: number };
+  /** Requests a second to the API in the long run, and at once. */
+  qps?: number;
+  burst?: number;
+  logger: Logger;
+  /** To share a process' registry; by default the operator has its own. */
+  registry?: Registry;
+}
+
+export interface OperatorHandle {
+  /** Base URL of /metrics, /healthz and /readyz. */
+  opsUrl: string;
+  isLeading(): boolean;
+  /** Settles when the operator has stopped by itself, which only a fault of its own makes it do; rejects with that. */
+  finished: Promise<void>;
+  /** Stops gracefully: what is under way is finished or given up within 10 s, then the Lease is released. */
+  stop(): Promise<void>;
+}
+
+/** Starts the operator in this process: one among replicas, of which one leads. */
+export async function startOperator(options: StartOptions): Promise<OperatorHandle> {
+  const { kubeconfig, logger } = options;
+  const registry = options.registry ?? createMetrics({ service: 'operator' });
+  const metrics = createKubeMetrics(registry);
+  const client = createKubeClient({
+    kubeconfig,
+    clock: realClock,
+    metrics,
+    ...(options.qps ? { qps: options.qps } : {}),
+    ...(options.burst ? { burst: options.burst } : {}),
+  });
+  const operator = new Operator({
+    client,
+    namespace: options.namespace,
+    leaseNamespace: options.leaseNamespace ?? contextNamespace(kubeconfig) ?? 'default',
+    pods: { controlUrl: options.controlUrl, defaultImage: options.mediaNodeImage },
+    watchHosts: options.watchHosts ?? true,
+    clock: realClock,
+    random: Math.random,
+    logger,
+    metrics,
+  });
+  const app = express()
+    .disable('x-powered-by')
+    .use(opsRouter({ registry, ready: () => operator.readiness() }));
+  const ops = await serveHttp(app, options.ops ?? { host: '127.0.0.1', port: 0 });
+  const stopping = new AbortController();
+  const finished = operator.run(stopping.signal);
+  finished.catch((err: unknown) => {
+    logger.error({ err }, 'operator failed');
+  });
+  return {
+    opsUrl: ops.url,
+    isLeading: () => operator.isLeading,
+    finished,
+    stop: async () => {
+      stopping.abort();
+      await finished.catch(() => undefined); // logged above
+      await ops.close();
+      client.close();
+    },
+  };
+}
