@@ -313,8 +313,6 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     const trunk = new Trunk(this, peer);
     this.trunkOf.set(peer, trunk);
     this.trunkOfLink.set(trunk.link, trunk);
-    // First of the listeners, so that whoever hears of the trunk by 'trunk' also hears this 'up'.
-    trunk.on('up', () => this.announce(trunk));
     trunk.once('closed', () => this.removeTrunk(trunk));
     return trunk;
   }
@@ -326,7 +324,8 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     this.trunkOfLink.delete(trunk.link);
   }
 
-  private announce(trunk: Trunk): void {
+  /** Emits 'trunk' the first time: before the trunk's own 'up', so that whoever attaches handlers hears that too. */
+  announce(trunk: Trunk): void {
     if (this.announced.has(trunk)) return;
     this.announced.add(trunk);
     this.emit('trunk', trunk);

@@ -83,6 +83,8 @@ export interface TrunkHost extends LinkHost {
   now(): number;
   /** Asks for `flush` soon, after what is being done now. */
   touch(trunk: Trunk): void;
+  /** Makes the trunk known to the endpoint's user, once. */
+  announce(trunk: Trunk): void;
   /** Judgements wait until this time after the process itself was held up. */
   readonly judgeAfterMs: number;
 }
@@ -274,6 +276,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.state = 'up';
     this.sinceMs = nowMs;
     this.host.touch(this);
+    this.host.announce(this);
     this.emit('up');
   }
 

@@ -30,6 +30,8 @@ export class ReceiveConversation {
   private fragment = new Uint8Array(FIRST_SLOTS);
   private ackSerials: number[] = [];
   private ackTimes: number[] = [];
+  /** Of the pending ones: came again, so the acknowledgement before may be lost, or its sender heeds no una. */
+  private ackAgain: boolean[] = [];
 
   constructor(id: number, window: number, ordered: boolean, nowMs: number) {
     this.id = id;
@@ -59,15 +61,12 @@ export class ReceiveConversation {
       this.giveUpBelow((serial - this.window + 1) >>> 0);
       ahead = serialDistance(this.nxt, serial);
     }
-    if (this.ackSerials.length < MAX_PENDING_ACKS) {
-      this.ackSerials.push(serial);
-      this.ackTimes.push(timestamp);
-    }
-    if (ahead < 0) return 'duplicate';
+    const isAgain = ahead < 0 || (serialDistance(serial, this.top) > 0 && this.received[serial & this.mask] !== 0);
+    this.noteAck(serial, timestamp, isAgain);
+    if (isAgain) return 'duplicate';
     while (ahead > this.mask) this.grow();
-    const slot = serial & this.mask;
     if (serialDistance(this.top, serial) >= 0) this.raiseTop(serial, nowMs);
-    else if (this.received[slot] !== 0) return 'duplicate';
+    const slot = serial & this.mask;
     this.received[slot] = 1;
     if (this.ordered) {
       this.payload[slot] = payload;
@@ -123,39 +122,37 @@ export class ReceiveConversation {
    * of their own, since every segment's una says as much: of those only the last goes, for its timestamp.
    */
   writeAcks(out: Buffer, offset: number, limit: number): number {
-    let coveredSerial = -1;
-    let coveredTime = 0;
+    const { ackSerials, ackTimes, ackAgain } = this;
+    const count = ackSerials.length;
+    let lastCovered = count - 1;
+    while (lastCovered >= 0 && (ackAgain[lastCovered] || serialDistance(this.nxt, ackSerials[lastCovered]!) >= 0)) lastCovered--;
     let kept = 0;
-    for (let i = 0; i < this.ackSerials.length; i++) {
-      const serial = this.ackSerials[i]!;
-      if (serialDistance(this.nxt, serial) < 0) {
-        coveredSerial = serial;
-        coveredTime = this.ackTimes[i]!;
-      } else if (offset + SEGMENT_HEADER_BYTES <= limit) {
-        offset = this.writeEmpty(out, offset, SegmentCommand.ack, this.ackTimes[i]!, serial);
-        this.tellWindow = false;
-      } else {
-        this.ackSerials[kept] = serial;
-        this.ackTimes[kept++] = this.ackTimes[i]!;
-      }
-    }
-    if (coveredSerial >= 0) {
+    for (let i = 0; i < count; i++) {
+      const serial = ackSerials[i]!;
+      if (i < lastCovered && !ackAgain[i] && serialDistance(this.nxt, serial) < 0) continue;
       if (offset + SEGMENT_HEADER_BYTES <= limit) {
-        offset = this.writeEmpty(out, offset, SegmentCommand.ack, coveredTime, coveredSerial);
+        offset = this.writeEmpty(out, offset, SegmentCommand.ack, ackTimes[i]!, serial);
         this.tellWindow = false;
       } else {
-        // Not enough room: keep it for the next datagram, behind the others.
-        this.ackSerials[kept] = coveredSerial;
-        this.ackTimes[kept++] = coveredTime;
+        // Not enough room: the next datagram takes it.
+        ackSerials[kept] = serial;
+        ackAgain[kept] = ackAgain[i]!;
+        ackTimes[kept++] = ackTimes[i]!;
       }
     }
-    this.ackSerials.length = kept;
-    this.ackTimes.length = kept;
+    ackSerials.length = ackTimes.length = ackAgain.length = kept;
     if (this.tellWindow && offset + SEGMENT_HEADER_BYTES <= limit) {
       offset = this.writeEmpty(out, offset, SegmentCommand.windowTell, 0, 0);
       this.tellWindow = false;
     }
     return offset;
+  }
+
+  private noteAck(serial: number, timestamp: number, isAgain: boolean): void {
+    if (this.ackSerials.length >= MAX_PENDING_ACKS) return;
+    this.ackSerials.push(serial);
+    this.ackTimes.push(timestamp);
+    this.ackAgain.push(isAgain);
   }
 
   private writeEmpty(out: Buffer, offset: number, command: number, time: number, serial: number): number {

@@ -13,7 +13,7 @@ const PREVIOUS_LIFE_MS = 30_000;
 const HALF_OPEN_LIFE_MS = 5_000;
 const MAX_HALF_OPEN = 2;
 /** Two sessions made within this time of one another came of a simultaneous open. */
-const SIMULTANEOUS_MS = 5_000;
+const SIMULTANEOUS_MS = 2_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 2_000;
 const COOKIE_LIFE_MS = 110_000;
@@ -72,6 +72,7 @@ export class PeerLink {
   private association: { boot: string; generation: number } | undefined;
   private generation = 0;
   private attempt = 0;
+  private expelMs = Infinity;
   private nextTryMs = Infinity;
   private cookie: { bytes: Buffer; untilMs: number } | undefined;
   private lastInitiation: { boot: string; stamp: bigint } | undefined;
@@ -199,9 +200,11 @@ export class PeerLink {
     this.nextTryMs = Infinity;
   }
 
-  /** Keys were exchanged for others: renew at once; a session under a key that is gone lives no longer than one before. */
+  /** Keys were exchanged for others: renew at once. A session under a key that is gone ends when that does not work out in time. */
   keysChanged(nowMs: number): void {
+    this.attempt = 0;
     if (this.current && this.current.keyId !== this.host.keys.current.id) this.begin(nowMs);
+    this.expelMs = nowMs + PREVIOUS_LIFE_MS;
   }
 
   /** Does what is due, tells when it wants to be called next. */
@@ -210,14 +213,24 @@ export class PeerLink {
       this.release(this.halfOpen.shift()!.session);
     }
     if (this.previous && nowMs >= this.previous.untilMs) this.dropPrevious();
+    if (nowMs >= this.expelMs) this.expel();
     if (!this.initiation && this.rekeyDueMs() <= nowMs) this.initiate(nowMs);
     else if (this.initiation && nowMs >= this.nextTryMs) this.retry(nowMs);
     else if (!this.initiation && !this.current && this.wanted && this.address) this.initiate(nowMs);
     return Math.min(
       this.initiation ? this.nextTryMs : this.rekeyDueMs(),
       this.previous?.untilMs ?? Infinity,
+      this.expelMs,
       this.halfOpen[0] ? this.halfOpen[0].session.establishedMs + HALF_OPEN_LIFE_MS : Infinity,
     );
+  }
+
+  /** Ends what runs under a key that is no longer in the ring: whoever holds it is no longer trusted. */
+  private expel(): void {
+    this.expelMs = Infinity;
+    const isKnown = (session: LinkSession): boolean => this.host.keys.keys.some((key) => key.id === session.keyId);
+    if (this.current && !isKnown(this.current)) this.dropSessions();
+    else if (this.previous && !isKnown(this.previous.session)) this.dropPrevious();
   }
 
   private retry(nowMs: number): void {
@@ -293,7 +306,8 @@ export class PeerLink {
   /** Both sides must send on the same one of two sessions opened at once, lest each waits for the other's to be renewed. */
   private adopt(session: LinkSession, nowMs: number): void {
     const old = this.current;
-    const simultaneous = old && old.initiator !== session.initiator && nowMs - old.establishedMs < SIMULTANEOUS_MS;
+    const alike = old && old.initiator !== session.initiator && old.keyId === session.keyId;
+    const simultaneous = alike && nowMs - old.establishedMs < SIMULTANEOUS_MS;
     const keepOld = simultaneous && old.initiator === this.host.node < this.peer;
     this.dropPrevious();
     const spare = keepOld ? session : old;

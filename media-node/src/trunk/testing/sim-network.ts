@@ -57,7 +57,8 @@ export class SimNetwork {
 
   readonly defer = (fn: () => void): void => void this.at(this.nowMs, fn);
 
-  readonly randomBytes = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, () => Math.floor(this.random() * 256)));
+  readonly randomBytes = (bytes: number): Buffer =>
+    Buffer.from(Array.from({ length: bytes }, () => Math.floor(this.random() * 256)));
 
   socket(address: string, port = 40_100): SimIo {
     const io = new SimIo(this, { address, port });
