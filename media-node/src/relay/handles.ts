@@ -1,0 +1,129 @@
+import { EventEmitter } from 'node:events';
+import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
+import type { EgressStats } from './commands.ts';
+import type { Attachment } from './egress/index.ts';
+import type { IngestCounters } from './ingest.ts';
+import type { RelayRunner } from './relay-runner.ts';
+import type { SocketAddress } from './rtp-sockets.ts';
+import type { MeasuredPath } from './subscription/index.ts';
+
+/** A publisher's way into the relay. */
+export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number] }> {
+  readonly id: string;
+  /** Where mediasoup's plain transport sends its RTP and RTCP. */
+  readonly address: SocketAddress;
+  readonly #runner: RelayRunner;
+
+  constructor(runner: RelayRunner, id: string, address: SocketAddress) {
+    super();
+    this.#runner = runner;
+    this.id = id;
+    this.address = address;
+  }
+
+  setTracks(tracks: TrackDescription[]): Promise<void> {
+    return this.#runner.call('setTracks', { id: this.id, tracks });
+  }
+
+  /** The publisher's round-trip time from its RTCP; bounds how long the gate waits for order. */
+  setRtt(rttMs: number): Promise<void> {
+    return this.#runner.call('setRtt', { id: this.id, rttMs });
+  }
+
+  stats(): Promise<IngestCounters> {
+    return this.#runner.call('ingestStats', { id: this.id });
+  }
+
+  /** Ends the stream for everyone behind; the reason reaches them. */
+  close(reason: string): Promise<void> {
+    return this.#runner.call('closeIngest', { id: this.id, reason });
+  }
+}
+
+export interface EgressEvents {
+  /** Tracks or epoch are known or have changed. */
+  description: [StreamDescription];
+  /** The path, its RTT and loss; on each change and every two seconds. */
+  path: [MeasuredPath];
+  flowing: [reason: string];
+  /** No way to the stream works; the relay keeps trying the ways it has. Give it others with reroute. */
+  lost: [reason: string];
+  /** The publisher left; the relay waits for the next one of the name. */
+  ended: [reason: string];
+  closed: [];
+}
+
+/** A stream's way out of the relay into mediasoup. */
+export class Egress extends EventEmitter<EgressEvents> {
+  readonly id: string;
+  readonly #runner: RelayRunner;
+  #description: StreamDescription | undefined;
+  #path: MeasuredPath = { nodes: [], rttMs: 0, lossPercent: 0 };
+
+  constructor(runner: RelayRunner, id: string) {
+    super();
+    this.#runner = runner;
+    this.id = id;
+    this.on('description', (description) => (this.#description = description));
+    this.on('path', (path) => (this.#path = path));
+  }
+
+  /** As known now. */
+  description(): StreamDescription | undefined {
+    return this.#description;
+  }
+
+  /** As measured last: nodes upstream, nearest first; RTT and loss summed over its trunks. */
+  path(): MeasuredPath {
+    return this.#path;
+  }
+
+  /** Resolves once the stream's tracks are known; rejects with the reason when the stream is lost, ends, or time is up. */
+  described(timeoutMs: number): Promise<StreamDescription> {
+    if (this.#description) return Promise.resolve(this.#description);
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer);
+        this.off('description', onDescription).off('lost', onFailure).off('ended', onFailure).off('closed', onClosed);
+        finish();
+      };
+      const onDescription = (description: StreamDescription) => settle(() => resolve(description));
+      const onFailure = (reason: string) => settle(() => reject(new Error(reason)));
+      const onClosed = () => onFailure('the egress was closed');
+      const timer = setTimeout(() => onFailure(`the stream's tracks did not come within ${timeoutMs} ms`), timeoutMs);
+      this.on('description', onDescription).on('lost', onFailure).on('ended', onFailure).on('closed', onClosed);
+    });
+  }
+
+  /** Sends a track also to this plain transport. Resolves to the address that its packets come from and that takes its RTCP. */
+  attach(track: number, attachment: Attachment): Promise<SocketAddress> {
+    return this.#runner.call('attach', { id: this.id, track, attachment });
+  }
+
+  detach(track: number, to: SocketAddress): Promise<void> {
+    return this.#runner.call('detach', { id: this.id, track, to });
+  }
+
+  /** Bit n of the mask wants layer n; what nobody wants is not brought here. */
+  setLayers(track: number, mask: number): Promise<void> {
+    return this.#runner.call('setLayers', { id: this.id, track, mask });
+  }
+
+  requestKeyframe(track: number, layer: number): Promise<void> {
+    return this.#runner.call('requestKeyframe', { id: this.id, track, layer });
+  }
+
+  /** A new way to the stream, made before the old one is broken. */
+  reroute(path: Hop[], backup: Hop[]): Promise<void> {
+    return this.#runner.call('reroute', { id: this.id, path, backup });
+  }
+
+  stats(): Promise<EgressStats> {
+    return this.#runner.call('egressStats', { id: this.id });
+  }
+
+  async close(): Promise<void> {
+    this.emit('closed');
+    await this.#runner.call('closeEgress', { id: this.id });
+  }
+}

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import type { MeshSettings } from '@millrace/api';
+import { realClock } from '@millrace/service';
+import { DEFAULT_KNOBS, DgramIo, TrunkEndpoint, type TrunkKnobs } from '../trunk/index.ts';
+import type { CommandAnswer, CommandArgument, RelayCommand, RelayEvent, RelaySettings } from './commands.ts';
+import { RelayNode } from './relay-node.ts';
+import { DgramRtpSockets } from './rtp-sockets.ts';
+
+export interface RelayHostOptions {
+  /** Name of this node. */
+  node: string;
+  /** An IP literal, 0.0.0.0 for all; port 0 picks a free one. */
+  trunk: { host: string; port: number };
+}
+
+type Handlers = { [C in RelayCommand]: (argument: CommandArgument<C>) => CommandAnswer<C> | Promise<CommandAnswer<C>> };
+
+/** A relay with its sockets, run by commands: the same in a worker thread and in the caller's own. */
+export class RelayHost {
+  readonly trunkPort: number;
+  readonly #endpoint: TrunkEndpoint;
+  readonly #relay: RelayNode;
+  readonly #handlers: Handlers;
+
+  static async start(options: RelayHostOptions, emit: (event: RelayEvent) => void): Promise<RelayHost> {
+    return new RelayHost(options, await DgramIo.open(options.trunk), emit);
+  }
+
+  private constructor(options: RelayHostOptions, io: DgramIo, emit: (event: RelayEvent) => void) {
+    this.trunkPort = io.local.port;
+    // Until the mesh's key is known nobody else has this one: no trunk comes up.
+    const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
+    this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });
+    const warn = (error: Error) => emit({ type: 'warning', message: error.message, fields: {} });
+    this.#relay = new RelayNode({
+      node: options.node,
+      trunks: this.#endpoint,
+      sockets: new DgramRtpSockets(warn),
+      clock: realClock,
+      random: Math.random,
+      emit,
+    });
+    this.#handlers = this.#makeHandlers(this.#relay);
+  }
+
+  run<C extends RelayCommand>(command: C, argument: CommandArgument<C>): CommandAnswer<C> | Promise<CommandAnswer<C>> {
+    const handler = this.#handlers[command] as
+      ((argument: CommandArgument<C>) => CommandAnswer<C> | Promise<CommandAnswer<C>>) | undefined;
+    if (!handler) throw new Error(`relay command ${command} is unknown`);
+    return handler(argument);
+  }
+
+  #makeHandlers(relay: RelayNode): Handlers {
+    return {
+      configure: (settings) => this.#configure(settings),
+      ingest: (request) => relay.ingest(request),
+      setTracks: ({ id, tracks }) => relay.setTracks(id, tracks),
+      setRtt: ({ id, rttMs }) => relay.setRtt(id, rttMs),
+      ingestStats: ({ id }) => relay.ingestStats(id),
+      closeIngest: ({ id, reason }) => relay.closeIngest(id, reason),
+      egress: (request) => relay.egress(request),
+      attach: ({ id, track, attachment }) => relay.attach(id, track, attachment),
+      detach: ({ id, track, to }) => relay.detach(id, track, to),
+      setLayers: ({ id, track, mask }) => relay.setLayers(id, track, mask),
+      requestKeyframe: ({ id, track, layer }) => relay.requestKeyframe(id, track, layer),
+      reroute: ({ id, path, backup }) => relay.reroute(id, path, backup),
+      egressStats: ({ id }) => relay.egressStats(id),
+      closeEgress: ({ id }) => relay.closeEgress(id),
+      links: () => relay.links(),
+      stats: () => relay.stats(),
+      close: () => this.#close(),
+    };
+  }
+
+  #configure(settings: RelaySettings): void {
+    if (settings.mesh && settings.mesh.keys.length > 0) {
+      this.#endpoint.configure({ keys: settings.mesh.keys, knobs: knobsOf(settings.mesh) });
+    }
+    this.#relay.configure(settings);
+  }
+
+  async #close(): Promise<void> {
+    this.#relay.close();
+    await this.#endpoint.close();
+  }
+}
+
+function knobsOf(mesh: MeshSettings): TrunkKnobs {
+  const { kcp, fec, rateCapMbps, probeIntervalMs, fastReroute } = mesh;
+  return {
+    ...DEFAULT_KNOBS,
+    kcp,
+    fec: fec.mode === 'Fixed' ? { mode: 'Fixed', dataShards: fec.dataShards, parityShards: fec.parityShards } : { mode: 'Off' },
+    rateCapMbps,
+    probeIntervalMs,
+    fastReroute,
+  };
+}

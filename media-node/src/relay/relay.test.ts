@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { after, describe, test } from 'node:test';
+import { createLogger } from '@millrace/service';
+import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
+import type { Egress } from './handles.ts';
+import { Relay } from './relay.ts';
+
+const logger = createLogger({ service: 'relay-test', level: 'silent' });
+const mesh = {
+  name: 'test',
+  keys: [{ id: 'k1', secret: Buffer.alloc(32, 7).toString('base64') }],
+  kcp: { intervalMs: 10, fastResend: 2, sendWindow: 1024, receiveWindow: 1024, deadlineMs: 600 },
+  fec: { mode: 'Off' as const, dataShards: 10, parityShards: 2 },
+  rateCapMbps: 1000,
+  probeIntervalMs: 1000,
+  fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
+};
+const video = {
+  track: 0,
+  kind: 'video' as const,
+  codec: { mimeType: 'video/H264', payloadType: 102, clockRate: 90_000 },
+  headerExtensions: [],
+  layers: [{ layer: 0, ssrc: 1000 }],
+};
+
+const closers: (() => Promise<void> | void)[] = [];
+after(async () => {
+  for (const close of closers.reverse()) await close();
+});
+
+async function relay(node: string, thread: boolean): Promise<Relay> {
+  const started = await Relay.start({ trunk: { host: '127.0.0.1', port: 0 }, logger, self: { node }, roles: ['relay'], thread });
+  closers.push(() => started.close());
+  await started.configure({ mesh, peers: [], probe: [] });
+  return started;
+}
+
+async function udp(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  closers.push(() => void socket.close());
+  return socket;
+}
+
+const hop = (node: string, at: Relay) => ({ node, host: '127.0.0.1', port: at.trunkPort });
+
+/** Sends a packet each 2 ms and collects the RTP that comes out, until `count` came. */
+async function pump(out: Socket, send: (n: number) => void, count: number): Promise<Buffer[]> {
+  const received: Buffer[] = [];
+  out.on('message', (packet) => {
+    if (!isRtcp(packet)) received.push(packet);
+  });
+  for (let n = 0; n < 5000 && received.length < count; n++) {
+    send(n);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return received;
+}
+
+describe('relays on real sockets', () => {
+  for (const thread of [true, false]) {
+    test(`RTP goes in at one, over a second, out at a third (${thread ? 'in threads' : 'in process'})`, async () => {
+      const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((node) => relay(node, thread)));
+      const ingest = await a!.ingest({ stream: 'live/demo', epoch: 1000, tracks: [video], rttMs: 1 });
+      const egress: Egress = await c!.egress({ stream: 'live/demo', path: [hop('b', b!), hop('a', a!)], lingerMs: 1000 });
+      assert.equal((await egress.described(5000)).epoch, 1000);
+      const out = await udp();
+      const place = { ip: '127.0.0.1', port: out.address().port };
+      const from = await egress.attach(0, { ...place, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
+
+      const publisher = await udp();
+      const send = (packet: Buffer) => publisher.send(packet, ingest.address.port, ingest.address.ip);
+      const packets = await pump(
+        out,
+        (n) => {
+          const payload = h264Payload(n % 50 === 0 ? 'keyframe' : 'delta', 1000);
+          send(rtpPacket({ payloadType: 102, ssrc: 1000, seq: 65_000 + n, timestamp: n * 900, marker: true, payload }));
+        },
+        300,
+      );
+      assert.ok(packets.length >= 300);
+      packets.forEach((packet, i) => {
+        assert.equal(packet.readUInt16BE(2), (packets[0]!.readUInt16BE(2) + i) & 0xffff);
+        assert.deepEqual([packet.readUInt32BE(8), packet[1]! & 0x7f], [7000, 96]);
+      });
+      assert.deepEqual((await egress.stats()).nodes, ['b', 'a']);
+      assert.deepEqual(
+        (await c!.links()).map(({ peer, state }) => ({ peer, state })),
+        [{ peer: 'b', state: 'Up' }],
+      );
+
+      // A viewer's PLI reaches the publisher; the publisher's sender report reaches mediasoup with the viewer's SSRC.
+      const keyframe = once(ingest, 'keyframe');
+      out.send(writePli(1, 7000), from.port, from.ip);
+      assert.deepEqual(await keyframe, [0, 0]);
+      const reports: unknown[] = [];
+      out.on('message', (packet) => {
+        if (isRtcp(packet)) readRtcp(packet, { senderReport: (report) => reports.push(report) });
+      });
+      send(writeSenderReport({ ssrc: 1000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 77, packets: 1, octets: 1 }));
+      await once(out, 'message');
+      assert.deepEqual(reports, [{ ssrc: 7000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 77 }]);
+
+      const ended = once(egress, 'ended');
+      await ingest.close('publisher left');
+      assert.deepEqual(await ended, ['publisher left']);
+      await egress.close();
+    });
+  }
+
+  test('a second relay on the same port is refused with the reason', async () => {
+    const first = await relay('a', true);
+    const second = Relay.start({ trunk: { host: '127.0.0.1', port: first.trunkPort }, logger, self: { node: 'b' }, roles: [] });
+    await assert.rejects(second, /EADDRINUSE/);
+  });
+
+  test('an error of a command travels to the caller', async () => {
+    const one = await relay('a', true);
+    const egress = await one.egress({ stream: 'live/demo', path: [], lingerMs: 0 });
+    await egress.close();
+    await assert.rejects(egress.setLayers(0, 1), /is closed/);
+  });
+
+  test('a pull of a stream that nobody publishes rejects with the reason', async () => {
+    const [a, c] = await Promise.all(['a', 'c'].map((node) => relay(node, true)));
+    const egress = await c!.egress({ stream: 'live/none', path: [hop('a', a!)], lingerMs: 0 });
+    await assert.rejects(egress.described(5000), /live\/none is not published on a/);
+    await egress.close();
+  });
+});
