@@ -13,7 +13,6 @@ import { partialMetadata, renderTable } from '../table/table.ts';
 import type { IncludeObject } from '../table/table.ts';
 import { deleteObject, parseDeleteOptions } from '../write/delete.ts';
 import type { FieldValidation } from '../write/decode.ts';
-import { decodeObject } from '../write/decode.ts';
 import type { Target, WriteOptions, Written } from '../write/writer.ts';
 import { selection, shownAs } from './read.ts';
 import { serveWatch } from './watch.ts';
@@ -159,12 +158,7 @@ async function patch(context: ApiContext, target: Target, call: ResourceRequest,
     });
   const old = context.writer.latest(target);
   if (!old) throw notFound(target.type, target.name);
-  const patched = patchDocument(context, target, old, body, kind);
-  if (patched.metadata.resourceVersion !== old.metadata.resourceVersion) {
-    return context.writer.update(target, patched, options);
-  }
-  const { object, warnings } = decodeObject(target.type, patched, options.fieldValidation);
-  return { object: await context.writer.replace(target, object, old, options), created: false, warnings };
+  return context.writer.update(target, patchDocument(context, target, old, body, kind), options);
 }
 
 function patchDocument(context: ApiContext, { type }: Target, old: KubeObject, body: unknown, kind: string): KubeObject {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { KubeObject } from '../object.ts';
 
@@ -21,6 +22,8 @@ export class Database {
   readonly #setRevision;
 
   constructor(file: string) {
+    // Secrets are in it: made readable by its owner only; the WAL takes over the mode.
+    closeSync(openSync(file, 'a', 0o600));
     this.#db = new DatabaseSync(file);
     this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
       CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL,

@@ -1,0 +1,54 @@
+import type { Addresses } from './environment.ts';
+import type { ContainerStatus, Pod, PodStatus } from './pod.ts';
+import { kubeTime } from './pod.ts';
+import { shouldRestart } from './restart-policy.ts';
+
+type Condition = NonNullable<PodStatus['conditions']>[number];
+
+/** The status of a pod from that of its containers. `previous` keeps transition times; `nowMs` is wall time. */
+export function podStatus(
+  pod: Pod,
+  containers: ContainerStatus[],
+  previous: PodStatus | undefined,
+  { hostIP, podIP }: Addresses,
+  nowMs: number,
+): PodStatus {
+  const phase = phaseOf(pod, containers);
+  const unready = containers.filter((status) => !status.ready).map((status) => status.name);
+  const over = phase === 'Succeeded' || phase === 'Failed';
+  const why = over ? 'PodCompleted' : 'ContainersNotReady';
+  const message = `containers with unready status: [${unready.join(' ')}]`;
+  const ready = unready.length === 0 ? { status: 'True' } : { status: 'False', reason: why, message };
+  const wanted: Omit<Condition, 'lastTransitionTime'>[] = [
+    { type: 'PodScheduled', status: 'True' },
+    { type: 'Initialized', status: 'True' },
+    { type: 'ContainersReady', ...ready },
+    { type: 'Ready', ...ready },
+  ];
+  const conditions = wanted.map((condition): Condition => {
+    const known = previous?.conditions?.find(
+      (candidate) => candidate.type === condition.type && candidate.status === condition.status,
+    );
+    return { ...condition, lastTransitionTime: known?.lastTransitionTime ?? kubeTime(nowMs) };
+  });
+  return {
+    phase,
+    conditions,
+    hostIP,
+    podIP,
+    podIPs: [{ ip: podIP }],
+    startTime: previous?.startTime ?? kubeTime(nowMs),
+    containerStatuses: containers,
+  };
+}
+
+function phaseOf(pod: Pod, containers: ContainerStatus[]): string {
+  const { restartPolicy } = pod.spec ?? {};
+  const over = containers.every(
+    ({ state }) => state?.terminated && !shouldRestart(restartPolicy, { exitCode: state.terminated.exitCode }),
+  );
+  if (over && containers.length > 0)
+    return containers.every(({ state }) => state?.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed';
+  const begun = containers.every(({ state, lastState }) => state?.running ?? state?.terminated ?? lastState?.terminated);
+  return begun ? 'Running' : 'Pending';
+}

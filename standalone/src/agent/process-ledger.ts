@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '@millrace/service';
+import type { ProcessId } from './process-group.ts';
+import { signalGroup, startTicksOf } from './process-group.ts';
+
+/**
+ * Which process groups the agent runs, told to two watchmen: the guard process, which ends them when the agent dies, and
+ * a file, from which the agent's next life ends what even the guard left.
+ */
+export class ProcessLedger {
+  readonly #file: string;
+  readonly #logger: Logger;
+  readonly #running = new Map<number, ProcessId>();
+  #guard: ChildProcess | undefined;
+  #closed = false;
+
+  constructor(file: string, logger: Logger) {
+    this.#file = file;
+    this.#logger = logger;
+    this.#endOrphans();
+    this.#startGuard();
+  }
+
+  add(pid: number): void {
+    const startTicks = startTicksOf(pid);
+    if (startTicks === undefined) return;
+    this.#running.set(pid, { pid, startTicks });
+    this.#save();
+    this.#tellGuard(`+ ${pid} ${startTicks}`);
+  }
+
+  remove(pid: number): void {
+    if (!this.#running.delete(pid)) return;
+    this.#save();
+    this.#tellGuard(`- ${pid}`);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#guard?.stdin?.end();
+  }
+
+  #endOrphans(): void {
+    if (!existsSync(this.#file)) return;
+    const known = parseLedger(readFileSync(this.#file, 'utf8'));
+    for (const { pid, startTicks } of known) {
+      if (startTicksOf(pid) !== startTicks) continue;
+      this.#logger.warn({ pid }, 'ending a process that an earlier run of the agent left');
+      signalGroup(pid, 'SIGKILL');
+    }
+    this.#save();
+  }
+
+  #startGuard(): void {
+    const script = fileURLToPath(new URL('./guard.ts', import.meta.url));
+    const guard = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
+    guard.stdin.on('error', () => undefined);
+    guard.on('error', (error) => this.#logger.error({ err: error }, 'cannot start the guard of pod processes'));
+    guard.on('exit', () => {
+      if (!this.#closed) setTimeout(() => this.#closed || this.#startGuard(), 1000).unref();
+    });
+    guard.unref();
+    this.#guard = guard;
+    for (const { pid, startTicks } of this.#running.values()) this.#tellGuard(`+ ${pid} ${startTicks}`);
+  }
+
+  #tellGuard(line: string): void {
+    if (this.#guard?.stdin?.writable) this.#guard.stdin.write(`${line}\n`);
+  }
+
+  #save(): void {
+    writeFileSync(`${this.#file}.new`, JSON.stringify([...this.#running.values()]), { mode: 0o600 });
+    renameSync(`${this.#file}.new`, this.#file);
+  }
+}
+
+function parseLedger(text: string): ProcessId[] {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return Array.isArray(value) ? (value as ProcessId[]).filter((entry) => Number.isInteger(entry.pid) && entry.pid > 1) : [];
+  } catch {
+    return [];
+  }
+}
