@@ -153,7 +153,7 @@ export class KubeClient {
     return more ? { items, resourceVersion, continue: more } : { items, resourceVersion };
   }
 
-  /** All pages as one consistent list. When it expires half-way (410), the rest of the tries is one list without pages. */
+  /** All pages as one consistent list. When it expires half-way (410), everything is asked for at once instead. */
   async listAll<T extends KubeObject>(
     resource: Resource<T>,
     options: Selection & CallOptions & { pageSize?: number } = {},

@@ -34,7 +34,10 @@ export class Informer<T extends KubeObject> {
     this.#options = options;
     this.resource = options.resource;
     this.#logger = options.logger.child({ informer: options.resource.plural });
-    this.store = new Store(options.indexers);
+    this.store = new Store(options.indexers, (error, index, item) => {
+      options.metrics?.handlerErrors.inc({ resource: options.resource.plural });
+      this.#logger.error({ err: error, index, item }, 'indexer failed');
+    });
   }
 
   /** True once the first full list is in the store. It stays true while the API is away: the store then holds what was known. */

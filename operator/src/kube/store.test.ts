@@ -77,6 +77,27 @@ describe('store', () => {
     assert.throws(() => store.byIndex('zone', 'x'), /no index "zone"; known: app, owner/);
   });
 
+  test('an object that an indexer cannot read is in the store, and its failure is told', () => {
+    const failures: string[] = [];
+    const index = (item: KubeObject): string[] => {
+      if (item.metadata?.name === 'odd') throw new Error('cannot read');
+      return ['all'];
+    };
+    const store = new Store({ index }, (error, name, key) => failures.push(`${name} ${key}: ${(error as Error).message}`));
+    store.replace([object('a', '1'), object('odd', '2'), object('b', '3')]);
+    assert.deepEqual([store.size, store.byIndex('index', 'all').length], [3, 2]);
+    assert.deepEqual(failures, ['index ns/odd: cannot read']);
+  });
+
+  test('an indexer that depends on the time leaves nothing behind', () => {
+    let now = 'morning';
+    const store = new Store({ time: () => [now] });
+    store.apply('ADDED', object('a', '1'));
+    now = 'noon';
+    store.apply('DELETED', object('a', '2'));
+    assert.deepEqual([store.byIndex('time', 'morning'), store.byIndex('time', 'noon')], [[], []]);
+  });
+
   test('a cached object cannot be changed by who reads it', () => {
     const store = new Store();
     store.apply('ADDED', object('a', '1', { labels: { app: 'x' } }));

@@ -28,11 +28,19 @@ export function byOwner<T extends KubeObject>(object: T): Iterable<string> {
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #indexers: Record<string, Indexer<T>>;
+  readonly #onIndexerError: (error: unknown, index: string, key: string) => void;
   /** index name → value → keys */
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
+  /** key → index name → values: under which an object stands, whatever its indexers would say now. */
+  readonly #indexed = new Map<string, Map<string, string[]>>();
 
-  constructor(indexers: Record<string, Indexer<T>> = {}) {
+  /** An object for which an indexer throws is in the store, but not in that index; `onIndexerError` is told. */
+  constructor(
+    indexers: Record<string, Indexer<T>> = {},
+    onIndexerError: (error: unknown, index: string, key: string) => void = () => undefined,
+  ) {
     this.#indexers = indexers;
+    this.#onIndexerError = onIndexerError;
     for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
   }
 
@@ -71,7 +79,7 @@ export class Store<T extends KubeObject> {
     const key = objectKey(object);
     const old = this.#objects.get(key);
     if (old && sameVersion(old, object)) return [];
-    if (old) this.#unindex(key, old);
+    if (old) this.#unindex(key);
     this.#objects.set(key, deepFreeze(object));
     this.#reindex(key, object);
     if (!old) return [{ type: 'added', object }];
@@ -88,27 +96,39 @@ export class Store<T extends KubeObject> {
     const key = objectKey(object);
     const old = this.#objects.get(key);
     if (!old) return [];
-    this.#unindex(key, old);
+    this.#unindex(key);
     this.#objects.delete(key);
     return [{ type: 'deleted', object: deepFreeze(object) }];
   }
 
   #reindex(key: string, object: T): void {
+    const indexed = new Map<string, string[]>();
+    this.#indexed.set(key, indexed);
     for (const [name, values] of this.#indexes) {
-      for (const value of this.#indexers[name]!(object)) {
-        const keys = values.get(value) ?? new Set();
-        values.set(value, keys.add(key));
-      }
+      const own = this.#valuesOf(name, key, object);
+      indexed.set(name, own);
+      for (const value of own) values.set(value, (values.get(value) ?? new Set()).add(key));
     }
   }
 
-  #unindex(key: string, object: T): void {
-    for (const [name, values] of this.#indexes) {
-      for (const value of this.#indexers[name]!(object)) {
+  #unindex(key: string): void {
+    for (const [name, own] of this.#indexed.get(key) ?? []) {
+      const values = this.#index(name);
+      for (const value of own) {
         const keys = values.get(value);
         keys?.delete(key);
         if (keys?.size === 0) values.delete(value);
       }
+    }
+    this.#indexed.delete(key);
+  }
+
+  #valuesOf(index: string, key: string, object: T): string[] {
+    try {
+      return [...this.#indexers[index]!(object)];
+    } catch (error) {
+      this.#onIndexerError(error, index, key);
+      return [];
     }
   }
 
