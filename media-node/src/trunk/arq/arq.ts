@@ -8,6 +8,9 @@ export const CONTROL_CONVERSATION = 0;
 
 const MAX_CONVERSATIONS = 4096;
 const FORGET_AFTER_MS = 60_000;
+const TIDY_MS = 10_000;
+/** Conversations are looked over for what is due no more often than this. */
+const SCAN_MS = 2;
 /** Fragments are numbered down in one byte. */
 const MAX_FRAGMENTS = 255;
 const CONTROL_WINDOW = 512;
@@ -25,10 +28,10 @@ export interface ArqKnobs {
 }
 
 export interface ArqHooks {
-  onMedia(conversation: number, payload: Buffer): void;
-  onControl(message: Buffer): void;
+  onMedia: (conversation: number, payload: Buffer) => void;
+  onControl: (message: Buffer) => void;
   /** Resends go through the scheduler, which writes them when their turn comes. */
-  resend(conversation: SendConversation, serial: number): void;
+  resend: (conversation: SendConversation, serial: number) => void;
 }
 
 export interface ArqCounters {
@@ -74,6 +77,9 @@ export class Arq {
   private controlBytes = 0;
   private urgent = false;
   private tellDueMs = Infinity;
+  /** No conversation has anything due before this; looking at all of them for each packet would cost more than the packets. */
+  private scanDueMs = Infinity;
+  private tidyMs = 0;
   private windowProbeMs = Infinity;
 
   constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
@@ -183,7 +189,10 @@ export class Arq {
       }
       offset = next;
     }
-    for (const conversation of this.acked) conversation.fastAck(this.knobs.fastResend);
+    for (const conversation of this.acked) {
+      conversation.fastAck(this.knobs.fastResend);
+      this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
+    }
     this.acked.length = 0;
     return sound;
   }
@@ -191,34 +200,23 @@ export class Arq {
   /** Resends and gives up what is due. */
   service(nowMs: number): void {
     if (nowMs >= this.windowProbeMs) this.probeWindow();
+    if (nowMs >= this.tidyMs) this.tidy(nowMs);
+    if (nowMs < this.scanDueMs) return;
+    let dueMs = Infinity;
     for (const conversation of this.sends.values()) {
-      if (conversation.dueMs > nowMs) continue;
-      const mayAbandon = this.mayAbandon && conversation.id !== CONTROL_CONVERSATION;
-      this.counters.abandoned += conversation.collectDue(nowMs, this.knobs.fastResend, mayAbandon, this.hooks.resend);
-      if (!conversation.forwardPending) continue;
-      conversation.forwardPending = false;
-      this.forwards.push(conversation);
+      if (conversation.dueMs <= nowMs) this.serviceSend(conversation, nowMs);
+      dueMs = Math.min(dueMs, conversation.dueMs);
     }
     for (const conversation of this.receives.values()) {
-      if (conversation.gapDueMs(this.knobs.deadlineMs) <= nowMs) {
-        const before = conversation.givenUp;
-        if (conversation.giveUpOverdue(nowMs, this.knobs.deadlineMs)) {
-          this.counters.givenUp += conversation.givenUp - before;
-          conversation.tellWindow = true;
-          this.tell(conversation, nowMs);
-        }
-      }
-      if (nowMs - conversation.lastArrivalMs > FORGET_AFTER_MS && conversation.id !== CONTROL_CONVERSATION)
-        this.receives.delete(conversation.id);
+      if (conversation.gapDueMs(this.knobs.deadlineMs) <= nowMs) this.serviceReceive(conversation, nowMs);
+      dueMs = Math.min(dueMs, conversation.gapDueMs(this.knobs.deadlineMs));
     }
+    this.scanDueMs = Math.max(dueMs, nowMs + SCAN_MS);
   }
 
-  /** When `service` or `writeTellings` has work again; looked at no finer than the interval. */
+  /** When `service` or `writeTellings` has work again. */
   nextDueMs(nowMs: number): number {
-    let dueMs = Math.min(this.tellDueMs, this.windowProbeMs);
-    for (const conversation of this.sends.values()) dueMs = Math.min(dueMs, conversation.dueMs);
-    for (const conversation of this.receives.values()) dueMs = Math.min(dueMs, conversation.gapDueMs(this.knobs.deadlineMs));
-    return Math.max(dueMs, nowMs + 1);
+    return Math.max(Math.min(this.tellDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
   }
 
   /** Forgets a conversation. Its number must not be used again on this trunk before the next 'lost'. */
@@ -226,6 +224,29 @@ export class Arq {
     this.sends.delete(id);
     this.receives.delete(id);
     this.telling = this.telling.filter((conversation) => conversation.id !== id);
+  }
+
+  private serviceSend(conversation: SendConversation, nowMs: number): void {
+    const mayAbandon = this.mayAbandon && conversation.id !== CONTROL_CONVERSATION;
+    this.counters.abandoned += conversation.collectDue(nowMs, this.knobs.fastResend, mayAbandon, this.hooks.resend);
+    if (!conversation.forwardPending) return;
+    conversation.forwardPending = false;
+    this.forwards.push(conversation);
+  }
+
+  private serviceReceive(conversation: ReceiveConversation, nowMs: number): void {
+    const before = conversation.givenUp;
+    if (!conversation.giveUpOverdue(nowMs, this.knobs.deadlineMs)) return;
+    this.counters.givenUp += conversation.givenUp - before;
+    conversation.tellWindow = true;
+    this.tell(conversation, nowMs);
+  }
+
+  private tidy(nowMs: number): void {
+    this.tidyMs = nowMs + TIDY_MS;
+    for (const { id, lastArrivalMs } of this.receives.values()) {
+      if (nowMs - lastArrivalMs > FORGET_AFTER_MS && id !== CONTROL_CONVERSATION) this.receives.delete(id);
+    }
   }
 
   private receiveSegment(bytes: Buffer, offset: number, nowMs: number): number {
@@ -265,6 +286,7 @@ export class Arq {
     const givenUp = conversation.givenUp;
     const arrival = conversation.accept(serial, timestamp, fragment, payload, nowMs);
     this.counters.givenUp += conversation.givenUp - givenUp;
+    if (conversation.hasGap) this.scanDueMs = Math.min(this.scanDueMs, conversation.gapDueMs(this.knobs.deadlineMs));
     this.tell(conversation, nowMs);
     if (arrival === 'duplicate') this.counters.duplicates++;
     else if (arrival === 'beyondWindow') this.counters.beyondWindow++;
@@ -309,7 +331,9 @@ export class Arq {
   private write(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
     const receive = this.receives.get(conversation.id);
     const window = receive?.window ?? this.windowOf(conversation.id);
-    return conversation.write(serial, out, offset, nowMs, window, receive?.nxt ?? 0);
+    const end = conversation.write(serial, out, offset, nowMs, window, receive?.nxt ?? 0);
+    this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
+    return end;
   }
 
   private sendHalf(id: number): SendConversation {
