@@ -52,7 +52,8 @@ function validateString(value: string, schema: Schema, path: string): FieldError
     errors.push(invalid(path, value, `${path} in body should match '${schema.pattern}'`));
   }
   if (schema.format && !matchesFormat(schema.format, value)) {
-    errors.push(invalid(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`));
+    const error = invalid(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`);
+    errors.push({ ...error, reason: 'FieldValueTypeInvalid' }); // as kube-apiserver calls it, although the type is right
   }
   return errors;
 }

@@ -18,7 +18,7 @@ describe('what the operator does with the nodes of an edge', () => {
   for (const file of readdirSync(testdata).sort()) {
     const golden = parse(readFileSync(new URL(file, testdata), 'utf8')) as EdgeCase & { about: string; expect: unknown };
     test(`${file}: ${golden.about}`, () => {
-      const plan = summary(planEdge(observeCase(golden)));
+      const plan: unknown = summary(planEdge(observeCase(golden)));
       if (process.env['UPDATE_GOLDEN']) {
         writeFileSync(new URL(file, testdata), stringify({ ...golden, expect: plan }, { lineWidth: 130 }));
       } else assert.deepEqual(plan, golden.expect);

@@ -1,5 +1,5 @@
 import type { Condition, MediaEdge, MediaNode } from '@millrace/api';
-import { compileCrd, type JsonObject } from '@millrace/api/validation';
+import { compileCrd } from '@millrace/api/validation';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
 import type { Pod } from '../../kube/index.ts';
 import type { EdgeObservation } from '../model.ts';

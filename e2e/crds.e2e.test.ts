@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { manifestOf, manifestTables } from '@millrace/api/crds/manifests';
+import {
+  createKubeClient,
+  KubeError,
+  loadKubeconfig,
+  type KubeClient,
+  type KubeObject,
+  type Resource,
+} from '@millrace/operator/kube';
+import { startKubeCluster, type KubeCluster } from './src/kube-cluster.ts';
+
+/** The same manifests as in the unit tests, against a real kube-apiserver. */
+describe('the CRDs on a real Kubernetes API', () => {
+  let cluster: KubeCluster;
+  let client: KubeClient;
+  before(async () => {
+    cluster = await startKubeCluster({ controllerManager: false });
+    client = createKubeClient({ kubeconfig: loadKubeconfig({ file: cluster.kubeconfigPath }), qps: 1000, burst: 1000 });
+    await cluster.kubectl('apply', '-f', new URL('../crds', import.meta.url).pathname);
+    await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+  });
+  after(async () => {
+    client?.close();
+    await cluster?.stop();
+  });
+
+  for (const { crd, right, wrong } of manifestTables()) {
+    const { group, names, versions } = crd.spec;
+    const resource: Resource = {
+      group,
+      version: versions[0]?.name ?? '',
+      plural: names.plural,
+      kind: names.kind,
+      namespaced: true,
+    };
+    const write = async (object: KubeObject, old: KubeObject | undefined): Promise<KubeObject> => {
+      if (!old) return client.create(resource, object);
+      const stored = await client.create(resource, old);
+      const { resourceVersion } = stored.metadata ?? {};
+      return client.update(resource, { ...object, metadata: { ...object.metadata, resourceVersion } as KubeObject['metadata'] });
+    };
+    const remove = async (name: string): Promise<void> => {
+      await client.delete(resource, { namespace: 'default', name }).catch((error: unknown) => {
+        if (!(error instanceof KubeError && error.code === 404)) throw error;
+      });
+    };
+
+    describe(names.kind, () => {
+      for (const given of right)
+        test(`takes ${given.name}`, async () => {
+          const object = manifestOf(crd, given) as KubeObject;
+          await write(object, given.old && (manifestOf(crd, given, 'old') as KubeObject));
+          await remove(object.metadata?.name ?? '');
+        });
+      for (const given of wrong)
+        test(`refuses ${given.name}`, async () => {
+          const object = manifestOf(crd, given) as KubeObject;
+          const outcome = await write(object, given.old && (manifestOf(crd, given, 'old') as KubeObject)).catch(
+            (error: unknown) => error,
+          );
+          await remove(object.metadata?.name ?? '');
+          assert.ok(outcome instanceof KubeError, 'it was taken');
+          const causes = outcome.details?.causes ?? [];
+          const found = causes.some(
+            (cause) =>
+              (cause.field === '<nil>' ? '' : (cause.field ?? '')) === given.field &&
+              cause.reason === given.reason &&
+              (cause.message ?? '').includes(given.message ?? ''),
+          );
+          assert.ok(found, `wanted ${given.reason} at ${given.field}, got ${outcome.code} ${JSON.stringify(causes)}`);
+        });
+    });
+  }
+
+  test('every kind is in the category and has its short name', async () => {
+    const kinds = await cluster.kubectl('api-resources', '--categories=millrace', '--no-headers', '-o', 'wide');
+    for (const shortName of ['me', 'rm', 'sr', 'mn']) assert.match(kinds, new RegExp(`\\s${shortName}\\s`));
+  });
+
+  test('kubectl explain knows what a field means', async () => {
+    assert.match(
+      await cluster.kubectl('explain', 'mediaedge.spec.drain.timeoutSeconds'),
+      /Seconds after which the pod is deleted/,
+    );
+  });
+
+  test('kubectl scale writes replicas', async () => {
+    const edge = { apiVersion: 'millrace.dev/v1alpha1', kind: 'MediaEdge', metadata: { name: 'scaled', namespace: 'default' } };
+    await cluster.kubectlWithInput(JSON.stringify({ ...edge, spec: { region: 'eu', roles: ['pull'] } }), 'apply', '-f', '-');
+    await cluster.kubectl('scale', 'mediaedge', 'scaled', '--replicas=4');
+    assert.equal((await cluster.kubectl('get', 'mediaedge', 'scaled', '-o', 'jsonpath={.spec.replicas}')).trim(), '4');
+  });
+});
