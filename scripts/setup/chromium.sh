@@ -9,7 +9,7 @@ find_chromium() {
 			return
 		fi
 	done
-	compgen -G "$cache/chromium/chromium-*/chrome-linux*/chrome" | tail -n 1
+	compgen -G "$cache/chromium/chromium-*/chrome-linux*/chrome" | tail -n 1 || true
 }
 
 lacks_chromium() {
@@ -20,7 +20,7 @@ lacks_chromium() {
 setup_chromium() {
 	[[ -n ${MILLRACE_CHROMIUM:-} ]] || MILLRACE_CHROMIUM=$(find_chromium)
 	if [[ -z $MILLRACE_CHROMIUM ]]; then
-		PLAYWRIGHT_BROWSERS_PATH=$cache/chromium with_progress "Downloading Chromium" playwright-core install chromium || true
+		PLAYWRIGHT_BROWSERS_PATH=$cache/chromium PROGRESS_TAIL=3 with_progress "Downloading Chromium" playwright-core install chromium || true
 		MILLRACE_CHROMIUM=$(find_chromium)
 	fi
 	[[ -x $MILLRACE_CHROMIUM ]] ||

@@ -18,6 +18,7 @@ setup_node() {
 			with_progress "Installing npm packages" install_npm_packages ||
 				die "npm could not install the packages. Check the network or the registry that npm is set to (npm config get registry), then run it again."
 		fi
+		link_node
 		printf '%s\n' "$lock" >"$stamp"
 		exec 8>&-
 	fi
@@ -25,6 +26,14 @@ setup_node() {
 	hash -r
 	[[ $(node -p 'process.versions.node.split(".")[0]') -ge 24 ]] ||
 		die "Node 24 did not come with the packages: there is none for $(uname -sm). Put a node of version 24 or newer first in PATH and into node_modules/.bin."
+}
+
+# npm 10 leaves out the link to a program of the name `node`; npm 11 makes it.
+link_node() {
+	local program
+	for program in node_modules/node-linux-*/bin/node; do
+		[[ ! -x $program || -e node_modules/.bin/node ]] || ln -s "../${program#node_modules/}" node_modules/.bin/node
+	done
 }
 
 # No dependency needs its install script: Node comes as a package for its platform, and setup_worker takes care of mediasoup's worker.

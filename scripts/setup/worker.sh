@@ -30,7 +30,7 @@ download_worker() {
 	say "Downloading mediasoup's worker ..."
 	(cd "$package" && PYTHON=false timeout "${MILLRACE_DOWNLOAD_TIMEOUT:-60}" node npm-scripts.mjs postinstall) >/dev/null 2>&1 || true
 	if [[ ! -x $result ]]; then
-		say "Downloading mediasoup's worker: not possible here, so it is built"
+		say "Downloading mediasoup's worker: not possible here; it must be built from its sources"
 		return 1
 	fi
 	mkdir -p "${target%/*}"
