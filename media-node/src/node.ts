@@ -37,36 +37,57 @@ export interface MediaNode {
   close(): Promise<void>;
 }
 
+export interface MediaNodeOptions {
+  clock?: Clock;
+  /** The node cannot go on: its relay thread is gone. End the process, so that it is started anew. */
+  onFatal?: (error: Error) => void;
+}
+
 /**
  * Starts a media node: relay thread, media workers, channel to control, signalling and ops servers.
  * @throws Error when a port is taken or a setting is missing; nothing runs then
  */
-export async function startMediaNode(config: MediaNodeConfig, logger: Logger, clock: Clock = realClock): Promise<MediaNode> {
+export async function startMediaNode(
+  config: MediaNodeConfig,
+  logger: Logger,
+  options: MediaNodeOptions = {},
+): Promise<MediaNode> {
   const announced = announcedAddress(config);
   const listen = listenAddress(announced);
   const closers: (() => unknown)[] = [];
   try {
-    return await assemble(config, { announced, listen, logger, clock, closers });
+    return await assemble(config, {
+      announced,
+      listen,
+      logger,
+      closers,
+      clock: options.clock ?? realClock,
+      onFatal: options.onFatal ?? (() => undefined),
+    });
   } catch (error) {
     for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
     throw error;
   }
 }
 
-interface Surroundings {
+interface Surroundings extends Required<MediaNodeOptions> {
   announced: string;
   listen: string;
   logger: Logger;
-  clock: Clock;
   /** Undo of what has been started so far. */
   closers: (() => unknown)[];
 }
 
 async function assemble(
   config: MediaNodeConfig,
-  { announced, listen, logger, clock, closers }: Surroundings,
+  { announced, listen, logger, clock, closers, onFatal }: Surroundings,
 ): Promise<MediaNode> {
-  const relay = await Relay.start({ trunk: { host: listen, port: config.trunkPort }, logger, self: config.nodeName });
+  const relay = await Relay.start({
+    trunk: { host: listen, port: config.trunkPort },
+    logger,
+    self: { node: config.nodeName },
+    roles: config.roles,
+  });
   closers.push(() => relay.close());
   const cores = await MediaCores.start({
     count: workerCount(config),
@@ -103,8 +124,9 @@ async function assemble(
   const hub = new StreamHub({ cores, relay, directory: channel, logger, clock });
   const access = new AccessControl(() => channel.snapshot?.tokenKeys ?? [], clock);
   const load = new LoadMeter(clock, config.cores);
+  let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
   const registry = createMetrics({ service: 'media-node' });
-  registerMetrics(registry, { sessions, hub, cores, load, trunkLinks: () => relay.links() });
+  registerMetrics(registry, { sessions, hub, cores, load, trunkLinks: () => report.links });
 
   const readiness = (): Readiness => judgeReadiness(config, channel, cores);
   const ops = await serveOps(listen, config.opsPort, registry, readiness);
@@ -145,17 +167,17 @@ async function assemble(
     clock,
   });
   const apply = (snapshot: Snapshot): void => {
-    const { self, mesh, peers, probe } = snapshot;
-    relay.configure({ self, mesh, peers, probe });
+    const { self } = snapshot;
+    relay.configure(snapshot).catch((err: unknown) => logger.error({ err }, 'the relay refuses its settings'));
     hub.applySnapshot(snapshot);
     if (self.drain?.policy === 'Move') mover.drain(self.drain.deadlineAt, 'this node is being drained');
     else mover.stop();
   };
   channel.on('snapshot', apply);
   channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason));
+  relay.on('failed', onFatal);
   cores.on('restarted', (core) => logger.info({ core }, 'media worker replaced'));
 
-  let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
   channel.setReport(() => report);
   const readyFile = new ReadyFile(config.stateDir);
   const tick = async (): Promise<void> => {
@@ -165,13 +187,14 @@ async function assemble(
       load.sampleRates(all),
       ...hub.published.map(({ origin }) => origin.measureRtt()),
     ]);
-    report = await buildReport({
+    const [links, { streams: carried }] = await Promise.all([relay.links(), relay.stats()]);
+    report = buildReport({
       at: clock.wall(),
       cpuPercent,
       sessions,
       hub,
-      links: relay.links(),
-      forwarded: relay.stats().forwarded,
+      links,
+      carried,
     });
     const { ok, reasons } = readiness();
     await readyFile.set(ok ? { ...endpoints, reasons } : undefined);

@@ -1,29 +1,21 @@
 import type { LinkReport, NodeLoad, Report, StreamReport } from '@millrace/api';
 import type { StreamHub } from './media/index.ts';
+import type { CarriedStats } from './relay/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
 
 const MAX_STREAMS = 5000;
 const MAX_LINKS = 500;
 
-/** A stream that this node only forwards, as the relay thread tells it. */
-export interface ForwardedStream {
-  stream: string;
-  epoch: number;
-  path: string[];
-  rttMs: number;
-  lossPercent: number;
-}
-
 /** What this node tells control each second. */
-export async function buildReport(parts: {
+export function buildReport(parts: {
   at: number;
   cpuPercent: number;
   sessions: SessionRegistry;
   hub: StreamHub;
   links: readonly LinkReport[];
-  forwarded: readonly ForwardedStream[];
-}): Promise<Report> {
-  const streams = await streamReports(parts.hub, parts.forwarded);
+  carried: readonly CarriedStats[];
+}): Report {
+  const streams = streamReports(parts.hub, parts.carried);
   return {
     at: parts.at,
     load: loadOf(parts.sessions, parts.cpuPercent, streams.length),
@@ -47,32 +39,17 @@ function loadOf(sessions: SessionRegistry, cpuPercent: number, streams: number):
   };
 }
 
-async function streamReports(hub: StreamHub, forwarded: readonly ForwardedStream[]): Promise<StreamReport[]> {
-  const reports = new Map<string, StreamReport>();
-  for (const { stream, epoch, path, rttMs, lossPercent } of forwarded) {
-    reports.set(stream, { stream, epoch, role: 'relay', viewers: 0, path: path.slice(0, 16), rttMs, lossPercent });
-  }
-  for (const { stream, epoch } of hub.published)
-    reports.set(stream, { stream, epoch, role: 'origin', viewers: 0, path: [], rttMs: 0, lossPercent: 0 });
-  for (const { state, viewers, egress } of hub.served) {
-    if (!egress) continue;
-    const origin = reports.get(state.stream);
-    if (origin?.role === 'origin') {
-      origin.viewers = viewers;
-      continue;
-    }
-    const { path, rttMs, lossPercent } = await egress.stats();
-    reports.set(state.stream, {
-      stream: state.stream,
-      epoch: state.epoch,
-      role: 'edge',
-      viewers,
-      path: path.slice(0, 16),
-      rttMs: round(rttMs),
-      lossPercent: round(lossPercent),
-    });
-  }
-  return [...reports.values()];
+function streamReports(hub: StreamHub, carried: readonly CarriedStats[]): StreamReport[] {
+  const viewers = new Map(hub.served.map((served) => [served.stream, served.viewers]));
+  return carried.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => ({
+    stream,
+    epoch,
+    role,
+    viewers: viewers.get(stream) ?? 0,
+    path: nodes.slice(0, 16),
+    rttMs: round(rttMs),
+    lossPercent: Math.min(100, round(lossPercent)),
+  }));
 }
 
 function round(value: number): number {

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { TrackDescription } from '@millrace/api';
+import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
 import { LOOPBACK_PORTS } from './origin.ts';
-import type { RelayEgress } from './relay-port.ts';
+import type { Egress } from '../relay/index.ts';
 import { codecCapabilities } from './router-codecs.ts';
 import { Viewer, type ViewerTransport } from './viewer.ts';
 
@@ -31,14 +32,14 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   readonly core: MediaCore;
   readonly stream: string;
   readonly tracks: readonly TrackDescription[];
-  readonly egress: RelayEgress;
+  readonly egress: Egress;
   readonly #router: types.Router;
   readonly #producers: ReadonlyMap<number, types.Producer>;
   readonly #viewers = new Set<Viewer>();
   readonly #wanted = new Map<number, number>();
   #closed = false;
 
-  private constructor(core: MediaCore, stream: string, egress: RelayEgress, router: types.Router, fed: readonly FedTrack[]) {
+  private constructor(core: MediaCore, stream: string, egress: Egress, router: types.Router, fed: readonly FedTrack[]) {
     super();
     this.setMaxListeners(0);
     this.core = core;
@@ -54,12 +55,12 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   static async open(
     core: MediaCore,
     stream: string,
-    egress: RelayEgress,
+    egress: Egress,
     numbering: readonly TrackNumbering[],
   ): Promise<Distribution> {
     let router: types.Router | undefined;
     try {
-      const tracks = egress.description().tracks;
+      const { tracks } = await described(stream, egress);
       const numbered = tracks.map((track) => ({ track, numbers: numbering.find((entry) => entry.track === track.track) }));
       const mediaCodecs = codecCapabilities(
         numbered.map(({ track, numbers }) => ({ ...track.codec, preferredPayloadType: numbers?.payloadType })),
@@ -68,14 +69,13 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       const plain = await router.createPlainTransport({
         listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
         rtcpMux: true,
-        comedia: true,
       });
       const fed: FedTrack[] = [];
       for (const track of tracks) fed.push(await feed(plain, egress, track));
       return new Distribution(core, stream, egress, router, fed);
     } catch (error) {
       router?.close();
-      void Promise.resolve(egress.close()).catch(() => undefined);
+      egress.close().catch(() => undefined);
       throw error;
     }
   }
@@ -136,7 +136,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     if (this.#closed) return;
     this.#closed = true;
     for (const viewer of [...this.#viewers]) viewer.close(reason);
-    void Promise.resolve(this.egress.close()).catch(() => undefined);
+    this.egress.close().catch(() => undefined);
     this.#router.close();
     this.emit('closed', reason);
   }
@@ -176,7 +176,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       const mask = 2 ** (highest + 1) - 1;
       if (this.#wanted.get(track) === mask) continue;
       this.#wanted.set(track, mask);
-      this.egress.setLayers(track, mask);
+      this.egress.setLayers(track, mask).catch(() => undefined);
     }
   }
 
@@ -197,12 +197,27 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   }
 }
 
+/** A path over several relays may have to set up as many trunks. */
+const DESCRIBED_WITHIN_MS = 8000;
+
+async function described(stream: string, egress: Egress): Promise<{ tracks: TrackDescription[] }> {
+  try {
+    return await egress.described(DESCRIBED_WITHIN_MS);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Problem(504, 'The stream cannot be reached', {
+      detail: `${stream}: ${why}; try again`,
+      headers: { 'retry-after': '1' },
+    });
+  }
+}
+
 interface FedTrack {
   description: TrackDescription;
   producer: types.Producer;
 }
 
-async function feed(plain: types.PlainTransport, egress: RelayEgress, description: TrackDescription): Promise<FedTrack> {
+async function feed(plain: types.PlainTransport, egress: Egress, description: TrackDescription): Promise<FedTrack> {
   const { track, kind, codec } = description;
   const layers = description.layers.map(({ layer }) => ({ layer, ssrc: FIRST_SSRC + track * 16 + layer }));
   // A payload type of our own per track: the origin's may clash between tracks.
@@ -223,7 +238,9 @@ async function feed(plain: types.PlainTransport, egress: RelayEgress, descriptio
       rtcp: { cname: 'millrace', reducedSize: true },
     },
   });
-  await egress.attach(track, { ip: '127.0.0.1', port: plain.tuple.localPort, payloadType, layers });
+  const sender = await egress.attach(track, { ip: '127.0.0.1', port: plain.tuple.localPort, payloadType, layers });
+  // Keyframe requests go back to where the packets come from.
+  if (!plain.tuple.remotePort) await plain.connect(sender);
   return { description, producer };
 }
 

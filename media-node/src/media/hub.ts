@@ -1,4 +1,4 @@
-import type { Snapshot, StreamPolicy, StreamState } from '@millrace/api';
+import type { Snapshot, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
 import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
@@ -6,7 +6,7 @@ import type { MediaCore, MediaCores } from './cores.ts';
 import { Distribution, type TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
-import type { MediaRelay, RelayEgress } from './relay-port.ts';
+import type { Relay } from '../relay/index.ts';
 import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
 
 /** What the hub needs of the channel to control. */
@@ -43,36 +43,47 @@ interface ServedStream {
   orphaned?: Timer;
 }
 
+const REPUBLISH_MS = 10_000;
+
 /** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
 export const MAX_NUMBERINGS = 8;
 
 /** The streams of this node: those published here, and those served to viewers here. */
 export class StreamHub {
   readonly #cores: MediaCores;
-  readonly #relay: MediaRelay;
+  readonly #relay: Pick<Relay, 'ingest' | 'egress'>;
   readonly #directory: StreamDirectory;
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #republishMs: number;
   readonly #published = new Map<string, PublishedStream>();
   readonly #served = new Map<string, ServedStream>();
 
-  constructor(parts: { cores: MediaCores; relay: MediaRelay; directory: StreamDirectory; logger: Logger; clock: Clock }) {
+  constructor(parts: {
+    cores: MediaCores;
+    relay: Pick<Relay, 'ingest' | 'egress'>;
+    directory: StreamDirectory;
+    logger: Logger;
+    clock: Clock;
+    republishMs?: number;
+  }) {
     this.#cores = parts.cores;
     this.#relay = parts.relay;
     this.#directory = parts.directory;
     this.#logger = parts.logger;
     this.#clock = parts.clock;
+    this.#republishMs = parts.republishMs ?? REPUBLISH_MS;
   }
 
   get published(): PublishedStream[] {
     return [...this.#published.values()];
   }
 
-  get served(): { state: StreamState; viewers: number; egress: RelayEgress | undefined }[] {
-    return [...this.#served.values()].map(({ state, open }) => {
-      const distributions = [...open];
-      return { state, viewers: distributions.reduce((sum, { viewers }) => sum + viewers, 0), egress: distributions[0]?.egress };
-    });
+  get served(): { stream: string; viewers: number }[] {
+    return [...this.#served.values()].map(({ state, open }) => ({
+      stream: state.stream,
+      viewers: [...open].reduce((sum, { viewers }) => sum + viewers, 0),
+    }));
   }
 
   /**
@@ -243,10 +254,12 @@ export class StreamHub {
     // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
     distribution.on('idle', () => distribution.close('the last viewer left'));
     const { egress } = distribution;
-    egress.on('ended', () => distribution.close('the stream ended'));
-    egress.on('lost', (reason: unknown) => this.#logger.warn({ stream, reason }, 'upstream lost'));
-    egress.on('description', () => {
-      if (!fits(distribution, egress)) distribution.close('the publisher changed its tracks');
+    egress.on('ended', () => this.#orphan(served));
+    egress.on('flowing', () => this.#adopt(served));
+    egress.on('lost', (reason) => this.#logger.warn({ stream, reason }, 'upstream lost'));
+    egress.on('description', ({ tracks }) => {
+      this.#adopt(served);
+      if (!fits(distribution, tracks)) distribution.close('the publisher changed its tracks');
     });
   }
 
@@ -263,11 +276,11 @@ export class StreamHub {
     served.orphaned = undefined;
   }
 
-  /** A publisher that drops out may come back under the same name: viewers wait for it as long as an edge lingers. */
+  /** A publisher that drops out may come back under the same name: viewers wait a while for it. */
   #orphan(served: ServedStream): void {
     served.orphaned ??= this.#clock.setTimeout(() => {
       for (const distribution of [...served.open]) distribution.close('the stream ended');
-    }, served.state.policy.lingerMs);
+    }, this.#republishMs);
   }
 
   #reroute(stream: string): void {
@@ -277,14 +290,13 @@ export class StreamHub {
     // A route that vanished does not stop what flows.
     if (!route.ok || isSameRoute(route, served.route)) return;
     served.route = route;
-    for (const { egress } of served.open) egress.reroute(route.path, route.backup);
+    for (const { egress } of served.open) egress.reroute(route.path, route.backup).catch(() => undefined);
     this.#logger.info({ stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
 }
 
 /** Whether a new epoch's tracks can go on under the producers that viewers already have. */
-function fits(distribution: Distribution, egress: RelayEgress): boolean {
-  const tracks = egress.description().tracks;
+function fits(distribution: Distribution, tracks: readonly TrackDescription[]): boolean {
   return (
     tracks.length === distribution.tracks.length &&
     distribution.tracks.every((before) => {

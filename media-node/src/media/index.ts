@@ -6,4 +6,3 @@ export { Distribution, type TrackNumbering } from './distribution.ts';
 export { Viewer, type LayerState } from './viewer.ts';
 export { allowedCpuList, parseCpuList } from './affinity.ts';
 export { planRoute, type RoutePlan } from './route-plan.ts';
-export type { Hop, MediaRelay, RelayEgress, RelayIngest } from './relay-port.ts';

@@ -3,7 +3,7 @@ import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
-import type { RelayIngest } from './relay-port.ts';
+import type { Ingest } from '../relay/index.ts';
 import { codecCapabilities } from './router-codecs.ts';
 
 /** What carries a publisher's packets to us. */
@@ -24,7 +24,8 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   readonly #router: types.Router;
   readonly #egress: types.PlainTransport;
   readonly #producers: readonly types.Producer[];
-  #ingest: RelayIngest | undefined;
+  readonly #consumers: readonly types.Consumer[];
+  #ingest: Ingest | undefined;
   #closed = false;
 
   private constructor(
@@ -40,9 +41,9 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#router = router;
     this.#egress = egress;
     this.#producers = produced.map(({ producer }) => producer);
+    this.#consumers = produced.map(({ consumer }) => consumer);
     this.tracks = produced.map(({ description }) => description);
     router.once('workerclose', () => this.close('the media worker died'));
-    // The egress transport's peer is not known yet: until the relay gives its address, packets have nowhere to go.
   }
 
   /** Rejects when the worker refuses the parameters; nothing is left behind then. */
@@ -69,9 +70,13 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     }
   }
 
-  /** From here on packets flow to the relay thread. */
-  async feed(ingest: RelayIngest): Promise<void> {
+  /** From here on packets flow to the relay thread, and its keyframe requests to the publisher. */
+  async feed(ingest: Ingest): Promise<void> {
     this.#ingest = ingest;
+    ingest.on('keyframe', (track) => {
+      const consumer = this.#consumers[track];
+      if (consumer && !consumer.closed) consumer.requestKeyFrame().catch(() => undefined);
+    });
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
   }
 
@@ -85,14 +90,15 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     const stats = producer && !producer.closed ? await producer.getStats() : [];
     const rtts = stats.flatMap((stat) => (stat.roundTripTime ? [stat.roundTripTime] : []));
     const rttMs = rtts.length > 0 ? Math.max(...rtts) : undefined;
-    if (rttMs !== undefined) this.#ingest?.setRtt(rttMs);
+    if (rttMs !== undefined) await this.#ingest?.setRtt(rttMs);
     return rttMs;
   }
 
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    void Promise.resolve(this.#ingest?.close(reason)).catch(() => undefined);
+    // The relay thread may be gone already.
+    this.#ingest?.close(reason).catch(() => undefined);
     this.#router.close();
     this.emit('closed', reason);
   }
@@ -103,6 +109,7 @@ export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
 
 interface Produced {
   producer: types.Producer;
+  consumer: types.Consumer;
   description: TrackDescription;
 }
 
@@ -148,7 +155,7 @@ async function produce(
     headerExtensions: relayedExtensions(source.kind, source.rtpParameters.headerExtensions ?? []),
     layers,
   };
-  return { producer, description };
+  return { producer, consumer, description };
 }
 
 /** Loopback loses nothing: no RTX, no congestion control between worker and relay thread. */

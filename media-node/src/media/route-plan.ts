@@ -1,5 +1,5 @@
 import type { Snapshot, StreamState } from '@millrace/api';
-import type { Hop } from './relay-port.ts';
+import type { Hop } from '@millrace/api/trunk';
 
 export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
 

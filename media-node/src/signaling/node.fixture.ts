@@ -1,0 +1,163 @@
+import { DEFAULT_POLICY, type PublicJwk, type Snapshot, type StreamPolicy, type StreamState } from '@millrace/api';
+import { createLogger, Problem, realClock, serveHttp } from '@millrace/service';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { AccessControl } from '../access/index.ts';
+import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
+import { Relay } from '../relay/index.ts';
+import { SessionRegistry } from '../sessions/index.ts';
+import { RateLimit, signalingApp } from './index.ts';
+
+export interface TestNodeOptions {
+  sessions?: number;
+  roles?: string[];
+  policy?: Partial<StreamPolicy>;
+  alternatives?: string[];
+  connectMs?: number;
+  cores?: number;
+}
+
+/**
+ * One node with real workers and a real relay thread. Only control is missing: names are granted from a map, with the rules of the
+ * stream directory (one publisher a name, growing epochs).
+ */
+export async function startTestNode(options: TestNodeOptions = {}) {
+  const logger = createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
+  const clock = realClock;
+  const listen = '127.0.0.1';
+  const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: 'node-1' }, roles: ['relay'] });
+  const cores = await MediaCores.start({
+    count: options.cores ?? 1,
+    mediaPort: 0,
+    listenAddress: listen,
+    announcedAddress: listen,
+    pinning: 'none',
+    logger,
+    clock,
+  });
+  const keys = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
+  const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1' } as PublicJwk;
+  const policy: StreamPolicy = { ...DEFAULT_POLICY, access: { publish: 'Public', play: 'Public' }, ...options.policy };
+  const directory = new TestDirectory(policy, options.alternatives ?? []);
+  const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
+  directory.onKick = (session) => sessions.get(session)?.close('another publisher took the stream over');
+  const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50 });
+  const app = signalingApp({
+    hub,
+    sessions,
+    access: new AccessControl(() => [jwk], clock),
+    directory,
+    roles: options.roles ?? ['push', 'pull'],
+    region: 'a',
+    iceServers: [{ urls: ['stun:stun.example.org:3478'] }],
+    listenAddress: listen,
+    announcedAddress: listen,
+    rtpPorts: { min: 41000, max: 41999 },
+    rate: new RateLimit({ perSecond: 1000, burst: 1000, clock }),
+    timeouts: { connectMs: options.connectMs ?? 20_000, interruptedMs: 10_000 },
+    logger,
+    clock,
+  });
+  const http = await serveHttp(app, { host: listen, port: 0 });
+  return {
+    url: http.url,
+    hub,
+    cores,
+    sessions,
+    directory,
+    relay,
+    token: (act: 'push' | 'pull', stream: string) =>
+      new SignJWT({ act, stream })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
+        .setIssuer('millrace')
+        .setAudience('millrace-media')
+        .setSubject('someone')
+        .setJti('1')
+        .setIssuedAt()
+        .setExpirationTime('1m')
+        .sign(keys.privateKey),
+    async close() {
+      sessions.closeAll('the test ends');
+      hub.close('the test ends');
+      await http.close();
+      cores.close();
+      await relay.close();
+    },
+  };
+}
+export type TestNode = Awaited<ReturnType<typeof startTestNode>>;
+
+class TestDirectory implements StreamDirectory {
+  readonly snapshot: Snapshot;
+  readonly published = new Map<string, { session: string; state: StreamState }>();
+  readonly #policy: StreamPolicy;
+  readonly #alternatives: string[];
+  #epoch = 0;
+  onKick: (session: string) => void = () => undefined;
+
+  constructor(policy: StreamPolicy, alternatives: string[]) {
+    this.#policy = policy;
+    this.#alternatives = alternatives;
+    this.snapshot = {
+      version: 1,
+      digest: '',
+      generation: 1,
+      self: { node: 'node-1', region: 'a', cordoned: false },
+      tokenKeys: [],
+      peers: [],
+      probe: [],
+      relays: [],
+      routes: [],
+      streams: [],
+    };
+  }
+
+  publish(request: Parameters<StreamDirectory['publish']>[0]): Promise<{ epoch: number; policy: StreamPolicy }> {
+    const { stream, session, takeoverAllowed = true, tracks } = request;
+    const holder = this.published.get(stream);
+    if (holder && !(takeoverAllowed && this.#policy.onDuplicate === 'Takeover')) {
+      return Promise.reject(new Problem(409, 'The stream is being published', { detail: `${stream} has a publisher` }));
+    }
+    this.#epoch += 1;
+    const origin = { node: 'node-1', region: 'a', host: '127.0.0.1', port: 1 };
+    this.published.set(stream, {
+      session,
+      state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy },
+    });
+    if (holder) setImmediate(() => this.onKick(holder.session));
+    return Promise.resolve({ epoch: this.#epoch, policy: this.#policy });
+  }
+
+  unpublish(stream: string, epoch: number): void {
+    if (this.published.get(stream)?.state.epoch === epoch) this.published.delete(stream);
+  }
+
+  resolve(stream: string): Promise<StreamState> {
+    const holder = this.published.get(stream);
+    return holder
+      ? Promise.resolve(holder.state)
+      : Promise.reject(new Problem(404, 'No such stream', { detail: `nobody publishes ${stream}` }));
+  }
+
+  release(): void {
+    // Nothing is told of changes here.
+  }
+
+  alternatives(): Promise<string[]> {
+    return Promise.resolve(this.#alternatives);
+  }
+}
+
+/** Polls until `probe` gives something. Rejects after `withinMs` with what was waited for. */
+export async function eventually<T>(
+  what: string,
+  probe: () => T | undefined | false | Promise<T | undefined | false>,
+  withinMs = 10_000,
+): Promise<T> {
+  const until = Date.now() + withinMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > until) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
+import { newPlayer, newPublisher, type Publisher } from './werift.fixture.ts';
+
+const SDP = { 'content-type': 'application/sdp' };
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+describe('publishing and playing with an independent WebRTC stack', { timeout: 60_000 }, () => {
+  let node: TestNode;
+  let publisher: Publisher;
+  let session = '';
+
+  before(async () => {
+    node = await startTestNode();
+    publisher = await newPublisher();
+    const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+    assert.equal(response.status, 201, await response.clone().text());
+    session = response.headers.get('location')!;
+    await publisher.accept(await response.text());
+    await eventually('the publisher sends', () => publisher.sent.video > 10);
+  });
+
+  after(async () => {
+    await publisher.close();
+    await node.close();
+  });
+
+  test('a WHEP viewer gets video from a keyframe on, and audio', async () => {
+    const player = await newPlayer();
+    const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
+    assert.equal(response.status, 201, await response.clone().text());
+    await player.accept(await response.text());
+    await eventually('30 frames', () => player.received.video >= 30 && player.received.audio >= 30);
+    assert.ok(player.received.keyframes >= 1);
+    assert.equal(player.received.ssrcs.size, 1);
+    await fetch(node.url + response.headers.get('location'), { method: 'DELETE' });
+    await player.close();
+  });
+
+  test('a viewer by the short form answers the node’s offer', async () => {
+    const pulled = await fetch(`${node.url}/signaling/pull`, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: JSON.stringify({ stream: 'live/demo' }),
+    });
+    const { session: id, sdp } = (await pulled.json()) as { session: string; sdp: string };
+    const player = await newPlayer(sdp);
+    const answered = await fetch(`${node.url}/signaling/sendanswer`, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: JSON.stringify({ session: id, sdp: player.answer }),
+    });
+    assert.equal(answered.status, 200, await answered.clone().text());
+    await eventually('30 frames', () => player.received.video >= 30 && player.received.audio >= 30);
+    const stopped = await fetch(`${node.url}/signaling/stop`, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: JSON.stringify({ session: id }),
+    });
+    assert.equal(stopped.status, 200);
+    assert.equal(node.sessions.get(id), undefined);
+    await player.close();
+  });
+
+  test('viewers of one stream share what serves it, and the last one leaving ends that', async () => {
+    const players = await Promise.all([newPlayer(), newPlayer(), newPlayer()]);
+    const locations: string[] = [];
+    for (const player of players) {
+      const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
+      locations.push(response.headers.get('location')!);
+      await player.accept(await response.text());
+    }
+    await eventually('all play', () => players.every(({ received }) => received.video >= 10));
+    assert.deepEqual(
+      node.hub.served.map(({ viewers }) => viewers),
+      [3],
+    );
+    for (const location of locations) await fetch(node.url + location, { method: 'DELETE' });
+    await eventually('nothing is served', () => node.hub.served.length === 0);
+    for (const player of players) await player.close();
+  });
+
+  test('ICE restarts on the same session, and media goes on', async () => {
+    const etag = node.sessions.get(session.split('/').at(-1)!)!.etag;
+    const fragment = 'a=ice-ufrag:newf\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n';
+    const response = await fetch(node.url + session, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' },
+      body: fragment,
+    });
+    assert.equal(response.status, 200);
+    assert.notEqual(response.headers.get('etag'), etag);
+    assert.match(await response.text(), /a=ice-ufrag:\S+\r\na=ice-pwd:\S+/);
+    const before = publisher.sent.video;
+    await eventually(
+      'the publisher goes on',
+      () => publisher.sent.video > before + 10 && node.sessions.get(session.split('/').at(-1)!)?.state === 'connected',
+    );
+  });
+
+  test('the publisher leaving tells viewers that the stream ended', async () => {
+    const player = await newPlayer();
+    const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
+    const location = response.headers.get('location')!;
+    await player.accept(await response.text());
+    await eventually('frames', () => player.received.video >= 5);
+    const events = await fetch(`${node.url}${location}/events`);
+    assert.match(events.headers.get('content-type')!, /^text\/event-stream/);
+    const ended = await fetch(node.url + session, { method: 'DELETE' });
+    assert.equal(ended.status, 200);
+    const text = await events.text();
+    assert.match(text, /event: ended\ndata: \{"reason":"[^"]+"\}/);
+    assert.equal((await fetch(node.url + location, { method: 'DELETE' })).status, 404);
+    await player.close();
+  });
+});
+
+describe('when things break', { timeout: 60_000 }, () => {
+  test('a worker that is killed ends its sessions, is replaced on the same port, and takes publishers again', async () => {
+    const node = await startTestNode();
+    const publish = async (): Promise<Publisher> => {
+      const publisher = await newPublisher();
+      const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+      assert.equal(response.status, 201, await response.clone().text());
+      await publisher.accept(await response.text());
+      await eventually('frames', () => publisher.sent.video > 5);
+      return publisher;
+    };
+    const first = await publish();
+    const [port] = node.cores.ports;
+    process.kill(node.cores.pids[0]!, 'SIGKILL');
+    await eventually('its session ended', () => node.sessions.size === 0);
+    await eventually('the worker is back', () => node.cores.alive === 1);
+    assert.deepEqual(node.cores.ports, [port]);
+    const second = await publish();
+    await first.close();
+    await second.close();
+    await node.close();
+  });
+
+  test('a client that never connects is forgotten', async () => {
+    const node = await startTestNode({ connectMs: 200 });
+    const publisher = await newPublisher();
+    const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+    assert.equal(response.status, 201);
+    await eventually('the session is gone', () => node.sessions.size === 0 && node.directory.published.size === 0);
+    await publisher.close();
+    await node.close();
+  });
+
+  test('a takeover ends the first publisher, and viewers keep their SSRC', async () => {
+    const node = await startTestNode({ policy: { onDuplicate: 'Takeover' } });
+    const token = await node.token('push', 'live/demo');
+    const publish = async (): Promise<{ publisher: Publisher; location: string }> => {
+      const publisher = await newPublisher();
+      const response = await fetch(`${node.url}/whip/live/demo`, {
+        method: 'POST',
+        headers: { ...SDP, authorization: `Bearer ${token}` },
+        body: publisher.offer,
+      });
+      assert.equal(response.status, 201, await response.clone().text());
+      await publisher.accept(await response.text());
+      return { publisher, location: response.headers.get('location')! };
+    };
+    const first = await publish();
+    const player = await newPlayer();
+    const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
+    await player.accept(await response.text());
+    await eventually('frames of the first', () => player.received.video >= 10);
+    const second = await publish();
+    await eventually('the first one is gone', () => node.sessions.get(first.location.split('/').at(-1)!) === undefined);
+    await eventually('the second one connected', () => second.publisher.sent.video > 5);
+    const seen = player.received.video;
+    await eventually('frames of the second', () => player.received.video >= seen + 20);
+    assert.equal(player.received.ssrcs.size, 1);
+    await Promise.all([first.publisher.close(), second.publisher.close(), player.close()]);
+    await node.close();
+  });
+});
