@@ -301,4 +301,43 @@ describe('a stream over relays', () => {
     const trunk = nodes.node('b').endpoint.trunk('c')!.stats();
     assert.ok(trunk.sentDatagrams < 400, 'no media goes round');
   });
+
+  test('a trunk to a dead node that nobody needs is given up; one to probe is not', async () => {
+    const nodes = mesh(['a', 'b', 'c']);
+    nodes.node('c').relay.configure({ relays: true, probe: nodes.path('a', 'b') });
+    await nodes.run(1000);
+    for (const name of ['a', 'b']) nodes.kill(name);
+    nodes.node('c').relay.configure({ relays: true, probe: nodes.path('a') });
+    await nodes.run(60_000);
+    assert.deepEqual(
+      nodes
+        .node('c')
+        .relay.links()
+        .map(({ peer, state }) => `${peer} ${state}`),
+      ['a Down'],
+    );
+  });
+
+  test('layers that nobody wants do not travel, and come back from a keyframe with the next number', async () => {
+    const nodes = mesh(['a', 'b', 'c', 'd']);
+    const publisher = new Publisher(nodes, 'a', STREAM);
+    await publisher.start(1000);
+    const [atC, atD] = [new Puller(nodes, 'c'), new Puller(nodes, 'd')];
+    await atC.start(STREAM, nodes.path('b', 'a'));
+    await atD.start(STREAM, nodes.path('b', 'a'));
+    await nodes.run(1500);
+    const toC = () => nodes.node('b').endpoint.trunk('c')!.stats().sentBytes;
+    nodes.node('c').relay.setLayers(atC.id, 0, 0);
+    await nodes.run(300);
+    const [count, bytes] = [atC.video.length, toC()];
+    await nodes.run(1000);
+    assert.equal(atC.video.length, count);
+    assert.ok(toC() - bytes < 12_000, `audio and heartbeats only: ${toC() - bytes} bytes`);
+    nodes.node('c').relay.setLayers(atC.id, 0, 1);
+    await nodes.run(2000);
+    assert.ok(atC.video.length > count + 90);
+    assert.equal(atC.video[count]!.mark % 100, 0, 'begins with a keyframe');
+    atC.video.forEach((packet, i) => assert.equal(packet.seq, (atC.video[0]!.seq + i) & 0xffff));
+    assertWhole(atD.video, 350);
+  });
 });

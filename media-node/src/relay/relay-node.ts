@@ -26,6 +26,7 @@ import type { RelayTrunks } from './trunks.ts';
 
 /** Waits of gates, cursors and subscriptions end on the next tick. */
 const TICK_MS = 5;
+const TIDY_MS = 10_000;
 
 export interface RelayNodeOptions {
   /** Name of this node. */
@@ -60,7 +61,9 @@ export class RelayNode {
   readonly #ingests = new Map<string, RunningIngest>();
   readonly #egresses = new Map<string, RunningEgress>();
   readonly #now: () => number;
+  #probe: Hop[] = [];
   #timer: Timer | undefined;
+  #tidyAtMs = 0;
   #strayFrames = 0;
   #malformedFrames = 0;
   #controlErrors = 0;
@@ -87,7 +90,8 @@ export class RelayNode {
 
   configure(settings: RelaySettings): void {
     this.#subscriptions.relays = settings.relays;
-    for (const hop of settings.probe) this.#directory.dial(hop);
+    this.#probe = settings.probe;
+    this.#keepTrunks();
   }
 
   // ---- publishers
@@ -140,6 +144,7 @@ export class RelayNode {
     const known = this.#subscriptions.stream(stream)?.description;
     if (known) this.#describeTo(id, egress, known);
     this.#subscriptions.want(stream, id, want, this.#now());
+    this.#keepTrunks();
   }
 
   attach(id: string, track: number, attachment: Attachment): Promise<SocketAddress> {
@@ -170,6 +175,7 @@ export class RelayNode {
     const running = this.#egress(id);
     running.want = { ...running.want, path, backup };
     this.#subscriptions.want(running.stream, id, running.want, this.#now());
+    this.#keepTrunks();
   }
 
   egressStats(id: string): EgressStats {
@@ -186,6 +192,7 @@ export class RelayNode {
     running.egress.close();
     this.#carried.get(running.stream)?.removeSink(running.egress);
     this.#subscriptions.release(running.stream, id, this.#now());
+    this.#keepTrunks();
   }
 
   // ---- reports
@@ -222,6 +229,12 @@ export class RelayNode {
   }
 
   // ---- inside
+
+  /** A backup is of use at once only when its trunk is up before it is needed. */
+  #keepTrunks(): void {
+    const backups = [...this.#egresses.values()].flatMap(({ want }) => want.backup.slice(0, 1));
+    this.#directory.keep([...this.#probe, ...backups]);
+  }
 
   #onMedia(peer: string, binding: Binding, frame: Buffer): void {
     if (mediaFrameFault(frame) !== undefined) {
@@ -363,6 +376,10 @@ export class RelayNode {
     for (const { ingest } of this.#ingests.values()) ingest.tick(nowMs);
     for (const { egress } of this.#egresses.values()) egress.tick(nowMs);
     this.#subscriptions.tick(nowMs);
+    if (nowMs >= this.#tidyAtMs) {
+      this.#tidyAtMs = nowMs + TIDY_MS;
+      this.#directory.tidy(nowMs);
+    }
     this.#scheduleTick();
   }
 }

@@ -14,6 +14,9 @@ const MAX_WAITING = 1024;
 /** Above this a link is reported as degraded. */
 const DEGRADED_LOSS_PERCENT = 5;
 
+/** A trunk that is down and that nobody here needs is dialled for this long. */
+const GIVE_UP_MS = 30_000;
+
 /** Where media of a conversation belongs. */
 export interface Binding {
   readonly stream: CarriedStream;
@@ -38,6 +41,8 @@ interface PeerState {
   readonly bindings: Map<number, Binding>;
   /** Subscriptions over this trunk, either way: while there are any it carries heartbeats. */
   uses: number;
+  /** Since when the trunk is needed or up no more. */
+  idleSinceMs: number;
   rates: { atMs: number; sentBytes: number; receivedBytes: number };
 }
 
@@ -46,6 +51,7 @@ export class TrunkDirectory {
   readonly #trunks: RelayTrunks;
   readonly #listener: TrunkListener;
   readonly #peers = new Map<string, PeerState>();
+  #kept = new Set<string>();
 
   constructor(trunks: RelayTrunks, listener: TrunkListener) {
     this.#trunks = trunks;
@@ -82,6 +88,22 @@ export class TrunkDirectory {
     const state = this.#peers.get(peer);
     state?.bindings.delete(conversation);
     state?.trunk.closeConversation(conversation);
+  }
+
+  /** Trunks to hold up whether or not a stream uses them: to measure links, and so that a backup is there at once. */
+  keep(hops: Hop[]): void {
+    this.#kept = new Set(hops.map((hop) => hop.node));
+    for (const hop of hops) this.dial(hop);
+  }
+
+  /** Ends trunks to nodes that are gone and not needed; one that is up is the peer's wish and stays. */
+  tidy(nowMs: number): void {
+    for (const [peer, state] of this.#peers) {
+      const needed = state.uses > 0 || this.#kept.has(peer) || state.trunk.state === 'up';
+      if (needed) state.idleSinceMs = Infinity;
+      else if (state.idleSinceMs === Infinity) state.idleSinceMs = nowMs;
+      else if (nowMs - state.idleSinceMs >= GIVE_UP_MS) state.trunk.close();
+    }
   }
 
   /** One more or one less subscription over the trunk to this peer. */
@@ -139,6 +161,7 @@ export class TrunkDirectory {
       waiting: known?.waiting ?? [],
       bindings: known?.bindings ?? new Map<number, Binding>(),
       uses: known?.uses ?? 0,
+      idleSinceMs: Infinity,
       rates: { atMs: 0, sentBytes: 0, receivedBytes: 0 },
     };
     this.#peers.set(trunk.peer, state);

@@ -12,6 +12,8 @@ export interface RelayTrunk {
   closeConversation(conversation: number): void;
   setInUse(inUse: boolean): void;
   stats(): TrunkStats;
+  /** Tells the peer and ends. */
+  close(): void;
   on(event: 'up' | 'closed', listener: () => void): unknown;
   on(event: 'lost', listener: (reason: string) => void): unknown;
 }

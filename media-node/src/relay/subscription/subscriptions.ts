@@ -1,6 +1,7 @@
 import type { ControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
 import type { Conversations, SubscriptionEffects } from './effects.ts';
-import { StreamSubscription, type SubscriptionContext } from './stream-subscription.ts';
+import { StreamSubscription } from './stream-subscription.ts';
+import type { SubscriptionContext } from './upstream-links.ts';
 import type { LocalWant } from './wants.ts';
 
 /** Conversations below are the trunk's own. */

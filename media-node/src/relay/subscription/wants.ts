@@ -54,6 +54,12 @@ export class Wants {
     return newest === -1 ? undefined : newest;
   }
 
+  /** -1 when `owner` takes any. */
+  epochOf(owner: string): number {
+    const behind = [...this.downstreams.values()].find((downstream) => downstreamOwner(downstream.peer) === owner);
+    return behind?.epoch ?? -1;
+  }
+
   sources(): RouteSource[] {
     // The latest local wish first: it has the newest route.
     const locals = [...this.locals]

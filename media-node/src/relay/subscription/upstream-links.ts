@@ -1,0 +1,148 @@
+import type { Subscribe } from '@millrace/api/trunk';
+import type { Conversations, MeasuredPath, SubscriptionEffects } from './effects.ts';
+import { masksOf, sameMasks, wantedLayers } from './layer-masks.ts';
+import { routeKey, type Route } from './routes.ts';
+import { olderThanHeld, type Downstream, type Wants } from './wants.ts';
+
+/** An upstream that does not answer within this has failed. */
+export const REQUEST_TIMEOUT_MS = 1000;
+
+/** One subscription of this node at its next hop. */
+export interface UpstreamLink {
+  readonly id: number;
+  readonly conversations: Conversations;
+  route: Route;
+  /** requested: no answer yet; standing: SUBSCRIBED; lost: the upstream has lost its own and keeps trying. */
+  state: 'requested' | 'standing' | 'lost';
+  readonly requestedAtMs: number;
+  /** Media has come over it. */
+  flowing: boolean;
+  /** Nodes upstream as the next hop tells them, itself first. */
+  nodes: string[];
+  /** Of the path behind the next hop. */
+  rttMs: number;
+  lossPercent: number;
+  /** The request as sent last: what changed since is sent as an update. */
+  request: Subscribe;
+}
+
+export function nextHop(link: UpstreamLink): string {
+  return link.route.hops[0]!.node;
+}
+
+/** What the streams of a node share. */
+export interface SubscriptionContext {
+  readonly self: string;
+  /** The node has the relay role. */
+  relays: boolean;
+  readonly effects: SubscriptionEffects;
+  /** 0 ≤ n < 1 */
+  readonly random: () => number;
+  /** A new subscription at this peer. */
+  open(stream: string, peer: string): { id: number; conversations: Conversations };
+  /** It is over; `told`: the peer knows, or need not. */
+  closed(peer: string, id: number, told: boolean): void;
+}
+
+/** The subscriptions that bring one stream here: the one in use, and the one to be used next. */
+export class UpstreamLinks {
+  /** What the stream comes from. */
+  active: UpstreamLink | undefined;
+  /** What it is to come from: taken once it delivers, or at once when nothing else does. */
+  next: UpstreamLink | undefined;
+  readonly #stream: string;
+  readonly #context: SubscriptionContext;
+  readonly #wants: Wants;
+
+  constructor(stream: string, context: SubscriptionContext, wants: Wants) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#wants = wants;
+  }
+
+  /** Subscribes by this route, from what is held here on; the answer decides about it. */
+  request(route: Route, nowMs: number): void {
+    if (this.next) this.drop(this.next, true);
+    const peer = route.hops[0]!.node;
+    const { effects } = this.#context;
+    const { id, conversations } = this.#context.open(this.#stream, peer);
+    const request = this.#requestFor(route, id, conversations);
+    request.held = this.#wants.positions(effects.held(this.#stream));
+    const unknown = { nodes: [], rttMs: 0, lossPercent: 0 };
+    this.next = { id, conversations, route, state: 'requested', requestedAtMs: nowMs, flowing: false, ...unknown, request };
+    effects.sendUpstream(route.hops[0]!, request);
+    effects.bind(this.#stream, peer, id, conversations);
+  }
+
+  /** Tells the upstreams what changed: layers, way, backup. */
+  update(): void {
+    for (const link of [this.active, this.next]) {
+      if (!link) continue;
+      const request = this.#requestFor(link.route, link.id, link.conversations);
+      if (sameRequest(request, link.request)) continue;
+      link.request = request;
+      this.#context.effects.sendUpstream(link.route.hops[0]!, request);
+    }
+  }
+
+  /** A node behind holds less than this one, which has not let anything go: the upstream fills that. */
+  fetchOlder(downstream: Downstream): void {
+    if (!this.active || downstream.held.length === 0) return;
+    const older = olderThanHeld(downstream.held, this.#context.effects.held(this.#stream));
+    if (older.length > 0) this.#context.effects.sendUpstream(this.active.route.hops[0]!, { ...this.active.request, held: older });
+  }
+
+  /** The next one is in use from now on. */
+  promote(): void {
+    const old = this.active;
+    this.active = this.next;
+    this.next = undefined;
+    if (old) this.drop(old, true);
+  }
+
+  /** `tell`: the peer is to know; false when it said so itself, or cannot be told. */
+  drop(link: UpstreamLink, tell: boolean): void {
+    const { effects } = this.#context;
+    if (link === this.active) this.active = undefined;
+    if (link === this.next) this.next = undefined;
+    effects.unbind(this.#stream, nextHop(link), link.id, link.conversations);
+    if (tell) effects.sendUpstream(link.route.hops[0]!, { type: 'unsubscribe', id: link.id });
+    this.#context.closed(nextHop(link), link.id, tell);
+  }
+
+  dropAll(): void {
+    for (const link of [this.active, this.next]) if (link) this.drop(link, true);
+  }
+
+  find(peer: string, id: number): UpstreamLink | undefined {
+    return [this.active, this.next].find((link) => link?.id === id && nextHop(link) === peer);
+  }
+
+  over(peer: string): UpstreamLink[] {
+    return [this.active, this.next].filter((link) => link !== undefined && nextHop(link) === peer) as UpstreamLink[];
+  }
+
+  measuredPath(): MeasuredPath {
+    const link = this.active;
+    if (!link) return { nodes: [], rttMs: 0, lossPercent: 0 };
+    const trunk = this.#context.effects.trunkQuality(nextHop(link));
+    return {
+      nodes: link.nodes,
+      rttMs: link.rttMs + trunk.rttMs,
+      lossPercent: 100 * (1 - (1 - link.lossPercent / 100) * (1 - trunk.lossPercent / 100)),
+    };
+  }
+
+  #requestFor(route: Route, id: number, conversations: Conversations): Subscribe {
+    const { via, backup } = this.#wants.origin(route.owner, this.#context.self);
+    const layers = wantedLayers(this.#wants.masks());
+    const epoch = this.#wants.epoch();
+    const path = route.hops.slice(1);
+    return { type: 'subscribe', id, stream: this.#stream, epoch, path, backup, via, layers, held: [], conversations };
+  }
+}
+
+function sameRequest(a: Subscribe, b: Subscribe): boolean {
+  const sameWay = routeKey(a.path) === routeKey(b.path) && routeKey(a.backup) === routeKey(b.backup);
+  return sameWay && a.epoch === b.epoch && sameMasks(masksOf(a.layers), masksOf(b.layers));
+}
