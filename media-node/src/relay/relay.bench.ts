@@ -1,0 +1,103 @@
+/**
+ * Packets per CPU-second of each stage of the relay, on one thread, without the trunk's own cost (cipher, socket).
+ * Run: node media-node/src/relay/relay.bench.ts
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { KEYFRAME, MEDIA_HEADER_BYTES, type TrackDescription } from '@millrace/api/trunk';
+import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { CarriedStream, VIDEO } from './carried-stream/index.ts';
+import { DownstreamFeed } from './downstream-feed.ts';
+import { Egress } from './egress/index.ts';
+import { Ingest } from './ingest.ts';
+import { mediaFrame } from './media-frame.fixture.ts';
+import { DgramRtpSockets } from './rtp-sockets.ts';
+import { allLayers } from './subscription/index.ts';
+import type { RelayTrunk } from './trunks.ts';
+
+const PACKETS = 200_000;
+const PACKET_BYTES = 1100;
+const OUTPUTS = 10;
+
+const RECEIVER = `const socket = require('node:dgram').createSocket('udp4');
+socket.bind(0, '0.0.0.0', () => console.log(socket.address().port));`;
+
+const track: TrackDescription = {
+  track: 0,
+  kind: 'video',
+  codec: { mimeType: 'video/H264', payloadType: 102, clockRate: 90_000 },
+  headerExtensions: [],
+  layers: [{ layer: 0, ssrc: 1000 }],
+};
+
+function report(stage: string, packets: number, before: NodeJS.CpuUsage): void {
+  const used = process.cpuUsage(before);
+  const seconds = (used.user + used.system) / 1e6;
+  console.log(
+    `${stage}: ${Math.round(packets / seconds).toLocaleString('en')} packets per CPU-second (${((seconds / packets) * 1e6).toFixed(2)} µs each)`,
+  );
+}
+
+/** Publisher's RTP to numbered frames: parse, marks, gate, ring. */
+function benchIngest(): void {
+  const stream = new CarriedStream('bench/ingest');
+  let nowMs = 0;
+  const ingest = new Ingest({ stream, epoch: 1, tracks: [track], now: () => nowMs, onKeyframeRequest: () => {} });
+  const packet = rtpPacket({ payloadType: 102, ssrc: 1000, marker: true, payload: h264Payload('keyframe', PACKET_BYTES) });
+  const before = process.cpuUsage();
+  for (let n = 0; n < PACKETS; n++) {
+    nowMs += 0.2;
+    packet.writeUInt16BE(n & 0xffff, 2);
+    ingest.onPacket(packet);
+  }
+  report('ingest and gate', PACKETS, before);
+}
+
+/** A middle hop: dedupe, ring, on to ten subscribers. */
+function benchForward(): void {
+  const stream = new CarriedStream('bench/forward');
+  const trunk = { sendMedia: () => true } as unknown as RelayTrunk;
+  for (let i = 0; i < OUTPUTS; i++) {
+    const feed = new DownstreamFeed(trunk, stream, { audio: 1, video: 2 });
+    feed.setWanted(allLayers(), []);
+    stream.addSink(feed);
+  }
+  const frames = Array.from({ length: PACKETS / OUTPUTS }, (_, seq) =>
+    mediaFrame({ seq, rtp: { payload: h264Payload('delta', PACKET_BYTES) } }),
+  );
+  const before = process.cpuUsage();
+  frames.forEach((frame, n) => stream.push(frame, VIDEO, n * 0.2));
+  report(`forward to ${OUTPUTS} subscribers, each`, PACKETS, before);
+}
+
+/** The last hop: order, renumbering, and the UDP socket to each of ten plain transports. */
+async function benchEgress(): Promise<void> {
+  const stream = new CarriedStream('bench/egress');
+  let nowMs = 0;
+  const sockets = new DgramRtpSockets(() => {});
+  const egress = new Egress({ stream, sockets, now: () => nowMs, onKeyframeRequest: () => {} });
+  stream.addSink(egress);
+  stream.advanceTo(1);
+  egress.describe({ stream: 'bench/egress', epoch: 1, tracks: [track] });
+  // A process of its own: what the receiver costs is not the relay's.
+  const receiver = spawn(process.execPath, ['-e', RECEIVER], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const port = Number(String((await once(receiver.stdout, 'data'))[0]));
+  for (let i = 0; i < OUTPUTS; i++) {
+    const place = { ip: `127.0.0.${i + 1}`, port };
+    await egress.attach(0, { ...place, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 + i }] });
+  }
+  const before = process.cpuUsage();
+  for (let n = 0; n < PACKETS / OUTPUTS; n++) {
+    nowMs += 0.2;
+    const frame = mediaFrame({ seq: n, marks: n === 0 ? KEYFRAME : 0, rtp: { payload: h264Payload('delta', PACKET_BYTES) } });
+    stream.push(frame, VIDEO, nowMs);
+  }
+  report(`egress over UDP to ${OUTPUTS} transports, each`, PACKETS, before);
+  egress.close();
+  receiver.kill();
+}
+
+console.log(`packets of ${PACKET_BYTES + MEDIA_HEADER_BYTES} bytes`);
+benchIngest();
+benchForward();
+await benchEgress();
