@@ -39,7 +39,7 @@ describe('the CRDs on a real Kubernetes API', () => {
       if (!old) return client.create(resource, object);
       const stored = await client.create(resource, old);
       const { resourceVersion } = stored.metadata ?? {};
-      return client.update(resource, { ...object, metadata: { ...object.metadata, resourceVersion } as KubeObject['metadata'] });
+      return client.update(resource, { ...object, metadata: { ...object.metadata, resourceVersion } });
     };
     const remove = async (name: string): Promise<void> => {
       await client.delete(resource, { namespace: 'default', name }).catch((error: unknown) => {
@@ -51,7 +51,7 @@ describe('the CRDs on a real Kubernetes API', () => {
       for (const given of right)
         test(`takes ${given.name}`, async () => {
           const object = manifestOf(crd, given) as KubeObject;
-          await write(object, given.old && (manifestOf(crd, given, 'old') as KubeObject));
+          await write(object, given.old && manifestOf(crd, given, 'old'));
           await remove(object.metadata?.name ?? '');
         });
       for (const given of wrong)

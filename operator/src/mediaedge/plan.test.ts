@@ -34,7 +34,10 @@ function summary(plan: EdgePlan): unknown {
       deletePods: plan.deletePods.length > 0 ? plan.deletePods.map((pod) => pod.metadata?.name) : undefined,
       nodes: Object.fromEntries(plan.mediaNodes.map((node) => [node.metadata.name, nodeSummary(node)])),
       deleteMediaNodes: plan.deleteMediaNodes.length > 0 ? plan.deleteMediaNodes.map((node) => node.metadata.name) : undefined,
-      inUse: plan.inUse.length > 0 ? Object.fromEntries(plan.inUse.map((one) => [one.pod.metadata?.name, one.inUse])) : undefined,
+      inUse:
+        plan.inUse.length > 0
+          ? Object.fromEntries(plan.inUse.map((one) => [one.pod.metadata?.name ?? '', one.inUse]))
+          : undefined,
       finalizer: plan.finalizer === 'remove' ? 'remove' : undefined,
       counts: `replicas ${status.replicas} desired ${status.desired} ready ${status.ready} updated ${status.updated} draining ${status.draining}`,
       load: status.load,

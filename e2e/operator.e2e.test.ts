@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { mediaEdges, mediaNodes, streamRoutes, type MediaEdge, type MediaNode } from '@millrace/api';
+import { createLogger } from '@millrace/service';
+import { startOperator, type OperatorHandle } from '@millrace/operator';
+import {
+  createKubeClient,
+  findCondition,
+  formatTime,
+  isTrue,
+  leases,
+  loadKubeconfig,
+  objectKey,
+  podDisruptionBudgets,
+  pods,
+  refOf,
+  type KubeClient,
+  type Pod,
+} from '@millrace/operator/kube';
+import { startKubeCluster, type KubeCluster } from './src/kube-cluster.ts';
+
+const NAMESPACE = 'default';
+const REPLICA = 'control-0';
+
+/** The operator on a real API server; the test plays kubelet (pod status) and control (MediaNode status). */
+describe('the operator on a real Kubernetes API', { timeout: 180_000 }, () => {
+  let cluster: KubeCluster;
+  let client: KubeClient;
+  let operator: OperatorHandle;
+
+  before(async () => {
+    cluster = await startKubeCluster();
+    const kubeconfig = loadKubeconfig({ file: cluster.kubeconfigPath });
+    client = createKubeClient({ kubeconfig, qps: 1000, burst: 1000 });
+    await cluster.kubectl('apply', '-f', new URL('../crds', import.meta.url).pathname);
+    await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+    await cluster.kubectl('create', 'serviceaccount', 'millrace-media-node');
+    operator = await startOperator({
+      kubeconfig,
+      controlUrl: 'ws://control:8080/v1/agent',
+      mediaNodeImage: 'media-node:test',
+      logger: createLogger({ service: 'operator', level: 'warn' }),
+    });
+  });
+  after(async () => {
+    await operator?.stop();
+    client?.close();
+    await cluster?.stop();
+  });
+
+  const apply = (kind: string, name: string, spec: object): Promise<string> =>
+    cluster.kubectlWithInput(
+      JSON.stringify({ apiVersion: 'millrace.dev/v1alpha1', kind, metadata: { name, namespace: NAMESPACE }, spec }),
+      'apply',
+      '-f',
+      '-',
+    );
+  const podsOf = async (edge: string): Promise<Pod[]> =>
+    (await client.listAll(pods, { namespace: NAMESPACE, labelSelector: `millrace.dev/edge=${edge}` })).items;
+  const edgeNow = (name: string): Promise<MediaEdge> => client.get(mediaEdges, { namespace: NAMESPACE, name });
+  const nodeNow = (name: string): Promise<MediaNode> => client.get(mediaNodes, { namespace: NAMESPACE, name });
+
+  /** What kubelet and control write for a node that works. */
+  const serve = async (name: string, sessions: number): Promise<void> => {
+    const ready = { type: 'Ready', status: 'True', lastTransitionTime: formatTime(Date.now()) };
+    const podStatus = { phase: 'Running', conditions: [ready] };
+    const patch = { type: 'merge', patch: { status: podStatus } } as const;
+    await client.patch(pods, { namespace: NAMESPACE, name }, patch, { subresource: 'status' });
+    const { metadata } = await nodeNow(name);
+    const condition = (type: string) => ({
+      type,
+      status: 'True',
+      reason: 'Test',
+      message: '',
+      lastTransitionTime: formatTime(Date.now()),
+    });
+    const status = {
+      agent: { replica: REPLICA, bootId: 'b', lastReportAt: formatTime(Date.now()) },
+      endpoints: { signalingUrl: `http://${name}:8080` },
+      load: { sessions, cpuPercent: 5, egressMbps: sessions },
+      programmedGeneration: metadata.generation,
+      conditions: [condition('AgentConnected')],
+    };
+    await client.apply(mediaNodes, { metadata: { name, namespace: NAMESPACE }, status } as MediaNode, {
+      fieldManager: 'test-control',
+      force: true,
+      subresource: 'status',
+    });
+  };
+  const removeFromHost = (pod: Pod): Promise<void> => client.delete(pods, refOf(pod), { gracePeriodSeconds: 0 });
+
+  test('an edge becomes its pods, one MediaNode each, and is Ready when they serve', async () => {
+    await apply('RelayMesh', 'main', {});
+    await apply('MediaEdge', 'alpha', { region: 'eu', roles: ['push', 'pull'], replicas: 2, meshRef: { name: 'main' } });
+    const made = await until(
+      () => podsOf('alpha'),
+      (found) => found.length === 2,
+    );
+    for (const pod of made) {
+      const node = await until(
+        () => client.find(mediaNodes, refOf(pod)),
+        (found) => found !== undefined,
+      );
+      assert.equal(node?.spec.pod.uid, pod.metadata?.uid);
+      assert.equal(node?.metadata.ownerReferences?.[0]?.name, 'alpha');
+      await serve(pod.metadata?.name ?? '', 1);
+    }
+    await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=20s', 'mediaedge/alpha');
+    const { status } = await edgeNow('alpha');
+    assert.equal(status?.ready, 2);
+    assert.equal(status?.endpoints?.length, 2);
+    assert.equal(status?.load?.sessions, 2);
+    const budget = await client.get(podDisruptionBudgets, { namespace: NAMESPACE, name: 'alpha-in-use' });
+    assert.equal(budget.spec?.maxUnavailable, 0);
+  });
+
+  test('kubectl scale drains the node with the fewest sessions, and deletes its pod only when it is empty', async () => {
+    const [first, second] = await podsOf('alpha');
+    assert.ok(first?.metadata?.name && second?.metadata?.name);
+    await serve(first.metadata.name, 5);
+    await serve(second.metadata.name, 1);
+    await until(
+      () => edgeNow('alpha'),
+      ({ status }) => status?.load?.sessions === 6,
+    );
+    await cluster.kubectl('scale', 'mediaedge', 'alpha', '--replicas=1');
+    const leaving = second.metadata.name;
+    await until(
+      () => nodeNow(leaving),
+      ({ spec }) => spec.cordoned && spec.drain?.policy === 'Move',
+    );
+    const { status } = await until(
+      () => edgeNow('alpha'),
+      (edge) => edge.status?.draining === 1,
+    );
+    assert.ok(isTrue(status?.conditions, 'Draining'));
+    assert.equal((await nodeNow(first.metadata.name)).spec.cordoned, false);
+    await serve(leaving, 1);
+    await delay(1_500);
+    assert.equal((await client.get(pods, refOf(second))).metadata?.deletionTimestamp, undefined, 'deleted with a session');
+    await delay(2_500); // reports from the first 3 s of a drain are not believed
+    await serve(leaving, 0);
+    await until(
+      () => client.find(pods, refOf(second)),
+      (pod) => pod === undefined || pod.metadata?.deletionTimestamp !== undefined,
+    );
+    await until(
+      () => client.find(pods, refOf(second)),
+      (pod) => pod === undefined,
+    );
+    await until(
+      () => client.find(mediaNodes, refOf(second)),
+      (node) => node === undefined,
+    );
+  });
+
+  test('a new image is rolled out one node at a time, the new one first', async () => {
+    const [old] = await podsOf('alpha');
+    await cluster.kubectl('patch', 'mediaedge', 'alpha', '--type=merge', '-p', '{"spec":{"image":"media-node:2"}}');
+    const both = await until(
+      () => podsOf('alpha'),
+      (found) => found.length === 2,
+    );
+    const fresh = both.find((pod) => objectKey(pod) !== objectKey(old as Pod));
+    assert.equal(fresh?.spec?.containers[0]?.image, 'media-node:2');
+    await delay(500);
+    assert.equal((await nodeNow(refOf(old as Pod).name)).spec.cordoned, false, 'drained before its successor is ready');
+    await serve(refOf(fresh).name, 0);
+    await until(
+      () => nodeNow(refOf(old as Pod).name),
+      ({ spec }) => spec.cordoned,
+    );
+  });
+
+  test('a StreamRoute tells which region is missing', async () => {
+    await apply('StreamRoute', 'demo', { streams: ['live/demo'], distribution: { regions: ['mars'] } });
+    const route = await until(
+      () => client.get(streamRoutes, { namespace: NAMESPACE, name: 'demo' }),
+      ({ status }) => findCondition(status?.conditions, 'Ready')?.status === 'False',
+    );
+    assert.equal(findCondition(route.status?.conditions, 'ResolvedRefs')?.reason, 'RegionNotFound');
+    assert.equal(route.status?.policyKey, 'default');
+  });
+
+  test('the operator survives a restart of the API server and writes on', async () => {
+    await cluster.killApiServer();
+    await cluster.startApiServer();
+    await apply('MediaEdge', 'beta', { region: 'us', roles: ['relay'] });
+    await until(
+      () => podsOf('beta'),
+      (found) => found.length === 1,
+    );
+  });
+
+  test('deleting an edge drains its nodes first; the finalizer holds it until they are gone', async () => {
+    await cluster.kubectl('delete', 'mediaedge', 'beta', '--wait=false');
+    // Its one node never served, so it goes at once.
+    await until(
+      () => podsOf('beta'),
+      (found) => found.length === 0,
+    );
+    await until(
+      () => client.find(mediaEdges, { namespace: NAMESPACE, name: 'beta' }),
+      (edge) => edge === undefined,
+    );
+    await cluster.kubectl('patch', 'mediaedge', 'alpha', '--type=merge', '-p', '{"spec":{"drain":{"timeoutSeconds":3}}}');
+    await cluster.kubectl('delete', 'mediaedge', 'alpha', '--wait=false');
+    await until(
+      () => edgeNow('alpha'),
+      ({ status }) => findCondition(status?.conditions, 'Ready')?.reason === 'Deleting',
+    );
+    await until(
+      () => client.find(mediaEdges, { namespace: NAMESPACE, name: 'alpha' }),
+      (edge) => edge === undefined,
+      30_000,
+    );
+    assert.equal((await podsOf('alpha')).filter((pod) => !pod.metadata?.deletionTimestamp).length, 0);
+  });
+
+  test('a quiet operator writes nothing', async () => {
+    await apply('MediaEdge', 'quiet', { region: 'eu', roles: ['pull'] });
+    const [pod] = await until(
+      () => podsOf('quiet'),
+      (found) => found.length === 1,
+    );
+    await until(
+      () => client.find(mediaNodes, refOf(pod as Pod)),
+      (node) => node !== undefined,
+    );
+    await serve(refOf(pod as Pod).name, 0);
+    await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=20s', 'mediaedge/quiet');
+    await delay(1_000);
+    const versions = async (): Promise<unknown[]> => [
+      (await edgeNow('quiet')).metadata.resourceVersion,
+      (await nodeNow(refOf(pod as Pod).name)).metadata.resourceVersion,
+      (await client.get(pods, refOf(pod as Pod))).metadata?.resourceVersion,
+    ];
+    const before = await versions();
+    await delay(5_000);
+    assert.deepEqual(await versions(), before);
+    await removeFromHost(pod as Pod);
+  });
+
+  test('one stop releases the Lease', async () => {
+    const lease = { namespace: NAMESPACE, name: 'millrace-operator' };
+    assert.ok((await client.get(leases, lease)).spec?.holderIdentity);
+    await operator.stop();
+    assert.equal((await client.get(leases, lease)).spec?.holderIdentity ?? '', '');
+  });
+});
+
+/** Looks until it is as wanted; fails with what was seen last. */
+async function until<T>(look: () => Promise<T>, isWanted: (seen: T) => boolean, timeoutMs = 20_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const seen = await look();
+    if (isWanted(seen)) return seen;
+    if (Date.now() > deadline)
+      assert.fail(`not so after ${timeoutMs} ms: ${isWanted.toString()}; seen ${JSON.stringify(seen).slice(0, 2000)}`);
+    await delay(100);
+  }
+}
