@@ -1,0 +1,55 @@
+import { Arq, type ArqKnobs } from '../arq/arq.ts';
+import type { SendConversation } from '../arq/sender.ts';
+import { DEFAULT_KNOBS } from '../knobs.ts';
+
+const DATAGRAM = 1200;
+const MAX_PAYLOAD = DATAGRAM - 24;
+
+/** An Arq with the least around it that speaks plain KCP: datagrams of segments and nothing else. */
+export class ArqPeer {
+  readonly arq: Arq;
+  readonly control: string[] = [];
+  readonly media: { conversation: number; text: string; atMs: number }[] = [];
+  nowMs = 0;
+  private readonly waiting: { conversation: number; payload: Buffer; deadlineMs: number }[] = [];
+  private readonly resends: { conversation: SendConversation; serial: number }[] = [];
+
+  constructor(knobs: Partial<ArqKnobs> = {}) {
+    this.arq = new Arq({ ...DEFAULT_KNOBS.kcp, ...knobs }, MAX_PAYLOAD, {
+      onControl: (message) => this.control.push(message.toString()),
+      onMedia: (conversation, payload) => this.media.push({ conversation, text: payload.toString(), atMs: this.nowMs }),
+      resend: (conversation, serial) => this.resends.push({ conversation, serial }),
+    });
+  }
+
+  sendMedia(conversation: number, text: string, deadlineMs = Infinity): void {
+    this.waiting.push({ conversation, payload: Buffer.from(text), deadlineMs });
+  }
+
+  receive(datagram: Buffer, nowMs: number): boolean {
+    this.nowMs = nowMs;
+    return this.arq.receive(Buffer.from(datagram), nowMs);
+  }
+
+  /** What it sends now, one segment to a datagram but for acknowledgements. */
+  poll(nowMs: number): Buffer[] {
+    this.nowMs = nowMs;
+    const { arq } = this;
+    arq.service(nowMs);
+    const datagrams: Buffer[] = [];
+    const add = (write: (out: Buffer) => number): void => {
+      const out = Buffer.alloc(DATAGRAM);
+      const end = write(out);
+      if (end > 0) datagrams.push(out.subarray(0, end));
+    };
+    while (arq.wantsToTell(nowMs)) add((out) => arq.writeTellings(out, 0, DATAGRAM));
+    while (arq.nextControlBytes(nowMs) > 0) add((out) => arq.writeControl(out, 0, nowMs));
+    for (const { conversation, payload, deadlineMs } of this.waiting.splice(0)) {
+      add((out) => arq.writeMedia(conversation, payload, deadlineMs, out, 0, nowMs));
+    }
+    for (const { conversation, serial } of this.resends.splice(0)) {
+      if (conversation.isOutstanding(serial)) add((out) => arq.writeResend(conversation, serial, out, 0, nowMs));
+    }
+    return datagrams;
+  }
+}
