@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { FakeClock } from '@millrace/service';
 import { Applier } from './apply.ts';
 import { KubeClient } from './client.ts';
+import { KubeError } from './errors.ts';
 import type { ManagedFieldsEntry } from './object.ts';
 import { configMaps, type ConfigMap } from './resources.ts';
 import type { HttpRequest, Transport } from './transport.ts';
@@ -20,24 +21,26 @@ const ours = { 'f:data': { 'f:a': {} } };
 function start() {
   let version = 0;
   const sent: HttpRequest[] = [];
+  const answer = { lost: false };
   const transport: Transport = {
     send: async (request) => {
       sent.push(request);
       const body = JSON.parse(request.body ?? '{}') as ConfigMap;
       const metadata = { ...body.metadata, uid: 'u', resourceVersion: `${++version}`, managedFields: [entry(ours)] };
-      const answer = Buffer.from(JSON.stringify({ ...body, metadata }));
+      if (answer.lost) throw KubeError.local('ConnectionLost', 'reset');
+      const bytes = Buffer.from(JSON.stringify({ ...body, metadata }));
       return {
         status: 200,
         headers: {},
         body: (async function* () {
-          yield answer;
+          yield bytes;
         })(),
       };
     },
     close: () => undefined,
   };
   const client = new KubeClient({ transport, clock: new FakeClock(), timeoutMs: 1_000 });
-  return { applier: new Applier(client, 'millrace-x'), sent };
+  return { applier: new Applier(client, 'millrace-x'), sent, answer };
 }
 
 const desired: ConfigMap = { metadata: { namespace: 'ns', name: 'a' }, data: { a: '1' } };
@@ -77,6 +80,7 @@ describe('applier', () => {
   const reasons: [string, ConfigMap | undefined][] = [
     ['somebody took a field from us', shown({ managedFields: [entry({})] })],
     ['somebody took all fields from us', shown({ managedFields: [] })],
+    ['somebody under our name changed a value', shown({ managedFields: [entry(ours, { time: '2026-01-01T00:00:09Z' })] })],
     ['the object was made anew', shown({ uid: 'another' })],
     ['the object is gone', undefined],
     ['only its status is ours', shown({ managedFields: [entry(ours, { subresource: 'status' })] })],
@@ -94,6 +98,15 @@ describe('applier', () => {
     const { applier, sent } = start();
     await applier.apply(configMaps, desired, shown({ uid: 'seen' }));
     assert.equal((JSON.parse(sent[0]!.body!) as ConfigMap).metadata?.uid, 'seen');
+  });
+
+  test('after an apply without answer it relies on nothing, whatever it wants then', async () => {
+    const { applier, answer } = start();
+    const { object } = await applier.apply(configMaps, desired, undefined);
+    answer.lost = true;
+    await assert.rejects(applier.apply(configMaps, { ...desired, data: { a: '2' } }, object));
+    answer.lost = false;
+    assert.equal((await applier.apply(configMaps, desired, object)).sent, true);
   });
 
   test('status goes to its subresource and is remembered apart', async () => {

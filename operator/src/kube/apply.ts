@@ -14,8 +14,8 @@ interface LastApplied {
   uid: string | undefined;
   resourceVersion: string | undefined;
   desired: string;
-  /** Which fields the server said that this manager owns. */
-  owned: object | undefined;
+  /** Which fields the server said that this manager owns, and since when with these values. */
+  owned: ManagedFieldsEntry | undefined;
 }
 
 /** More objects than any of our controllers applies; beyond it the oldest are applied once more than needed. */
@@ -65,7 +65,7 @@ export class Applier {
       uid: object.metadata?.uid,
       resourceVersion: object.metadata?.resourceVersion,
       desired: wish,
-      owned: this.#owned(object, subresource)?.fieldsV1,
+      owned: this.#owned(object, subresource),
     });
     return { object, sent: true };
   }
@@ -92,7 +92,9 @@ function sameObject<T extends KubeObject>(desired: Fields<T>, cached: T | undefi
 function stands(last: LastApplied, cached: KubeObject, owned: ManagedFieldsEntry | undefined): boolean {
   if (cached.metadata?.uid !== last.uid) return false;
   if (cached.metadata?.resourceVersion === last.resourceVersion) return true;
-  return last.owned !== undefined && isDeepStrictEqual(owned?.fieldsV1, last.owned);
+  // The time moves when this manager changes a value: a former leader's apply that came late is seen by it.
+  const { fieldsV1, time } = last.owned ?? {};
+  return fieldsV1 !== undefined && owned?.time === time && isDeepStrictEqual(owned?.fieldsV1, fieldsV1);
 }
 
 /** JSON with sorted keys, so that equal wishes are equal texts. */

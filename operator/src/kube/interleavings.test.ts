@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { FakeClock } from '@millrace/service';
+import { Applier } from './apply.ts';
 import { KubeClient } from './client.ts';
 import { createController, trigger } from './controller.ts';
 import { Informer } from './informer.ts';
-import { refOf } from './object.ts';
+import { refOf, type KubeObject } from './object.ts';
 import { PendingWrites } from './pending-writes.ts';
-import { configMaps, type ConfigMap } from './resources.ts';
+import { configMaps, type ConfigMap, type Resource } from './resources.ts';
 import { MemoryApi } from './testing/memory-api.ts';
 import { quietLogger } from './testing/quiet.ts';
 
@@ -66,6 +67,53 @@ function world(seed: number) {
     assert.equal(clock.pendingTimers, 0, 'timers left');
   };
   return { random, clock, api, informer, controller, wish, end };
+}
+
+interface Leveled extends KubeObject {
+  spec?: { level: number };
+  status?: { level: number };
+}
+
+/** A controller that keeps one object's spec, label and status as wished, by apply. */
+function applyingWorld(seed: number) {
+  const random = seeded(seed);
+  const clock = new FakeClock();
+  const api = new MemoryApi();
+  const client = new KubeClient({ transport: api, clock, timeoutMs: 5_000 });
+  const { logger } = quietLogger();
+  const resource: Resource<Leveled> = { ...configMaps, object: undefined };
+  const informer = new Informer<Leveled>({ client, resource, logger, random });
+  const applier = new Applier(client, 'keeper');
+  let level = 1;
+  const controller = createController({
+    name: 'keeper',
+    watches: [trigger(informer, () => ['one'])],
+    logger,
+    clock,
+    random,
+    reconcile: async (_key, { signal }) => {
+      const metadata = { namespace: 'ns', name: 'one' };
+      const cached = informer.store.get('ns/one');
+      const wish: Leveled = { metadata: { ...metadata, labels: { mode: 'ours' } }, spec: { level } };
+      const { object } = await applier.apply(resource, wish, cached, { signal });
+      await applier.apply(resource, { metadata, status: { level } }, object, { subresource: 'status', signal });
+    },
+  });
+  const stop = new AbortController();
+  const running = Promise.all([informer.run(stop.signal), controller.run(stop.signal)]);
+  const wish = (next?: number): number => {
+    if (next !== undefined) level = next;
+    controller.enqueue('one');
+    return level;
+  };
+  wish();
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await clock.settle(20_000);
+    await running;
+    assert.equal(clock.pendingTimers, 0, 'timers left');
+  };
+  return { api, clock, wish, end };
 }
 
 const action = fc.oneof(
@@ -154,6 +202,44 @@ describe('random interleavings', () => {
         await end();
       }),
       { numRuns: 40 },
+    );
+  });
+
+  test('whatever others write, what is applied stands in the end, and then nothing more is sent', async () => {
+    const touch = fc.record({
+      field: fc.constantFrom('spec', 'status', 'labels', 'other', 'delete'),
+      wish: fc.option(fc.integer({ min: 0, max: 3 })),
+      fault: fc.option(fc.constantFrom('refuse' as const, 'before' as const, 'after' as const), { freq: 3 }),
+      late: fc.boolean(),
+      waitMs: fc.constantFrom(0, 50, 2_000),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(touch, { maxLength: 12 }), fc.integer(), async (touches, seed) => {
+        const { api, clock, wish, end } = applyingWorld(seed);
+        await clock.settle(100);
+        for (const { field, wish: level, fault, late, waitMs } of touches) {
+          api.late = late;
+          api.faults.fail = fault ? () => fault : undefined;
+          if (level !== null) wish(level);
+          const now = api.objects.get(`${path}/one`);
+          if (field === 'delete') api.put(`${path}/one`, undefined);
+          else if (now && field === 'labels')
+            api.put(`${path}/one`, { ...now, metadata: { ...now.metadata, labels: { mode: 'theirs' } } });
+          else if (now) api.put(`${path}/one`, { ...now, [field]: { level: 99 } });
+          await clock.settle(waitMs);
+        }
+        api.faults = {};
+        api.late = false;
+        const level = wish();
+        await clock.settle(300_000);
+        const { spec, status, metadata } = api.objects.get(`${path}/one`)!;
+        assert.deepEqual([spec, status, metadata['labels']], [{ level }, { level }, { mode: 'ours' }]);
+        const before = api.requests.length;
+        await clock.settle(300_000);
+        assert.equal(api.requests.length, before);
+        await end();
+      }),
+      { numRuns: 200 },
     );
   });
 });

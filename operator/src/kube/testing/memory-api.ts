@@ -1,4 +1,6 @@
 import { KubeError } from '../errors.ts';
+import { applyFields, ownersAfterUpdate } from './field-ownership.ts';
+import type { ManagedFieldsEntry } from '../object.ts';
 import type { HttpRequest, HttpResponse, Transport } from '../transport.ts';
 
 interface Stored {
@@ -22,8 +24,8 @@ export interface Faults {
 }
 
 /**
- * A Kubernetes API of one process in memory: get, list with pages, watch, create, update with optimistic concurrency, merge patch,
- * delete; no schema. It answers at once and in order, so that a test with a fake clock decides everything that happens.
+ * A Kubernetes API of one process in memory: get, list with pages, watch, create, update with optimistic concurrency, merge patch (one
+ * level deep), apply with field owners, delete, the status subresource; no schema, no defaults, no finalizers. It answers at once and in order, so that a test with a fake clock decides everything that happens.
  */
 export class MemoryApi implements Transport {
   readonly objects = new Map<string, Stored>();
@@ -85,16 +87,36 @@ export class MemoryApi implements Transport {
     }
     const version = `${++this.#version}`;
     const given = (change as Partial<Stored>).metadata;
-    const metadata = {
+    const metadata: Stored['metadata'] & { managedFields?: ManagedFieldsEntry[] } = {
       ...given,
       name,
       ...(namespace ? { namespace } : {}),
       uid: old?.metadata.uid ?? `uid-${version}`,
       resourceVersion: version,
     };
-    const object = { ...change, metadata };
+    const object: Stored = { ...change, metadata };
+    const owners = old && ownersAfterUpdate(old, object);
+    if (owners) metadata.managedFields = owners;
     this.objects.set(path, object);
     this.#emit(collection, old ? 'MODIFIED' : 'ADDED', object);
+  }
+
+  #apply(path: string, body: Stored, manager: string, subresource: string): HttpResponse {
+    const stored = this.objects.get(path);
+    const { uid } = body.metadata as Partial<Stored['metadata']>;
+    if (uid && uid !== stored?.metadata.uid) return failure(409, 'Conflict');
+    if (!stored && subresource) return failure(404, 'NotFound');
+    const { collection, name, namespace } = parts(path);
+    const version = `${this.#version + 1}`;
+    const empty = { metadata: { name, ...(namespace ? { namespace } : {}), uid: `uid-${version}`, resourceVersion: version } };
+    const { apiVersion, kind } = body;
+    const next = applyFields<Stored>(stored ?? { apiVersion, kind, ...empty }, body, manager, subresource, version);
+    if (next === stored) return success(stored);
+    this.#version++;
+    next.metadata.resourceVersion = version;
+    this.objects.set(path, next);
+    this.#emit(collection, stored ? 'MODIFIED' : 'ADDED', next);
+    return success(next, stored ? 200 : 201);
   }
 
   #remove(path: string, old: Stored): void {
@@ -112,8 +134,13 @@ export class MemoryApi implements Transport {
   }
 
   #route(request: HttpRequest, url: URL, body: Stored | undefined): HttpResponse {
-    const { pathname: path, searchParams: query } = url;
+    const query = url.searchParams;
+    const subresource = url.pathname.endsWith('/status') ? 'status' : '';
+    const path = subresource ? url.pathname.slice(0, -'/status'.length) : url.pathname;
     const named = parts(path).named;
+    if (request.headers['content-type'] === 'application/apply-patch+yaml') {
+      return this.#apply(path, body!, query.get('fieldManager') ?? '', subresource);
+    }
     if (request.method === 'GET' && query.get('watch')) return this.#watch(request, path, Number(query.get('resourceVersion')));
     if (request.method === 'GET' && !named) return this.#list(path, query);
     const stored = this.objects.get(path);
