@@ -4,6 +4,7 @@ import {
   findCondition,
   isNotFound,
   setCondition,
+  type Fields,
   type KubeClient,
   type KubeObject,
   type Resource,
@@ -70,7 +71,7 @@ export class StatusWriters {
       clock,
       random,
     });
-    this.#routes = new BandedWriter({
+    this.#routes = new BandedWriter<StreamRouteRuntime>({
       difference: streamRouteDifference,
       write: (name, status) => this.#write<StreamRoute>(streamRoutes, name, { status }),
       clock,
@@ -121,12 +122,16 @@ export class StatusWriters {
     this.#offerNode(node);
   }
 
+  /** Until it has had the time to dial again the node counts as connected. */
   disconnected(node: string, reason: string): void {
     const mine = this.#mine.get(node);
     if (!mine) return;
-    const timer = this.#options.clock.setTimeout(() => this.#offerNode(node), RECONNECT_MS);
-    timer.unref();
-    this.#mine.set(node, { ...mine, connected: false, reason, timer });
+    mine.timer = this.#options.clock.setTimeout(() => {
+      mine.connected = false;
+      mine.reason = reason;
+      this.#offerNode(node);
+    }, RECONNECT_MS);
+    mine.timer.unref();
   }
 
   programmed(node: string, generation: number): void {
@@ -163,7 +168,6 @@ export class StatusWriters {
     const standing = cluster.nodes.store.get(`${namespace}/${node}`)?.status;
     const conditions = (this.#nodes.written(node) ?? standing)?.conditions;
     const { connected, reason: disconnectReason, programmedGeneration } = mine;
-    // Until it has had the time to dial again the node counts as connected.
     const status = mediaNodeStatus({
       spec,
       presence,
@@ -230,7 +234,7 @@ export class StatusWriters {
     const { client, namespace, metrics, logger } = this.#options;
     const end = metrics.statusWriteSeconds.startTimer();
     try {
-      const object = { metadata: { namespace, name }, ...fields } as unknown as T;
+      const object = { metadata: { namespace, name }, ...fields } as unknown as Fields<T>;
       await client.apply(resource, object, {
         fieldManager: FIELD_MANAGER,
         force: true,
