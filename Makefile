@@ -35,5 +35,6 @@ format: ## lay out all files
 generate: ## types, CRD definitions and reference pages from crds/*.yaml
 	@exec $(setup) node -- npm run --silent generate
 
-clean: down ## remove what was installed here and the network's state (what is cached outside stays)
+clean: ## stop the network, remove its state and what was installed here (what is cached outside stays)
+	@test ! -d .millrace || $(MAKE) --no-print-directory down
 	@rm -rf node_modules .millrace

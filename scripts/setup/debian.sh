@@ -15,7 +15,9 @@ lacking_packages() {
 	[[ -z $any ]] || missing_for+=("$what")
 }
 
-can_install_debian_packages() { [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; }
+is_root() { [[ $(id -u) -eq 0 ]]; }
+
+can_install_debian_packages() { is_root && command -v apt-get >/dev/null; }
 
 install_debian_packages() {
 	[[ ${#missing_debian_packages[@]} -gt 0 ]] || return 0
@@ -25,7 +27,7 @@ install_debian_packages() {
 	missing_for=()
 	command -v apt-get >/dev/null ||
 		die "missing for ${what%, }: ${names[*]} (names as on Debian). This system has no apt-get; install what corresponds and run it again."
-	[[ $EUID -eq 0 ]] ||
+	is_root ||
 		die "missing for ${what%, }, and only root can install it. Run this once, then again what you ran:
   sudo apt-get update && sudo apt-get install --no-install-recommends ${names[*]}"
 	with_progress "Installing for ${what%, }: ${names[*]}" apt_install "${names[@]}" ||

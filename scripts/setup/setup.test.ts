@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const scripts = fileURLToPath(new URL('.', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'millrace-setup-test-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+interface Outcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command on a machine where some programs answer as told, with an empty cache. */
+function onMachine(
+  programs: Record<string, string>,
+  command: string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd = scratch,
+): Promise<Outcome> {
+  const folder = mkdtempSync(join(scratch, 'machine-'));
+  for (const [name, body] of Object.entries(programs)) {
+    writeFileSync(join(folder, name), `#!/bin/sh\n${body}\n`);
+    chmodSync(join(folder, name), 0o755);
+  }
+  const environment = { ...process.env, PATH: `${folder}:${process.env['PATH']}`, XDG_CACHE_HOME: join(folder, 'cache'), ...env };
+  const [program = '', ...args] = command;
+  return new Promise((resolve) => {
+    execFile(program, args, { cwd, env: environment }, (error, stdout, stderr) =>
+      resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+  });
+}
+
+test('without root, one message names all that is missing and the command that installs it', async () => {
+  // The download is cut before it begins.
+  const env = { MILLRACE_DOWNLOAD_TIMEOUT: '0.001', MEDIASOUP_WORKER_BIN: '' };
+  const { status, stderr } = await onMachine(
+    { id: 'echo 1000', 'dpkg-query': 'exit 1' },
+    [join(scripts, 'main.sh'), 'worker', '--', 'echo', 'ran'],
+    env,
+  );
+  assert.equal(status, 1);
+  const errors = stderr.split('\n').filter((line) => line.startsWith('error:'));
+  assert.equal(errors.length, 1, stderr);
+  assert.match(stderr, /sudo apt-get update && sudo apt-get install --no-install-recommends g\+\+ .*libssl-dev/);
+});
+
+test('a Node that is too old is named with the version that is needed', async () => {
+  const { status, stderr } = await onMachine({ node: 'test "$1" = -v && echo v18.1.0 || echo 18' }, [
+    join(scripts, 'main.sh'),
+    'node',
+    '--',
+    'true',
+  ]);
+  assert.deepEqual(
+    [status, stderr],
+    [1, 'error: Node.js v18.1.0 is too old: 20 or newer is needed to install the packages (Node 24 then comes with them).\n'],
+  );
+});
+
+test('a MEDIASOUP_WORKER_BIN that is no program is refused by name', async () => {
+  const { status, stderr } = await onMachine({}, [join(scripts, 'main.sh'), 'worker', '--', 'true'], {
+    MEDIASOUP_WORKER_BIN: '/nowhere/worker',
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /MEDIASOUP_WORKER_BIN names '\/nowhere\/worker', which is no program/);
+});
+
+test('the command gets what was set up and its exit status is passed on', async () => {
+  const command = ['sh', '-c', 'echo "worker is $MEDIASOUP_WORKER_BIN"; exit 7'];
+  const { status, stdout } = await onMachine({}, [join(scripts, 'main.sh'), 'worker', '--', ...command], {
+    MEDIASOUP_WORKER_BIN: '/bin/true',
+  });
+  assert.deepEqual([status, stdout], [7, 'worker is /bin/true\n']);
+});
+
+test('a long step tells its failure with the end of its output', async () => {
+  const step = `. ${join(scripts, 'say.sh')}; with_progress Fetching sh -c 'echo one; echo two; exit 3'`;
+  const { status, stderr } = await onMachine({}, ['bash', '-c', step], { PROGRESS_TAIL: '1' });
+  assert.equal(status, 3);
+  assert.match(stderr, /^Fetching \.\.\.\nFetching: failed after \d+ s\ntwo\n$/);
+});
+
+const lock = {
+  'node_modules/a': { version: '1.0.0' },
+  'node_modules/other-platform': { version: '1.0.0', optional: true },
+  api: { version: '0.1.0' },
+};
+const installs: [string, Record<string, unknown> | undefined, number][] = [
+  ['everything is there but another platform’s package', { 'node_modules/a': { version: '1.0.0' } }, 0],
+  ['a package has another version', { 'node_modules/a': { version: '1.0.1' } }, 1],
+  ['a package is missing', {}, 1],
+  ['nothing was installed', undefined, 1],
+];
+for (const [what, installed, status] of installs) {
+  test(`packages are ${status === 0 ? 'not ' : ''}installed again when ${what}`, async () => {
+    const folder = mkdtempSync(join(scratch, 'checkout-'));
+    mkdirSync(join(folder, 'node_modules'));
+    writeFileSync(join(folder, 'package-lock.json'), JSON.stringify({ packages: lock }));
+    if (installed) writeFileSync(join(folder, 'node_modules', '.package-lock.json'), JSON.stringify({ packages: installed }));
+    const outcome = await onMachine({}, [process.execPath, join(scripts, 'installed-packages.mjs')], {}, folder);
+    assert.equal(outcome.status, status, outcome.stderr);
+  });
+}
