@@ -1,4 +1,4 @@
-import { parseRequest } from '@millrace/service';
+import { parseRequest, Problem } from '@millrace/service';
 import { json, Router } from 'express';
 import { unauthorized } from '../access/index.ts';
 import { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from '../sessions/index.ts';
@@ -47,5 +47,21 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       res.status(201).json(opened.body);
     })
     .all(methods('POST'));
+  // A client without ICE asks here whether its session still lives.
+  router
+    .route('/rtp/sessions/:id')
+    .get((req, res) => {
+      const session = context.sessions.get(req.params['id'] ?? '');
+      if (session?.protocol !== 'rtp')
+        throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; push or pull again' });
+      res.json({ session: session.id, stream: session.stream, state: session.state });
+    })
+    .delete((req, res) => {
+      const session = context.sessions.get(req.params['id'] ?? '');
+      if (session?.protocol !== 'rtp') throw new Problem(404, 'No such session', { detail: 'it has ended or never existed' });
+      session.close('the client ended it');
+      res.status(200).end();
+    })
+    .all(methods('GET, DELETE'));
   return router;
 }

@@ -9,6 +9,7 @@ export function newPeer(): RTCPeerConnection {
     { type: 'ccm', parameter: 'fir' },
   ];
   return new RTCPeerConnection({
+    bundlePolicy: 'max-bundle',
     iceAdditionalHostAddresses: ['127.0.0.1'],
     codecs: {
       audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: 109 })],
