@@ -21,6 +21,7 @@ export class RelayHost {
   readonly #endpoint: TrunkEndpoint;
   readonly #relay: RelayNode;
   readonly #handlers: Handlers;
+  #mesh: string | undefined;
 
   static async start(options: RelayHostOptions, emit: (event: RelayEvent) => void): Promise<RelayHost> {
     return new RelayHost(options, await DgramIo.open(options.trunk), emit);
@@ -73,8 +74,12 @@ export class RelayHost {
   }
 
   #configure(settings: RelaySettings): void {
-    if (settings.mesh && settings.mesh.keys.length > 0) {
-      this.#endpoint.configure({ keys: settings.mesh.keys, knobs: knobsOf(settings.mesh) });
+    const { mesh } = settings;
+    // Snapshots come often and mostly say the same: trunks need not look at their keys again.
+    const asText = JSON.stringify(mesh);
+    if (mesh && mesh.keys.length > 0 && asText !== this.#mesh) {
+      this.#mesh = asText;
+      this.#endpoint.configure({ keys: mesh.keys, knobs: knobsOf(mesh) });
     }
     this.#relay.configure(settings);
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import { createLogger } from '@millrace/service';
 import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
 import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
@@ -130,5 +131,21 @@ describe('relays on real sockets', () => {
     const egress = await c!.egress({ stream: 'live/none', path: [hop('a', a!)], lingerMs: 0 });
     await assert.rejects(egress.described(5000), /live\/none is not published on a/);
     await egress.close();
+  });
+
+  test('a thread that dies is heard of by whoever waits, and by the node', async () => {
+    const created = once(process, 'worker') as Promise<[Worker]>;
+    const one = await Relay.start({ trunk: { host: '127.0.0.1', port: 0 }, logger, self: { node: 'a' }, roles: [] });
+    const [worker] = await created;
+    const egress = await one.egress({ stream: 'live/demo', path: [], lingerMs: 0 });
+    const failed = once(one, 'failed');
+    const lost = once(egress, 'lost');
+    const waiting = assert.rejects(egress.stats(), /relay thread exited/);
+    // Before the thread has read the request.
+    void worker.terminate();
+    await waiting;
+    assert.match(String((await lost)[0]), /thread is gone/);
+    assert.ok((await failed)[0] instanceof Error);
+    await assert.rejects(one.links(), /thread is gone/);
   });
 });
