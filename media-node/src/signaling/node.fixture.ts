@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { DEFAULT_POLICY, type PublicJwk, type Snapshot, type StreamPolicy, type StreamState } from '@millrace/api';
 import { createLogger, Problem, realClock, serveHttp } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -8,6 +9,9 @@ import { SessionRegistry } from '../sessions/index.ts';
 import { RateLimit, signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
+  name?: string;
+  /** Shared by nodes of one test: who publishes what, and the key of their trunks. */
+  network?: TestNetwork;
   sessions?: number;
   roles?: string[];
   policy?: Partial<StreamPolicy>;
@@ -24,7 +28,9 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const logger = createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
   const clock = realClock;
   const listen = '127.0.0.1';
-  const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: 'node-1' }, roles: ['relay'] });
+  const name = options.name ?? 'node-1';
+  const network = options.network ?? newNetwork();
+  const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: name }, roles: ['relay'] });
   const cores = await MediaCores.start({
     count: options.cores ?? 1,
     mediaPort: 0,
@@ -37,7 +43,8 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const keys = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
   const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1' } as PublicJwk;
   const policy: StreamPolicy = { ...DEFAULT_POLICY, access: { publish: 'Public', play: 'Public' }, ...options.policy };
-  const directory = new TestDirectory(policy, options.alternatives ?? []);
+  const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network.published);
+  await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
   directory.onKick = (session) => sessions.get(session)?.close('another publisher took the stream over');
   const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50 });
@@ -86,22 +93,51 @@ export async function startTestNode(options: TestNodeOptions = {}) {
 }
 export type TestNode = Awaited<ReturnType<typeof startTestNode>>;
 
+export interface TestNetwork {
+  published: Map<string, { session: string; state: StreamState }>;
+  mesh: NonNullable<Snapshot['mesh']>;
+}
+
+export function newNetwork(): TestNetwork {
+  const mesh = {
+    name: 'test',
+    keys: [{ id: 'k1', secret: randomBytes(32).toString('base64') }],
+    kcp: { intervalMs: 10, fastResend: 2, sendWindow: 1024, receiveWindow: 1024, deadlineMs: 600 },
+    fec: { mode: 'Off' as const, dataShards: 10, parityShards: 2 },
+    rateCapMbps: 1000,
+    probeIntervalMs: 1000,
+    fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
+  };
+  return { published: new Map(), mesh };
+}
+
 class TestDirectory implements StreamDirectory {
   readonly snapshot: Snapshot;
-  readonly published = new Map<string, { session: string; state: StreamState }>();
+  readonly published: TestNetwork['published'];
+  readonly #node: string;
+  readonly #trunkPort: number;
   readonly #policy: StreamPolicy;
   readonly #alternatives: string[];
   #epoch = 0;
   onKick: (session: string) => void = () => undefined;
 
-  constructor(policy: StreamPolicy, alternatives: string[]) {
+  constructor(
+    node: string,
+    trunkPort: number,
+    policy: StreamPolicy,
+    alternatives: string[],
+    published: TestNetwork['published'],
+  ) {
+    this.#node = node;
+    this.#trunkPort = trunkPort;
+    this.published = published;
     this.#policy = policy;
     this.#alternatives = alternatives;
     this.snapshot = {
       version: 1,
       digest: '',
       generation: 1,
-      self: { node: 'node-1', region: 'a', cordoned: false },
+      self: { node, region: 'a', cordoned: false },
       tokenKeys: [],
       peers: [],
       probe: [],
@@ -118,7 +154,7 @@ class TestDirectory implements StreamDirectory {
       return Promise.reject(new Problem(409, 'The stream is being published', { detail: `${stream} has a publisher` }));
     }
     this.#epoch += 1;
-    const origin = { node: 'node-1', region: 'a', host: '127.0.0.1', port: 1 };
+    const origin = { node: this.#node, region: 'a', host: '127.0.0.1', port: this.#trunkPort };
     this.published.set(stream, {
       session,
       state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy },
