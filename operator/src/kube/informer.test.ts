@@ -63,7 +63,7 @@ async function follow(steps: { lists: Step[]; watches: Step[] }, options: { inac
 /** Waits for real sockets; fails with what was seen. */
 async function until(what: () => boolean, seen: () => unknown = () => ''): Promise<void> {
   for (const startMs = realClock.now(); !what(); await delay(2)) {
-    if (realClock.now() - startMs > 3_000)
+    if (realClock.now() - startMs > 15_000)
       assert.fail(`did not come to pass: ${what.toString()}; seen ${JSON.stringify(seen())}`);
   }
 }
@@ -257,11 +257,11 @@ describe('informer', () => {
             hold()(answer, undefined as never);
             const timer = setInterval(() => write(answer, bookmark(++version)), 20);
             answer.on('close', () => clearInterval(timer));
-            setTimeout(() => write(answer, added('a', 1_000)), 400);
+            setTimeout(() => write(answer, added('a', 1_000)), 1_200);
           },
         ],
       },
-      { inactivityMs: 150 },
+      { inactivityMs: 500 },
     );
     await until(() => told.length === 1);
     assert.equal(watchesFrom(server).length, 1);
@@ -366,7 +366,7 @@ describe('informer', () => {
       await until(() => server.asked.length > 0);
       const startMs = realClock.now();
       await end();
-      assert.ok(realClock.now() - startMs < 200);
+      assert.ok(realClock.now() - startMs < 2_000);
     }
   });
 });
