@@ -35,7 +35,7 @@ after(() => api.close());
 describe('requests', () => {
   test('a request without a token is 401 with a Status, health is not asked for one', async () => {
     const answer = await api.get(`${core}/pods`, { token: null });
-    assert.equal(answer.code, api.own ? 401 : answer.code);
+    assert.ok(answer.code === 401 || (answer.code === 403 && !api.own));
     if (api.own) assert.equal(answer.body.reason, 'Unauthorized');
     assert.equal((await api.get('/readyz', { token: null })).code, 200);
     assert.equal((await api.get('/version', { token: null })).body.major, '1');
@@ -326,10 +326,11 @@ describe('patches', () => {
     assert.equal((await api.get(`${core}/configmaps/json`)).body.data.a, '1');
     const { body } = await api.jsonPatch(`${core}/configmaps/json`, [
       { op: 'test', path: '/data/a', value: '1' },
-      { op: 'add', path: '/data/b~1c', value: '2' },
+      { op: 'add', path: '/metadata/annotations', value: {} },
+      { op: 'add', path: '/metadata/annotations/b~1c', value: '2' },
       { op: 'move', from: '/data/a', path: '/data/d' },
     ]);
-    assert.deepEqual(body.data, { 'b/c': '2', d: '1' });
+    assert.deepEqual([body.data, body.metadata.annotations], [{ d: '1' }, { 'b/c': '2' }]);
   });
   test('a patch that names an old resourceVersion is 409', async () => {
     const { body } = await api.post(`${core}/configmaps`, configMap('patch-version'));
@@ -477,7 +478,7 @@ describe('server-side apply', () => {
     await api.apply(`${widgets}/ssa-conflict`, applied('ssa-conflict', { size: 3, mode: 'B' }), 'one');
     const refused = await api.apply(`${widgets}/ssa-conflict`, applied('ssa-conflict', { size: 4 }), 'two');
     assert.equal(refused.code, 409);
-    assert.match(refused.body.message, /Apply failed with 1 conflict: conflict with "one".*: \.spec\.size/);
+    assert.match(refused.body.message, /Apply failed with 1 conflict: conflict with "one": \.spec\.size/);
     assert.deepEqual(
       refused.body.details.causes.map((cause: { reason: string; field: string }) => [cause.reason, cause.field]),
       [['FieldManagerConflict', '.spec.size']],
@@ -549,7 +550,7 @@ describe('server-side apply', () => {
     await api.mergePatch(path, { spec: { size: 5 } }, { agent: 'editor/1' });
     const refused = await api.apply(path, applied('ssa-update', { size: 3 }), 'one');
     assert.equal(refused.code, 409);
-    assert.match(refused.body.message, /conflict with "editor" using conformance.test\/v1 at .*: \.spec\.size/);
+    assert.match(refused.body.message, /conflict with "editor" using conformance.test\/v1: \.spec\.size/);
   });
   test('applying the same again changes nothing, resourceVersion included', async () => {
     const path = `${widgets}/ssa-same`;
@@ -585,7 +586,7 @@ describe('server-side apply', () => {
     const path = `${widgets}/ssa-yaml`;
     assert.equal(
       (await api.call('PATCH', path, { body: applied('ssa-yaml', { size: 1 }), type: 'application/apply-patch+yaml' })).code,
-      api.own ? 422 : 400,
+      422,
     );
     const yaml = 'apiVersion: conformance.test/v1\nkind: Widget\nmetadata: {name: ssa-yaml}\nspec:\n  size: 2\n';
     assert.equal(

@@ -154,7 +154,8 @@ function refuseConflicts(others: ManagedFieldsEntry[], changed: FieldSet): void 
   throw new StatusError(409, 'Conflict', `Apply failed with ${causes.length} ${noun}: ${lines.join('\n')}`, { causes });
 }
 
-function describeOwner({ manager, subresource, apiVersion, operation, time }: ManagedFieldsEntry): string {
+/** Owners as kube-apiserver names them: appliers by name, updaters with the version through which they wrote. */
+function describeOwner({ manager, subresource, apiVersion, operation }: ManagedFieldsEntry): string {
   const door = subresource ? ` with subresource ${JSON.stringify(subresource)}` : '';
-  return `${JSON.stringify(manager)}${door} using ${apiVersion}${operation === 'Update' && time ? ` at ${time}` : ''}`;
+  return `${JSON.stringify(manager)}${door}${operation === 'Update' ? ` using ${apiVersion}` : ''}`;
 }

@@ -86,11 +86,19 @@ function mergeStringData(secret: JsonObject): void {
 function validateSecret(secret: KubeObject, old?: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
   if (old && secret['type'] !== old['type']) errors.push(invalid('type', secret['type'] as string, 'field is immutable'));
-  for (const key of Object.keys(secret['data'] ?? {})) {
-    if (!/^[-._a-zA-Z0-9]{1,253}$/.test(key))
-      errors.push(invalid(`data[${key}]`, key, 'a valid config key must consist of alphanumeric characters, -, _ or .'));
-  }
-  return [...errors, ...frozenWhenImmutable(secret, old)];
+  return [...errors, ...validateKeys(secret, ['data']), ...frozenWhenImmutable(secret, old)];
+}
+
+function validateConfigMap(map: KubeObject, old?: KubeObject): FieldError[] {
+  return [...validateKeys(map, ['data', 'binaryData']), ...frozenWhenImmutable(map, old)];
+}
+
+function validateKeys(object: KubeObject, fields: string[]): FieldError[] {
+  const text = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+  return fields.flatMap((field) => {
+    const bad = Object.keys(object[field] ?? {}).filter((key) => !/^[-._a-zA-Z0-9]{1,253}$/.test(key));
+    return bad.map((key) => invalid(`${field}[${key}]`, key, text));
+  });
 }
 
 function frozenWhenImmutable(object: KubeObject, old?: KubeObject): FieldError[] {
@@ -206,7 +214,7 @@ export const builtinTypes: ResourceType[] = [
     plural: 'configmaps',
     shortNames: ['cm'],
     columns: columns.configMapColumns,
-    validate: frozenWhenImmutable,
+    validate: validateConfigMap,
   }),
   define({
     api: 'v1',

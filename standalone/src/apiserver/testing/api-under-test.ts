@@ -69,7 +69,11 @@ export class ApiUnderTest {
       'User-Agent': options.agent ?? 'conformance/1',
     };
     if (token) headers['Authorization'] = `Bearer ${token}`;
-    if (options.body !== undefined) headers['Content-Type'] = options.type ?? 'application/json';
+    const text = typeof options.body === 'string' ? options.body : JSON.stringify(options.body);
+    if (text !== undefined) {
+      headers['Content-Type'] = options.type ?? 'application/json';
+      headers['Content-Length'] = String(Buffer.byteLength(text));
+    }
     return new Promise((resolve, reject) => {
       const request = httpsRequest(
         new URL(path, this.url),
@@ -77,9 +81,7 @@ export class ApiUnderTest {
         resolve,
       );
       request.on('error', reject);
-      request.end(
-        options.body === undefined ? undefined : typeof options.body === 'string' ? options.body : JSON.stringify(options.body),
-      );
+      request.end(text);
     });
   }
 
