@@ -7,8 +7,8 @@ export interface DirectoryUnderTest {
   /** The same directory as another control replica sees it; the same object where there is only one. */
   other: StreamDirectory;
   /** Lets so many lease durations pass. */
-  passLeases(count: number): Promise<void>;
-  close(): Promise<void>;
+  passLeases: (count: number) => Promise<void>;
+  close: () => Promise<void>;
 }
 
 /** What every StreamDirectory must do. */

@@ -167,7 +167,7 @@ export class Fleet {
     for (const report of after) {
       touched.add(report.stream);
       let nodes = this.#carriers.get(report.stream);
-      if (!nodes) this.#carriers.set(report.stream, (nodes = new Map()));
+      if (!nodes) this.#carriers.set(report.stream, (nodes = new Map<string, StreamReport>()));
       nodes.set(node, report);
     }
     const kept = new Set(after.map((report) => report.stream));

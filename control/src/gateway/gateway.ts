@@ -189,8 +189,7 @@ export class AgentGateway {
 
   async #refusalOf(hello: Hello, podUid: string): Promise<{ code: number; reason: string } | undefined> {
     if (hello.protocol < AGENT_OLDEST_PROTOCOL || hello.protocol > AGENT_PROTOCOL) {
-      const spoken =
-        AGENT_OLDEST_PROTOCOL === AGENT_PROTOCOL ? `${AGENT_PROTOCOL}` : `${AGENT_OLDEST_PROTOCOL} to ${AGENT_PROTOCOL}`;
+      const spoken = [...new Set<number>([AGENT_OLDEST_PROTOCOL, AGENT_PROTOCOL])].join(' to ');
       return {
         code: AgentClose.protocolUnsupported,
         reason: `protocol ${hello.protocol} is not spoken here, ${spoken} is: update the older side`,

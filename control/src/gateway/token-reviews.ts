@@ -67,7 +67,7 @@ export class TokenReviews {
     const prefix = `system:serviceaccount:${this.#namespace}:`;
     if (!user?.username?.startsWith(prefix))
       return { verdict: 'refused', detail: `the token's account is not in namespace ${this.#namespace}` };
-    const podUid = (user.extra as Record<string, string[]> | undefined)?.[POD_UID]?.[0];
+    const podUid = user.extra?.[POD_UID]?.[0];
     if (!podUid) return { verdict: 'refused', detail: 'the token is not bound to a pod: use a projected service-account token' };
     return { verdict: 'pod', podUid };
   }

@@ -127,7 +127,8 @@ function parse(data: Buffer): ControlMessage | undefined {
 
 function detailOf(problem: string): string {
   try {
-    return String((JSON.parse(problem) as { detail?: unknown }).detail ?? problem);
+    const { detail } = JSON.parse(problem) as { detail?: unknown };
+    return typeof detail === 'string' ? detail : problem.slice(0, 200);
   } catch {
     return problem.slice(0, 200);
   }

@@ -27,7 +27,7 @@ export class Requests {
   /** Rejects with a 503 Problem when no answer comes within `timeoutMs`. */
   run(request: WithoutId<RequestMessage>, timeoutMs: number, send: (message: RequestMessage) => void): Promise<AnswerMessage> {
     if (this.#running.size >= MAX_RUNNING) return Promise.reject(unreachable('too many requests wait for control'));
-    const message = { ...request, id: ++this.#lastId } as RequestMessage;
+    const message = { ...request, id: ++this.#lastId };
     return new Promise((resolve, reject) => {
       const timer = this.#clock.setTimeout(() => {
         this.#running.delete(message.id);

@@ -1,0 +1,38 @@
+import { IceServer } from '@millrace/api';
+import { z } from 'zod';
+
+const port = z.number().int().min(0).max(65_535);
+const region = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and "-"');
+
+/** Settings of a control replica: flags, environment (MILLRACE_…) or a YAML file. */
+export const ControlConfig = z.object({
+  kubeconfig: z.string().optional().describe('kubeconfig file; without it the usual places, in a pod its service account'),
+  context: z.string().optional().describe('context of the kubeconfig; without it the current one'),
+  namespace: z.string().optional().describe("namespace of the fleet; without it that of the kubeconfig's context, else default"),
+  host: z.string().default('0.0.0.0').describe('address to listen on'),
+  port: port.default(8080).describe('port of the HTTP API and of the agents'),
+  opsPort: port.default(9090).describe('port of /metrics, /healthz and /readyz'),
+  replica: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a name that can end the name of a Lease')
+    .optional()
+    .describe('name of this replica, unique among them, e.g. its pod name; without it a random one'),
+  redisUrl: z
+    .string()
+    .optional()
+    .meta({ secret: true })
+    .describe('redis:// or rediss:// URL of the stream directory; without it memory, which serves one replica only'),
+  defaultRegion: region.optional().describe('region for clients of which nothing is known'),
+  regionsByCidr: z
+    .record(z.string(), z.object({ region: region.optional(), isp: z.string().max(63).optional() }))
+    .default({})
+    .describe('clients by address, e.g. {"203.0.113.0/24": {"region": "eu-west", "isp": "one"}}; the longest prefix counts'),
+  publicReads: z.boolean().default(false).describe('answer GETs without an app key'),
+  corsOrigins: z.array(z.string()).default(['*']).describe('origins that browsers may call from; * for any'),
+  iceServers: z.array(IceServer).default([]).describe('ICE servers that clients are told, as JSON'),
+  tokenTtlSeconds: z.number().int().min(30).max(604_800).default(3600).describe('how long a media token opens a session, s'),
+  trustedProxies: z.array(z.string()).default([]).describe('addresses or CIDRs of proxies whose X-Forwarded-For is believed'),
+  stopGraceSeconds: z.number().min(0).max(300).default(5).describe('how long nodes may take to move to another replica, s'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('least level that is logged'),
+});
+export type ControlConfig = z.infer<typeof ControlConfig>;
