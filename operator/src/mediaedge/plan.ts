@@ -34,7 +34,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
       ? []
       : after.filter(({ node, state }) => node ?? state === 'active').map((instance) => desiredMediaNode(edge, instance, nowMs)),
     deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
-    inUse: instances.flatMap((instance) => inUseChange(instance, observation)),
+    inUse: isPaused ? [] : after.flatMap((instance) => inUseChange(instance, observation)),
     finalizer:
       edge.metadata.deletionTimestamp && observation.pods.length + observation.uncertainCreates === 0 ? 'remove' : 'keep',
     status,

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { mediaEdges, mediaNodes, relayMeshes, type MediaEdge, type MediaNode } from '@millrace/api';
+import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
+import { compileCrd, type JsonObject } from '@millrace/api/validation';
+import { FakeClock } from '@millrace/service';
+import { EventRecorder, Informer, KubeClient, LeaseFence, leases, nodes, pods, TokenBucket } from '../kube/index.ts';
+import { quietLogger } from '../kube/testing/quiet.ts';
+import { ControlReplicas } from '../liveness/control-replicas.ts';
+import { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
+import { FINALIZER, LABEL } from './names.ts';
+import { EdgeApi } from './testing/edge-api.ts';
+
+const EDGES = '/apis/millrace.dev/v1alpha1/namespaces/default/mediaedges';
+const NODES = '/apis/millrace.dev/v1alpha1/namespaces/default/medianodes';
+const PODS = '/api/v1/namespaces/default/pods';
+const crd = compileCrd(mediaEdgeCrd);
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** The controller on an API in memory, with time that stands still unless moved. */
+function start() {
+  const api = new EdgeApi();
+  const clock = new FakeClock();
+  const { logger, lines } = quietLogger();
+  const limiter = new TokenBucket({ clock, qps: 10_000, burst: 10_000 });
+  const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000, limiter });
+  const stop = new AbortController();
+  let seed = 1;
+  const random = (): number => ((seed = (seed * 16807) % 2147483647) - 1) / 2147483646; // Park-Miller: the same names in each run
+  const common = { client, logger, random: () => 0.5 };
+  const informers = {
+    edges: new Informer({ ...common, resource: mediaEdges }),
+    pods: new Informer({ ...common, resource: pods, indexers: podIndexers }),
+    nodes: new Informer({ ...common, resource: mediaNodes, indexers: mediaNodeIndexers }),
+    meshes: new Informer({ ...common, resource: relayMeshes }),
+    hosts: new Informer({ ...common, resource: nodes }),
+  };
+  const leaseInformer = new Informer({ ...common, resource: leases });
+  const recorder = new EventRecorder({ ...common, clock, component: 'test' });
+  const controller = createMediaEdgeController({
+    ...informers,
+    client,
+    clock,
+    logger,
+    random,
+    recorder,
+    fence: new LeaseFence(clock, Infinity),
+    replicas: new ControlReplicas(leaseInformer, clock),
+    settings: { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' },
+  });
+  const running = [...Object.values(informers), controller].map((part) => part.run(stop.signal));
+  stops.push(async () => {
+    stop.abort();
+    await settle();
+    clock.advance(60_000);
+    await Promise.all(running);
+  });
+  const putEdge = (name: string, spec: JsonObject): void => {
+    const edge: JsonObject = { apiVersion: 'millrace.dev/v1alpha1', kind: 'MediaEdge', metadata: { name }, spec };
+    crd.applyDefaults(edge);
+    api.put(`${EDGES}/${name}`, edge);
+  };
+  const change = (path: string, change: (object: Stored) => object): void => {
+    const { resourceVersion: _, ...metadata } = (api.objects.get(path) as unknown as Stored).metadata;
+    api.put(path, change({ ...(api.objects.get(path) as unknown as Stored), metadata }));
+  };
+  const named = <T>(collection: string): T[] =>
+    [...api.objects].filter(([path]) => path.startsWith(`${collection}/`)).map(([, object]) => object as unknown as T);
+  const count = (method: string, collection: string): number =>
+    api.requests.filter((request) => request.method === method && request.path.startsWith(collection)).length;
+  return { api, clock, lines, putEdge, change, named, count };
+}
+
+interface Stored {
+  metadata: { name: string; labels?: Record<string, string>; resourceVersion?: string; finalizers?: string[] };
+  spec?: object;
+  status?: object;
+}
+
+/** Lets everything that needs no time happen. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 60; i++) await turn();
+}
+
+/** What the caches would have to wait for is moved along in small steps. */
+async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 100) {
+    clock.advance(100);
+    await settle();
+  }
+}
+
+const spec = (more: JsonObject = {}): JsonObject => ({ region: 'eu', roles: ['push', 'pull'], ...more });
+
+describe('the MediaEdge controller', () => {
+  test('makes each pod once, with its MediaNode, and holds the edge by a finalizer', async () => {
+    const { putEdge, named, clock, count, api } = start();
+    putEdge('alpha', spec({ replicas: 3 }));
+    await pass(clock, 1_000);
+    assert.equal(named<Stored>(PODS).length, 3);
+    assert.equal(count('POST', PODS), 3);
+    const wanted = named<Stored>(PODS).map(({ metadata }) => metadata.name);
+    assert.deepEqual(
+      named<Stored>(NODES)
+        .map(({ metadata }) => metadata.name)
+        .sort(),
+      wanted.sort(),
+    );
+    const edge = api.objects.get(`${EDGES}/alpha`) as unknown as MediaEdge;
+    assert.deepEqual(edge.metadata.finalizers, [FINALIZER]);
+    assert.equal(edge.status?.selector, 'millrace.dev/edge=alpha');
+  });
+
+  test('makes no pod twice while the watches are late', async () => {
+    const { putEdge, named, clock, api, change } = start();
+    await pass(clock, 200);
+    putEdge('alpha', spec({ replicas: 2 }));
+    await pass(clock, 500);
+    api.late = true;
+    change(`${EDGES}/alpha`, (edge) => ({ ...edge, spec: { ...edge.spec, replicas: 3 } }));
+    await pass(clock, 5_000);
+    api.late = false;
+    await pass(clock, 5_000);
+    assert.equal(named<Stored>(PODS).length, 3);
+  });
+
+  test('makes no pod twice when the answer to a creation was lost', async () => {
+    const { putEdge, named, clock, api } = start();
+    let lost = 0;
+    api.faults = {
+      fail: (request) => (request.method === 'POST' && request.path.startsWith(PODS) && lost++ === 0 ? 'after' : undefined),
+    };
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 10_000);
+    assert.equal(lost, 1);
+    assert.equal(named<Stored>(PODS).length, 1);
+    assert.equal(named<MediaNode>(NODES).length, 1, 'the pod got its MediaNode all the same');
+  });
+
+  test('makes a pod again when its creation never reached the server', async () => {
+    const { putEdge, named, clock, api } = start();
+    let lost = 0;
+    api.faults = {
+      fail: (request) => (request.method === 'POST' && request.path.startsWith(PODS) && lost++ === 0 ? 'before' : undefined),
+    };
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 90_000);
+    assert.equal(named<Stored>(PODS).length, 1);
+  });
+
+  test('deletes the MediaNode when its pod is gone, and replaces the pod', async () => {
+    const { putEdge, named, clock, api } = start();
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 500);
+    const [pod] = named<Stored>(PODS);
+    api.put(`${PODS}/${pod?.metadata.name}`, undefined);
+    await pass(clock, 1_000);
+    const [successor] = named<Stored>(PODS);
+    assert.notEqual(successor?.metadata.name, pod?.metadata.name);
+    assert.deepEqual(
+      named<Stored>(NODES).map(({ metadata }) => metadata.name),
+      [successor?.metadata.name],
+    );
+  });
+
+  test('a deleted edge goes when its nodes, which never served, are gone', async () => {
+    const { putEdge, named, clock, api, change } = start();
+    putEdge('alpha', spec({ replicas: 2 }));
+    await pass(clock, 500);
+    change(`${EDGES}/alpha`, (edge) => ({ ...edge, metadata: { ...edge.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }));
+    await pass(clock, 1_000);
+    assert.equal(named<Stored>(PODS).length, 0);
+    assert.equal(named<Stored>(NODES).length, 0);
+    assert.equal(api.objects.get(`${EDGES}/alpha`), undefined);
+  });
+
+  test('labels a node that has sessions, so that its eviction is refused', async () => {
+    const { putEdge, named, clock, change, api } = start();
+    putEdge('alpha', spec());
+    await pass(clock, 500);
+    const name = named<Stored>(PODS)[0]?.metadata.name ?? '';
+    change(`${NODES}/${name}`, (node) => ({ ...node, status: { load: { sessions: 2 } } }));
+    await pass(clock, 500);
+    const labels = (): Record<string, string> | undefined =>
+      (api.objects.get(`${PODS}/${name}`) as unknown as Stored).metadata.labels;
+    assert.equal(labels()?.[LABEL.inUse], 'true');
+    assert.equal(labels()?.[LABEL.edge], 'alpha', 'its other labels stay');
+  });
+
+  test('touches nothing of a paused edge', async () => {
+    const { putEdge, named, clock, change } = start();
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 500);
+    change(`${EDGES}/alpha`, (edge) => ({
+      ...edge,
+      metadata: { ...edge.metadata, annotations: { 'millrace.dev/paused': 'true' } },
+      spec: { ...edge.spec, replicas: 4 },
+    }));
+    await pass(clock, 1_000);
+    assert.equal(named<Stored>(PODS).length, 1);
+  });
+});
