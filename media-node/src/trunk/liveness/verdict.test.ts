@@ -50,15 +50,18 @@ describe('A beat', () => {
     const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
     const u16 = fc.integer({ min: 1, max: 0xffff });
     const echo = fc.option(fc.record({ sentUs: u32, delayUs: u32 }, { noNullPrototype: true }), { nil: undefined });
-    const beat = fc.record({
-      answerWanted: fc.boolean(),
-      promiseMs: u16,
-      wishMs: u16,
-      sentUs: u32,
-      echo,
-      expected: u32,
-      received: u32,
-    });
+    const beat = fc.record(
+      {
+        answerWanted: fc.boolean(),
+        promiseMs: u16,
+        wishMs: u16,
+        sentUs: u32,
+        echo,
+        expected: u32,
+        received: u32,
+      },
+      { noNullPrototype: true },
+    );
     fc.assert(
       fc.property(beat, (it) => {
         assert.equal(writeBeat(it, out, 0), BEAT_BYTES);
