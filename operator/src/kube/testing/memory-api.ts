@@ -24,8 +24,8 @@ export interface Faults {
 }
 
 /**
- * A Kubernetes API of one process in memory: get, list with pages, watch, create, update with optimistic concurrency, merge patch (one
- * level deep), apply with field owners, delete, the status subresource; no schema, no defaults, no finalizers. It answers at once and in order, so that a test with a fake clock decides everything that happens.
+ * A Kubernetes API of one process in memory: get, list with pages, watch, create, update with optimistic concurrency, merge patch, apply
+ * with field owners, delete (held by finalizers), the status subresource; no schema, no defaults, no garbage collection. It answers at once and in order, so that a test with a fake clock decides everything that happens.
  */
 export class MemoryApi implements Transport {
   readonly objects = new Map<string, Stored>();
@@ -95,6 +95,7 @@ export class MemoryApi implements Transport {
       resourceVersion: version,
     };
     const object: Stored = { ...change, metadata };
+    if (old && isFreed(object)) return this.#remove(path, object);
     const owners = old && ownersAfterUpdate(old, object);
     if (owners) metadata.managedFields = owners;
     this.objects.set(path, object);
@@ -158,14 +159,12 @@ export class MemoryApi implements Transport {
       return failure(409, 'Conflict');
     }
     if (request.method === 'DELETE') {
-      this.#remove(path, stored);
+      const deletionTimestamp = stored.metadata['deletionTimestamp'] ?? '2030-01-01T00:00:00Z';
+      this.put(path, { ...stored, metadata: { ...stored.metadata, deletionTimestamp } });
       return success({});
     }
-    this.put(
-      path,
-      request.method === 'PATCH' ? { ...stored, ...body, metadata: { ...stored.metadata, ...body?.metadata } } : body,
-    );
-    return success(this.objects.get(path));
+    this.put(path, request.method === 'PATCH' ? (merged(stored, body) as Stored) : body);
+    return success(this.objects.get(path) ?? {});
   }
 
   #list(path: string, query: URLSearchParams): HttpResponse {
@@ -217,6 +216,24 @@ export class MemoryApi implements Transport {
     }
     return { status: 200, headers: {}, body: stream() };
   }
+}
+
+/** RFC 7386. */
+function merged(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> =
+    typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete result[name];
+    else result[name] = merged(result[name], value);
+  }
+  return result;
+}
+
+/** Deleted, and nothing holds it any more. */
+function isFreed({ metadata }: Stored): boolean {
+  const finalizers = metadata['finalizers'] as string[] | undefined;
+  return metadata['deletionTimestamp'] !== undefined && !finalizers?.length;
 }
 
 /** `/api/v1/namespaces/ns/pods/a` is `a` of the collection `/api/v1/namespaces/ns/pods`. */
