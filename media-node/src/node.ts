@@ -180,6 +180,11 @@ async function assemble(
 
   channel.setReport(() => report);
   const readyFile = new ReadyFile(config.stateDir);
+  const showReadiness = (): Promise<void> => {
+    const { ok, reasons } = readiness();
+    return readyFile.set(ok ? { ...endpoints, reasons } : undefined);
+  };
+  channel.on('snapshot', () => void showReadiness());
   const tick = async (): Promise<void> => {
     const all = sessions.all();
     const [cpuPercent] = await Promise.all([
@@ -196,14 +201,13 @@ async function assemble(
       links,
       carried,
     });
-    const { ok, reasons } = readiness();
-    await readyFile.set(ok ? { ...endpoints, reasons } : undefined);
+    await showReadiness();
   };
   const ticker = setInterval(() => tick().catch((err: unknown) => logger.warn({ err }, 'measuring failed')), TICK_MS);
   closers.push(() => clearInterval(ticker));
   await channel.start();
   closers.push(() => channel.stop());
-  logger.info({ ...endpoints, roles: config.roles, region: config.region, workers: cores.count }, 'media node started');
+  logger.info({ ...endpoints, roles: config.roles, workers: cores.count }, 'media node started');
 
   return {
     endpoints,
