@@ -198,9 +198,10 @@ export class TrunkDirectory {
     try {
       message = decodeControlMessage(bytes);
     } catch (error) {
-      this.#listener.onBadMessage(peer, error as Error);
-      const { id, code } = error as ControlMessageError;
-      if (id !== undefined) this.send(peer, { type: 'refused', id, code, reason: (error as Error).message });
+      if (!(error instanceof ControlMessageError)) throw error;
+      this.#listener.onBadMessage(peer, error);
+      const { id, code, message: reason } = error;
+      if (id !== undefined) this.send(peer, { type: 'refused', id, code, reason });
       return;
     }
     this.#listener.onMessage(peer, message);
