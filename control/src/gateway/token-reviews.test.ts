@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TokenReview } from '@millrace/operator/kube';
+import { FakeClock } from '@millrace/service';
+import { TokenReviews } from './token-reviews.ts';
+
+const GOOD: TokenReview['status'] = {
+  authenticated: true,
+  audiences: ['millrace-control'],
+  user: {
+    username: 'system:serviceaccount:ns:millrace-media-node',
+    extra: { 'authentication.kubernetes.io/pod-uid': ['uid-1'] },
+  },
+};
+
+function setUp(status: TokenReview['status'] = GOOD) {
+  const clock = new FakeClock();
+  const state = { asked: 0, away: false, status };
+  const review = (): Promise<TokenReview> => {
+    state.asked++;
+    return state.away ? Promise.reject(new Error('refused')) : Promise.resolve({ spec: {}, status: state.status } as TokenReview);
+  };
+  return { clock, state, reviews: new TokenReviews({ review, clock, namespace: 'ns' }) };
+}
+
+test('a token bound to a pod gives the uid of the pod', async () => {
+  assert.deepEqual(await setUp().reviews.check('t'), { verdict: 'pod', podUid: 'uid-1' });
+});
+
+const wrong: [string, TokenReview['status']][] = [
+  ['is not valid', { authenticated: false }],
+  ['is for another audience', { ...GOOD, audiences: ['other'] }],
+  ['was reviewed by a server that checks no audiences', { ...GOOD, audiences: undefined } as TokenReview['status']],
+  ['is of another namespace', { ...GOOD, user: { ...GOOD.user, username: 'system:serviceaccount:other:x' } }],
+  ['is of a person', { ...GOOD, user: { ...GOOD.user, username: 'anna' } }],
+  ['is bound to no pod', { ...GOOD, user: { username: GOOD.user!.username! } }],
+];
+for (const [what, status] of wrong) {
+  test(`a token that ${what} is refused`, async () => assert.equal((await setUp(status).reviews.check('t')).verdict, 'refused'));
+}
+
+test('a verdict is kept for a minute, then asked for again', async () => {
+  const { clock, state, reviews } = setUp();
+  await Promise.all([reviews.check('t'), reviews.check('t')]);
+  clock.advance(59_000);
+  await reviews.check('t');
+  assert.equal(state.asked, 1);
+  clock.advance(2000);
+  state.status = { authenticated: false };
+  assert.equal((await reviews.check('t')).verdict, 'refused');
+  await reviews.check('u');
+  assert.equal(state.asked, 3);
+});
+
+test('with the API server away a known token is believed for ten minutes, an unknown one not', async () => {
+  const { clock, state, reviews } = setUp();
+  await reviews.check('t');
+  state.away = true;
+  clock.advance(300_000);
+  assert.equal((await reviews.check('t')).verdict, 'pod');
+  assert.equal((await reviews.check('u')).verdict, 'unknown');
+  clock.advance(301_000);
+  assert.equal((await reviews.check('t')).verdict, 'unknown');
+});

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ControlMessage, MeshSettings } from '@millrace/api';
+import { createLogger, FakeClock } from '@millrace/service';
+import { Fleet } from '../fleet/index.ts';
+import { LiveStreams } from '../streams/index.ts';
+import { entry, presence, spec } from '../testing/facts.ts';
+import { compileSettings, digestOf } from './compile.ts';
+import { Programmer, type ProgrammedNode } from './programmer.ts';
+
+describe("a node's settings", () => {
+  const addresses: Record<string, { region: string; host: string; port: number }> = {
+    relay: { region: 'north', host: '10.0.0.1', port: 1 },
+    far: { region: 'south', host: '10.0.0.2', port: 2 },
+  };
+  const compile = (more: Parameters<typeof spec>[1]) =>
+    compileSettings({ spec: spec('n', more), mesh: undefined, tokenKeys: [], addressOf: (node) => addresses[node] });
+
+  test('peers are its relays, those it probes and those on its routes, each once, and never itself', () => {
+    const peers = [{ node: 'relay', region: 'north' }];
+    const routes = [{ originRegion: 'south', policy: 'default', paths: [{ hops: ['relay', 'n', 'far'] }] }];
+    const settings = compile({ relays: ['relay'], peers, routes });
+    assert.deepEqual(
+      settings.peers.map((peer) => peer.node),
+      ['far', 'relay'],
+    );
+    assert.deepEqual([settings.probe, settings.relays], [['relay'], ['relay']]);
+    assert.deepEqual(settings.routes, routes);
+  });
+
+  test('a path over a node whose address is not known is left out, and a route without a path too', () => {
+    const paths = [{ hops: ['ghost', 'far'] }, { hops: ['relay', 'far'] }];
+    const routes = [
+      { originRegion: 'south', policy: 'default', paths },
+      { originRegion: 'west', policy: 'default', paths: [{ hops: ['ghost'] }] },
+    ];
+    assert.deepEqual(compile({ routes }).routes, [
+      { originRegion: 'south', policy: 'default', paths: [{ hops: ['relay', 'far'] }] },
+    ]);
+    assert.deepEqual(compile({ peers: [{ node: 'ghost', region: 'west' }] }).probe, []);
+  });
+
+  test('equal settings have equal digests, whatever the order of their fields; different ones do not', () => {
+    const settings = compile({ cordoned: false });
+    const turned = Object.fromEntries(Object.entries(settings).reverse()) as typeof settings;
+    assert.equal(digestOf(turned), digestOf(settings));
+    assert.notEqual(digestOf(compile({ cordoned: true })), digestOf(settings));
+    assert.notEqual(digestOf(compile({ generation: 2 })), digestOf(settings));
+  });
+});
+
+describe('the programmer', () => {
+  function setUp() {
+    const clock = new FakeClock();
+    const fleet = new Fleet({ clock });
+    const streams = new LiveStreams();
+    const programmed: [string, number][] = [];
+    let mesh: MeshSettings | undefined;
+    const programmer = new Programmer({
+      fleet,
+      streams,
+      meshOf: () => mesh,
+      tokenKeys: () => [],
+      clock,
+      logger: createLogger({ service: 'test', level: 'silent' }),
+      onProgrammed: (node, generation) => programmed.push([node, generation]),
+    });
+    const attach = (node: string, carried: string[] = [], have: { version?: number; digest?: string } = {}) => {
+      const sent: ControlMessage[] = [];
+      const target: ProgrammedNode = { node, carries: () => carried, send: (message) => sent.push(message) };
+      const { resumedVersion } = programmer.attach(target, have);
+      programmer.begin(target);
+      const acknowledge = (): void => {
+        for (const message of sent)
+          if (message.type === 'snapshot' || message.type === 'streams') programmer.acknowledged(target, message.version);
+      };
+      return { sent, target, resumedVersion, acknowledge, carried };
+    };
+    const setMesh = (settings: MeshSettings): void => {
+      mesh = settings;
+      programmer.meshChanged('mesh');
+    };
+    return { clock, fleet, streams, programmer, programmed, attach, setMesh };
+  }
+
+  test('compiles only the nodes that an event concerns, out of a thousand', () => {
+    const { clock, fleet, streams, programmer, attach } = setUp();
+    for (let i = 0; i < 1000; i++) fleet.setSpec(spec(`n${i}`, { relays: i === 7 ? ['relay'] : [] }));
+    const nodes = Array.from({ length: 1000 }, (_, i) => attach(`n${i}`, i === 9 ? ['live/a'] : []));
+    for (const { sent, acknowledge } of nodes) {
+      acknowledge();
+      sent.length = 0;
+    }
+    const compiled = (run: () => void): number => {
+      const before = programmer.compiled;
+      run();
+      clock.advance(100);
+      return programmer.compiled - before;
+    };
+    assert.equal(
+      compiled(() => fleet.setSpec(spec('n3', { generation: 2 }))),
+      1,
+    );
+    assert.equal(
+      compiled(() => fleet.setPresence(presence('relay'))),
+      1,
+      'only the node attached to that relay',
+    );
+    assert.equal(
+      compiled(() => fleet.setPresence(presence('relay', { connectedAt: 2 }))),
+      0,
+      'its address is as before',
+    );
+    assert.equal(
+      compiled(() => streams.put(entry('live/a'))),
+      0,
+    );
+    assert.deepEqual(
+      nodes.map(({ sent }, i) => [i, sent.length]).filter(([, count]) => count !== 0),
+      [
+        [3, 1],
+        [7, 1],
+        [9, 1],
+      ],
+    );
+  });
+
+  test('a burst of events becomes one message', () => {
+    const { clock, fleet, streams, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const { sent } = attach('n', ['live/a', 'live/b']);
+    sent.length = 0;
+    for (let epoch = 1; epoch < 50; epoch++) {
+      streams.put(entry('live/a', { epoch }));
+      streams.put(entry('live/b', { epoch }));
+    }
+    streams.remove('live/b', 49);
+    clock.advance(100);
+    const [message] = sent;
+    assert.equal(sent.length, 1);
+    assert.ok(message?.type === 'streams' && !message.full);
+    assert.deepEqual(
+      [message.changed.map(({ stream, epoch }) => [stream, epoch]), message.removed],
+      [[['live/a', 49]], ['live/b']],
+    );
+  });
+
+  test('a node that has these settings is not sent them again, only its streams', () => {
+    const { fleet, streams, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    streams.put(entry('live/a'));
+    const first = attach('n', ['live/a']);
+    const [snapshot] = first.sent;
+    assert.ok(snapshot?.type === 'snapshot');
+    const again = attach('n', ['live/a'], { version: snapshot.version, digest: snapshot.digest });
+    assert.equal(again.resumedVersion, snapshot.version);
+    const [streamsMessage] = again.sent;
+    assert.ok(streamsMessage?.type === 'streams' && streamsMessage.full && streamsMessage.base === snapshot.version);
+    assert.ok(streamsMessage.version > snapshot.version);
+  });
+
+  test('a version that no control of ours can have given is not believed', () => {
+    const { fleet, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const [snapshot] = attach('n').sent;
+    assert.ok(snapshot?.type === 'snapshot');
+    const { resumedVersion, sent } = attach('n', [], { version: Number.MAX_SAFE_INTEGER, digest: snapshot.digest });
+    assert.equal(resumedVersion, undefined);
+    assert.ok(sent[0]?.type === 'snapshot' && sent[0].version < Number.MAX_SAFE_INTEGER);
+  });
+
+  test('a generation is programmed when the message that carried it is acknowledged', () => {
+    const { clock, fleet, programmed, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const { acknowledge, sent } = attach('n');
+    assert.deepEqual(programmed, []);
+    acknowledge();
+    assert.deepEqual(programmed, [['n', 1]]);
+    fleet.setSpec(spec('n', { generation: 2 }));
+    clock.advance(100);
+    sent.splice(0, 1);
+    assert.deepEqual(programmed, [['n', 1]]);
+    acknowledge();
+    assert.deepEqual(programmed, [
+      ['n', 1],
+      ['n', 2],
+    ]);
+  });
+
+  test('a node that acknowledges what it was not sent gets a whole snapshot', () => {
+    const { clock, fleet, programmer, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const { sent, target } = attach('n');
+    sent.length = 0;
+    programmer.acknowledged(target, 1);
+    clock.advance(100);
+    assert.deepEqual(
+      sent.map((message) => message.type),
+      ['snapshot'],
+    );
+  });
+
+  test('a node that acknowledges nothing is sent no more than a few messages, and the newest state when it does', () => {
+    const { clock, fleet, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const slow = attach('n');
+    for (let generation = 2; generation < 100; generation++) {
+      fleet.setSpec(spec('n', { generation }));
+      clock.advance(100);
+    }
+    assert.ok(slow.sent.length <= 8);
+    slow.acknowledge();
+    clock.advance(100);
+    const last = slow.sent.at(-1);
+    assert.ok(last?.type === 'snapshot' && last.generation === 99);
+  });
+});
