@@ -4,6 +4,8 @@ import { routeKey, type Route } from './routes.ts';
 const AVOID_MS = 2000;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5000;
+/** A publisher that dropped out comes back within seconds, and its viewers are waiting. */
+const MAX_RETRY_ENDED_MS = 1000;
 
 /** What failed lately for one stream, and when to try again after everything did. */
 export class Failures {
@@ -32,10 +34,15 @@ export class Failures {
   }
 
   /** Doubles from 250 ms to 5 s, with jitter of a quarter so that the viewers of a dead relay do not come back as one. */
-  scheduleRetry(nowMs: number): void {
-    const delayMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts);
+  scheduleRetry(nowMs: number, after: 'lost' | 'ended'): void {
+    const delayMs = Math.min(after === 'lost' ? MAX_RETRY_MS : MAX_RETRY_ENDED_MS, FIRST_RETRY_MS * 2 ** this.#attempts);
     this.#attempts += 1;
     this.retryAtMs = nowMs + delayMs * (0.75 + 0.5 * this.#random());
+  }
+
+  /** Control gave other ways, or the same anew: what a way was worth before says little. Nodes that failed stay avoided. */
+  forgiveRoutes(): void {
+    this.#routes.clear();
   }
 
   /** Before another round over all ways. */

@@ -88,6 +88,7 @@ export class StreamSubscription {
     this.#wants.locals.set(id, want);
     this.#lingerMs = want.lingerMs;
     this.#forgetAtMs = Infinity;
+    this.#failures.forgiveRoutes();
     // Due at once, so that the newcomer hears of the path.
     this.#pathReportAtMs = nowMs;
     this.#follow(localOwner(id), nowMs);
@@ -233,7 +234,7 @@ export class StreamSubscription {
       this.#failures.retryAtMs = Infinity;
       return this.#links.request(route, nowMs);
     }
-    if (this.#failures.retryAtMs === Infinity) this.#failures.scheduleRetry(nowMs);
+    if (this.#failures.retryAtMs === Infinity) this.#failures.scheduleRetry(nowMs, this.#status === 'ended' ? 'ended' : 'lost');
     this.#audience.lose(reason);
     if (this.#status !== 'ended') this.#setStatus('lost', reason);
     if (this.#wants.isEmpty) this.#afterLeaving(nowMs);
@@ -338,7 +339,7 @@ export class StreamSubscription {
     this.#audience.end(epoch, reason);
     this.#setStatus('ended', reason);
     // Whoever stays waits for the next publisher of the name.
-    if (!this.#wants.isEmpty) this.#failures.scheduleRetry(nowMs);
+    if (!this.#wants.isEmpty) this.#failures.scheduleRetry(nowMs, 'ended');
     else this.#forgetAtMs = nowMs;
   }
 
