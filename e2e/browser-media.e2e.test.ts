@@ -48,11 +48,11 @@ describe('Chromium publishes and plays on one node', { timeout: 240_000 }, () =>
     await publishCamera(publisher, { whipUrl: `${node.url}/whip/live/simulcast`, videoCodec: 'video/VP8', simulcast: true });
     const viewer = await browser.newPage();
     const session = await playStream(viewer, { whepUrl: `${node.url}/whep/live/simulcast` });
-    await playbackUntil(viewer, (seen) => seen.frameWidth === 640, 40_000);
+    await playbackUntil(viewer, (seen) => seen.frameWidth === 960, 40_000);
     await askForLayer(session, { spatialLayer: 0 });
-    await playbackUntil(viewer, (seen) => seen.frameWidth === 160, 20_000);
+    await playbackUntil(viewer, (seen) => seen.frameWidth === 240, 20_000);
     await askForLayer(session, { spatialLayer: 1 });
-    await playbackUntil(viewer, (seen) => seen.frameWidth === 320, 20_000);
+    await playbackUntil(viewer, (seen) => seen.frameWidth === 480, 20_000);
     await publisher.close();
     await viewer.close();
   });

@@ -13,7 +13,9 @@ export interface PublishOptions {
 /** Publishes the page's fake camera and microphone by WHIP; resolves to the session's URL once connected. */
 export function publishCamera(page: Page, options: PublishOptions): Promise<string> {
   return page.evaluate(async ({ whipUrl, token, videoCodec, simulcast }) => {
-    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 30 } });
+    // Chromium sends two layers of a picture below 960x540, whatever is asked for.
+    const size = simulcast ? { width: 960, height: 540 } : { width: 640, height: 480 };
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { ...size, frameRate: 30 } });
     const pc = new RTCPeerConnection();
     (globalThis as { publisher?: RTCPeerConnection }).publisher = pc;
     for (const track of media.getAudioTracks()) pc.addTransceiver(track, { direction: 'sendonly' });

@@ -136,13 +136,17 @@ function canDecode(offered: RtpCodec, stream: Pick<RtpCodec, 'mimeType' | 'param
   return DECODED_BY[made]?.includes(taken) ?? false;
 }
 
+/** Chromium begins at 300 kbps and takes half a minute to reach the upper simulcast layers unless told otherwise. */
+const START_KBPS = 1500;
+
 /** What the answer to a publisher says of its codec: what it may send, which for Opus is a matter of fmtp (RFC 7587 section 7). */
-export function answeredParameters(codec: RtpCodec): Record<string, string | number> {
+export function answeredParameters(codec: RtpCodec, layered: boolean): Record<string, string | number> {
   const parameters = { ...(codec.parameters as Record<string, string | number>) };
   if (codec.mimeType === 'audio/opus') {
     // sprop-stereo: the publisher is about to send stereo; stereo=1: we want it.
     if (Number(parameters['sprop-stereo'] ?? 0) === 1 || Number(parameters['stereo'] ?? 0) === 1) parameters['stereo'] = 1;
     parameters['useinbandfec'] = Number(parameters['useinbandfec'] ?? 1);
   }
+  if (layered) parameters['x-google-start-bitrate'] = START_KBPS;
   return parameters;
 }

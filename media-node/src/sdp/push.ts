@@ -89,7 +89,7 @@ function negotiateSection(
     mid: section.mid,
     kind,
     direction: 'recvonly',
-    codecs: [{ ...media, parameters: answeredParameters(media) }, ...(rtx ? [rtx] : [])],
+    codecs: [{ ...media, parameters: answeredParameters(media, encodings.length > 1) }, ...(rtx ? [rtx] : [])],
     extensions: headerExtensions,
     // RFC 8853 section 5.3: the answer keeps the offer's order.
     ...(encodings.some((encoding) => encoding.rid !== undefined) ? { receivedRids: section.sendRids.map((rid) => rid.id) } : {}),
