@@ -9,17 +9,17 @@ import {
   type KubeObject,
   type Resource,
 } from '@millrace/operator/kube';
-import { startKubeCluster, type KubeCluster } from './src/kube-cluster.ts';
+import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
-/** The same manifests as in the unit tests, against a real kube-apiserver. */
-describe('the CRDs on a real Kubernetes API', () => {
-  let cluster: KubeCluster;
+for (const { name, start } of kubeApis) describe(`the CRDs on ${name}`, () => crdsOn(start));
+
+/** The same manifests as in the unit tests, over the API. */
+function crdsOn(start: () => Promise<KubeApi>): void {
+  let cluster: KubeApi;
   let client: KubeClient;
   before(async () => {
-    cluster = await startKubeCluster({ controllerManager: false });
+    cluster = await start();
     client = createKubeClient({ kubeconfig: loadKubeconfig({ file: cluster.kubeconfigPath }), qps: 1000, burst: 1000 });
-    await cluster.kubectl('apply', '-f', new URL('../crds', import.meta.url).pathname);
-    await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
   });
   after(async () => {
     client?.close();
@@ -92,4 +92,4 @@ describe('the CRDs on a real Kubernetes API', () => {
     await cluster.kubectl('scale', 'mediaedge', 'scaled', '--replicas=4');
     assert.equal((await cluster.kubectl('get', 'mediaedge', 'scaled', '-o', 'jsonpath={.spec.replicas}')).trim(), '4');
   });
-});
+}

@@ -18,24 +18,23 @@ import {
   type KubeClient,
   type Pod,
 } from '@millrace/operator/kube';
-import { startKubeCluster, type KubeCluster } from './src/kube-cluster.ts';
+import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 const NAMESPACE = 'default';
 const REPLICA = 'control-0';
 
-/** The operator on a real API server; the test plays kubelet (pod status) and control (MediaNode status). */
-describe('the operator on a real Kubernetes API', { timeout: 180_000 }, () => {
-  let cluster: KubeCluster;
+for (const { name, start } of kubeApis) describe(`the operator on ${name}`, { timeout: 180_000 }, () => operatorOn(start));
+
+/** The test plays kubelet (pod status) and control (MediaNode status). */
+function operatorOn(start: () => Promise<KubeApi>): void {
+  let cluster: KubeApi;
   let client: KubeClient;
   let operator: OperatorHandle;
 
   before(async () => {
-    cluster = await startKubeCluster();
+    cluster = await start();
     const kubeconfig = loadKubeconfig({ file: cluster.kubeconfigPath });
     client = createKubeClient({ kubeconfig, qps: 1000, burst: 1000 });
-    await cluster.kubectl('apply', '-f', new URL('../crds', import.meta.url).pathname);
-    await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
-    await cluster.kubectl('create', 'serviceaccount', 'millrace-media-node');
     operator = await startOperator({
       kubeconfig,
       controlUrl: 'ws://control:8080/v1/agent',
@@ -248,7 +247,7 @@ describe('the operator on a real Kubernetes API', { timeout: 180_000 }, () => {
     await operator.stop();
     assert.equal((await client.get(leases, lease)).spec?.holderIdentity ?? '', '');
   });
-});
+}
 
 /** Looks until it is as wanted; fails with what was seen last. */
 async function until<T>(look: () => Promise<T>, isWanted: (seen: T) => boolean, timeoutMs = 20_000): Promise<T> {

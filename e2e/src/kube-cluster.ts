@@ -177,7 +177,11 @@ async function kubeconfig(server: string, files: Identities): Promise<string> {
   });
 }
 
-function kubectlOf(program: string, kubeconfigPath: string, home: string): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput'> {
+export function kubectlOf(
+  program: string,
+  kubeconfigPath: string,
+  home: string,
+): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput'> {
   // HOME of its own: kubectl caches what it discovered by host and port, and another test's server may have had this port.
   const env = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: home };
   const kubectlWithInput = (input: string, ...args: string[]): Promise<string> =>

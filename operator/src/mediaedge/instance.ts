@@ -4,7 +4,7 @@ import { LABEL } from './names.ts';
 
 /** A report older than this says nothing about now. Control renews it at least every 10 s for nodes that drain. */
 const FRESH_MS = 15_000;
-/** Sessions that were on their way when the drain began are in the reports from here on. */
+/** When the time of the acknowledgement is not known: sessions on their way when the drain began are in the reports from here on. */
 const SETTLE_MS = 3_000;
 
 /** What is left on a node: a number only when the node said so just now. Unknown is never zero. */
@@ -74,10 +74,12 @@ export function occupancy(instance: Instance, view: DrainView): Occupancy {
   if (!node || sessions === undefined) return { known: false, why: 'it never reported its sessions' };
   if (!isTrue(status?.conditions, 'AgentConnected')) return { known: false, why: 'it is not connected to control' };
   const reportedMs = Date.parse(status?.agent?.lastReportAt ?? '') || 0;
-  const sinceMs = Date.parse(spec?.drain?.since ?? '') || Infinity;
-  if (reportedMs < sinceMs + SETTLE_MS) return { known: false, why: 'it has not reported since the drain began' };
   const acknowledged = acknowledgedMs(node);
   if (acknowledged === undefined) return { known: false, why: 'it has not acknowledged the drain' };
+  const sinceMs = Date.parse(spec?.drain?.since ?? '') || Infinity;
+  // Times are whole seconds: a report of the second of the acknowledgement may be from before it.
+  const isSince = acknowledged === Infinity ? reportedMs >= sinceMs + SETTLE_MS : reportedMs > acknowledged;
+  if (!isSince) return { known: false, why: 'it has not reported since it took nothing new' };
   // A node that takes nothing new cannot leave zero again, so a zero from after its acknowledgement holds while it is connected.
   const stays = sessions === 0 && reportedMs > acknowledged && view.isReplicaAlive(status?.agent?.replica);
   if (!stays && nowMs - reportedMs > FRESH_MS) return { known: false, why: 'its last report is too old' };

@@ -1,0 +1,55 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger } from '@millrace/service';
+import { startApiServer, type ApiServer } from '@millrace/standalone';
+import { crdDefinitions } from '@millrace/api/crds/definitions';
+import { kubectlOf, startKubeCluster, type KubeCluster } from './kube-cluster.ts';
+
+/** What a test needs of an API, whoever serves it. */
+export type KubeApi = Pick<
+  KubeCluster,
+  'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'killApiServer' | 'startApiServer' | 'stop'
+>;
+
+/** The APIs that operator and control run on, with Millrace's CRDs installed: the same tests hold on each. */
+export const kubeApis: readonly { name: string; start: () => Promise<KubeApi> }[] = [
+  { name: 'a real Kubernetes API', start: startRealApi },
+  { name: 'the standalone API', start: startStandaloneApi },
+];
+
+async function startRealApi(): Promise<KubeApi> {
+  const cluster = await startKubeCluster();
+  await cluster.kubectl('apply', '-f', new URL('../../crds', import.meta.url).pathname);
+  await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
+  // Pods whose service account does not exist are refused.
+  await cluster.kubectl('create', 'serviceaccount', 'millrace-media-node');
+  return cluster;
+}
+
+async function startStandaloneApi(): Promise<KubeApi> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-standalone-'));
+  const kubeconfigPath = join(folder, 'kubeconfig');
+  let server: ApiServer | undefined;
+  const start = async (port = 0): Promise<void> => {
+    server = await startApiServer({
+      dataDir: join(folder, 'data'),
+      port,
+      crds: crdDefinitions,
+      tokens: { 'test-token': { user: 'admin', groups: ['system:masters'] } },
+      logger: createLogger({ service: 'apiserver', level: 'warn' }),
+    });
+  };
+  await start();
+  await writeFile(kubeconfigPath, server?.kubeconfig('admin') ?? '', { mode: 0o600 });
+  return {
+    kubeconfigPath,
+    ...kubectlOf(join(process.env['MILLRACE_KUBERNETES_BIN'] ?? '', 'kubectl'), kubeconfigPath, folder),
+    killApiServer: async () => server?.close(),
+    startApiServer: () => start(server?.port),
+    stop: async () => {
+      await server?.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
