@@ -78,20 +78,23 @@ export class Egress extends EventEmitter<EgressEvents> {
     return this.#path;
   }
 
-  /** Resolves once the stream's tracks are known; rejects with the reason when the stream is lost, ends, or time is up. */
+  /** Resolves once the stream's tracks are known; rejects when time is up, with the reason why no way worked until then. */
   described(timeoutMs: number): Promise<StreamDescription> {
     if (this.#description) return Promise.resolve(this.#description);
     return new Promise((resolve, reject) => {
+      let why = 'no answer';
       const settle = (finish: () => void) => {
         clearTimeout(timer);
-        this.off('description', onDescription).off('lost', onFailure).off('ended', onFailure).off('closed', onClosed);
+        this.off('description', onDescription).off('lost', onSetback).off('ended', onSetback).off('closed', onClosed);
         finish();
       };
       const onDescription = (description: StreamDescription) => settle(() => resolve(description));
-      const onFailure = (reason: string) => settle(() => reject(new Error(reason)));
-      const onClosed = () => onFailure('the egress was closed');
-      const timer = setTimeout(() => onFailure(`the stream's tracks did not come within ${timeoutMs} ms`), timeoutMs);
-      this.on('description', onDescription).on('lost', onFailure).on('ended', onFailure).on('closed', onClosed);
+      // The relay goes on trying: a trunk that breaks while it is set up is no reason to turn a viewer away.
+      const onSetback = (reason: string) => (why = reason);
+      const onClosed = () => settle(() => reject(new Error('the egress was closed')));
+      const onTimeout = () => settle(() => reject(new Error(`the stream did not come within ${timeoutMs} ms: ${why}`)));
+      const timer = setTimeout(onTimeout, timeoutMs);
+      this.on('description', onDescription).on('lost', onSetback).on('ended', onSetback).on('closed', onClosed);
     });
   }
 

@@ -340,4 +340,24 @@ describe('a stream over relays', () => {
     atC.video.forEach((packet, i) => assert.equal(packet.seq, (atC.video[0]!.seq + i) & 0xffff));
     assertWhole(atD.video, 350);
   });
+
+  for (const [x, y] of [
+    ['b', 'c'],
+    ['a', 'b'],
+  ] as const) {
+    test(`a trunk (${x}-${y}) that breaks for half a second, without a way round, loses no packet`, async () => {
+      const nodes = mesh(['a', 'b', 'c']);
+      const publisher = new Publisher(nodes, 'a', STREAM);
+      await publisher.start(1000);
+      const puller = new Puller(nodes, 'c');
+      await puller.start(STREAM, nodes.path('b', 'a'));
+      await nodes.run(2000);
+      nodes.setWay(x, y, { loss: 1 });
+      await nodes.run(500);
+      nodes.setWay(x, y, {});
+      await nodes.run(3000);
+      assertWhole(puller.video, 450);
+      assert.ok(publisher.video - puller.video.at(-1)!.mark < 15, 'is at the live edge again');
+    });
+  }
 });
