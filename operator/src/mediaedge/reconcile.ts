@@ -110,7 +110,9 @@ export class MediaEdgeReconciler {
     await this.#tellStatus(edge, plan, signal);
     if (plan.finalizer === 'remove') {
       const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
-      await this.#setFinalizers(edge, others, signal);
+      await this.#setFinalizers(edge, others, signal).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error; // gone already: the cache was late
+      });
     }
   }
 
