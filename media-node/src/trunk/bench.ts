@@ -53,7 +53,8 @@ function finish(): void {
   const cpu = process.cpuUsage(startCpu);
   const cpuSeconds = (cpu.user + cpu.system) / 1e6;
   const wallSeconds = (performance.now() - startMs) / 1000;
-  const { arq, fec: fecStats, windowFull, sentDatagrams, receivedDatagrams } = trunk.stats();
+  const { association, sentDatagrams, receivedDatagrams } = trunk.stats();
+  const { arq, fec: fecStats, windowFull } = association!;
   console.log(
     JSON.stringify({
       packetsPerCpuSecond: Math.round(received / cpuSeconds),

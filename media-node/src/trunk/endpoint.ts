@@ -20,6 +20,7 @@ const HOUSEKEEPING_MS = 5_000;
 const STALL_MS = 15;
 /** Time to read what has piled up before anyone is judged. */
 const CATCH_UP_MS = 25;
+const RESOLVE_AGAIN_MS = 2_000;
 const HANDSHAKES_PER_SECOND = 500;
 const REPLIES_PER_SECOND = 100;
 
@@ -36,7 +37,7 @@ export interface EndpointOptions {
   defer?: (fn: () => void) => void;
 }
 
-export type EndpointDropReason = DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full';
+export type EndpointDropReason = DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved';
 
 interface EndpointEvents {
   /** Once for each peer, before its first 'up', whoever dialled: the place to attach handlers. */
@@ -59,6 +60,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
   private readonly deferTurn: (fn: () => void) => void;
   private readonly trunkOf = new Map<string, Trunk>();
   private readonly announced = new WeakSet<Trunk>();
+  private readonly targets = new WeakMap<Trunk, { host: string; port: number }>();
   private readonly linkOf = new Map<number, PeerLink>();
   private readonly trunkOfLink = new Map<PeerLink, Trunk>();
   private readonly heap = new TimerHeap<Trunk>();
@@ -96,9 +98,12 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     return this.trunkOf.values();
   }
 
-  /** New keys (rotation) and knobs. Sessions move to the first key at once; knobs apply to trunks that come up from now on. */
+  /** New keys (rotation) and knobs, on trunks that are up too. Windows count for conversations that begin later. */
   configure(change: { keys?: readonly MeshKey[]; knobs?: TrunkKnobs }): void {
-    if (change.knobs) this.knobs = change.knobs;
+    if (change.knobs) {
+      this.knobs = change.knobs;
+      for (const trunk of this.trunkOf.values()) trunk.applyKnobs(change.knobs);
+    }
     if (!change.keys) return;
     this.keys = new KeyRing(change.keys);
     for (const trunk of this.trunkOf.values()) {
@@ -112,10 +117,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     const trunk = this.trunkOf.get(peer.node) ?? this.addTrunk(peer.node);
     this.announce(trunk);
     trunk.link.wanted = true;
-    this.io.resolve(peer.host).then(
-      (address) => this.aim(trunk, { address, port: peer.port }),
-      () => this.count('misdirected'),
-    );
+    this.resolve(trunk, peer);
     return trunk;
   }
 
@@ -170,9 +172,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
 
   touch(trunk: Trunk): void {
     this.dirty.add(trunk);
-    if (this.turnDeferred || this.inTurn) return;
-    this.turnDeferred = true;
-    this.deferTurn(this.deferredTurn);
+    if (!this.inTurn) this.deferOnce();
   }
 
   private readonly deferredTurn = (): void => {
@@ -185,12 +185,16 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     if (this.closed) return;
     const nowMs = this.now();
     this.inTurn = true;
-    for (const { data, from } of batch) {
-      const reason = this.receive(data, from, nowMs);
-      if (reason) this.count(reason);
+    try {
+      for (const { data, from } of batch) {
+        const reason = this.receive(data, from, nowMs);
+        if (reason) this.count(reason);
+      }
+    } finally {
+      // A handler that throws is its owner's affair; the other trunks go on.
+      this.inTurn = false;
+      this.turn();
     }
-    this.inTurn = false;
-    this.turn();
   }
 
   private receive(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
@@ -303,9 +307,24 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     return 'version';
   }
 
+  private resolve(trunk: Trunk, peer: { host: string; port: number }): void {
+    this.targets.set(trunk, peer);
+    this.io.resolve(peer.host).then(
+      (address) => this.aim(trunk, { address, port: peer.port }),
+      () => {
+        this.count('unresolved');
+        this.clock
+          .setTimeout(() => {
+            if (!this.closed && trunk.state !== 'closed' && this.targets.get(trunk) === peer) this.resolve(trunk, peer);
+          }, RESOLVE_AGAIN_MS)
+          .unref();
+      },
+    );
+  }
+
   private aim(trunk: Trunk, address: PeerAddress): void {
     if (this.closed || trunk.state === 'closed' || trunk.state === 'up') return;
-    trunk.link.address = address;
+    trunk.link.aim(address, this.now());
     this.touch(trunk);
   }
 
@@ -334,27 +353,44 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
   private turn(): void {
     if (this.closed) return;
     const nowMs = this.now();
+    this.noteStall(nowMs);
     this.inTurn = true;
+    try {
+      this.flushDue(nowMs);
+      if (nowMs >= this.tidyMs) this.tidy(nowMs);
+    } finally {
+      this.inTurn = false;
+      this.sendOutgoing();
+      if (this.dirty.size > 0) this.deferOnce();
+      this.arm(nowMs);
+    }
+  }
+
+  private flushDue(nowMs: number): void {
     const trunks = this.dirty;
     this.dirty = new Set();
     for (const trunk of trunks) this.flush(trunk, nowMs);
     for (let first = this.heap.first; first && first.dueMs <= nowMs; first = this.heap.first) this.flush(first, nowMs);
-    if (nowMs >= this.tidyMs) this.tidy(nowMs);
-    this.inTurn = false;
-    if (this.outgoing.length > 0) {
-      const batch = this.outgoing;
-      this.outgoing = [];
-      this.io.sendBatch(batch);
-    }
-    if (this.dirty.size > 0 && !this.turnDeferred) {
-      this.turnDeferred = true;
-      this.deferTurn(this.deferredTurn);
-    }
-    this.arm(nowMs);
+  }
+
+  private sendOutgoing(): void {
+    if (this.outgoing.length === 0) return;
+    const batch = this.outgoing;
+    this.outgoing = [];
+    this.io.sendBatch(batch);
+  }
+
+  private deferOnce(): void {
+    if (this.turnDeferred) return;
+    this.turnDeferred = true;
+    this.deferTurn(this.deferredTurn);
   }
 
   private flush(trunk: Trunk, nowMs: number): void {
-    if (trunk.state === 'closed') return;
+    if (trunk.state === 'closed') {
+      this.heap.set(trunk, Infinity);
+      return;
+    }
     // A trunk that has more to do at once still lets the others go first.
     this.heap.set(trunk, Math.max(trunk.flush(nowMs), nowMs + 0.1));
   }
@@ -369,11 +405,16 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
 
   private readonly onTimer = (): void => {
     const nowMs = this.now();
-    if (nowMs - this.timerDueMs > STALL_MS) this.judgeAfterMs = nowMs + CATCH_UP_MS;
+    this.noteStall(nowMs);
     this.timer = undefined;
     this.timerDueMs = Infinity;
     this.turn();
   };
+
+  /** A timer that is long overdue tells that this process was held up, whoever gets to run first afterwards. */
+  private noteStall(nowMs: number): void {
+    if (nowMs - this.timerDueMs > STALL_MS) this.judgeAfterMs = nowMs + CATCH_UP_MS;
+  }
 
   /** Forgets trunks that nobody here asked for and nobody there keeps. */
   private tidy(nowMs: number): void {

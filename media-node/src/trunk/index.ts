@@ -5,4 +5,6 @@ export { DgramIo } from './io/dgram.ts';
 export { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';
 export type { MeshKey } from './link/keys.ts';
 export type { Priority } from './scheduling/queues.ts';
-export { type LostReason, MAX_MEDIA_PAYLOAD, type MediaSend, Trunk, type TrunkState, type TrunkStats } from './trunk.ts';
+export { MAX_MEDIA_PAYLOAD } from './association.ts';
+export type { TrunkStats } from './stats.ts';
+export { type LostReason, type MediaSend, Trunk, type TrunkState } from './trunk.ts';

@@ -128,8 +128,8 @@ describe('A trunk over an unkind network', () => {
     }
     net.run(140 - (net.clock.now() - startMs));
     assert.equal(b.media.length, 20);
-    assert.equal(back.stats().fec.recovered, 4);
-    assert.equal(trunk.stats().arq.resent, 0);
+    assert.equal(back.stats().association!.fec.recovered, 4);
+    assert.equal(trunk.stats().association!.arq.resent, 0);
   });
 
   test('audio goes before video when the rate is capped, and video that waits too long is dropped and counted', async () => {
@@ -144,7 +144,7 @@ describe('A trunk over an unkind network', () => {
     assert.equal(audio.length, 40);
     const lastAudio = b.media.findLastIndex(({ conversation }) => conversation === 1);
     assert.ok(lastAudio < 100, `audio ended at place ${lastAudio}`);
-    const { crowdedOut, overdue } = trunk.stats().queues;
+    const { crowdedOut, overdue } = trunk.stats().association!.queues;
     const video = b.media.length - audio.length;
     assert.ok(crowdedOut.video > 0);
     assert.equal(video + crowdedOut.video + overdue.video, 400);

@@ -30,8 +30,8 @@ export interface ArqKnobs {
 export interface ArqHooks {
   onMedia: (conversation: number, payload: Buffer) => void;
   onControl: (message: Buffer) => void;
-  /** Resends go through the scheduler, which writes them when their turn comes. */
-  resend: (conversation: SendConversation, serial: number) => void;
+  /** Resends go through the scheduler, which writes them when their turn comes; false when it cannot take one now. */
+  resend: (conversation: SendConversation, serial: number) => boolean;
 }
 
 export interface ArqCounters {
@@ -64,7 +64,8 @@ export class Arq {
   mayAbandon = false;
   /** Window of the peer's media conversations, when the handshake told it; else what KCP assumes until a segment tells. */
   peerWindow: number | undefined;
-  private readonly knobs: ArqKnobs;
+  /** May be exchanged at any time; windows count for conversations that begin later. */
+  knobs: ArqKnobs;
   private readonly hooks: ArqHooks;
   private readonly maxPayload: number;
   private readonly sends = new Map<number, SendConversation>();

@@ -139,7 +139,7 @@ export class SendConversation {
     nowMs: number,
     fastResend: number,
     mayAbandon: boolean,
-    resend: (conversation: SendConversation, serial: number) => void,
+    resend: (conversation: SendConversation, serial: number) => boolean,
   ): number {
     let abandoned = 0;
     let dueMs = Infinity;
@@ -153,8 +153,7 @@ export class SendConversation {
       }
       const fast = this.skips[slot]! >= fastResend && this.sends[slot]! <= MAX_FAST_RESENDS;
       if (this.queued[slot] === 0 && (fast || this.resendAtMs[slot]! <= nowMs)) {
-        this.queued[slot] = 1;
-        resend(this, serial);
+        this.queued[slot] = resend(this, serial) ? 1 : 0;
       }
       if (this.queued[slot] === 0) dueMs = Math.min(dueMs, this.resendAtMs[slot]!);
       if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);

@@ -11,11 +11,12 @@ export class FecEncoder {
   private readonly dataShards: number;
   private readonly parityShards: number;
   private readonly sums: Buffer[];
-  private group = 0;
+  private group: number;
   private count = 0;
   private longest = 0;
 
-  constructor(dataShards: number, parityShards: number, maxFrames: number) {
+  constructor(dataShards: number, parityShards: number, maxFrames: number, firstGroup = 0) {
+    this.group = firstGroup;
     if (dataShards < 1 || dataShards > MAX_DATA_SHARDS)
       throw new RangeError(`fec.dataShards ${dataShards}: must be 1 to ${MAX_DATA_SHARDS}`);
     if (parityShards < 1 || parityShards > MAX_PARITY_SHARDS) {
@@ -24,6 +25,11 @@ export class FecEncoder {
     this.dataShards = dataShards;
     this.parityShards = parityShards;
     this.sums = Array.from({ length: parityShards }, () => Buffer.alloc(PARITY_HEADER_BYTES + SHARD_LENGTH_BYTES + maxFrames));
+  }
+
+  /** Group that the next one of this trunk has to begin with, once this encoder's is closed. */
+  get nextGroup(): number {
+    return this.group;
   }
 
   get isFull(): boolean {

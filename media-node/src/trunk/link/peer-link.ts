@@ -117,6 +117,15 @@ export class PeerLink {
     return plaintext;
   }
 
+  /** Where to find the peer, as long as it is not known from itself. */
+  aim(address: PeerAddress, nowMs: number): void {
+    const known = this.address;
+    this.address = address;
+    if (known?.address === address.address && known.port === address.port) return;
+    this.attempt = 0;
+    if (this.initiation) this.initiate(nowMs);
+  }
+
   /** Starts a handshake unless one is under way. */
   begin(nowMs: number): void {
     if (!this.initiation) this.initiate(nowMs);

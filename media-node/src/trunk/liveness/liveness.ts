@@ -47,7 +47,7 @@ class LossMeter {
 export class Liveness {
   rttMs = 0;
   jitterMs = 0;
-  private readonly knobs: LivenessKnobs;
+  private knobs: LivenessKnobs;
   private readonly lossIn: LossMeter;
   private readonly lossOut: LossMeter;
   private inUse = false;
@@ -81,6 +81,11 @@ export class Liveness {
     this.setPace(nowMs);
     // The peer has to hear the new wish now, not with the next idle beat.
     this.answerDue = true;
+  }
+
+  applyKnobs(knobs: LivenessKnobs, nowMs: number): void {
+    this.knobs = knobs;
+    if (this.setPace(nowMs)) this.answerDue = true;
   }
 
   heard(nowMs: number): void {

@@ -60,7 +60,8 @@ export interface QueueCounters {
   overdue: Record<Priority, number>;
   /** Made room for something more urgent or newer, by class. */
   crowdedOut: Record<Priority, number>;
-  resendsDropped: number;
+  /** Too many waited already; tried again later. */
+  resendsPutOff: number;
 }
 
 /** Media that waits for its turn: strict priority, bounded in bytes; what gives way is the least urgent, and of that the oldest. */
@@ -68,7 +69,7 @@ export class SendQueues {
   readonly counters: QueueCounters = {
     overdue: { audio: 0, videoBase: 0, video: 0, probe: 0 },
     crowdedOut: { audio: 0, videoBase: 0, video: 0, probe: 0 },
-    resendsDropped: 0,
+    resendsPutOff: 0,
   };
   private readonly maxBytes: number;
   private readonly classes = Array.from({ length: CLASSES }, () => new PacketQueue());
@@ -115,9 +116,13 @@ export class SendQueues {
     queue.shift();
   }
 
-  pushResend(conversation: SendConversation, serial: number): void {
-    if (this.resends.length - this.resendHead >= MAX_RESENDS) this.counters.resendsDropped++;
-    else this.resends.push({ conversation, serial });
+  pushResend(conversation: SendConversation, serial: number): boolean {
+    if (this.resends.length - this.resendHead >= MAX_RESENDS) {
+      this.counters.resendsPutOff++;
+      return false;
+    }
+    this.resends.push({ conversation, serial });
+    return true;
   }
 
   /** Next segment to send again that was not acknowledged meanwhile. */

@@ -18,7 +18,7 @@ export class ArqPeer {
     this.arq = new Arq({ ...DEFAULT_KNOBS.kcp, ...knobs }, MAX_PAYLOAD, {
       onControl: (message) => this.control.push(message.toString()),
       onMedia: (conversation, payload) => this.media.push({ conversation, text: payload.toString(), atMs: this.nowMs }),
-      resend: (conversation, serial) => this.resends.push({ conversation, serial }),
+      resend: (conversation, serial) => this.resends.push({ conversation, serial }) > 0,
     });
   }
 

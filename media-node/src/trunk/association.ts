@@ -1,0 +1,131 @@
+import { Arq } from './arq/arq.ts';
+import { SEGMENT_HEADER_BYTES } from './arq/segment.ts';
+import { FecDecoder } from './fec/decoder.ts';
+import { Envelope, FORWARD_BYTES, FRAME_HEADER_BYTES, frameRoom, FrameType, readFrames, SHARD_HEADER_BYTES } from './frames.ts';
+import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
+import { Capability, type Hello } from './link/hello.ts';
+import { MAX_DATAGRAM } from './link/wire.ts';
+import { readBeat } from './liveness/beat.ts';
+import { Liveness } from './liveness/liveness.ts';
+import { Outbox } from './scheduling/outbox.ts';
+
+/** Largest payload of `sendMedia`: one datagram of the path MTU assumed, less what every layer adds. */
+export const MAX_MEDIA_PAYLOAD = frameRoom(MAX_DATAGRAM) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
+
+export interface AssociationHooks {
+  onMedia: (conversation: number, payload: Buffer) => void;
+  onControl: (message: Buffer) => void;
+  onClose: () => void;
+  transmit: (plaintext: Buffer) => number;
+  arrivals: () => { expected: number; received: number };
+}
+
+/** All that two nodes know of what they sent each other: from one 'up' to the next 'lost', over any number of sessions. */
+export class Association {
+  readonly arq: Arq;
+  readonly liveness: Liveness;
+  readonly outbox: Outbox;
+  readonly decoder: FecDecoder;
+  malformed = 0;
+  private readonly hooks: AssociationHooks;
+  private nowMs: number;
+  private ended = false;
+
+  constructor(hello: Hello, knobs: TrunkKnobs, hooks: AssociationHooks, nowMs: number) {
+    this.hooks = hooks;
+    this.nowMs = nowMs;
+    this.arq = new Arq(knobs.kcp, MAX_MEDIA_PAYLOAD, {
+      onMedia: (conversation, payload) => hooks.onMedia(conversation, payload),
+      onControl: (message) => hooks.onControl(message),
+      resend: (conversation, serial) => this.outbox.queues.pushResend(conversation, serial),
+    });
+    this.arq.mayAbandon = (hello.capabilities & Capability.forward) !== 0;
+    this.arq.peerWindow = hello.receiveWindow;
+    this.liveness = new Liveness(livenessKnobs(knobs), nowMs);
+    this.outbox = new Outbox({
+      arq: this.arq,
+      liveness: this.liveness,
+      peerTakesFec: (hello.capabilities & Capability.fec) !== 0,
+      knobs,
+      nowMs,
+      transmit: hooks.transmit,
+      arrivals: hooks.arrivals,
+    });
+    this.decoder = new FecDecoder((frames) => this.receiveFrames(frames));
+  }
+
+  applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
+    this.arq.knobs = knobs.kcp;
+    this.liveness.applyKnobs(livenessKnobs(knobs), nowMs);
+    this.outbox.applyKnobs(knobs, nowMs);
+  }
+
+  /** Plaintext of a data datagram. */
+  receive(plaintext: Buffer, nowMs: number): void {
+    if (this.ended) return;
+    this.nowMs = nowMs;
+    this.liveness.heard(nowMs);
+    switch (plaintext[0]) {
+      case Envelope.plain:
+        return this.receiveFrames(plaintext.subarray(1));
+      case Envelope.shard:
+      case Envelope.parity:
+        return this.receiveShard(plaintext);
+      default:
+        this.malformed++;
+    }
+  }
+
+  /** Resends, gives up, sends; returns when to come again. */
+  flush(nowMs: number): number {
+    this.arq.service(nowMs);
+    const outboxDueMs = this.outbox.flush(nowMs);
+    return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs));
+  }
+
+  /** Nothing that is still being read counts any more. */
+  end(): void {
+    this.ended = true;
+    this.outbox.queues.clear();
+  }
+
+  private receiveShard(plaintext: Buffer): void {
+    const isParity = plaintext[0] === Envelope.parity;
+    const verdict = isParity ? this.decoder.receiveParity(plaintext) : this.decoder.receiveShard(plaintext);
+    if (verdict === 'malformed') this.malformed++;
+    if (verdict !== 'new') return;
+    if (!isParity) this.receiveFrames(plaintext.subarray(SHARD_HEADER_BYTES));
+    this.decoder.settle(plaintext);
+  }
+
+  private receiveFrames(frames: Buffer): void {
+    if (!readFrames(frames, this.takeFrame)) this.malformed++;
+  }
+
+  private readonly takeFrame = (type: number, body: Buffer): boolean => {
+    if (this.ended) return true;
+    switch (type) {
+      case FrameType.segments:
+        return this.arq.receive(body, this.nowMs);
+      case FrameType.beat: {
+        const beat = readBeat(body);
+        if (beat) this.liveness.receiveBeat(beat, this.nowMs);
+        return beat !== undefined;
+      }
+      case FrameType.forward:
+        return this.receiveForwards(body);
+      case FrameType.close:
+        this.hooks.onClose();
+        return true;
+      default:
+        return true;
+    }
+  };
+
+  private receiveForwards(body: Buffer): boolean {
+    for (let offset = 0; offset + FORWARD_BYTES <= body.length; offset += FORWARD_BYTES) {
+      this.arq.receiveForward(body.readUInt32LE(offset), body.readUInt32LE(offset + 4), this.nowMs);
+    }
+    return body.length % FORWARD_BYTES === 0;
+  }
+}

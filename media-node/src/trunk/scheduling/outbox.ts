@@ -1,0 +1,182 @@
+import type { Arq } from '../arq/arq.ts';
+import { SEGMENT_HEADER_BYTES } from '../arq/segment.ts';
+import { FecEncoder } from '../fec/encoder.ts';
+import { FORWARD_BYTES, frameRoom, FrameType, FrameWriter } from '../frames.ts';
+import type { TrunkKnobs } from '../knobs.ts';
+import { MAX_DATAGRAM } from '../link/wire.ts';
+import { writeBeat } from '../liveness/beat.ts';
+import type { Liveness } from '../liveness/liveness.ts';
+import { Pacer } from './pacer.ts';
+import { RESENDS_BEFORE, SendQueues } from './queues.ts';
+
+/** Media that waits at most this long at the rate cap, else it makes room. */
+const QUEUE_MS = 250;
+const MIN_QUEUE_BYTES = 256 * 1024;
+/** Datagrams built in one go, so that a burst on one trunk does not hold up the others of its endpoint. */
+const MAX_DATAGRAMS_A_TURN = 256;
+
+export interface OutboxLayers {
+  arq: Arq;
+  liveness: Liveness;
+  /** The peer decodes FEC. */
+  peerTakesFec: boolean;
+  knobs: TrunkKnobs;
+  nowMs: number;
+  /** Seals and sends a plaintext; returns the datagram's size, 0 when it could not. */
+  transmit: (plaintext: Buffer) => number;
+  /** The link's totals, for the beats' reports. */
+  arrivals: () => { expected: number; received: number };
+}
+
+/** Sending side of a trunk: what goes next, in which datagram, and when. */
+export class Outbox {
+  readonly queues: SendQueues;
+  readonly counters = { windowFull: 0, paritySent: 0 };
+  private readonly layers: OutboxLayers;
+  private readonly writer = new FrameWriter(MAX_DATAGRAM);
+  private readonly frameLimit = this.writer.at + frameRoom(MAX_DATAGRAM);
+  private pacer: Pacer;
+  private encoder: FecEncoder | undefined;
+
+  constructor(layers: OutboxLayers) {
+    this.layers = layers;
+    this.queues = new SendQueues(Math.max(MIN_QUEUE_BYTES, layers.knobs.rateCapMbps * 125 * QUEUE_MS));
+    this.pacer = new Pacer(layers.knobs.rateCapMbps, layers.nowMs);
+    this.encoder = this.makeEncoder(layers.knobs, 0);
+  }
+
+  applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
+    this.pacer = new Pacer(knobs.rateCapMbps, nowMs);
+    if (this.encoder && this.encoder.dueMs !== Infinity) this.sendParity(this.encoder, nowMs);
+    this.encoder = this.makeEncoder(knobs, this.encoder?.nextGroup ?? 0);
+  }
+
+  /** Sends what is due and what the pacer lets through; returns when there is more to do. */
+  flush(nowMs: number): number {
+    for (let i = 0; i < MAX_DATAGRAMS_A_TURN; i++) {
+      if (!this.sendOne(nowMs)) {
+        if (this.encoder && nowMs >= this.encoder.dueMs) this.sendParity(this.encoder, nowMs);
+        return this.dueMs(nowMs);
+      }
+    }
+    return nowMs;
+  }
+
+  /** A datagram for the peer to know that this is the end. */
+  sendClose(nowMs: number): void {
+    this.writer.begin();
+    this.writer.open(FrameType.close);
+    this.writer.bytes[this.writer.at] = 0;
+    this.writer.close(this.writer.at + 1);
+    this.transmit(this.writer.asPlain(), nowMs);
+  }
+
+  private dueMs(nowMs: number): number {
+    const pacedMs = this.hasPushes(nowMs) ? nowMs + this.pacer.readyInMs(nowMs) : Infinity;
+    return Math.min(pacedMs, this.layers.liveness.beatDueMs(nowMs), this.encoder?.dueMs ?? Infinity);
+  }
+
+  private hasPushes(nowMs: number): boolean {
+    return this.layers.arq.nextControlBytes(nowMs) > 0 || this.queues.queuedBytes > 0 || this.queues.firstResend() !== undefined;
+  }
+
+  /** Builds and sends one datagram; whether another may follow at once. */
+  private sendOne(nowMs: number): boolean {
+    const { arq, liveness } = this.layers;
+    this.writer.begin();
+    if (liveness.beatDueMs(nowMs) <= nowMs) this.addBeat(nowMs);
+    this.addForwards();
+    const mayPush = this.pacer.readyInMs(nowMs) === 0 && this.hasPushes(nowMs);
+    const tell = mayPush || !this.writer.isEmpty || arq.wantsToTell(nowMs);
+    const pushed = this.addSegments(tell, mayPush, nowMs);
+    if (this.writer.isEmpty) return false;
+    if (pushed && this.encoder) this.sendShard(this.encoder, nowMs);
+    else this.transmit(this.writer.asPlain(), nowMs);
+    return pushed || arq.wantsToTell(nowMs);
+  }
+
+  private addBeat(nowMs: number): void {
+    const { expected, received } = this.layers.arrivals();
+    this.writer.open(FrameType.beat);
+    this.writer.close(writeBeat(this.layers.liveness.makeBeat(expected, received, nowMs), this.writer.bytes, this.writer.at));
+  }
+
+  private addForwards(): void {
+    const forwards = this.layers.arq.takeForwards();
+    if (forwards.length === 0) return;
+    this.writer.open(FrameType.forward);
+    let offset = this.writer.at;
+    for (const conversation of forwards) {
+      // More than a datagram's worth at once is left to the receiver's own deadline.
+      if (offset + FORWARD_BYTES > this.frameLimit) break;
+      offset = this.writer.bytes.writeUInt32LE(conversation.id, offset);
+      offset = this.writer.bytes.writeUInt32LE(conversation.una, offset);
+    }
+    this.writer.close(offset);
+  }
+
+  /** One frame of segments: acknowledgements, then what fits by priority. Whether anything was pushed. */
+  private addSegments(tell: boolean, mayPush: boolean, nowMs: number): boolean {
+    const { writer } = this;
+    writer.open(FrameType.segments);
+    let offset = writer.at;
+    if (tell) offset = this.layers.arq.writeTellings(writer.bytes, offset, this.frameLimit);
+    const told = offset;
+    if (mayPush) {
+      for (let next = this.addPush(offset, nowMs); next > offset; next = this.addPush(offset, nowMs)) offset = next;
+    }
+    writer.close(offset);
+    return offset > told;
+  }
+
+  /** Writes the most urgent segment if it fits; returns the offset behind it, or the same offset. */
+  private addPush(offset: number, nowMs: number): number {
+    const { queues } = this;
+    const { arq } = this.layers;
+    const out = this.writer.bytes;
+    const room = this.frameLimit - offset;
+    const controlBytes = arq.nextControlBytes(nowMs);
+    if (controlBytes > 0) return controlBytes <= room ? arq.writeControl(out, offset, nowMs) : offset;
+    for (;;) {
+      const rank = queues.firstClass(nowMs);
+      const resend = rank >= 0 && rank < RESENDS_BEFORE ? undefined : queues.firstResend();
+      if (resend) {
+        if (resend.conversation.sizeOf(resend.serial) > room) return offset;
+        queues.shiftResend();
+        return arq.writeResend(resend.conversation, resend.serial, out, offset, nowMs);
+      }
+      if (rank < 0) return offset;
+      const queue = queues.peek(rank);
+      const payload = queue.firstPayload;
+      if (SEGMENT_HEADER_BYTES + payload.length > room) return offset;
+      const next = arq.writeMedia(queue.firstConversation, payload, queue.firstDeadlineMs, out, offset, nowMs);
+      queues.shift(rank);
+      if (next >= 0) return next;
+      this.counters.windowFull++;
+    }
+  }
+
+  /** Only datagrams that push something are protected: beats and acknowledgements are soon followed by newer ones. */
+  private sendShard(encoder: FecEncoder, nowMs: number): void {
+    const { group, index } = encoder.add(this.writer.frames, nowMs);
+    this.transmit(this.writer.asShard(group, index), nowMs);
+    if (encoder.isFull) this.sendParity(encoder, nowMs);
+  }
+
+  private sendParity(encoder: FecEncoder, nowMs: number): void {
+    for (const parity of encoder.close()) {
+      this.counters.paritySent++;
+      this.transmit(parity, nowMs);
+    }
+  }
+
+  private transmit(plaintext: Buffer, nowMs: number): void {
+    this.pacer.spend(this.layers.transmit(plaintext));
+    this.layers.liveness.sent(nowMs);
+  }
+
+  private makeEncoder({ fec }: TrunkKnobs, firstGroup: number): FecEncoder | undefined {
+    if (fec.mode === 'Off' || !this.layers.peerTakesFec) return undefined;
+    return new FecEncoder(fec.dataShards, fec.parityShards, frameRoom(MAX_DATAGRAM), firstGroup);
+  }
+}

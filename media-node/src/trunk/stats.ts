@@ -1,0 +1,78 @@
+import type { ArqCounters } from './arq/arq.ts';
+import type { Association } from './association.ts';
+import type { FecCounters } from './fec/decoder.ts';
+import type { PeerAddress } from './io/datagram.ts';
+import type { QueueCounters } from './scheduling/queues.ts';
+import type { Trunk, TrunkState } from './trunk.ts';
+
+/** Counted over all associations of a trunk. */
+export interface TrunkTotals {
+  sentBytes: number;
+  receivedBytes: number;
+  sent: number;
+  received: number;
+  lost: number;
+  oversize: number;
+}
+
+export interface TrunkStats {
+  peer: string;
+  state: TrunkState;
+  address: PeerAddress | undefined;
+  rttMs: number;
+  /** Variation of the time beats take, as RFC 3550 has it. */
+  jitterMs: number;
+  /** Percent of the peer's datagrams that did not arrive here, and of ours there. */
+  lossInPercent: number;
+  lossOutPercent: number;
+  /** UDP payload. These and the next five count over the trunk's whole life. */
+  sentBytes: number;
+  receivedBytes: number;
+  sentDatagrams: number;
+  receivedDatagrams: number;
+  timesLost: number;
+  /** Payloads refused as too large. */
+  oversize: number;
+  rebinds: number;
+  /** From here on since the last 'up'; absent before the first. */
+  association:
+    | {
+        queuedBytes: number;
+        arq: ArqCounters;
+        fec: FecCounters & { paritySent: number };
+        queues: QueueCounters;
+        /** Media dropped because its conversation had too much unacknowledged. */
+        windowFull: number;
+        /** Authenticated datagrams with something unreadable inside. */
+        malformed: number;
+      }
+    | undefined;
+}
+
+export function trunkStats(trunk: Trunk, totals: TrunkTotals, association: Association | undefined): TrunkStats {
+  const loss = association?.liveness.loss;
+  return {
+    peer: trunk.peer,
+    state: trunk.state,
+    address: trunk.link.address,
+    rttMs: association?.liveness.rttMs ?? 0,
+    jitterMs: association?.liveness.jitterMs ?? 0,
+    lossInPercent: (loss?.in ?? 0) * 100,
+    lossOutPercent: (loss?.out ?? 0) * 100,
+    sentBytes: totals.sentBytes,
+    receivedBytes: totals.receivedBytes,
+    sentDatagrams: totals.sent,
+    receivedDatagrams: totals.received,
+    timesLost: totals.lost,
+    oversize: totals.oversize,
+    rebinds: trunk.link.rebinds,
+    association: association && {
+      queuedBytes: association.outbox.queues.queuedBytes,
+      arq: { ...association.arq.counters },
+      fec: { ...association.decoder.counters, paritySent: association.outbox.counters.paritySent },
+      queues: structuredClone(association.outbox.queues.counters),
+      windowFull: association.outbox.counters.windowFull,
+      malformed: association.malformed,
+    },
+  };
+}
