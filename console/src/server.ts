@@ -42,24 +42,17 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   app.post('/api/place/:kind', express.json({ limit: '8kb' }), async (request: Request<{ kind: string }>, response) => {
     if (request.params.kind !== 'push' && request.params.kind !== 'pull')
       throw new Problem(404, 'No such placement', { detail: 'use push or pull' });
-    await pass(options, `/v1/${request.params.kind}`, { method: 'POST', body: JSON.stringify(request.body) }, request, response);
+    await pass(options, `/v1/${request.params.kind}`, { method: 'POST', body: JSON.stringify(request.body) }, response);
   });
-  app.get('/api/topology', (request, response) => pass(options, '/v1/topology', {}, request, response));
-  app.get('/api/topology/events', (request, response) => pass(options, '/v1/topology/events', {}, request, response));
+  app.get('/api/topology', (_request, response) => pass(options, '/v1/topology', {}, response));
+  app.get('/api/topology/events', (_request, response) => pass(options, '/v1/topology/events', {}, response));
   app.use(problemHandler(options.logger));
   return serveHttp(app, { host: options.host, port: options.port });
 }
 
 /** Passes a request on to control with the app key, and streams the answer back. */
-async function pass(
-  options: ConsoleOptions,
-  path: string,
-  init: RequestInit,
-  request: Request,
-  response: Response,
-): Promise<void> {
+async function pass(options: ConsoleOptions, path: string, init: RequestInit, response: Response): Promise<void> {
   const gone = new AbortController();
-  request.once('close', () => gone.abort());
   response.once('close', () => gone.abort());
   const answer = await fetch(new URL(path, options.controlUrl), {
     ...init,

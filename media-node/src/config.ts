@@ -44,8 +44,8 @@ export const MediaNodeConfig = z.object({
   trunkPort: Port.default(40100).describe('UDP port for other nodes'),
   signalingPort: Port.default(8080).describe('TCP port of WHIP, WHEP and the short forms'),
   opsPort: Port.default(9090).describe('TCP port of /metrics, /healthz and /readyz'),
-  rtpPortMin: z.number().int().min(1024).max(65535).default(41000).describe('first UDP port for plain RTP'),
-  rtpPortMax: z.number().int().min(1024).max(65535).default(41999).describe('last UDP port for plain RTP'),
+  rtpPortMin: Port.default(41000).describe('first UDP port for plain RTP'),
+  rtpPortMax: Port.default(41999).describe('last UDP port for plain RTP'),
   tlsDir: z.string().optional().describe('folder with tls.crt and tls.key: signalling by HTTPS'),
   cores: z
     .number()

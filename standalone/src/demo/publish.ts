@@ -114,10 +114,8 @@ async function watchSession(placement: PlacementResponse, id: string, signal: Ab
 }
 
 async function closeSession(placement: PlacementResponse, id: string): Promise<void> {
-  await fetch(new URL('/signaling/stop', placement.signaling), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${placement.token}` },
-    body: JSON.stringify({ session: id }),
+  await fetch(new URL(`/rtp/sessions/${id}`, placement.signaling), {
+    method: 'DELETE',
     signal: AbortSignal.timeout(2_000),
   }).catch(() => undefined);
 }

@@ -1,0 +1,27 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { StateDir } from './state-dir.ts';
+
+/** Users of the embedded API: each part has its own, so that managed fields tell who wrote what. */
+const USERS = ['admin', 'operator', 'control', 'node-agent'] as const;
+export type User = (typeof USERS)[number];
+
+export type Credentials = Readonly<Record<User, string>>;
+
+/** The tokens of this network's users, made at its first start and kept, so that a kubeconfig stays good. */
+export function loadCredentials(dir: StateDir): Credentials {
+  const file = dir.file('credentials.json');
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Credentials;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const made = Object.fromEntries(USERS.map((user) => [user, randomBytes(24).toString('base64url')])) as Record<User, string>;
+  writeFileSync(file, JSON.stringify(made), { mode: 0o600, flag: 'wx' });
+  return made;
+}
+
+/** The same as the API server wants them: who is behind a token. */
+export function usersByToken(credentials: Credentials): Record<string, { user: string; groups: string[] }> {
+  return Object.fromEntries(USERS.map((user) => [credentials[user], { user, groups: ['system:masters'] }]));
+}

@@ -1,0 +1,205 @@
+import { createWriteStream, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import type { PlacementResponse, RelayMesh } from '@millrace/api';
+import { mediaEdges, mediaNodes, relayMeshes } from '@millrace/api';
+import type { CrdManifest } from '@millrace/api/validation';
+import { startConsole } from '@millrace/console';
+import { startControl } from '@millrace/control';
+import { startOperator } from '@millrace/operator';
+import { Informer, createKubeClient, isTrue, loadKubeconfig } from '@millrace/operator/kube';
+import type { KubeClient } from '@millrace/operator/kube';
+import type { Logger } from '@millrace/service';
+import { createLogger } from '@millrace/service';
+import { startPodAgent } from '../agent/index.ts';
+import { startApiServer } from '../apiserver/index.ts';
+import type { UpConfig } from '../main.ts';
+import { ensureAppKey } from './app-key.ts';
+import { loadCredentials, usersByToken } from './credentials.ts';
+import type { User } from './credentials.ts';
+import { applyFirstStart } from './first-start.ts';
+import type { Progress } from './progress.ts';
+import type { StateDir } from './state-dir.ts';
+
+const NAMESPACE = 'default';
+const IMAGE = 'millrace/media-node';
+const ROOT = new URL('../../../', import.meta.url);
+const MEDIA_NODE_MAIN = fileURLToPath(new URL('media-node/src/main.ts', ROOT));
+
+/** A running network, seen by those who start it. */
+export interface Network {
+  readonly consoleUrl: string;
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  readonly logger: Logger;
+  /** What is not ready yet, in words; undefined when all is. */
+  readonly missing: () => string | undefined;
+  place(kind: 'push' | 'pull', stream: string): Promise<PlacementResponse>;
+  stop(): Promise<void>;
+}
+
+/** Starts everything in this process, but for the media nodes, which run as processes of their own. Stops what it started when a part fails. */
+export async function startNetwork(config: UpConfig, dir: StateDir, progress: Progress, signal: AbortSignal): Promise<Network> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const each of stops.splice(0).reverse()) await each();
+  };
+  try {
+    return { ...(await startParts(config, dir, progress, signal, stops)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startParts(
+  config: UpConfig,
+  dir: StateDir,
+  progress: Progress,
+  signal: AbortSignal,
+  stops: (() => Promise<void>)[],
+): Promise<Omit<Network, 'stop'>> {
+  const logger = openLog(config, dir);
+  const kubeconfigFor = await progress.step('Kubernetes API', () => startApi(config, dir, logger, stops));
+  const admin = createKubeClient({ kubeconfig: loadKubeconfig({ file: kubeconfigFor('admin') }) });
+  stops.push(() => Promise.resolve(admin.close()));
+  const appKey = await ensureAppKey(admin, NAMESPACE, signal);
+
+  const control = await progress.step('control', () =>
+    startControl({
+      kubeconfig: loadKubeconfig({ file: kubeconfigFor('control') }),
+      namespace: NAMESPACE,
+      host: config.host,
+      port: config.controlPort,
+      logger,
+    }),
+  );
+  stops.push(() => control.stop());
+  await progress.step('operator', async () => {
+    const operator = await startOperator({
+      kubeconfig: loadKubeconfig({ file: kubeconfigFor('operator') }),
+      controlUrl: control.agentUrl,
+      mediaNodeImage: IMAGE,
+      logger,
+    });
+    stops.push(() => operator.stop());
+  });
+  await progress.step('pod agent', async () => {
+    const agent = await startPodAgent({
+      kubeconfig: loadKubeconfig({ file: kubeconfigFor('node-agent') }),
+      nodeName: 'laptop',
+      dataDir: dir.file('pods'),
+      commandFor: () => [process.execPath, MEDIA_NODE_MAIN],
+      logger,
+    });
+    stops.push(() => agent.stop());
+  });
+  const manifest = config.manifest
+    ? new URL(config.manifest, `file://${process.cwd()}/`)
+    : new URL('examples/laptop/network.yaml', ROOT);
+  const created = await applyFirstStart(admin, manifest, NAMESPACE, signal);
+  progress.say(created > 0 ? `  created ${created} resources` : '  found the resources of before');
+
+  const page = await startConsole({
+    host: config.host,
+    port: config.consolePort,
+    controlUrl: control.url,
+    appKey,
+    logger,
+    stream: 'live/demo',
+    region: 'virginia',
+  });
+  stops.push(() => page.close());
+  return {
+    consoleUrl: page.url,
+    kubeconfig: kubeconfigFor('admin'),
+    logger,
+    missing: watchReadiness(admin, logger, stops),
+    place: (kind, stream) => place(control.url, appKey, kind, stream, signal),
+  };
+}
+
+/** Returns the path of a user's kubeconfig: of the embedded API, or for all the one that was given. */
+async function startApi(
+  config: UpConfig,
+  dir: StateDir,
+  logger: Logger,
+  stops: (() => Promise<void>)[],
+): Promise<(user: User) => string> {
+  if (config.kubeconfig) return () => config.kubeconfig;
+  const credentials = loadCredentials(dir);
+  const api = await startApiServer({
+    dataDir: dir.file('api'),
+    host: config.host,
+    port: config.apiPort,
+    crds: loadCrds(),
+    tokens: usersByToken(credentials),
+    logger,
+  });
+  stops.push(() => api.close());
+  return (user) => {
+    const path = dir.file(user === 'admin' ? 'kubeconfig' : `${user}.kubeconfig`);
+    writeFileSync(path, api.kubeconfig(user), { mode: 0o600 });
+    return path;
+  };
+}
+
+function loadCrds(): CrdManifest[] {
+  const folder = new URL('crds/', ROOT);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+  return files.map((name) => parse(readFileSync(new URL(name, folder), 'utf8')) as CrdManifest);
+}
+
+function openLog(config: UpConfig, dir: StateDir): Logger {
+  mkdirSync(dir.file('logs'), { recursive: true });
+  return createLogger(
+    { service: 'millrace', level: config.logLevel },
+    createWriteStream(dir.file('logs', 'network.log'), { flags: 'a', mode: 0o600 }),
+  );
+}
+
+/** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
+function watchReadiness(client: KubeClient, logger: Logger, stops: (() => Promise<void>)[]): () => string | undefined {
+  const ending = new AbortController();
+  const edges = new Informer({ client, resource: mediaEdges, logger });
+  const nodes = new Informer({ client, resource: mediaNodes, logger });
+  const meshes = new Informer({ client, resource: relayMeshes, logger });
+  const running = [edges, nodes, meshes].map((informer) => informer.run(ending.signal));
+  stops.push(async () => {
+    ending.abort();
+    await Promise.allSettled(running);
+  });
+  return () => {
+    if (![edges, nodes, meshes].every((informer) => informer.hasSynced)) return 'reading resources';
+    const waiting = edges.store.list().filter((edge) => !isTrue(edge.status?.conditions, 'Ready'));
+    if (waiting.length > 0) return `waiting for ${waiting.map((edge) => edge.metadata.name).join(', ')}`;
+    return meshes.store
+      .list()
+      .map(unreadiness)
+      .find((words) => words !== undefined);
+  };
+}
+
+function unreadiness(mesh: RelayMesh): string | undefined {
+  const ready = mesh.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return ready?.status === 'True' ? undefined : `${mesh.metadata.name}: ${ready?.message ?? 'not looked at yet'}`;
+}
+
+async function place(
+  controlUrl: string,
+  appKey: string,
+  kind: 'push' | 'pull',
+  stream: string,
+  signal: AbortSignal,
+): Promise<PlacementResponse> {
+  const response = await fetch(new URL(`/v1/${kind}`, controlUrl), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${appKey}` },
+    body: JSON.stringify({ stream }),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
+  });
+  const body = (await response.json()) as PlacementResponse & { title?: string; detail?: string };
+  if (!response.ok)
+    throw new Error(`no place to ${kind} ${stream}: ${body.title ?? response.status} ${body.detail ?? ''}`.trim());
+  return body;
+}

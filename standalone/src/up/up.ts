@@ -1,0 +1,89 @@
+import { realClock } from '@millrace/service';
+import type { UpConfig } from '../main.ts';
+import { clockSource, fileSource, publishForever } from '../demo/index.ts';
+import type { Source } from '../demo/index.ts';
+import { startNetwork } from './network.ts';
+import type { Network } from './network.ts';
+import { Progress } from './progress.ts';
+import { StateDir } from './state-dir.ts';
+import { whatNext } from './what-next.ts';
+
+const DEMO_STREAM = 'live/demo';
+const READY_TIMEOUT_MS = 90_000;
+
+/** Starts the network of this folder and runs it until it is told to stop. Returns the exit code. */
+export async function up(config: UpConfig): Promise<number> {
+  const dir = new StateDir(config.stateDir);
+  const progress = new Progress(realClock);
+  const running = dir.running();
+  if (running) {
+    progress.say(`Millrace runs already (pid ${running.pid}).\n${whatNext(running)}`);
+    return 0;
+  }
+  // Before anything starts: a wrong SOURCE is told at once.
+  const source = chooseSource(config.source);
+  const stopping = stopSignal();
+  progress.say('Starting Millrace …');
+  let network: Network | undefined;
+  try {
+    network = await startNetwork(config, dir, progress, stopping);
+    const { missing } = network;
+    await progress.wait('three regions are up, measured and routed', READY_TIMEOUT_MS, missing, stopping);
+    dir.record({ consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig });
+    const publishing = source ? publish(network, source, progress, stopping) : Promise.resolve();
+    progress.say(whatNext({ consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig }));
+    await aborted(stopping);
+    await publishing;
+    return 0;
+  } catch (error) {
+    if (stopping.aborted) return 0;
+    progress.say(
+      `Millrace did not come up: ${error instanceof Error ? error.message : String(error)}\nThe log is ${dir.file('logs', 'network.log')}`,
+    );
+    return 1;
+  } finally {
+    dir.forget();
+    if (network) {
+      const { stop } = network;
+      await progress.step('stopped', stop);
+    }
+  }
+}
+
+function chooseSource(source: string): Source | undefined {
+  if (source === 'none') return undefined;
+  return source === '' ? clockSource() : fileSource(source);
+}
+
+async function publish(network: Network, source: Source, progress: Progress, signal: AbortSignal): Promise<void> {
+  let told = '';
+  await publishForever({
+    stream: DEMO_STREAM,
+    source,
+    place: () => network.place('push', DEMO_STREAM),
+    signal,
+    onState: (state) => {
+      network.logger.info({ stream: DEMO_STREAM }, state);
+      if (state !== told) progress.say(`  ${(told = state)}`);
+    },
+  });
+}
+
+/** Aborts on the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(130);
+      controller.abort(new Error(name));
+    });
+  }
+  return controller.signal;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

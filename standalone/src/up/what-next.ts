@@ -1,0 +1,13 @@
+/** What a person can do with a running network. */
+export function whatNext({ consoleUrl, kubeconfig }: { readonly consoleUrl: string; readonly kubeconfig: string }): string {
+  return `
+  Open       ${consoleUrl}
+  Use        export KUBECONFIG=${kubeconfig}
+  Look       kubectl get mediaedges,relaymeshes,streamroutes,medianodes -o wide
+  Try        kubectl describe relaymesh world
+             kubectl delete pod -l millrace.dev/edge=frankfurt-relay     (the picture goes on)
+             kubectl scale mediaedge virginia-pull --replicas=2
+             kubectl apply -f examples/laptop/osaka.yaml                 (one more region)
+  Stop       Ctrl-C, or make down
+`;
+}
