@@ -12,11 +12,13 @@ import {
   type TrackDescription,
 } from '@millrace/api';
 import { isTrue, secrets } from '@millrace/operator/kube';
-import { Problem, realClock } from '@millrace/service';
+import { createLogger, Problem, realClock } from '@millrace/service';
+import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import type { Control } from './control.ts';
-import { MemoryDirectory } from './directory/index.ts';
+import { MemoryDirectory, RedisDirectory } from './directory/index.ts';
 import { APP_KEY, eventually, NAMESPACE, TestNetwork } from './testing/network.ts';
+import { noRedis, startRedis } from './testing/redis-server.ts';
 
 const TRACKS: TrackDescription[] = [
   {
@@ -343,6 +345,55 @@ describe('restarts', () => {
     const again = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
     assert.equal(again.epoch, epoch);
   });
+
+  test(
+    'two replicas on Redis: each places on nodes of both, and the directory coming back empty is filled again',
+    { skip: noRedis },
+    async (t) => {
+      const [network, redis] = [await TestNetwork.start(), await startRedis()];
+      t.after(async () => {
+        await network.stop();
+        await redis.stop();
+      });
+      const logger = createLogger({ service: 'test', level: 'silent' });
+      const connect = () =>
+        RedisDirectory.connect({ url: redis.url, clock: realClock, logger, prefix: `{test-${process.pid}-replicas}:` });
+      const [one, two] = [
+        await network.control({ directory: await connect() }),
+        await network.control({ directory: await connect() }),
+      ];
+      const [origin, edge] = [
+        await network.node('x-1', { roles: ['push'] }),
+        await network.node('x-2', { roles: ['pull'], region: 'south' }),
+      ];
+      const [publisher, viewer] = [await origin.connect([one.agentUrl]), await edge.connect([two.agentUrl])];
+      const { epoch } = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+      assert.equal((await viewer.resolve('live/one')).epoch, epoch);
+
+      const headers = { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' };
+      const place = async (control: Control, kind: string): Promise<string | undefined> => {
+        const answer = await fetch(`${control.url}/v1/${kind}`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify({ stream: 'live/one' }),
+        });
+        return ((await answer.json()) as Partial<PlacementResponse>).node;
+      };
+      await eventually(
+        async () => (await place(two, 'push')) === 'x-1' && (await place(one, 'pull')) === 'x-2',
+        'placed on nodes of the other replica',
+      );
+
+      const raw = new Redis(redis.url);
+      await raw.flushall();
+      raw.disconnect();
+      await publisher.stop();
+      const again = await origin.connect([two.agentUrl]);
+      const next = await again.publish({ stream: 'live/one', session: 's2', tracks: TRACKS });
+      assert.ok(next.epoch > epoch);
+      await eventually(() => viewer.snapshot!.streams[0]?.epoch === next.epoch, 'the viewer follows');
+    },
+  );
 
   test('with the API server away nodes connect, publish and are placed as before', async (t) => {
     const network = await TestNetwork.start();

@@ -38,7 +38,6 @@ export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
     createdAt: metadata.creationTimestamp ?? '',
     patterns: spec.streams,
     ...(origin.regions?.length ? { originRegions: origin.regions } : {}),
-    prewarmRegions: distribution.prewarm ?? [],
     policy: {
       policyKey: pathPolicyKey(spec.path),
       lingerMs: distribution.lingerSeconds * 1000,

@@ -9,7 +9,5 @@ export interface RouteRule {
   patterns: readonly string[];
   /** Regions where such a stream may be published; absent: all. */
   originRegions?: readonly string[];
-  /** Regions that carry it from its first moment, viewers or not. */
-  prewarmRegions: readonly string[];
   policy: StreamPolicy;
 }

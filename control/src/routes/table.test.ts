@@ -6,7 +6,7 @@ import type { RouteRule } from './rule.ts';
 import { RouteTable, patternSpecificity } from './table.ts';
 
 function rule(name: string, patterns: string[], more: Partial<RouteRule> = {}): RouteRule {
-  return { name, patterns, priority: 0, createdAt: '2026-01-01T00:00:00Z', prewarmRegions: [], policy: DEFAULT_POLICY, ...more };
+  return { name, patterns, priority: 0, createdAt: '2026-01-01T00:00:00Z', policy: DEFAULT_POLICY, ...more };
 }
 
 function tableOf(...rules: RouteRule[]): RouteTable {

@@ -6,7 +6,7 @@ import { entry } from '../testing/facts.ts';
 import { LiveStreams } from './live-streams.ts';
 
 function rule(name: string, patterns: string[], more: Partial<RouteRule> = {}): RouteRule {
-  return { name, patterns, priority: 0, createdAt: '', prewarmRegions: [], policy: { ...DEFAULT_POLICY, lingerMs: 1 }, ...more };
+  return { name, patterns, priority: 0, createdAt: '', policy: { ...DEFAULT_POLICY, lingerMs: 1 }, ...more };
 }
 
 function setUp() {
