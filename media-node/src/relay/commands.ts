@@ -58,6 +58,8 @@ export interface CarriedStats extends MeasuredPath {
 
 export interface RelayStats {
   streams: CarriedStats[];
+  /** Subscriptions of other nodes, over all streams. */
+  subscribers: number;
   /** Frames of conversations that are not bound, or that are no frames. */
   strayFrames: number;
   malformedFrames: number;

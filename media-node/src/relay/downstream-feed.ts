@@ -1,4 +1,13 @@
-import { DISCARDABLE, frameMarks, MAX_LAYERS, MAX_TRACKS, temporalOf, type HeldPosition } from '@millrace/api/trunk';
+import {
+  DISCARDABLE,
+  frameLayer,
+  frameMarks,
+  frameTrack,
+  MAX_LAYERS,
+  MAX_TRACKS,
+  temporalOf,
+  type HeldPosition,
+} from '@millrace/api/trunk';
 import type { Priority } from '../trunk/index.ts';
 import { AUDIO, VIDEO, type CarriedStream, type FrameSink, type MediaClass } from './carried-stream/index.ts';
 import type { Conversations } from './subscription/index.ts';
@@ -24,7 +33,7 @@ export class DownstreamFeed implements FrameSink {
   }
 
   onSenderReport(frame: Buffer, mediaClass: MediaClass): void {
-    this.#send(frame, mediaClass);
+    if ((this.#masks[frameTrack(frame)]! & (1 << frameLayer(frame))) !== 0) this.#send(frame, mediaClass);
   }
 
   onEpoch(): void {

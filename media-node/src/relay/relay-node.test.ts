@@ -360,4 +360,22 @@ describe('a stream over relays', () => {
       assert.ok(publisher.video - puller.video.at(-1)!.mark < 15, 'is at the live edge again');
     });
   }
+
+  test('messages and media that are none are counted, and harm nothing', async () => {
+    const nodes = mesh(['a', 'b', 'c']);
+    await new Publisher(nodes, 'a', STREAM).start(1000);
+    const puller = new Puller(nodes, 'c');
+    await puller.start(STREAM, nodes.path('b', 'a'));
+    await nodes.run(1000);
+    const trunk = nodes.node('c').endpoint.trunk('b')!;
+    for (const text of ['', 'null', '{"v":1,"type":"subscribe","id":7}', '{"v":9,"id":7}'])
+      trunk.sendControl(Buffer.from(text || ' '));
+    trunk.sendMedia({ conversation: 999, priority: 'video', payload: Buffer.from('nothing') });
+    const video = [...nodes.node('b').endpoint.trunks].find(({ peer }) => peer === 'c')!;
+    video.sendMedia({ conversation: 999, priority: 'video', payload: Buffer.alloc(40) });
+    await nodes.run(1000);
+    const { controlErrors, strayFrames, subscribers } = nodes.node('b').relay.stats();
+    assert.deepEqual({ controlErrors, strayFrames, subscribers }, { controlErrors: 4, strayFrames: 1, subscribers: 1 });
+    assertWhole(puller.video, 150);
+  });
 });

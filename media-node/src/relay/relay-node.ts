@@ -215,6 +215,7 @@ export class RelayNode {
     });
     return {
       streams,
+      subscribers: this.#subscriptions.downstreams,
       strayFrames: this.#strayFrames,
       malformedFrames: this.#malformedFrames,
       controlErrors: this.#controlErrors,

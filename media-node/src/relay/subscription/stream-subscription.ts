@@ -58,6 +58,10 @@ export class StreamSubscription {
     return this.#links.measuredPath();
   }
 
+  serves(peer: string, id: number): boolean {
+    return this.#wants.downstreams.get(peer)?.id === id;
+  }
+
   /** Nobody publishes, pulls or forwards it here any more. */
   isOver(nowMs: number): boolean {
     return this.#origin === undefined && this.#wants.isEmpty && nowMs >= this.#forgetAtMs;

@@ -250,7 +250,9 @@ describe('subscriptions of a relay', () => {
         }
         for (const from of ['a', 'c', 'd', 'x', 'y']) node.subscriptions.trunkLost(from, nowMs);
         for (let i = 0; i < 40; i++) node.subscriptions.tick((nowMs += 500));
-        assert.deepEqual([[...node.bound], [...node.serving], [...node.subscriptions.streams()].length], [[], [], 0]);
+        const { subscriptions } = node;
+        assert.deepEqual([[...node.bound], [...node.serving], [...subscriptions.streams()].length], [[], [], 0]);
+        assert.equal(subscriptions.downstreams, 0);
       }),
       { numRuns: 500 },
     );

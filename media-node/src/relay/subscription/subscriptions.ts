@@ -1,5 +1,5 @@
 import type { ControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
-import type { Conversations, SubscriptionEffects } from './effects.ts';
+import type { Conversations, ServedDownstream, SubscriptionEffects } from './effects.ts';
 import { StreamSubscription } from './stream-subscription.ts';
 import type { SubscriptionContext } from './upstream-links.ts';
 import type { LocalWant } from './wants.ts';
@@ -42,7 +42,7 @@ export class Subscriptions {
     this.#context = {
       self: options.self,
       relays: options.relays,
-      effects: options.effects,
+      effects: { ...options.effects, stopServing: (stream, downstream) => this.#stopServing(stream, downstream) },
       random: options.random,
       open: (stream, peer) => this.#open(stream, peer),
       closed: (peer, id, told) => this.#closed(peer, id, told),
@@ -86,7 +86,6 @@ export class Subscriptions {
         return this.#onSubscribe(peer, message, nowMs);
       case 'unsubscribe':
         this.#downstream(peer, message.id)?.onUnsubscribe(peer, message.id, nowMs);
-        this.#downstreamIds.delete(`${peer}#${message.id}`);
         return;
       case 'keyframe':
         return this.#downstream(peer, message.id)?.keyframe(message.track, message.layer, nowMs);
@@ -106,7 +105,6 @@ export class Subscriptions {
 
   trunkLost(peer: string, nowMs: number): void {
     for (const stream of this.#streams.values()) stream.trunkLost(peer, nowMs);
-    for (const key of this.#downstreamIds.keys()) if (key.startsWith(`${peer}#`)) this.#downstreamIds.delete(key);
   }
 
   tick(nowMs: number): void {
@@ -116,6 +114,11 @@ export class Subscriptions {
 
   stream(name: string): StreamSubscription | undefined {
     return this.#streams.get(name);
+  }
+
+  /** Subscriptions of other nodes. */
+  get downstreams(): number {
+    return this.#downstreamIds.size;
   }
 
   streams(): IterableIterator<StreamSubscription> {
@@ -130,6 +133,7 @@ export class Subscriptions {
     const stream = this.#streamOf(message.stream);
     this.#downstreamIds.set(`${peer}#${message.id}`, message.stream);
     stream.onSubscribe(peer, message, nowMs);
+    if (!stream.serves(peer, message.id)) this.#downstreamIds.delete(`${peer}#${message.id}`);
   }
 
   #onUpstream(peer: string, message: ControlMessage, nowMs: number): void {
@@ -138,6 +142,11 @@ export class Subscriptions {
     if (stream) return stream.onUpstream(peer, message, nowMs);
     // An answer that crossed the end of its subscription.
     if (message.type === 'subscribed') this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id: message.id });
+  }
+
+  #stopServing(stream: string, downstream: ServedDownstream): void {
+    this.#downstreamIds.delete(`${downstream.peer}#${downstream.id}`);
+    this.#options.effects.stopServing(stream, downstream);
   }
 
   #downstream(peer: string, id: number): StreamSubscription | undefined {

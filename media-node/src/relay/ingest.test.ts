@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  FRAME_END,
+  FRAME_KIND_SENDER_REPORT,
+  FRAME_START,
+  KEYFRAME,
+  MEDIA_HEADER_BYTES,
+  mediaFrameFault,
+  readMediaHeader,
+  type TrackDescription,
+} from '@millrace/api/trunk';
+import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { writeSenderReport } from '../rtp/index.ts';
+import { CarriedStream } from './carried-stream/index.ts';
+import { Ingest } from './ingest.ts';
+import { AUDIO_TRACK, VIDEO_TRACK } from './simulated-mesh.fixture.ts';
+
+function ingest(tracks: TrackDescription[]) {
+  const stream = new CarriedStream('live/demo');
+  const frames: Buffer[] = [];
+  const reports: Buffer[] = [];
+  const requests: string[] = [];
+  let nowMs = 0;
+  stream.addSink({ onFrame: (frame) => frames.push(frame), onSenderReport: (frame) => reports.push(frame), onEpoch: () => {} });
+  const taking = new Ingest({
+    stream,
+    epoch: 9,
+    tracks,
+    rttMs: 10,
+    now: () => nowMs,
+    onKeyframeRequest: (track, layer) => requests.push(`${track}/${layer}`),
+  });
+  const tick = (ms: number) => taking.tick((nowMs = ms));
+  return { taking, frames, reports, requests, tick };
+}
+
+const video = (seq: number, kind: 'keyframe' | 'delta', fields: { timestamp?: number; marker?: boolean; ssrc?: number } = {}) =>
+  rtpPacket({ payloadType: 102, ssrc: 1000, seq, payload: h264Payload(kind), ...fields });
+
+describe('a publisher at the relay', () => {
+  test('gets its packets framed, marked and numbered; the rest of the packet stays as it was', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK]);
+    taking.onPacket(video(65_535, 'keyframe', { timestamp: 5 }));
+    taking.onPacket(video(0, 'delta', { timestamp: 5, marker: true }));
+    taking.onPacket(video(1, 'delta', { timestamp: 6, marker: true }));
+    for (const frame of frames) assert.equal(mediaFrameFault(frame), undefined);
+    const marks = frames.map((frame) => readMediaHeader(frame).marks & (FRAME_START | FRAME_END | KEYFRAME));
+    assert.deepEqual(marks, [FRAME_START | KEYFRAME, FRAME_END, FRAME_START | FRAME_END]);
+    assert.deepEqual(
+      frames.map((frame) => readMediaHeader(frame).seq),
+      [65_535, 65_536, 65_537],
+    );
+    assert.deepEqual(frames[2]!.subarray(MEDIA_HEADER_BYTES), video(1, 'delta', { timestamp: 6, marker: true }));
+  });
+
+  test('is numbered without a hole where the gate dropped something, also in the RTP header', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK]);
+    for (const [seq, kind] of [
+      [10, 'keyframe'],
+      [12, 'delta'],
+      [14, 'keyframe'],
+    ] as const)
+      taking.onPacket(video(seq, kind));
+    assert.deepEqual(
+      frames.map((frame) => [readMediaHeader(frame).seq, frame.readUInt16BE(MEDIA_HEADER_BYTES + 2)]),
+      [
+        [10, 10],
+        [11, 11],
+      ],
+    );
+    assert.equal(taking.counters.dropped['before-keyframe'], 1);
+  });
+
+  test('is asked for a keyframe when its video stays out of order', () => {
+    const { taking, requests, tick } = ingest([VIDEO_TRACK]);
+    taking.onPacket(video(1, 'keyframe'));
+    taking.onPacket(video(3, 'delta'));
+    tick(99);
+    assert.deepEqual(requests, []);
+    tick(100);
+    assert.deepEqual(requests, ['0/0']);
+  });
+
+  test('keeps simulcast layers apart and counts what no track names', () => {
+    const layers = [
+      { layer: 0, ssrc: 1000 },
+      { layer: 1, ssrc: 1001 },
+    ];
+    const { taking, frames } = ingest([{ ...VIDEO_TRACK, layers }]);
+    taking.onPacket(video(5, 'keyframe'));
+    taking.onPacket(video(900, 'keyframe', { ssrc: 1001 }));
+    taking.onPacket(video(7, 'keyframe', { ssrc: 4 }));
+    assert.deepEqual(
+      frames.map((frame) => [readMediaHeader(frame).layer, readMediaHeader(frame).seq]),
+      [
+        [0, 5],
+        [1, 900],
+      ],
+    );
+    assert.equal(taking.counters.unknownSsrc, 1);
+  });
+
+  test('may add and drop tracks; the numbering of those that stay goes on', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK]);
+    taking.onPacket(video(10, 'keyframe'));
+    taking.setTracks([VIDEO_TRACK, AUDIO_TRACK]);
+    taking.onPacket(video(11, 'delta'));
+    taking.onPacket(rtpPacket({ payloadType: 111, ssrc: 2000, seq: 3, payload: [1] }));
+    taking.setTracks([AUDIO_TRACK]);
+    taking.onPacket(video(12, 'delta'));
+    assert.deepEqual(
+      frames.map((frame) => [readMediaHeader(frame).track, readMediaHeader(frame).seq]),
+      [
+        [0, 10],
+        [0, 11],
+        [1, 3],
+      ],
+    );
+  });
+
+  test('has its clock passed on for each layer', () => {
+    const { taking, reports } = ingest([VIDEO_TRACK]);
+    taking.onPacket(writeSenderReport({ ssrc: 1000, ntpSeconds: 1, ntpFraction: 2, rtpTimestamp: 3, packets: 0, octets: 0 }));
+    assert.equal(reports.length, 1);
+    assert.equal(readMediaHeader(reports[0]!).kind, FRAME_KIND_SENDER_REPORT);
+    assert.equal(mediaFrameFault(reports[0]!), undefined);
+    assert.deepEqual(
+      [0, 4, 8].map((at) => reports[0]!.readUInt32BE(MEDIA_HEADER_BYTES + at)),
+      [1, 2, 3],
+    );
+  });
+
+  test('cannot harm it with bytes that are no RTP', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK]);
+    for (const bytes of [Buffer.alloc(0), Buffer.alloc(11), Buffer.from('00'.repeat(40), 'hex'), Buffer.alloc(5000, 0x80)])
+      taking.onPacket(bytes);
+    assert.deepEqual([frames.length, taking.counters.malformed], [0, 4]);
+  });
+});
