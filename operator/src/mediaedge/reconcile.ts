@@ -1,5 +1,15 @@
 import { mediaEdges, mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
-import { Applier, objectKey, PendingWrites, pods, refOf, secrets, type Pod, type ReconcileContext } from '../kube/index.ts';
+import {
+  isNotFound,
+  Applier,
+  objectKey,
+  PendingWrites,
+  pods,
+  refOf,
+  secrets,
+  type Pod,
+  type ReconcileContext,
+} from '../kube/index.ts';
 import type { MediaEdgeDependencies } from './controller.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
