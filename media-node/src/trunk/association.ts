@@ -76,9 +76,9 @@ export class Association {
     }
   }
 
-  /** Resends, gives up, sends; returns when to come again. */
-  flush(nowMs: number): number {
-    this.arq.service(nowMs);
+  /** Resends, gives up, sends; returns when to come again. `heldUp`: acknowledgements may lie unread, so that nothing is overdue yet. */
+  flush(nowMs: number, heldUp: boolean): number {
+    if (!heldUp) this.arq.service(nowMs);
     const outboxDueMs = this.outbox.flush(nowMs);
     return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs));
   }

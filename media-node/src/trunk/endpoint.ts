@@ -3,14 +3,12 @@ import { EventEmitter } from 'node:events';
 import { type Clock, realClock, type Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './io/datagram.ts';
 import { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';
-import { CookieJar, RateLimit } from './link/cookie.ts';
-import { Capability, decodeHello } from './link/hello.ts';
+import { Capability } from './link/hello.ts';
 import { KeyRing, type MeshKey } from './link/keys.ts';
-import { NoiseResponder } from './link/noise.ts';
-import { type DropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
-import * as wire from './link/wire.ts';
+import type { PeerLink } from './link/peer-link.ts';
+import { type EndpointDropReason, Reception, type ReceptionHost } from './reception.ts';
 import { TimerHeap } from './scheduling/timer-heap.ts';
-import { Trunk, type TrunkHost } from './trunk.ts';
+import { Trunk } from './trunk.ts';
 
 const MAX_TRUNKS = 2048;
 /** Trunks that the peer opened are forgotten when nothing came of them, or this long after they were lost. */
@@ -21,8 +19,6 @@ const STALL_MS = 15;
 /** Time to read what has piled up before anyone is judged. */
 const CATCH_UP_MS = 25;
 const RESOLVE_AGAIN_MS = 2_000;
-const HANDSHAKES_PER_SECOND = 500;
-const REPLIES_PER_SECOND = 100;
 
 export interface EndpointOptions {
   io: DatagramIo;
@@ -37,15 +33,13 @@ export interface EndpointOptions {
   defer?: (fn: () => void) => void;
 }
 
-export type EndpointDropReason = DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved';
-
 interface EndpointEvents {
   /** Once for each peer, before its first 'up', whoever dialled: the place to attach handlers. */
   trunk: [Trunk];
 }
 
 /** All trunks of one node over one socket. */
-export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements TrunkHost {
+export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements ReceptionHost {
   readonly node: string;
   readonly boot: string;
   readonly capabilities = Capability.forward | Capability.fec;
@@ -62,11 +56,9 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
   private readonly announced = new WeakSet<Trunk>();
   private readonly targets = new WeakMap<Trunk, { host: string; port: number }>();
   private readonly linkOf = new Map<number, PeerLink>();
-  private readonly trunkOfLink = new Map<PeerLink, Trunk>();
+  private readonly trunkByLink = new Map<PeerLink, Trunk>();
+  private readonly reception: Reception;
   private readonly heap = new TimerHeap<Trunk>();
-  private readonly jar: CookieJar;
-  private readonly handshakes: RateLimit;
-  private readonly replies: RateLimit;
   private dirty = new Set<Trunk>();
   private outgoing: OutgoingDatagram[] = [];
   private turnDeferred = false;
@@ -87,10 +79,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     this.randomSource = options.random ?? randomBytes;
     this.deferTurn = options.defer ?? queueMicrotask;
     this.boot = this.random(8).toString('hex');
-    const nowMs = this.now();
-    this.jar = new CookieJar(this.randomSource, nowMs);
-    this.handshakes = new RateLimit(HANDSHAKES_PER_SECOND, 2 * HANDSHAKES_PER_SECOND, nowMs);
-    this.replies = new RateLimit(REPLIES_PER_SECOND, REPLIES_PER_SECOND, nowMs);
+    this.reception = new Reception(this, this.now());
     this.io.onBatch = (batch) => this.receiveBatch(batch);
   }
 
@@ -162,6 +151,18 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     }
   }
 
+  linkAt(index: number): PeerLink | undefined {
+    return this.linkOf.get(index);
+  }
+
+  trunkOfLink(link: PeerLink): Trunk | undefined {
+    return this.trunkByLink.get(link);
+  }
+
+  trunkFor(node: string): Trunk | undefined {
+    return this.trunkOf.get(node) ?? (this.trunkOf.size < MAX_TRUNKS ? this.addTrunk(node) : undefined);
+  }
+
   releaseIndex(index: number): void {
     this.linkOf.delete(index);
   }
@@ -187,7 +188,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     this.inTurn = true;
     try {
       for (const { data, from } of batch) {
-        const reason = this.receive(data, from, nowMs);
+        const reason = this.reception.receive(data, from, nowMs);
         if (reason) this.count(reason);
       }
     } finally {
@@ -195,116 +196,6 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
       this.inTurn = false;
       this.turn();
     }
-  }
-
-  private receive(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    if (datagram.length < wire.REFUSAL_BYTES) return 'short';
-    if (datagram[1] === wire.DatagramType.refusal) return this.receiveRefusal(datagram);
-    if (datagram[0] !== wire.TRUNK_VERSION) return this.refuse(datagram, from, nowMs);
-    switch (datagram[1]) {
-      case wire.DatagramType.data:
-        return this.receiveData(datagram, from, nowMs);
-      case wire.DatagramType.initiation:
-        return this.receiveInitiation(datagram, from, nowMs);
-      case wire.DatagramType.response:
-        return this.receiveResponse(datagram, from, nowMs);
-      case wire.DatagramType.cookie:
-        return this.receiveCookie(datagram, nowMs);
-      case wire.DatagramType.unknownSession:
-        return this.receiveUnknownSession(datagram, from, nowMs);
-      default:
-        return 'unknownType';
-    }
-  }
-
-  private receiveData(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    if (datagram.length < wire.DATA_HEADER_BYTES + wire.TAG_BYTES) return 'short';
-    const index = datagram.readUInt32LE(4);
-    const link = this.linkOf.get(index);
-    const trunk = link && this.trunkOfLink.get(link);
-    if (!trunk) {
-      if (this.replies.take(nowMs)) this.send(wire.encodeUnknownSession(datagram), from);
-      return 'unknownSession';
-    }
-    const plaintext = trunk.link.open(index, datagram, from, nowMs);
-    if (typeof plaintext === 'string') return plaintext;
-    trunk.receive(plaintext, datagram.length, nowMs);
-    this.dirty.add(trunk);
-    return undefined;
-  }
-
-  private receiveInitiation(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    const frame = wire.decodeInitiation(datagram);
-    if (!frame) return 'malformed';
-    const limited = this.admitHandshake(frame, from, nowMs);
-    if (limited) return limited;
-    const key = this.keys.byTag(frame.keyTag);
-    if (!key) return 'unknownKey';
-    let noise;
-    try {
-      noise = new NoiseResponder(key.psk, PROLOGUE, frame.ephemeral, frame.sealedHello);
-    } catch {
-      return 'forged';
-    }
-    const hello = decodeHello(noise.payload);
-    if (!hello) return 'malformed';
-    if (hello.peer !== this.node || hello.node === this.node) return 'misdirected';
-    const trunk = this.trunkOf.get(hello.node) ?? (this.trunkOf.size < MAX_TRUNKS ? this.addTrunk(hello.node) : undefined);
-    if (!trunk) return 'full';
-    this.dirty.add(trunk);
-    return trunk.link.receiveInitiation(noise, key, hello, from, nowMs);
-  }
-
-  /** When handshakes come too fast, only those go on that can show that they receive at the address they give. */
-  private admitHandshake(frame: wire.InitiationFrame, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    if (this.handshakes.take(nowMs)) return undefined;
-    const address = `${from.address} ${from.port}`;
-    if (this.jar.verify(frame.cookie, address, nowMs)) return undefined;
-    if (this.replies.take(nowMs)) this.send(wire.encodeCookieReply(frame.ephemeral, this.jar.bake(address, nowMs)), from);
-    return 'limited';
-  }
-
-  private receiveResponse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    const frame = wire.decodeResponse(datagram);
-    if (!frame) return 'malformed';
-    const link = this.linkOf.get(frame.receiverIndex);
-    return link ? link.receiveResponse(frame, from, nowMs) : 'unknownSession';
-  }
-
-  private receiveCookie(datagram: Buffer, nowMs: number): EndpointDropReason | undefined {
-    const reply = wire.decodeCookieReply(datagram);
-    if (!reply) return 'malformed';
-    for (const trunk of this.trunkOf.values()) {
-      if (trunk.link.answersTo(reply.echo)) return trunk.link.receiveCookie(reply.echo, reply.cookie, nowMs);
-    }
-    return 'stale';
-  }
-
-  /** Anyone can say so: it only makes us ask the peer itself, which the link does at its own pace. */
-  private receiveUnknownSession(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    const remoteIndex = wire.decodeUnknownSession(datagram)?.remoteIndex;
-    for (const trunk of this.trunkOf.values()) {
-      const { session, address } = trunk.link;
-      if (session?.remoteIndex !== remoteIndex || address?.address !== from.address || address.port !== from.port) continue;
-      trunk.link.begin(nowMs);
-      this.dirty.add(trunk);
-      return undefined;
-    }
-    return 'stale';
-  }
-
-  private refuse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason {
-    const isInitiation = datagram[1] === wire.DatagramType.initiation && datagram.length >= 24;
-    if (isInitiation && this.replies.take(nowMs)) this.send(wire.encodeRefusal(datagram), from);
-    return 'version';
-  }
-
-  private receiveRefusal(datagram: Buffer): EndpointDropReason {
-    const refusal = wire.decodeRefusal(datagram);
-    for (const trunk of this.trunkOf.values()) {
-      if (refusal && trunk.link.answersTo(refusal.echo)) trunk.refusedBy = { lowest: refusal.lowest, highest: refusal.highest };
-    }
-    return 'version';
   }
 
   private resolve(trunk: Trunk, peer: { host: string; port: number }): void {
@@ -331,7 +222,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
   private addTrunk(peer: string): Trunk {
     const trunk = new Trunk(this, peer);
     this.trunkOf.set(peer, trunk);
-    this.trunkOfLink.set(trunk.link, trunk);
+    this.trunkByLink.set(trunk.link, trunk);
     trunk.once('closed', () => this.removeTrunk(trunk));
     return trunk;
   }
@@ -340,7 +231,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Trunk
     this.heap.set(trunk, Infinity);
     this.dirty.delete(trunk);
     this.trunkOf.delete(trunk.peer);
-    this.trunkOfLink.delete(trunk.link);
+    this.trunkByLink.delete(trunk.link);
   }
 
   /** Emits 'trunk' the first time: before the trunk's own 'up', so that whoever attaches handlers hears that too. */

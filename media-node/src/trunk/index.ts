@@ -1,5 +1,6 @@
 /** Trunk: the authenticated, encrypted UDP link between two media nodes. Layers: link, FEC, ARQ, scheduling, liveness; the endpoint joins them. */
-export { type EndpointDropReason, type EndpointOptions, TrunkEndpoint } from './endpoint.ts';
+export { type EndpointOptions, TrunkEndpoint } from './endpoint.ts';
+export type { EndpointDropReason } from './reception.ts';
 export type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './io/datagram.ts';
 export { DgramIo } from './io/dgram.ts';
 export { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';

@@ -142,12 +142,13 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     const association = this.living;
     if (!association) return linkDueMs;
     const { liveness } = association;
-    if (nowMs >= this.host.judgeAfterMs && liveness.isLost(nowMs)) {
+    const heldUp = nowMs < this.host.judgeAfterMs;
+    if (!heldUp && liveness.isLost(nowMs)) {
       this.lose('silent', nowMs);
       return this.link.service(nowMs);
     }
     const verdictMs = Math.max(liveness.lostDueMs(), this.host.judgeAfterMs, nowMs + 1);
-    return Math.min(linkDueMs, association.flush(nowMs), verdictMs);
+    return Math.min(linkDueMs, association.flush(nowMs, heldUp), verdictMs);
   }
 
   private get isClosed(): boolean {

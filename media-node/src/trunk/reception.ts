@@ -1,0 +1,147 @@
+import { CookieJar, RateLimit } from './link/cookie.ts';
+import { decodeHello } from './link/hello.ts';
+import { NoiseResponder } from './link/noise.ts';
+import { type DropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
+import * as wire from './link/wire.ts';
+import type { PeerAddress } from './io/datagram.ts';
+import type { Trunk, TrunkHost } from './trunk.ts';
+
+const HANDSHAKES_PER_SECOND = 500;
+const REPLIES_PER_SECOND = 100;
+
+export type EndpointDropReason = DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved';
+
+/** What the reception needs of its endpoint. */
+export interface ReceptionHost extends TrunkHost {
+  readonly trunks: Iterable<Trunk>;
+  linkAt(index: number): PeerLink | undefined;
+  trunkOfLink(link: PeerLink): Trunk | undefined;
+  /** The trunk with this authenticated peer, made if there is none; undefined when there are too many. */
+  trunkFor(node: string): Trunk | undefined;
+}
+
+/** Where every datagram comes in: sorts by version, type and session, keeps strangers from making the node work. */
+export class Reception {
+  private readonly host: ReceptionHost;
+  private readonly jar: CookieJar;
+  private readonly handshakes: RateLimit;
+  private readonly replies: RateLimit;
+
+  constructor(host: ReceptionHost, nowMs: number) {
+    this.host = host;
+    this.jar = new CookieJar((bytes) => host.random(bytes), nowMs);
+    this.handshakes = new RateLimit(HANDSHAKES_PER_SECOND, 2 * HANDSHAKES_PER_SECOND, nowMs);
+    this.replies = new RateLimit(REPLIES_PER_SECOND, REPLIES_PER_SECOND, nowMs);
+  }
+
+  /** Takes one datagram; the reason when it was dropped. Never throws, whatever the bytes (handlers of the trunk's user aside). */
+  receive(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    if (datagram.length < wire.REFUSAL_BYTES) return 'short';
+    if (datagram[1] === wire.DatagramType.refusal) return this.receiveRefusal(datagram);
+    if (datagram[0] !== wire.TRUNK_VERSION) return this.refuse(datagram, from, nowMs);
+    switch (datagram[1]) {
+      case wire.DatagramType.data:
+        return this.receiveData(datagram, from, nowMs);
+      case wire.DatagramType.initiation:
+        return this.receiveInitiation(datagram, from, nowMs);
+      case wire.DatagramType.response:
+        return this.receiveResponse(datagram, from, nowMs);
+      case wire.DatagramType.cookie:
+        return this.receiveCookie(datagram, nowMs);
+      case wire.DatagramType.unknownSession:
+        return this.receiveUnknownSession(datagram, from, nowMs);
+      default:
+        return 'unknownType';
+    }
+  }
+
+  private receiveData(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    if (datagram.length < wire.DATA_HEADER_BYTES + wire.TAG_BYTES) return 'short';
+    const index = datagram.readUInt32LE(4);
+    const link = this.host.linkAt(index);
+    const trunk = link && this.host.trunkOfLink(link);
+    if (!trunk) {
+      if (this.replies.take(nowMs)) this.host.send(wire.encodeUnknownSession(datagram), from);
+      return 'unknownSession';
+    }
+    const plaintext = trunk.link.open(index, datagram, from, nowMs);
+    if (typeof plaintext === 'string') return plaintext;
+    trunk.receive(plaintext, datagram.length, nowMs);
+    this.host.touch(trunk);
+    return undefined;
+  }
+
+  private receiveInitiation(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    const frame = wire.decodeInitiation(datagram);
+    if (!frame) return 'malformed';
+    const limited = this.admitHandshake(frame, from, nowMs);
+    if (limited) return limited;
+    const key = this.host.keys.byTag(frame.keyTag);
+    if (!key) return 'unknownKey';
+    let noise;
+    try {
+      noise = new NoiseResponder(key.psk, PROLOGUE, frame.ephemeral, frame.sealedHello);
+    } catch {
+      return 'forged';
+    }
+    const hello = decodeHello(noise.payload);
+    if (!hello) return 'malformed';
+    if (hello.peer !== this.host.node || hello.node === this.host.node) return 'misdirected';
+    const trunk = this.host.trunkFor(hello.node);
+    if (!trunk) return 'full';
+    this.host.touch(trunk);
+    return trunk.link.receiveInitiation(noise, key, hello, from, nowMs);
+  }
+
+  /** When handshakes come too fast, only those go on that can show that they receive at the address they give. */
+  private admitHandshake(frame: wire.InitiationFrame, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    if (this.handshakes.take(nowMs)) return undefined;
+    const address = `${from.address} ${from.port}`;
+    if (this.jar.verify(frame.cookie, address, nowMs)) return undefined;
+    if (this.replies.take(nowMs)) this.host.send(wire.encodeCookieReply(frame.ephemeral, this.jar.bake(address, nowMs)), from);
+    return 'limited';
+  }
+
+  private receiveResponse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    const frame = wire.decodeResponse(datagram);
+    if (!frame) return 'malformed';
+    const link = this.host.linkAt(frame.receiverIndex);
+    return link ? link.receiveResponse(frame, from, nowMs) : 'unknownSession';
+  }
+
+  private receiveCookie(datagram: Buffer, nowMs: number): EndpointDropReason | undefined {
+    const reply = wire.decodeCookieReply(datagram);
+    if (!reply) return 'malformed';
+    for (const trunk of this.host.trunks) {
+      if (trunk.link.answersTo(reply.echo)) return trunk.link.receiveCookie(reply.echo, reply.cookie, nowMs);
+    }
+    return 'stale';
+  }
+
+  /** Anyone can say so: it only makes us ask the peer itself, which the link does at its own pace. */
+  private receiveUnknownSession(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+    const remoteIndex = wire.decodeUnknownSession(datagram)?.remoteIndex;
+    for (const trunk of this.host.trunks) {
+      const { session, address } = trunk.link;
+      if (session?.remoteIndex !== remoteIndex || address?.address !== from.address || address.port !== from.port) continue;
+      trunk.link.begin(nowMs);
+      this.host.touch(trunk);
+      return undefined;
+    }
+    return 'stale';
+  }
+
+  private refuse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason {
+    const isInitiation = datagram[1] === wire.DatagramType.initiation && datagram.length >= 24;
+    if (isInitiation && this.replies.take(nowMs)) this.host.send(wire.encodeRefusal(datagram), from);
+    return 'version';
+  }
+
+  private receiveRefusal(datagram: Buffer): EndpointDropReason {
+    const refusal = wire.decodeRefusal(datagram);
+    for (const trunk of this.host.trunks) {
+      if (refusal && trunk.link.answersTo(refusal.echo)) trunk.refusedBy = { lowest: refusal.lowest, highest: refusal.highest };
+    }
+    return 'version';
+  }
+}
