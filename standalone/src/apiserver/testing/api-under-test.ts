@@ -90,7 +90,7 @@ export class ApiUnderTest {
     const chunks: Buffer[] = [];
     for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString('utf8');
-    const isJson = (response.headers['content-type'] ?? '').includes('json');
+    const isJson = text.startsWith('{');
     return {
       code: response.statusCode ?? 0,
       headers: response.headers,
