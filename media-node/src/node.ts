@@ -102,7 +102,6 @@ async function assemble(
 
   const sessions = new SessionRegistry({ sessions: config.capacitySessions, pendingPerAddress: config.pendingPerAddress });
   const facts = await readHostFacts(config);
-  let endpoints: NodeEndpoints | undefined;
   const channel = new ControlChannel({
     urls: [config.controlUrl],
     tokenFile: config.tokenFile,
@@ -115,7 +114,7 @@ async function assemble(
       region: config.region,
       provider: config.provider,
       ...(config.isp ? { isp: config.isp } : {}),
-      endpoints: endpoints!,
+      endpoints,
       ...facts,
     }),
     logger,
@@ -152,7 +151,7 @@ async function assemble(
   closers.push(() => signaling.close());
 
   const host = announced.includes(':') ? `[${announced}]` : announced;
-  endpoints = {
+  const endpoints: NodeEndpoints = {
     signalingUrl: `${tls ? 'https' : 'http'}://${host}:${signaling.port}`,
     host: announced,
     trunkPort: relay.trunkPort,
@@ -203,8 +202,17 @@ async function assemble(
     });
     await showReadiness();
   };
-  const ticker = setInterval(() => tick().catch((err: unknown) => logger.warn({ err }, 'measuring failed')), TICK_MS);
-  closers.push(() => clearInterval(ticker));
+  let ticking = false;
+  const ticker = setInterval(() => {
+    if (ticking) return;
+    ticking = true;
+    tick()
+      .catch((err: unknown) => logger.warn({ err }, 'measuring failed'))
+      .finally(() => (ticking = false));
+  }, TICK_MS);
+  closers.push(() => {
+    clearInterval(ticker);
+  });
   await channel.start();
   closers.push(() => channel.stop());
   logger.info({ ...endpoints, roles: config.roles, workers: cores.count }, 'media node started');

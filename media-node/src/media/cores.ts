@@ -167,6 +167,7 @@ async function createServer(
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(
       `a media worker cannot listen on UDP ${ip}:${port === 0 ? 'any' : port} (${why}); free that port or set another MILLRACE_MEDIA_PORT`,
+      { cause: error },
     );
   }
 }

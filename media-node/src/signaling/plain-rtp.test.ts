@@ -92,7 +92,7 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     const srtp = { cryptoSuite: 'AEAD_AES_128_GCM', keyBase64: Buffer.alloc(28, 7).toString('base64') };
     const opened = await open(node, 'push', { tracks: [VIDEO], srtp });
     assert.equal(opened.srtp?.cryptoSuite, srtp.cryptoSuite);
-    assert.equal(Buffer.from(opened.srtp!.keyBase64, 'base64').length, 28);
+    assert.equal(Buffer.from(opened.srtp.keyBase64, 'base64').length, 28);
     assert.notEqual(opened.srtp?.keyBase64, srtp.keyBase64);
     await node.close();
   });

@@ -14,7 +14,7 @@ export function newPeer(): RTCPeerConnection {
     codecs: {
       audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: 109 })],
       video: [
-        new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, payloadType: 118, rtcpFeedback: feedback as never }),
+        new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, payloadType: 118, rtcpFeedback: feedback }),
       ],
     },
   });
