@@ -1,16 +1,19 @@
 /**
- * Packets per CPU-second of each stage of the relay, on one thread, without the trunk's own cost (cipher, socket).
+ * Packets per CPU-second of each stage of the relay on one thread, then of a whole way with its trunks.
  * Run: node media-node/src/relay/relay.bench.ts
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { KEYFRAME, MEDIA_HEADER_BYTES, type TrackDescription } from '@millrace/api/trunk';
 import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { createLogger } from '@millrace/service';
 import { CarriedStream, VIDEO } from './carried-stream/index.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress } from './egress/index.ts';
 import { Ingest } from './ingest.ts';
 import { mediaFrame } from './media-frame.fixture.ts';
+import { Relay } from './relay.ts';
 import { DgramRtpSockets } from './rtp-sockets.ts';
 import { allLayers } from './subscription/index.ts';
 import type { RelayTrunk } from './trunks.ts';
@@ -18,6 +21,17 @@ import type { RelayTrunk } from './trunks.ts';
 const PACKETS = 200_000;
 const PACKET_BYTES = 1100;
 const OUTPUTS = 10;
+const WAY_PACKETS = 20_000;
+
+const MESH = {
+  name: 'bench',
+  keys: [{ id: 'k1', secret: Buffer.alloc(32, 7).toString('base64') }],
+  kcp: { intervalMs: 10, fastResend: 2, sendWindow: 1024, receiveWindow: 1024, deadlineMs: 600 },
+  fec: { mode: 'Off' as const, dataShards: 10, parityShards: 2 },
+  rateCapMbps: 1000,
+  probeIntervalMs: 1000,
+  fastReroute: { heartbeatMs: 60, sensitivity: 'Low' as const },
+};
 
 const RECEIVER = `const socket = require('node:dgram').createSocket('udp4');
 socket.bind(0, '0.0.0.0', () => console.log(socket.address().port));`;
@@ -79,9 +93,7 @@ async function benchEgress(): Promise<void> {
   stream.addSink(egress);
   stream.advanceTo(1);
   egress.describe({ stream: 'bench/egress', epoch: 1, tracks: [track] });
-  // A process of its own: what the receiver costs is not the relay's.
-  const receiver = spawn(process.execPath, ['-e', RECEIVER], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const port = Number(String((await once(receiver.stdout, 'data'))[0]));
+  const { receiver, port } = await startReceiver();
   for (let i = 0; i < OUTPUTS; i++) {
     const place = { ip: `127.0.0.${i + 1}`, port };
     await egress.attach(0, { ...place, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 + i }] });
@@ -97,7 +109,48 @@ async function benchEgress(): Promise<void> {
   receiver.kill();
 }
 
+/** In at one node, over a second, out at a third: all three, ciphers and sockets included. */
+async function benchWholeWay(): Promise<void> {
+  const logger = createLogger({ service: 'bench', level: 'error' });
+  const relays = await Promise.all(
+    ['a', 'b', 'c'].map((node) =>
+      Relay.start({ trunk: { host: '127.0.0.1', port: 0 }, logger, self: { node }, roles: ['relay'], thread: false }),
+    ),
+  );
+  for (const relay of relays) await relay.configure({ mesh: MESH, peers: [], probe: [] });
+  const [a, b, c] = relays as [Relay, Relay, Relay];
+  const hop = (node: string, relay: Relay) => ({ node, host: '127.0.0.1', port: relay.trunkPort });
+  const ingest = await a.ingest({ stream: 'bench/way', epoch: 1, tracks: [track], rttMs: 1 });
+  const egress = await c.egress({ stream: 'bench/way', path: [hop('b', b), hop('a', a)], lingerMs: 0 });
+  await egress.described(10_000);
+  const { receiver, port } = await startReceiver();
+  await egress.attach(0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
+  const publisher = createSocket('udp4');
+  const packet = rtpPacket({ payloadType: 102, ssrc: 1000, marker: true, payload: h264Payload('keyframe', PACKET_BYTES) });
+  const before = process.cpuUsage();
+  for (let n = 0; n < WAY_PACKETS; n++) {
+    packet.writeUInt16BE(n & 0xffff, 2);
+    publisher.send(Buffer.from(packet), ingest.address.port, ingest.address.ip);
+    if (n % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 4));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const { packets } = await egress.stats();
+  report(`whole way over two trunks (${packets} of ${WAY_PACKETS} came)`, packets, before);
+  await egress.close();
+  await Promise.all(relays.map((relay) => relay.close()));
+  publisher.close();
+  receiver.kill();
+}
+
+/** A process of its own: what the receiver costs is not the relay's. */
+async function startReceiver(): Promise<{ receiver: ChildProcess; port: number }> {
+  const receiver = spawn(process.execPath, ['-e', RECEIVER], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const port = Number(String((await once(receiver.stdout, 'data'))[0]));
+  return { receiver, port };
+}
+
 console.log(`packets of ${PACKET_BYTES + MEDIA_HEADER_BYTES} bytes`);
 benchIngest();
 benchForward();
 await benchEgress();
+await benchWholeWay();
