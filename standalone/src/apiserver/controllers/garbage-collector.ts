@@ -82,8 +82,12 @@ async function settle(context: ControllerContext, resource: string, seen: KubeOb
 
 async function orphanDependents(context: ControllerContext, resource: string, owner: KubeObject): Promise<void> {
   for (const [where, dependent] of dependentsOf(context, owner.metadata.uid)) {
-    const ownerReferences = dependent.metadata.ownerReferences?.filter(({ uid }) => uid !== owner.metadata.uid);
-    await context.store.put(where, { ...dependent, metadata: { ...dependent.metadata, ownerReferences } });
+    const { ownerReferences = [], ...metadata } = dependent.metadata;
+    const left = ownerReferences.filter(({ uid }) => uid !== owner.metadata.uid);
+    await context.store.put(where, {
+      ...dependent,
+      metadata: left.length > 0 ? { ...metadata, ownerReferences: left } : metadata,
+    });
   }
   await dropFinalizer(context, resource, owner, 'orphan');
 }
