@@ -31,7 +31,8 @@ export const AgentClose = {
 export const Role = z.enum(['push', 'pull', 'relay']);
 export type Role = z.infer<typeof Role>;
 
-const percent = z.number().min(0).max(100);
+/** Measurements may miss the range by a hair. */
+const percent = z.number().transform((value) => Math.min(100, Math.max(0, value)));
 const nonNegative = z.number().nonnegative();
 const RequestId = z.number().int().nonnegative();
 /** Grows with each message that changes what the node runs, also across restarts of control. */

@@ -184,6 +184,39 @@ describe('control and its nodes', () => {
     assert.equal((await closeOf({ type: 'report' }))[0], AgentClose.badMessage);
   });
 
+  test('what a node of a later version says in addition is passed over, a wrong request is answered, and it stays connected', async () => {
+    const node = await network.node('later');
+    const socket = new WebSocket(control.agentUrl, AGENT_SUBPROTOCOL, {
+      headers: { authorization: `Bearer ${(await readFile(node.tokenFile, 'utf8')).trim()}` },
+    });
+    await once(socket, 'open');
+    const heard: { type: string; ok?: boolean; status?: number; detail?: string }[] = [];
+    socket.on('message', (data: Buffer) => heard.push(JSON.parse(data.toString()) as (typeof heard)[number]));
+    const say = (message: object): void => socket.send(JSON.stringify(message));
+    say({
+      type: 'hello',
+      protocol: 1,
+      bootId: 'b',
+      bootedAt: 1,
+      publications: [],
+      subscriptions: [],
+      ...node.identity(),
+      extra: 1,
+    });
+    await eventually(() => heard.some(({ type }) => type === 'snapshot'), 'the snapshot');
+    say({ type: 'weather', wind: 3 });
+    say({ type: 'report', at: 'noon' });
+    say({ type: 'publish', id: 7, stream: 'no slash', session: 's', tracks: [] });
+    await eventually(() => heard.some(({ type }) => type === 'published'), 'the refusal');
+    const refusal = heard.find(({ type }) => type === 'published')!;
+    assert.deepEqual([refusal.ok, refusal.status], [false, 400]);
+    assert.match(refusal.detail!, /^stream: /);
+    assert.equal(socket.readyState, WebSocket.OPEN);
+    const closed = once(socket, 'close');
+    socket.send('not JSON');
+    assert.equal(((await closed) as [number])[0], AgentClose.badMessage);
+  });
+
   test('a newer process of a node replaces the older one, which does not come back', async () => {
     const node = await network.node('twice');
     const older = await node.connect([control.agentUrl]);

@@ -30,6 +30,7 @@ export interface AgentContext {
 /** A publisher whose node has been silent for so long does not keep a live one from its name. */
 const SUSPECT_MS = 5000;
 const MAX_RUNNING = 512;
+const WARN_EVERY_MS = 10_000;
 
 /** A node that has said hello: what it publishes and wants, and the answers to its requests. */
 export class AgentSession implements ProgrammedNode {
@@ -45,6 +46,7 @@ export class AgentSession implements ProgrammedNode {
   #running = 0;
   #announced = false;
   #announcing = false;
+  #warnedAt = -Infinity;
 
   constructor(options: {
     hello: Hello;
@@ -114,6 +116,26 @@ export class AgentSession implements ProgrammedNode {
       case 'alternatives':
         return this.#answer(message, () => Promise.resolve(this.#alternatives(message)));
     }
+  }
+
+  /** A request is answered so; anything else is passed over, since a node of a later version may say what is not known here. */
+  unreadable(message: object, problem: string): void {
+    const { type, id } = message as { type?: unknown; id?: unknown };
+    const now = this.#context.clock.now();
+    if (now - this.#warnedAt > WARN_EVERY_MS) {
+      this.#warnedAt = now;
+      this.#logger.warn({ messageType: type, problem }, 'unreadable message of a node');
+    }
+    if (!Number.isSafeInteger(id)) return;
+    const refusal = {
+      id: id as number,
+      ok: false as const,
+      status: 400,
+      title: 'Invalid message',
+      detail: problem.slice(0, 1024),
+    };
+    if (type === 'publish') this.send({ type: 'published', ...refusal });
+    if (type === 'resolve') this.send({ type: 'resolved', ...refusal });
   }
 
   /** Another publisher has got a name of this node's, or the directory has lost an entry of it. */

@@ -9,6 +9,8 @@ export interface ConnectionOptions {
   logger: Logger;
   heartbeatMs: number;
   onMessage: (message: NodeMessage) => void;
+  /** A JSON object that is no message as we know it: of a later version, or wrong. */
+  onUnreadable: (message: object, problem: string) => void;
   onClose: (code: number, reason: string) => void;
 }
 
@@ -75,12 +77,13 @@ export class AgentConnection {
     this.#heardAt = this.#options.clock.now();
     this.#throttle();
     const message = isBinary ? undefined : parse(data);
-    const parsed = message === undefined ? undefined : NodeMessage.safeParse(message);
-    if (parsed?.success) return this.#options.onMessage(parsed.data);
-    const issue = parsed?.error.issues[0];
-    const where = issue ? `${issue.path.map(String).join('.')}: ${issue.message}` : 'not a JSON object in a text frame';
-    this.#options.logger.warn({ problem: where }, 'unreadable message from a node');
-    this.close(AgentClose.badMessage, where);
+    if (typeof message !== 'object' || message === null) {
+      return this.close(AgentClose.badMessage, 'not a JSON object in a text frame');
+    }
+    const parsed = NodeMessage.safeParse(message);
+    if (parsed.success) return this.#options.onMessage(parsed.data);
+    const issue = parsed.error.issues[0]!;
+    this.#options.onUnreadable(message, `${issue.path.map(String).join('.')}: ${issue.message}`);
   }
 
   /** Reading stops until the allowance is back: TCP slows the sender down, nothing is lost. */

@@ -153,6 +153,10 @@ export class AgentGateway {
             connection.close(1011, 'internal error: dial again');
           });
       },
+      onUnreadable: (message, problem) => {
+        if (session) session.unreadable(message, problem);
+        else connection.close(AgentClose.badMessage, problem);
+      },
       onClose: (code, reason) => {
         clock.clearTimeout(helloTimer);
         this.#connections.delete(connection);

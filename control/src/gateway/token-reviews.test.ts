@@ -30,7 +30,7 @@ test('a token bound to a pod gives the uid of the pod', async () => {
 const wrong: [string, TokenReview['status']][] = [
   ['is not valid', { authenticated: false }],
   ['is for another audience', { ...GOOD, audiences: ['other'] }],
-  ['was reviewed by a server that checks no audiences', { ...GOOD, audiences: undefined } as TokenReview['status']],
+  ['was reviewed by a server that checks no audiences', { ...GOOD, audiences: undefined }],
   ['is of another namespace', { ...GOOD, user: { ...GOOD.user, username: 'system:serviceaccount:other:x' } }],
   ['is of a person', { ...GOOD, user: { ...GOOD.user, username: 'anna' } }],
   ['is bound to no pod', { ...GOOD, user: { username: GOOD.user!.username! } }],
