@@ -25,6 +25,12 @@ const REPLICA = 'control-0';
 
 for (const { name, start } of kubeApis) describe(`the operator on ${name}`, { timeout: 180_000 }, () => operatorOn(start));
 
+const operatorOptions = {
+  controlUrl: 'ws://control:8080/v1/agent',
+  mediaNodeImage: 'media-node:test',
+  logger: createLogger({ service: 'operator', level: 'error' }),
+};
+
 /** The test plays kubelet (pod status) and control (MediaNode status). */
 function operatorOn(start: () => Promise<KubeApi>): void {
   let cluster: KubeApi;
@@ -35,12 +41,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     cluster = await start();
     const kubeconfig = loadKubeconfig({ file: cluster.kubeconfigPath });
     client = createKubeClient({ kubeconfig, qps: 1000, burst: 1000 });
-    operator = await startOperator({
-      kubeconfig,
-      controlUrl: 'ws://control:8080/v1/agent',
-      mediaNodeImage: 'media-node:test',
-      logger: createLogger({ service: 'operator', level: 'warn' }),
-    });
+    operator = await startOperator({ ...operatorOptions, kubeconfig });
   });
   after(async () => {
     await operator?.stop();
@@ -241,11 +242,72 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     await removeFromHost(pod as Pod);
   });
 
-  test('one stop releases the Lease', async () => {
+  test('kubectl drain waits until a node is empty: its eviction is refused before, and the operator drains it', async () => {
+    await apply('MediaEdge', 'gamma', { region: 'eu', roles: ['pull'] });
+    const [pod] = await until(
+      () => podsOf('gamma'),
+      (found) => found.length === 1,
+    );
+    const ref = refOf(pod as Pod);
+    await until(
+      () => client.find(mediaNodes, ref),
+      (node) => node !== undefined,
+    );
+    await cluster.kubectlWithInput(
+      JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'host-1' } }),
+      'create',
+      '-f',
+      '-',
+    );
+    const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: ref.name }, target: { kind: 'Node', name: 'host-1' } };
+    await cluster.kubectlWithInput(
+      JSON.stringify(binding),
+      'create',
+      '--raw',
+      `/api/v1/namespaces/${NAMESPACE}/pods/${ref.name}/binding`,
+      '-f',
+      '-',
+    );
+    await serve(ref.name, 2);
+    await until(
+      () => client.get(pods, ref),
+      ({ metadata }) => metadata?.labels?.['millrace.dev/in-use'] === 'true',
+    );
+    const drain = (timeout: string): Promise<string> =>
+      cluster.kubectl('drain', 'host-1', '--delete-emptydir-data', '--ignore-daemonsets', '--force', `--timeout=${timeout}`);
+    await assert.rejects(drain('4s'), /disruption budget|timed out|timeout/i);
+    assert.equal((await client.get(pods, ref)).metadata?.deletionTimestamp, undefined, 'evicted with sessions');
+    assert.ok((await nodeNow(ref.name)).spec.drain, 'the operator drains it');
+    assert.equal((await podsOf('gamma')).length, 2, 'its replacement is there');
+    await serve(ref.name, 0);
+    await until(
+      () => client.find(pods, ref),
+      (found) => found?.metadata?.deletionTimestamp !== undefined || found === undefined,
+    );
+    await client.delete(pods, ref, { gracePeriodSeconds: 0 }).catch(() => undefined); // the kubelet's part
+    await drain('20s');
+  });
+
+  test('when the leader stops, another replica takes over at once', async () => {
+    const second = await startOperator({ ...operatorOptions, kubeconfig: loadKubeconfig({ file: cluster.kubeconfigPath }) });
+    try {
+      await delay(1_000);
+      assert.deepEqual([operator.isLeading(), second.isLeading()], [true, false]);
+      await operator.stop();
+      await until(
+        () => Promise.resolve(second.isLeading()),
+        (leads) => leads,
+      );
+      await apply('MediaEdge', 'delta', { region: 'eu', roles: ['relay'], replicas: 2 });
+      await until(
+        () => podsOf('delta'),
+        (found) => found.length === 2,
+      );
+    } finally {
+      await second.stop();
+    }
     const lease = { namespace: NAMESPACE, name: 'millrace-operator' };
-    assert.ok((await client.get(leases, lease)).spec?.holderIdentity);
-    await operator.stop();
-    assert.equal((await client.get(leases, lease)).spec?.holderIdentity ?? '', '');
+    assert.equal((await client.get(leases, lease)).spec?.holderIdentity ?? '', '', 'the Lease is released');
   });
 }
 
