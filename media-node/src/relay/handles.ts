@@ -8,7 +8,7 @@ import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
 /** A publisher's way into the relay. */
-export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number] }> {
+export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number]; closed: [] }> {
   readonly id: string;
   /** Where mediasoup's plain transport sends its RTP and RTCP. */
   readonly address: SocketAddress;
@@ -35,8 +35,9 @@ export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: numb
   }
 
   /** Ends the stream for everyone behind; the reason reaches them. */
-  close(reason: string): Promise<void> {
-    return this.#runner.call('closeIngest', { id: this.id, reason });
+  async close(reason: string): Promise<void> {
+    this.emit('closed');
+    await this.#runner.call('closeIngest', { id: this.id, reason });
   }
 }
 

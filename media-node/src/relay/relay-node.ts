@@ -24,8 +24,10 @@ import {
 import { TrunkDirectory, type Binding } from './trunk-directory.ts';
 import type { RelayTrunks } from './trunks.ts';
 
-/** Waits of gates, cursors and subscriptions end on the next tick. */
+/** Waits of gates and cursors end on the next tick. */
 const TICK_MS = 5;
+/** Those of subscriptions, which are longer and more. */
+const SUBSCRIPTION_TICK_MS = 20;
 const TIDY_MS = 10_000;
 
 export interface RelayNodeOptions {
@@ -63,6 +65,7 @@ export class RelayNode {
   readonly #now: () => number;
   #probe: Hop[] = [];
   #timer: Timer | undefined;
+  #subscriptionTickAtMs = 0;
   #tidyAtMs = 0;
   #strayFrames = 0;
   #malformedFrames = 0;
@@ -376,7 +379,10 @@ export class RelayNode {
     const nowMs = this.#now();
     for (const { ingest } of this.#ingests.values()) ingest.tick(nowMs);
     for (const { egress } of this.#egresses.values()) egress.tick(nowMs);
-    this.#subscriptions.tick(nowMs);
+    if (nowMs >= this.#subscriptionTickAtMs) {
+      this.#subscriptionTickAtMs = nowMs + SUBSCRIPTION_TICK_MS;
+      this.#subscriptions.tick(nowMs);
+    }
     if (nowMs >= this.#tidyAtMs) {
       this.#tidyAtMs = nowMs + TIDY_MS;
       this.#directory.tidy(nowMs);

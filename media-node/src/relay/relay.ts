@@ -66,6 +66,7 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
     const address = await this.#running.call('ingest', { ...request, id });
     const ingest = new Ingest(this.#running, id, address);
     this.#ingests.set(id, ingest);
+    ingest.once('closed', () => this.#ingests.delete(id));
     return ingest;
   }
 
