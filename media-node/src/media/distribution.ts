@@ -248,3 +248,19 @@ const KEYFRAME_REQUESTS = [
   { type: 'nack', parameter: 'pli' },
   { type: 'ccm', parameter: 'fir' },
 ];
+
+/** Whether a new publisher's tracks can go on under the producers that viewers already have. */
+export function canContinue(before: readonly TrackDescription[], now: readonly TrackDescription[]): boolean {
+  return (
+    before.length === now.length &&
+    before.every((old) => {
+      const next = now.find(({ track }) => track === old.track);
+      return next && formatOf(next) === formatOf(old) && next.layers.length === old.layers.length;
+    })
+  );
+}
+
+function formatOf({ kind, codec }: TrackDescription): string {
+  const { mimeType, clockRate, channels, parameters } = codec;
+  return JSON.stringify([kind, mimeType, clockRate, channels, parameters?.['profile-level-id'], parameters?.['profile-id']]);
+}

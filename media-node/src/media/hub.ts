@@ -1,28 +1,14 @@
-import type { Snapshot, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
+import type { Snapshot, StreamPolicy, StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
-import { Distribution, type TrackNumbering } from './distribution.ts';
+import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
 import type { Relay } from '../relay/index.ts';
+import type { StreamDirectory } from './stream-directory.ts';
 import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
-
-/** What the hub needs of the channel to control. */
-export interface StreamDirectory {
-  readonly snapshot: Snapshot | undefined;
-  publish(request: {
-    stream: string;
-    session: string;
-    user?: string;
-    takeoverAllowed?: boolean;
-    tracks: StreamState['tracks'] & {};
-  }): Promise<{ epoch: number; policy: StreamPolicy }>;
-  unpublish(stream: string, epoch: number, session: string): void;
-  resolve(stream: string): Promise<StreamState>;
-  release(stream: string): void;
-}
 
 export interface PublishedStream<T extends PublisherTransport = PublisherTransport> {
   stream: string;
@@ -58,6 +44,8 @@ export class StreamHub {
   readonly #republishMs: number;
   readonly #published = new Map<string, PublishedStream>();
   readonly #served = new Map<string, ServedStream>();
+  /** Requests under way, by stream. */
+  readonly #asking = new Map<string, number>();
 
   constructor(parts: {
     cores: MediaCores;
@@ -140,20 +128,20 @@ export class StreamHub {
     return published;
   }
 
-  /** Who has the stream, from this node's own knowledge or the directory. @throws Problem 404 when nobody publishes it. */
-  async find(stream: string): Promise<StreamState> {
-    const published = this.#published.get(stream);
-    const self = this.#directory.snapshot?.self;
-    if (!published || !self) return this.#directory.resolve(stream);
-    const { epoch, since, policy, origin } = published;
-    return {
-      stream,
-      epoch,
-      since,
-      policy,
-      tracks: origin.tracks,
-      origin: { node: self.node, region: self.region, host: '127.0.0.1', port: 0 },
-    };
+  /**
+   * Runs `use` with who has the stream, from this node's own knowledge or the directory. A stream that nobody here plays or asks for afterwards is released.
+   * @throws Problem 404 when nobody publishes it; whatever `use` throws
+   */
+  async withStream<T>(stream: string, use: (state: StreamState) => Promise<T>): Promise<T> {
+    this.#asking.set(stream, (this.#asking.get(stream) ?? 0) + 1);
+    try {
+      return await use(await this.#find(stream));
+    } finally {
+      const others = this.#asking.get(stream)! - 1;
+      if (others > 0) this.#asking.set(stream, others);
+      else this.#asking.delete(stream);
+      this.#releaseUnused(stream);
+    }
   }
 
   /**
@@ -259,7 +247,7 @@ export class StreamHub {
     egress.on('lost', (reason) => this.#logger.warn({ stream, reason }, 'upstream lost'));
     egress.on('description', ({ tracks }) => {
       this.#adopt(served);
-      if (!fits(distribution, tracks)) distribution.close('the publisher changed its tracks');
+      if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks');
     });
   }
 
@@ -268,7 +256,20 @@ export class StreamHub {
     if (served.distributions.size > 0 || this.#served.get(served.state.stream) !== served) return;
     this.#adopt(served);
     this.#served.delete(served.state.stream);
-    this.#directory.release(served.state.stream);
+    this.#releaseUnused(served.state.stream);
+  }
+
+  async #find(stream: string): Promise<StreamState> {
+    const published = this.#published.get(stream);
+    const self = this.#directory.snapshot?.self;
+    if (!published || !self) return this.#directory.resolve(stream);
+    const { epoch, since, policy, origin } = published;
+    const here = { node: self.node, region: self.region, host: '127.0.0.1', port: 0 };
+    return { stream, epoch, since, policy, tracks: origin.tracks, origin: here };
+  }
+
+  #releaseUnused(stream: string): void {
+    if (!this.#asking.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
   }
 
   #adopt(served: ServedStream): void {
@@ -293,27 +294,4 @@ export class StreamHub {
     for (const { egress } of served.open) egress.reroute(route.path, route.backup).catch(() => undefined);
     this.#logger.info({ stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
-}
-
-/** Whether a new epoch's tracks can go on under the producers that viewers already have. */
-function fits(distribution: Distribution, tracks: readonly TrackDescription[]): boolean {
-  return (
-    tracks.length === distribution.tracks.length &&
-    distribution.tracks.every((before) => {
-      const now = tracks.find(({ track }) => track === before.track);
-      const sameFormat = now && JSON.stringify(codecFormat(now)) === JSON.stringify(codecFormat(before));
-      return sameFormat && now.layers.length === before.layers.length;
-    })
-  );
-}
-
-function codecFormat({ kind, codec }: Distribution['tracks'][number]): unknown {
-  return [
-    kind,
-    codec.mimeType,
-    codec.clockRate,
-    codec.channels,
-    codec.parameters?.['profile-level-id'],
-    codec.parameters?.['profile-id'],
-  ];
 }

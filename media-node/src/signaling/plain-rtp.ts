@@ -39,11 +39,12 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const entry = await enter(context, req, 'pull', request.stream, request.token);
       if (entry.caller.kind !== 'token') throw unauthorized('pull');
       await requireRoom(context, req, 'pull', entry);
-      const state = await context.hub.find(entry.stream);
-      await requireRoom(context, req, 'pull', entry, state.policy);
-      const opened = await context.sessions.admit(entry.address, () =>
-        openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }),
-      );
+      const opened = await context.hub.withStream(entry.stream, async (state) => {
+        await requireRoom(context, req, 'pull', entry, state.policy);
+        return context.sessions.admit(entry.address, () =>
+          openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }),
+        );
+      });
       res.status(201).json(opened.body);
     })
     .all(methods('POST'));

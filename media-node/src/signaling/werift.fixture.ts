@@ -13,9 +13,7 @@ export function newPeer(): RTCPeerConnection {
     iceAdditionalHostAddresses: ['127.0.0.1'],
     codecs: {
       audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: 109 })],
-      video: [
-        new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, payloadType: 118, rtcpFeedback: feedback }),
-      ],
+      video: [new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, payloadType: 118, rtcpFeedback: feedback })],
     },
   });
 }

@@ -87,14 +87,15 @@ export async function openPull(
 ): Promise<PullOpening> {
   const { stream, user, address, caller } = entry;
   await requireRoom(context, req, 'pull', entry);
-  const state = await context.hub.find(stream);
-  context.access.requirePermission(caller, 'pull', state.policy);
-  await requireRoom(context, req, 'pull', entry, state.policy);
-  const request = { protocol, stream, user, address, state };
   try {
-    return await context.sessions.admit(address, () =>
-      offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer }),
-    );
+    return await context.hub.withStream(stream, async (state) => {
+      context.access.requirePermission(caller, 'pull', state.policy);
+      await requireRoom(context, req, 'pull', entry, state.policy);
+      const request = { protocol, stream, user, address, state };
+      return context.sessions.admit(address, () =>
+        offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer }),
+      );
+    });
   } catch (error) {
     throw sdpProblem(error);
   }
