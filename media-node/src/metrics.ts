@@ -11,7 +11,6 @@ export function registerMetrics(
     hub: StreamHub;
     cores: MediaCores;
     load: LoadMeter;
-    trunkLinks: () => readonly { state: string }[];
   },
 ): void {
   const { sessions, hub, cores, load } = parts;
@@ -63,17 +62,6 @@ export function registerMetrics(
     registers,
   });
   cores.on('lost', () => lost.inc());
-
-  new Gauge({
-    name: 'millrace_node_trunk_links',
-    help: 'Trunks to other nodes, by state (Up, Degraded, Down); a count',
-    labelNames: ['state'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { state } of parts.trunkLinks()) this.inc({ state });
-    },
-  });
 
   function gauge(name: string, help: string, read: () => number): void {
     new Gauge({

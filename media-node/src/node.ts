@@ -19,6 +19,7 @@ import { readHostFacts } from './host.ts';
 import { LoadMeter } from './load.ts';
 import { MediaCores, StreamHub } from './media/index.ts';
 import { registerMetrics } from './metrics.ts';
+import { registerRelayMetrics } from './relay-metrics.ts';
 import { ReadyFile } from './ready-file.ts';
 import { Relay } from './relay/index.ts';
 import { buildReport } from './report.ts';
@@ -125,7 +126,8 @@ async function assemble(
   const load = new LoadMeter(clock, config.cores);
   let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
   const registry = createMetrics({ service: 'media-node' });
-  registerMetrics(registry, { sessions, hub, cores, load, trunkLinks: () => report.links });
+  registerMetrics(registry, { sessions, hub, cores, load });
+  const relayMetrics = registerRelayMetrics(registry);
 
   const readiness = (): Readiness => judgeReadiness(config, channel, cores);
   const ops = await serveOps(listen, config.opsPort, registry, readiness);
@@ -191,14 +193,15 @@ async function assemble(
       load.sampleRates(all),
       ...hub.published.map(({ origin }) => origin.measureRtt()),
     ]);
-    const [links, { streams: carried }] = await Promise.all([relay.links(), relay.stats()]);
+    const [links, stats] = await Promise.all([relay.links(), relay.stats()]);
+    relayMetrics.update(links, stats);
     report = buildReport({
       at: clock.wall(),
       cpuPercent,
       sessions,
       hub,
       links,
-      carried,
+      carried: stats.streams,
     });
     await showReadiness();
   };

@@ -1,0 +1,51 @@
+import { Gauge, type Registry } from 'prom-client';
+import type { LinkReport } from '@millrace/api';
+import type { RelayStats } from './relay/index.ts';
+
+/** What the relay thread measures, taken over once a second: a scrape never waits for the media path. */
+export interface RelayMetrics {
+  update(links: readonly LinkReport[], stats: RelayStats): void;
+}
+
+export function registerRelayMetrics(registry: Registry): RelayMetrics {
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  const links = gauge('millrace_relay_trunks', 'Trunks to other nodes, by state (Up, Degraded, Down); a count', ['state']);
+  const rtt = gauge('millrace_relay_trunk_rtt_seconds', 'Round-trip time to a peer, smoothed; seconds', ['peer']);
+  const loss = gauge('millrace_relay_trunk_loss_ratio', 'Packets lost on the way to or from a peer; 0 to 1', ['peer']);
+  const sent = gauge('millrace_relay_trunk_send_bits_per_second', 'Sent to a peer; bits per second', ['peer']);
+  const received = gauge('millrace_relay_trunk_receive_bits_per_second', 'Received from a peer; bits per second', ['peer']);
+  const streams = gauge(
+    'millrace_relay_streams',
+    'Streams carried, by what this node is for them (origin, relay, edge); a count',
+    ['role'],
+  );
+  const subscribers = gauge('millrace_relay_subscribers', 'Subscriptions of other nodes to streams of this one; a count');
+  const duplicates = gauge(
+    'millrace_relay_duplicate_packets',
+    'Packets of the streams carried now that came more than once; a count',
+  );
+  const faults = gauge(
+    'millrace_relay_faulty_frames',
+    'Trunk frames that could not be used, by reason; a count since the start',
+    ['reason'],
+  );
+  return {
+    update(reports, stats) {
+      for (const each of [links, rtt, loss, sent, received, streams]) each.reset();
+      for (const report of reports) {
+        links.inc({ state: report.state });
+        rtt.set({ peer: report.peer }, report.rttMs / 1_000);
+        loss.set({ peer: report.peer }, report.lossPercent / 100);
+        sent.set({ peer: report.peer }, report.sendKbps * 1_000);
+        received.set({ peer: report.peer }, report.recvKbps * 1_000);
+      }
+      for (const { role } of stats.streams) streams.inc({ role });
+      subscribers.set(stats.subscribers);
+      duplicates.set(stats.streams.reduce((sum, stream) => sum + stream.duplicates, 0));
+      faults.set({ reason: 'stray' }, stats.strayFrames);
+      faults.set({ reason: 'malformed' }, stats.malformedFrames);
+      faults.set({ reason: 'control' }, stats.controlErrors);
+    },
+  };
+}
