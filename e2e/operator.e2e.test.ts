@@ -113,6 +113,8 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     assert.equal(status?.load?.sessions, 2);
     const budget = await client.get(podDisruptionBudgets, { namespace: NAMESPACE, name: 'alpha-in-use' });
     assert.equal(budget.spec?.maxUnavailable, 0);
+    const metrics = await (await fetch(`${operator.opsUrl}/metrics`)).text();
+    assert.match(metrics, /millrace_operator_edge_nodes{[^}]*edge="alpha",state="ready"[^}]*} 2/);
   });
 
   test('kubectl scale drains the node with the fewest sessions, and deletes its pod only when it is empty', async () => {

@@ -29,7 +29,14 @@ import {
   type Term,
 } from './kube/index.ts';
 import { ControlReplicas } from './liveness/control-replicas.ts';
-import { createMediaEdgeController, mediaNodeIndexers, NODE_LABEL, podIndexers, type PodSettings } from './mediaedge/index.ts';
+import {
+  createMediaEdgeController,
+  type EdgeMetrics,
+  mediaNodeIndexers,
+  NODE_LABEL,
+  podIndexers,
+  type PodSettings,
+} from './mediaedge/index.ts';
 import { createRelayMeshController } from './relaymesh/index.ts';
 import { createStreamRouteController } from './streamroute/index.ts';
 
@@ -47,6 +54,7 @@ export interface OperatorOptions {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: KubeMetrics;
+  readonly edgeMetrics: EdgeMetrics;
 }
 
 const LEASE_NAME = 'millrace-operator';
@@ -109,13 +117,23 @@ export class Operator {
   }
 
   async #lead({ fence, signal }: Term): Promise<void> {
-    const { clock, random, logger, metrics, pods: settings } = this.#options;
+    const { clock, random, logger, metrics, edgeMetrics, pods: settings } = this.#options;
     const client = this.#options.client.fenced(fence);
     const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
     const common = { client, fence, recorder, clock, logger, metrics, nodes: this.#nodes };
     const [edges, meshes, replicas, routes] = [this.#edges, this.#meshes, this.#replicas, this.#routes];
     const controllers: Controller[] = [
-      createMediaEdgeController({ ...common, edges, meshes, replicas, pods: this.#pods, hosts: this.#hosts, settings, random }),
+      createMediaEdgeController({
+        ...common,
+        edgeMetrics,
+        edges,
+        meshes,
+        replicas,
+        pods: this.#pods,
+        hosts: this.#hosts,
+        settings,
+        random,
+      }),
       createRelayMeshController({ ...common, edges, meshes, replicas, streamRoutes: routes }),
       createStreamRouteController({ ...common, streamRoutes: routes }),
     ];

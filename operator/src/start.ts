@@ -2,6 +2,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { createMetrics, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
 import express from 'express';
 import { contextNamespace, createKubeClient, createKubeMetrics } from './kube/index.ts';
+import { EdgeMetrics } from './mediaedge/index.ts';
 import { Operator } from './operator.ts';
 
 export interface StartOptions {
@@ -58,6 +59,7 @@ export async function startOperator(options: StartOptions): Promise<OperatorHand
     random: Math.random,
     logger,
     metrics,
+    edgeMetrics: new EdgeMetrics(registry),
   });
   const app = express()
     .disable('x-powered-by')

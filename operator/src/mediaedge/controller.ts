@@ -16,6 +16,7 @@ import {
   type Pod,
 } from '../kube/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
+import type { EdgeMetrics } from './metrics.ts';
 import type { PodSettings } from './pod.ts';
 import { MediaEdgeReconciler } from './reconcile.ts';
 
@@ -39,6 +40,7 @@ export interface MediaEdgeDependencies {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics?: KubeMetrics | undefined;
+  readonly edgeMetrics?: EdgeMetrics | undefined;
 }
 
 export const podIndexers = {

@@ -4,6 +4,7 @@
 //
 // A node is drained before its pod is deleted, whatever the reason; see instance.ts for when it counts as empty.
 export { createMediaEdgeController, mediaNodeIndexers, podIndexers, type MediaEdgeDependencies } from './controller.ts';
+export { EdgeMetrics } from './metrics.ts';
 export { planEdge } from './plan.ts';
 export type { EdgeObservation, EdgePlan } from './model.ts';
 export { buildPod, templateHash, type PodSettings } from './pod.ts';

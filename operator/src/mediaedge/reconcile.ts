@@ -3,6 +3,7 @@ import {
   isNotFound,
   Applier,
   objectKey,
+  parseKey,
   PendingWrites,
   pods,
   refOf,
@@ -54,7 +55,11 @@ export class MediaEdgeReconciler {
 
   async reconcile(key: string, { signal }: ReconcileContext): Promise<{ requeueAfterMs?: number }> {
     const cached = this.#deps.edges.store.get(key);
-    if (!cached) return {};
+    if (!cached) {
+      const { namespace = '', name } = parseKey(key);
+      this.#deps.edgeMetrics?.remove(namespace, name);
+      return {};
+    }
     let edge = this.#edges.view(key, [cached]).objects[0] ?? cached;
     const isDeleting = edge.metadata.deletionTimestamp !== undefined;
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
@@ -62,6 +67,7 @@ export class MediaEdgeReconciler {
       edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
     const { observation, recheckAfterMs } = await this.#observe(key, edge, signal);
     const plan = planEdge(observation);
+    this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
     const again = [plan.requeueAfterMs, recheckAfterMs].filter((ms) => ms !== undefined);
     return again.length > 0 ? { requeueAfterMs: Math.min(...again) } : {};

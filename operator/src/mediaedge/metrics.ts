@@ -1,0 +1,28 @@
+import type { Registry } from '@millrace/service';
+import { Gauge } from 'prom-client';
+import type { MediaEdge } from '@millrace/api';
+
+const STATES = ['desired', 'ready', 'updated', 'draining'] as const;
+
+/** How many nodes an edge has and wants, for alerts: as in its status. */
+export class EdgeMetrics {
+  readonly #nodes: Gauge<'namespace' | 'edge' | 'state'>;
+
+  constructor(registry: Registry) {
+    this.#nodes = new Gauge({
+      name: 'millrace_operator_edge_nodes',
+      help: 'Nodes of a MediaEdge (count): desired, ready, of the present template (updated), draining',
+      labelNames: ['namespace', 'edge', 'state'],
+      registers: [registry],
+    });
+  }
+
+  set({ metadata: { namespace = '', name } }: MediaEdge, status: NonNullable<MediaEdge['status']>): void {
+    for (const state of STATES) this.#nodes.set({ namespace, edge: name, state }, status[state] ?? 0);
+  }
+
+  /** The edge is gone. */
+  remove(namespace: string, edge: string): void {
+    for (const state of STATES) this.#nodes.remove({ namespace, edge, state });
+  }
+}
