@@ -109,11 +109,14 @@ export class BandedWriter<T> {
     if (kept.timer && kept.timerAt <= at) return;
     this.#options.clock.clearTimeout(kept.timer);
     kept.timerAt = at;
-    kept.timer = this.#options.clock.setTimeout(() => {
-      kept.timer = undefined;
-      if (kept.failures > 0) void this.#write(key, kept);
-      else this.#decide(key, kept);
-    }, at - this.#options.clock.now());
+    kept.timer = this.#options.clock.setTimeout(
+      () => {
+        kept.timer = undefined;
+        if (kept.failures > 0) void this.#write(key, kept);
+        else this.#decide(key, kept);
+      },
+      Math.max(0, at - this.#options.clock.now()),
+    );
     kept.timer.unref();
   }
 
