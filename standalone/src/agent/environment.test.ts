@@ -21,7 +21,7 @@ const sources: EnvironmentSources = {
   lookUp: (kind, name, key) => (kind === 'secret' && name === 's' && key === 'k' ? 'hidden' : undefined),
   lookUpAll: (kind, name) => (kind === 'configMap' && name === 'c' ? { one: '1' } : undefined),
 };
-const container = (more: Partial<Container>) => ({ name: 'c', ...more }) as Container;
+const container = (more: Partial<Container>) => ({ name: 'c', ...more });
 
 describe('environment', () => {
   test('fields of the pod, keys of Secrets and whole ConfigMaps become variables', () => {

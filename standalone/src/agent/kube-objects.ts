@@ -85,7 +85,7 @@ export class PodObjects {
   async #ensureAccount(namespace: string, name: string): Promise<void> {
     if (await this.#client.find(serviceAccounts, { namespace, name })) return;
     try {
-      await this.#client.create(serviceAccounts, { metadata: { namespace, name } } as KubeObject);
+      await this.#client.create(serviceAccounts, { metadata: { namespace, name } });
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
     }

@@ -47,7 +47,7 @@ const create = (name: string, container: Container, spec: object = {}) =>
   client.create(pods, {
     metadata: ref(name),
     spec: { terminationGracePeriodSeconds: 1, containers: [container], ...spec },
-  } as Pod);
+  });
 
 async function until(name: string, isRight: (pod: Pod | undefined) => boolean, timeoutMs = 15_000): Promise<Pod | undefined> {
   const deadline = Date.now() + timeoutMs;
@@ -98,7 +98,7 @@ describe('pod agent', { timeout: 60_000 }, () => {
   });
   test('restartPolicy Never ends in Succeeded or Failed', async () => {
     await create('good', sh('exit 0'), { restartPolicy: 'Never' });
-    await create('bad', sh('kill -9 $$'), { restartPolicy: 'Never' });
+    await create('bad', sh('kill -9 $$$$'), { restartPolicy: 'Never' });
     await until('good', (pod) => pod?.status?.phase === 'Succeeded');
     const bad = await until('bad', (pod) => pod?.status?.phase === 'Failed');
     const terminated = bad?.status?.containerStatuses?.[0]?.state?.terminated;
@@ -112,7 +112,7 @@ describe('pod agent', { timeout: 60_000 }, () => {
     assert.equal(groupLives(processOf(pod)), false);
   });
   test('a command that does not exist is told in the status', async () => {
-    await create('missing', { ...sh(''), command: ['/no/such/program'] } as Container, { restartPolicy: 'Never' });
+    await create('missing', { ...sh(''), command: ['/no/such/program'] }, { restartPolicy: 'Never' });
     const pod = await until('missing', (seen) => seen?.status?.phase === 'Failed');
     assert.match(pod?.status?.containerStatuses?.[0]?.state?.terminated?.message ?? '', /no\/such\/program/);
   });

@@ -45,7 +45,7 @@ const object: fc.Arbitrary<JsonObject> = fc.record(
     atomic: fc.array(word),
   },
   { requiredKeys: [] },
-) as fc.Arbitrary<JsonObject>;
+);
 
 describe('field sets', () => {
   test('FieldsV1 survives a round trip', () => {

@@ -76,7 +76,10 @@ function define(definition: Definition): ResourceType {
 function mergeStringData(secret: JsonObject): void {
   const plain = secret['stringData'];
   if (isObject(plain)) {
-    const encoded = Object.entries(plain).map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')]);
+    const encoded = Object.entries(plain).map(([key, value]) => [
+      key,
+      Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64'),
+    ]);
     secret['data'] = { ...(isObject(secret['data']) ? secret['data'] : {}), ...(Object.fromEntries(encoded) as JsonObject) };
     delete secret['stringData'];
   }
@@ -231,9 +234,9 @@ export const builtinTypes: ResourceType[] = [
     plural: 'events',
     shortNames: ['ev'],
     columns: columns.eventColumns,
-    fieldSelectors: Object.fromEntries(
+    fieldSelectors: Object.fromEntries<string>(
       ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath']
-        .map((field) => [`involvedObject.${field}`, `involvedObject.${field}`])
+        .map((field) => [`involvedObject.${field}`, `involvedObject.${field}`] as [string, string])
         .concat([
           ['reason', 'reason'],
           ['reportingComponent', 'reportingComponent'],

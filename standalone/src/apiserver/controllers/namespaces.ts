@@ -37,7 +37,10 @@ async function resume(context: ControllerContext, { object, resource }: StoreEve
   if (namespace?.metadata.deletionTimestamp) await settleNamespace(context, namespace);
   const crd = context.store
     .list(storageKey(crdType))
-    .find((candidate) => `${String(candidate.spec?.['group'])}/${candidate.metadata.name.split('.')[0]}` === resource);
+    .find(
+      (candidate) =>
+        `${candidate.metadata.name.split('.').slice(1).join('.')}/${candidate.metadata.name.split('.')[0]}` === resource,
+    );
   if (crd?.metadata.deletionTimestamp) await settleCrd(context, crd);
 }
 

@@ -140,7 +140,7 @@ export async function serveLog(context: ApiContext, target: Target, call: Resour
   ];
   if (!socketPath) throw badRequest(`pod ${target.name} is not on a node that serves logs`);
   const names = Array.isArray(pod.spec?.['containers'])
-    ? pod.spec['containers'].map((container) => String(valueAt(container, ['name'])))
+    ? pod.spec['containers'].map((container) => valueAt(container, ['name']) as string)
     : [];
   const container = call.query.get('container') ?? names[0] ?? '';
   if (!names.includes(container)) throw badRequest(`container ${container} is not valid for pod ${target.name}`);
@@ -152,7 +152,7 @@ export async function serveLog(context: ApiContext, target: Target, call: Resour
     });
     upstream.on('error', (error) =>
       reject(
-        new StatusError(502, 'InternalError', `the pod agent of node ${String(nodeName)} does not answer: ${error.message}`),
+        new StatusError(502, 'InternalError', `the pod agent of node ${nodeName as string} does not answer: ${error.message}`),
       ),
     );
     call.response.on('close', () => upstream.destroy());

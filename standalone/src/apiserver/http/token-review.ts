@@ -67,13 +67,13 @@ export async function requestToken(
   if (seconds < 600 || seconds > 2 ** 32)
     throw badRequest('spec.expirationSeconds: may not specify a duration less than 10 minutes');
   const reference = isObject(spec['boundObjectRef']) ? spec['boundObjectRef'] : undefined;
-  const pod = reference && writer.context.store.latest('/pods', target.namespace, String(reference['name']));
-  if (reference && !pod) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, String(reference['name']));
+  const pod = reference && writer.context.store.latest('/pods', target.namespace, reference['name'] as string);
+  if (reference && !pod) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, reference['name'] as string);
   if (pod && reference['uid'] && reference['uid'] !== pod.metadata.uid) {
     throw conflict(
       { group: '', plural: 'pods', kind: 'Pod' },
       pod.metadata.name,
-      `the UID in the bound object reference (${String(reference['uid'])}) does not match the UID in record`,
+      `the UID in the bound object reference (${reference['uid'] as string}) does not match the UID in record`,
     );
   }
   const nodeName = pod?.spec?.['nodeName'];

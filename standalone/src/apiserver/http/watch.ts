@@ -4,7 +4,8 @@ import type { KubeObject } from '../object.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf, storageKey } from '../resource-type.ts';
 import type { Predicate } from '../selectors.ts';
-import { StatusError, invalidObject, timeoutTooLargeVersion } from '../status.ts';
+import type { StatusError } from '../status.ts';
+import { invalidObject, timeoutTooLargeVersion } from '../status.ts';
 import type { Store, StoreEvent } from '../storage/store.ts';
 import { shownAs, wholeNumber } from './read.ts';
 

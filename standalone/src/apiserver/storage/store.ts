@@ -131,7 +131,7 @@ export class Store {
 
   #set(resource: string, object: KubeObject): void {
     let objects = this.#committed.get(resource);
-    if (!objects) this.#committed.set(resource, (objects = new Map()));
+    if (!objects) this.#committed.set(resource, (objects = new Map<string, KubeObject>()));
     objects.set(idOf(object.metadata.namespace ?? '', object.metadata.name), object);
     this.#sorted.delete(resource);
   }

@@ -26,7 +26,8 @@ function nextStep(rest: string, whole: string): [number, Step] {
   const index = /^\[(-?\d+)\]/.exec(rest);
   if (index) return [index[0].length, (value) => (Array.isArray(value) ? present(value.at(Number(index[1]))) : [])];
   const every = /^(\[\*\]|\.\*)/.exec(rest);
-  if (every) return [every[0].length, (value) => (typeof value === 'object' && value !== null ? Object.values(value) : [])];
+  if (every)
+    return [every[0].length, (value) => (typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : [])];
   const filter = /^\[\?\(@((?:\.[\w-]+)+)\s*(==|!=)\s*(?:'([^']*)'|"([^"]*)"|(true|false|-?\d+(?:\.\d+)?))\)\]/.exec(rest);
   if (!filter) throw new Error(`JSONPath ${JSON.stringify(whole)} is not supported at ${JSON.stringify(rest)}`);
   return [filter[0].length, matching(filter)];

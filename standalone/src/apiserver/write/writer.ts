@@ -207,7 +207,7 @@ function contentOf(object: KubeObject): JsonObject {
 
 function withoutTimes(object: KubeObject): JsonObject {
   const metadata = { ...object.metadata, resourceVersion: '', managedFields: entriesWithoutTimes(object.metadata.managedFields) };
-  return asJson({ ...object, metadata } as KubeObject);
+  return asJson({ ...object, metadata });
 }
 
 /** Deleted, and neither a finalizer nor a grace period nor a namespace's own finalizer keeps it. */
