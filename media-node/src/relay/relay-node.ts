@@ -78,7 +78,7 @@ export class RelayNode {
       onMessage: (peer, message) => this.#subscriptions.onMessage(peer, message, this.#now()),
       onMedia: (peer, binding, frame) => this.#onMedia(peer, binding, frame),
       onStray: () => (this.#strayFrames += 1),
-      onUp: (peer) => this.#subscriptions.trunkUp(peer),
+      onUp: (peer) => this.#subscriptions.trunkUp(peer, this.#now()),
       onLost: (peer, reason) => this.#onTrunkLost(peer, reason),
       onBadMessage: (peer, error) => this.#warn(error.message, { peer }),
     });

@@ -23,6 +23,11 @@ export class Failures {
     this.#nodes.set(name, nowMs + AVOID_MS);
   }
 
+  /** It is reachable again. */
+  forgiveNode(name: string): void {
+    this.#nodes.delete(name);
+  }
+
   /** The next hop lives, but says that this way does not lead to the stream. */
   route(route: Route, nowMs: number): void {
     this.#routes.set(routeKey(route.hops), nowMs + AVOID_MS);

@@ -181,6 +181,12 @@ export class StreamSubscription {
     if (behind) this.#afterLeaving(nowMs);
   }
 
+  /** What waits for its next try need not wait any longer. */
+  trunkUp(peer: string, nowMs: number): void {
+    this.#failures.forgiveNode(peer);
+    if (nowMs < this.#failures.retryAtMs && this.#failures.retryAtMs < Infinity) this.#retry(nowMs);
+  }
+
   // ---- time
 
   tick(nowMs: number): void {
@@ -244,11 +250,11 @@ export class StreamSubscription {
     if (this.#wants.isEmpty) this.#afterLeaving(nowMs);
   }
 
+  /** A lost upstream that still knows this node tries by itself: it is left in peace, others are asked. */
   #retry(nowMs: number): void {
     this.#failures.forgive();
     const { active, next } = this.#links;
     if (this.#origin || next || active?.state === 'standing' || this.#wants.isEmpty) return;
-    if (active) this.#links.drop(active, true);
     this.#tryRoutes('no way to the stream works', nowMs);
   }
 

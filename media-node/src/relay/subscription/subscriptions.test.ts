@@ -173,8 +173,8 @@ describe('subscriptions of a relay', () => {
     const [request] = node.take();
     node.subscriptions.trunkLost('a', 10);
     node.take();
-    node.subscriptions.trunkUp('a');
-    assert.deepEqual(node.take(), [{ to: 'a', type: 'unsubscribe', id: request!.id }]);
+    node.subscriptions.trunkUp('a', 20);
+    assert.deepEqual(node.take()[0], { to: 'a', type: 'unsubscribe', id: request!.id });
   });
 
   test('an answer to a subscription that is over is answered with its end', () => {
@@ -211,8 +211,8 @@ describe('subscriptions of a relay', () => {
       ),
       peer.map(
         (from): Step =>
-          (node) =>
-            node.subscriptions.trunkUp(from),
+          (node, now) =>
+            node.subscriptions.trunkUp(from, now),
       ),
       fc.tuple(stream, names, names).map(
         ([name, path, backup]): Step =>

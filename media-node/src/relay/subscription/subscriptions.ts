@@ -98,9 +98,10 @@ export class Subscriptions {
     this.#streams.get(stream)?.onMedia(peer, id, nowMs);
   }
 
-  trunkUp(peer: string): void {
+  trunkUp(peer: string, nowMs: number): void {
     for (const id of this.#untold.get(peer) ?? []) this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id });
     this.#untold.delete(peer);
+    for (const stream of this.#streams.values()) stream.trunkUp(peer, nowMs);
   }
 
   trunkLost(peer: string, nowMs: number): void {
