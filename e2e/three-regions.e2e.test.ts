@@ -96,6 +96,31 @@ describe('three regions', { timeout: 180_000 }, () => {
     });
     assert.deepEqual(view.hops, ['c-relay', 'b-relay', 'a-relay', 'a-push']);
   });
+
+  test('with control gone the picture goes on, another viewer is let in, and a new publisher is told to come back', async () => {
+    const [push, pull] = await Promise.all([place('push', 'a'), place('pull', 'c')]);
+    await control.stop(0);
+    await eventually('nodes notice', () =>
+      nodes
+        .get('c-pull')!
+        .readiness()
+        .reasons.some((reason) => reason.includes('control is not reached')),
+    );
+    const viewer = await browser.newPage();
+    await playStream(viewer, { whepUrl: pull.url, token: pull.token });
+    await playbackUntil(viewer, (seen) => seen.framesDecoded >= 30 && seen.spread > 50, 30_000);
+    const refused = await fetch(push.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/sdp', authorization: `Bearer ${push.token}` },
+      body: await viewer.evaluate(async () => {
+        const pc = new RTCPeerConnection();
+        pc.addTransceiver('video', { direction: 'sendonly' });
+        return (await pc.createOffer()).sdp!.replace(/(a=mid:)/, 'a=ssrc:1 cname:x\r\n$1');
+      }),
+    });
+    assert.equal(refused.status, 503, await refused.text());
+    assert.ok([...nodes.values()].every((node) => node.readiness().ok));
+  });
 });
 
 async function eventually<T>(what: string, probe: () => T | Promise<T>, withinMs = 20_000): Promise<NonNullable<T>> {

@@ -36,6 +36,10 @@ test('a slightly better path is never taken', () => {
   assert.equal(windowsUntilSwitch(Array.from({ length: 50 }, () => alike)), undefined);
 });
 
+test('between two good paths the noise decides nothing', () => {
+  assert.equal(windowsUntilSwitch(Array.from({ length: 50 }, () => ({ current: 3, best: 1.5 }))), undefined);
+});
+
 test('a window without improvement starts the count anew', () => {
   assert.equal(windowsUntilSwitch([better, better, alike, better, better, better]), 6);
 });

@@ -13,6 +13,9 @@ export interface Hysteresis {
 /** Time between two evaluations that count as separate windows. */
 export const EVALUATION_WINDOW_MS = 5_000;
 
+/** Less than this is within the noise of any measurement, and no viewer can tell. */
+const LEAST_IMPROVEMENT_MS = 2;
+
 /** A better path that is being watched: in how many windows it was seen, and when the last one was counted. */
 export interface Challenge {
   readonly windows: number;
@@ -40,7 +43,8 @@ export function choosePath(
 ): Choice {
   if (!current) return { path: best, since: now, challenge: undefined };
   const keep = { path: current, since };
-  const isBetter = current.costMs - best.costMs >= (rule.improvementPercent / 100) * current.costMs;
+  const gainMs = current.costMs - best.costMs;
+  const isBetter = gainMs >= LEAST_IMPROVEMENT_MS && gainMs >= (rule.improvementPercent / 100) * current.costMs;
   if (sameHops(current.hops, best.hops) || !isBetter) return { ...keep, challenge: undefined };
   const next = countWindow(challenge, now);
   if (next.windows >= rule.windows && now - since >= rule.dwellMs) return { path: best, since: now, challenge: undefined };

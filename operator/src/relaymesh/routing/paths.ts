@@ -101,7 +101,8 @@ export function satisfies(graph: Graph, hops: readonly string[], query: PathQuer
   if (known.at(-1)?.region !== query.originRegion) return false;
   let passed = 0;
   for (const relay of known) passed = countPassed(query, passed, relay);
-  return passed === query.via.length && known.slice(1, -1).every((relay) => allowed(relay, query));
+  const straight = known.every((relay, i) => !returns(graph, hops.slice(0, i), relay));
+  return straight && passed === query.via.length && known.slice(1, -1).every((relay) => allowed(relay, query));
 }
 
 export function sameHops(a: readonly string[], b: readonly string[]): boolean {
@@ -126,8 +127,8 @@ function search(graph: Graph, query: PathQuery, used: Used): readonly string[] |
     if (here.region === query.originRegion && label.passed === query.via.length) return label.hops;
     if (label.hops.length > query.maxHops) continue;
     for (const { node, link } of graph.neighbours.get(label.node) ?? []) {
-      if (label.hops.includes(node)) continue;
       const relay = graph.relays.get(node) as Relay;
+      if (label.hops.includes(node) || returns(graph, label.hops, relay)) continue;
       const passed = countPassed(query, label.passed, relay);
       const arrives = relay.region === query.originRegion && passed === query.via.length;
       if (!arrives && !allowed(relay, query)) continue;
@@ -141,6 +142,12 @@ function search(graph: Graph, query: PathQuery, used: Used): readonly string[] |
     }
   }
   return undefined;
+}
+
+/** A path that left a region does not come back to it: what looks cheaper so is only noise in what was measured. */
+function returns(graph: Graph, hops: readonly string[], next: Relay): boolean {
+  const regions = hops.map((node) => graph.relays.get(node)?.region);
+  return regions.at(-1) !== next.region && regions.includes(next.region);
 }
 
 function allowed(relay: Relay, query: PathQuery): boolean {
