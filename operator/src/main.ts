@@ -1,4 +1,5 @@
-import { createLogger, loadConfig, onShutdown, runMain } from '@millrace/service';
+import { ConfigError, createLogger, loadConfig, onShutdown, runMain } from '@millrace/service';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { OperatorConfig } from './config.ts';
 import { loadKubeconfig } from './kube/index.ts';
 import { startOperator } from './start.ts';
@@ -9,10 +10,7 @@ runMain(async () => {
   const config = loadConfig(OperatorConfig, { argv: process.argv.slice(2), env: process.env });
   const logger = createLogger({ service: 'operator', level: config.logLevel });
   const operator = await startOperator({
-    kubeconfig: loadKubeconfig({
-      ...(config.kubeconfig ? { file: config.kubeconfig } : {}),
-      ...(config.context ? { context: config.context } : {}),
-    }),
+    kubeconfig: kubeconfigOf(config),
     namespace: config.namespace,
     leaseNamespace: config.leaseNamespace,
     controlUrl: config.controlUrl,
@@ -27,3 +25,11 @@ runMain(async () => {
   onShutdown(logger, () => operator.stop(), { timeoutMs: STOP_TIMEOUT_MS });
   await operator.finished;
 });
+
+function kubeconfigOf({ kubeconfig: file, context }: OperatorConfig): KubeConfig {
+  try {
+    return loadKubeconfig({ ...(file ? { file } : {}), ...(context ? { context } : {}) });
+  } catch (error) {
+    throw new ConfigError([`--kubeconfig: ${(error as Error).message}`]);
+  }
+}
