@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { TrackDescription } from '@millrace/api';
+import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
@@ -46,7 +47,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     router.once('workerclose', () => this.close('the media worker died'));
   }
 
-  /** Rejects when the worker refuses the parameters; nothing is left behind then. */
+  /** @throws Problem 400 when the worker refuses the parameters, 503 when it died; nothing is left behind then */
   static async open<T extends PublisherTransport>(
     core: MediaCore,
     published: readonly PushTrack[],
@@ -65,8 +66,9 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
       for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
       return new Origin(core, router, transport, egress, produced);
     } catch (error) {
+      const lost = router.closed;
       router.close();
-      throw error;
+      throw refusal(error, lost);
     }
   }
 
@@ -102,6 +104,14 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#router.close();
     this.emit('closed', reason);
   }
+}
+
+/** What the worker says about parameters that no check before it caught, e.g. an SSRC that two tracks share. */
+function refusal(error: unknown, workerLost: boolean): unknown {
+  if (error instanceof Problem) return error;
+  if (workerLost) return new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
+  const detail = error instanceof Error ? error.message : String(error);
+  return new Problem(400, 'Unusable media parameters', { detail: `the media worker refuses them: ${detail}` });
 }
 
 /** Ports for loopback sockets between workers and the relay thread: above the ones that a node declares. */

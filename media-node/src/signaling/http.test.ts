@@ -53,6 +53,11 @@ describe('WHIP', { timeout: 60_000 }, () => {
       [post('/whip/live/x', { token, body: OBS.replaceAll('a=sendonly', 'a=recvonly') }), 400, /use a=sendonly/],
       [post('/whip/live/x', { token, body: OBS.replace('H264', 'MPEG2') }), 406, /no codec that is supported/],
       [post('/whip/live/x', { token, body: `v=0\r\n${'a=x\r\n'.repeat(20_000)}` }), 413, /large/],
+      [
+        post('/whip/live/x', { token, body: OBS.replaceAll('1384275105', '1384275104') }),
+        400,
+        /the media worker refuses them: .*ssrc/i,
+      ],
       [post('/whip/live/sp%20ace', { token }), 400, /must be app\/name/],
       [post('/whip/toofew', { token }), 404, /no POST \/whip\/toofew here/],
       [post('/whep/live/nobody', { token: await node.token('pull', 'live/*') }), 404, /nobody publishes/],
