@@ -1,134 +1,164 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { MediaNodeSpec, PlacementResponse, StreamView } from '@millrace/api';
-import { secrets } from '@millrace/operator/kube';
-import { createLogger, loadConfig } from '@millrace/service';
-import { APP_KEY, NAMESPACE, TestNetwork } from '../control/src/testing/network.ts';
-import type { Control } from '../control/src/control.ts';
-import { MediaNodeConfig, startMediaNode, type MediaNode } from '../media-node/src/index.ts';
-import { launchBrowser, type Browser } from './src/browser.ts';
-import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
+import type { StreamPath } from '@millrace/api';
+import { newPlayer, newPublisher } from '../media-node/src/signaling/werift.fixture.ts';
+import { observePlayback, playStream, playbackUntil, publishCamera } from './src/browser-media.ts';
+import type { Browser } from './src/browser.ts';
+import { launchBrowser } from './src/browser.ts';
+import { kubeApis } from './src/kube-apis.ts';
+import type { KubeApi } from './src/kube-apis.ts';
+import type { TestNetwork } from './src/network.ts';
+import { eventually, startNetwork } from './src/network.ts';
+import { metricOf, pidOfNode } from './src/node-process.ts';
 
-const RELAYS = ['a-relay', 'b-relay', 'c-relay'];
+const PUBLISHED_IN = 'tokyo';
+const CROSSED = 'frankfurt';
+const WATCHED_IN = 'virginia';
 
-/** Publisher in region a, viewer in region c, relayed through b: a real API server, control, five media nodes and a browser; the test plays the operator. */
-describe('three regions', { timeout: 180_000 }, () => {
+/** Pushed in Tokyo, forced over Frankfurt by the StreamRoute, pulled in Virginia. */
+for (const { name, start } of kubeApis) describe(`three regions on ${name}`, { timeout: 420_000 }, () => threeRegions(start));
+
+function threeRegions(start: () => Promise<KubeApi>): void {
+  let api: KubeApi;
   let network: TestNetwork;
-  let control: Control;
   let browser: Browser;
-  const nodes = new Map<string, MediaNode>();
 
   before(async () => {
-    network = await TestNetwork.start();
-    await network.mesh('mesh');
-    const psk = Buffer.alloc(32, 7).toString('base64');
-    await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });
-    control = await network.control();
-    const relays = RELAYS.map((node) => ({ node, region: node[0]! }));
-    for (const { node, region } of relays) {
-      await startNode(node, { region, roles: ['relay'], peers: relays.filter((peer) => peer.node !== node) });
-    }
-    await startNode('a-push', { region: 'a', roles: ['push'], relays: ['a-relay'], peers: [{ node: 'a-relay', region: 'a' }] });
-    const viaB = { originRegion: 'a', policy: 'default', paths: [{ hops: ['c-relay', 'b-relay', 'a-relay'], costMs: 1 }] };
-    await startNode('c-pull', { region: 'c', roles: ['pull'], relays: ['c-relay'], peers: relays, routes: [viaB] });
-    browser = await launchBrowser();
-    await eventually('all nodes are ready', () => [...nodes.values()].every((node) => node.readiness().ok));
+    api = await start();
+    [network, browser] = await Promise.all([startNetwork({ kubeconfig: api.kubeconfigPath, source: '' }), launchBrowser()]);
   });
-
   after(async () => {
-    await browser.close();
-    await Promise.all([...nodes.values()].map((node) => node.close()));
-    await network.stop();
+    await browser?.close();
+    await network?.stop();
+    await api?.stop();
   });
 
-  async function startNode(name: string, spec: Partial<MediaNodeSpec>): Promise<void> {
-    const made = await network.node(name, { edge: name, mesh: 'mesh', ...spec });
-    const config = loadConfig(MediaNodeConfig, {
-      env: {
-        MILLRACE_NODE_NAME: name,
-        MILLRACE_POD_UID: made.uid,
-        MILLRACE_REGION: made.spec.region,
-        MILLRACE_ROLES: made.spec.roles.join(),
-        MILLRACE_CONTROL_URL: control.agentUrl,
-        MILLRACE_TOKEN_FILE: made.tokenFile,
-        MILLRACE_STATE_DIR: made.folder,
-        MILLRACE_HOST_IP: '127.0.0.1',
-        MILLRACE_MEDIA_PORT: '0',
-        MILLRACE_TRUNK_PORT: '0',
-        MILLRACE_SIGNALING_PORT: '0',
-        MILLRACE_OPS_PORT: '0',
-      },
-    });
-    nodes.set(
-      name,
-      await startMediaNode(config, createLogger({ service: name, level: process.env['MILLRACE_TEST_LOG'] ?? 'silent' })),
+  const publish = async (stream: string) => {
+    const page = await browser.newPage();
+    const { url, token } = await network.place('push', stream, PUBLISHED_IN);
+    await publishCamera(page, { whipUrl: url, token, videoCodec: 'video/VP8' });
+    return page;
+  };
+  const watch = async (stream: string) => {
+    const page = await browser.newPage();
+    const { url, token } = await network.place('pull', stream, WATCHED_IN);
+    const session = await playStream(page, { whepUrl: url, token });
+    return { page, session, leave: () => fetch(session, { method: 'DELETE' }) };
+  };
+  const edgePaths = async (stream: string): Promise<StreamPath[]> => {
+    const view = (await network.topology()).streams.find((each) => each.stream === stream);
+    return (view?.paths ?? []).filter((path) => path.role === 'edge' && path.region === WATCHED_IN);
+  };
+  const pathOf = (stream: string): Promise<readonly string[]> =>
+    eventually(`the path of ${stream} is reported`, 20_000, async () => (await edgePaths(stream))[0]?.hops);
+  const regionOf = async (node: string): Promise<string | undefined> =>
+    (await network.topology()).nodes.find((each) => each.node === node)?.region;
+  const opsUrlOf = async (node: string): Promise<string> =>
+    (await api.kubectl('get', 'medianode', node, '-o', 'jsonpath={.status.endpoints.opsUrl}')).trim();
+
+  test('a camera published by WHIP in one region is seen and heard by WHEP in another, over the region between', async () => {
+    const publisher = await publish('live/camera');
+    const viewer = await watch('live/camera');
+    const playing = await playbackUntil(
+      viewer.page,
+      (seen) => seen.framesDecoded >= 30 && seen.spread > 50 && seen.audioEnergy > 0,
+      40_000,
     );
-  }
-
-  async function place(act: 'push' | 'pull', region: string): Promise<PlacementResponse> {
-    const headers = { 'content-type': 'application/json', authorization: `Bearer ${APP_KEY}` };
-    const response = await fetch(`${control.url}/v1/${act}`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ stream: 'live/demo', user: 'anna', region }),
-    });
-    const text = await response.text();
-    assert.equal(response.status, 200, text);
-    return JSON.parse(text) as PlacementResponse;
-  }
-
-  test('what Chromium publishes in a is seen and heard in c, relayed through b', async () => {
-    await eventually('a publisher can be placed', () => place('push', 'a').then(Boolean, () => false));
-    const push = await place('push', 'a');
-    assert.equal(push.node, 'a-push');
-    const publisher = await browser.newPage();
-    await publishCamera(publisher, { whipUrl: push.url, token: push.token, videoCodec: 'video/H264' });
-    const pull = await place('pull', 'c');
-    assert.equal(pull.node, 'c-pull');
-    const viewer = await browser.newPage();
-    await playStream(viewer, { whepUrl: pull.url, token: pull.token });
-    await playbackUntil(viewer, (seen) => seen.framesDecoded >= 30 && seen.spread > 50 && seen.audioEnergy > 0, 30_000);
-    const view = await eventually('control knows the path', async () => {
-      const response = await fetch(`${control.url}/v1/streams/live/demo`, { headers: { authorization: `Bearer ${APP_KEY}` } });
-      const stream = (await response.json()) as StreamView;
-      return stream.paths?.find((path) => path.node === 'c-pull' && path.hops.length > 0);
-    });
-    assert.deepEqual(view.hops, ['c-relay', 'b-relay', 'a-relay', 'a-push']);
+    await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= playing.framesDecoded + 30, 20_000);
+    const regions = await Promise.all((await pathOf('live/camera')).map(regionOf));
+    assert.deepEqual([...new Set(regions)], [WATCHED_IN, CROSSED, PUBLISHED_IN]);
+    await viewer.leave();
+    await viewer.page.close();
+    await publisher.close();
   });
 
-  test('with control gone the picture goes on, another viewer is let in, and a new publisher is told to come back', async () => {
-    const [push, pull] = await Promise.all([place('push', 'a'), place('pull', 'c')]);
-    await control.stop(0);
-    await eventually('nodes notice', () =>
-      nodes
-        .get('c-pull')!
-        .readiness()
-        .reasons.some((reason) => reason.includes('control is not reached')),
+  test('what FFmpeg pushes by plain RTP is played in the browser', async () => {
+    const viewer = await watch('live/demo');
+    await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= 60 && seen.spread > 50, 40_000);
+    await viewer.leave();
+    await viewer.page.close();
+  });
+
+  test('an independent WebRTC stack publishes and plays', async () => {
+    const post = async (url: string, token: string, sdp: string) => {
+      const headers = { 'content-type': 'application/sdp', authorization: `Bearer ${token}` };
+      const response = await fetch(url, { method: 'POST', headers, body: sdp });
+      assert.equal(response.status, 201, await response.clone().text());
+      return response.text();
+    };
+    const publisher = await newPublisher();
+    const push = await network.place('push', 'live/werift', PUBLISHED_IN);
+    await publisher.accept(await post(push.url, push.token, publisher.offer));
+    const player = await newPlayer();
+    const pull = await eventually('the stream is known', 10_000, () => network.place('pull', 'live/werift', WATCHED_IN));
+    await player.accept(await post(pull.url, pull.token, player.offer));
+    await eventually('video and audio arrive', 30_000, () =>
+      player.received.video > 60 && player.received.audio > 30 && player.received.keyframes > 0 ? true : undefined,
     );
-    const viewer = await browser.newPage();
-    await playStream(viewer, { whepUrl: pull.url, token: pull.token });
-    await playbackUntil(viewer, (seen) => seen.framesDecoded >= 30 && seen.spread > 50, 30_000);
-    const refused = await fetch(push.url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/sdp', authorization: `Bearer ${push.token}` },
-      body: await viewer.evaluate(async () => {
-        const pc = new RTCPeerConnection();
-        pc.addTransceiver('video', { direction: 'sendonly' });
-        return (await pc.createOffer()).sdp!.replace(/(a=mid:)/, 'a=ssrc:1 cname:x\r\n$1');
-      }),
-    });
-    assert.equal(refused.status, 503, await refused.text());
-    assert.ok([...nodes.values()].every((node) => node.readiness().ok));
+    await player.close();
+    await publisher.close();
   });
-});
 
-async function eventually<T>(what: string, probe: () => T | Promise<T>, withinMs = 20_000): Promise<NonNullable<T>> {
-  const until = Date.now() + withinMs;
-  for (;;) {
-    const value = await probe();
-    if (value) return value;
-    if (Date.now() > until) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await delay(100);
-  }
+  test('three viewers in one region cost one upstream subscription, and the last one leaving ends it', async () => {
+    const publisher = await publish('live/tree');
+    const viewers = [];
+    for (let i = 0; i < 3; i++) viewers.push(await watch('live/tree'));
+    for (const { page } of viewers) await playbackUntil(page, (seen) => seen.framesDecoded >= 20, 40_000);
+    const [entry] = (await pathOf('live/tree')) as [string];
+    const subscribers = async () => metricOf(await opsUrlOf(entry), 'millrace_relay_subscribers');
+    assert.equal(await subscribers(), 1);
+    for (const { leave, page } of viewers) {
+      await leave();
+      await page.close();
+    }
+    // The stream lingers for as long as its StreamRoute says (10 s by default) at each node on its way.
+    await eventually('the subscription ends', 45_000, async () => ((await subscribers()) === 0 ? true : undefined));
+    await publisher.close();
+  });
+
+  test('the relay on the path is killed: the session and its SSRCs stay, the picture goes on over another relay', async () => {
+    const publisher = await publish('live/heal');
+    const viewer = await watch('live/heal');
+    await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= 60, 40_000);
+    const before = await inboundSsrcs(viewer.page);
+    const path = await pathOf('live/heal');
+    const regions = await Promise.all(path.map(regionOf));
+    const victim = path[regions.indexOf(CROSSED)] as string;
+    process.kill(pidOfNode(victim), 'SIGKILL');
+    const atKill = await observePlayback(viewer.page);
+    await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= atKill.framesDecoded + 90, 30_000);
+    assert.deepEqual(await inboundSsrcs(viewer.page), before);
+    await eventually('the path goes around the dead relay', 20_000, async () =>
+      (await edgePaths('live/heal')).some((each) => !each.hops.includes(victim)) ? true : undefined,
+    );
+    await viewer.leave();
+    await viewer.page.close();
+    await publisher.close();
+    // The relay's pod is started again; the next test wants a whole network.
+    await eventually('the mesh is ready again', 60_000, async () =>
+      (
+        await api.kubectl('get', 'relaymesh', 'world', '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
+      ).trim() === 'True'
+        ? true
+        : undefined,
+    );
+  });
+
+  test('kubectl scales an edge up and down', async () => {
+    await api.kubectl('scale', 'mediaedge', 'virginia-pull', '--replicas=2');
+    await api.kubectl('wait', '--for=jsonpath={.status.ready}=2', 'mediaedge/virginia-pull', '--timeout=60s');
+    await api.kubectl('scale', 'mediaedge', 'virginia-pull', '--replicas=1');
+    await api.kubectl('wait', '--for=jsonpath={.status.replicas}=1', 'mediaedge/virginia-pull', '--timeout=90s');
+  });
+}
+
+/** SSRCs of what the page's player receives, in order of kind. */
+function inboundSsrcs(page: Parameters<typeof observePlayback>[0]): Promise<number[]> {
+  return page.evaluate(async () => {
+    const found: [string, number][] = [];
+    (await (globalThis as { player?: RTCPeerConnection }).player!.getStats()).forEach((stat: Record<string, unknown>) => {
+      if (stat['type'] === 'inbound-rtp') found.push([String(stat['kind']), Number(stat['ssrc'])]);
+    });
+    return found.sort().map(([, ssrc]) => ssrc);
+  });
 }

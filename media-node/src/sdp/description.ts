@@ -123,7 +123,7 @@ function readSection(session: SessionDescription, media: MediaDescription, index
     line,
     protocol: media.protocol,
     rejected,
-    direction: (media.direction ?? session.direction ?? 'sendrecv'),
+    direction: media.direction ?? session.direction ?? 'sendrecv',
     codecs: isRtp ? readCodecs(media, line) : [],
     extensions: isRtp ? readExtensions(session, media) : [],
     sendRids: isRtp ? readSendRids(media) : [],
