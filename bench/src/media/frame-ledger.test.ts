@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { accountFrames, type ReceivedPacket } from './frame-ledger.ts';
+
+const FRAME = 3000;
+
+/** Frames of three packets, one in 33 ms; numbers and timestamps wrap. */
+function stream(frames: number): ReceivedPacket[] {
+  return Array.from({ length: frames * 3 }, (_, i) => ({
+    sequence: (65_530 + i) & 0xffff,
+    timestamp: (0xffffd000 + Math.floor(i / 3) * FRAME) >>> 0,
+    marker: i % 3 === 2,
+    atMs: Math.floor(i / 3) * 33,
+  }));
+}
+
+describe('account of frames', () => {
+  test('all came: nothing is missing, and the gap is the frame time', () => {
+    assert.deepEqual(accountFrames(stream(20), FRAME), {
+      complete: 19,
+      missingFrames: 0,
+      missingPackets: 0,
+      longestGapMs: 33,
+    });
+  });
+
+  test('a lost packet costs its frame alone', () => {
+    const packets = stream(20).filter((_, i) => i !== 31);
+    const { complete, missingFrames, missingPackets } = accountFrames(packets, FRAME);
+    assert.deepEqual([complete, missingFrames, missingPackets], [18, 1, 1]);
+  });
+
+  test('frames that never came are counted by their timestamps', () => {
+    const packets = stream(20).filter((_, i) => i < 15 || i >= 30);
+    const { complete, missingFrames, missingPackets, longestGapMs } = accountFrames(packets, FRAME);
+    // The first packet after the hole does not follow the one before it: what it belongs to counts as not whole.
+    assert.deepEqual([complete, missingFrames, missingPackets], [13, 6, 15]);
+    assert.equal(longestGapMs, 7 * 33);
+  });
+
+  test('a packet that comes late makes its frame, and those behind it, late; none is missing', () => {
+    const packets = stream(20).map((packet, i) => (i === 30 ? { ...packet, atMs: packet.atMs + 200 } : packet));
+    const { missingFrames, longestGapMs } = accountFrames([...packets].sort((a, b) => a.atMs - b.atMs), FRAME);
+    assert.equal(missingFrames, 0);
+    assert.equal(longestGapMs, 233);
+  });
+
+  test('order and repetition change no count', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(179), { minLength: 1, maxLength: 40 }), (swaps) => {
+        const packets = stream(60);
+        for (const at of swaps) packets.splice(Math.min(at + 5, packets.length), 0, packets[at]!);
+        const { complete, missingFrames, missingPackets } = accountFrames(packets, FRAME);
+        assert.deepEqual([complete, missingFrames, missingPackets], [59, 0, 0]);
+      }),
+    );
+  });
+
+  test('without a whole frame there is nothing to account for', () => {
+    assert.equal(accountFrames([], FRAME).complete, 0);
+    assert.equal(accountFrames(stream(1), FRAME).complete, 0);
+  });
+});

@@ -1,0 +1,38 @@
+import { readFileSync, readdirSync } from 'node:fs';
+
+/** Clock ticks a second in /proc/PID/stat: fixed by Linux' user-space ABI. */
+const TICKS_PER_SECOND = 100;
+
+export interface ProcessStat {
+  readonly parent: number;
+  /** User and system time of all its threads, those that ended too. */
+  readonly cpuSeconds: number;
+}
+
+/** @throws Error when `text` is no /proc/PID/stat (proc(5)) */
+export function parseStat(text: string): ProcessStat {
+  // The command, in parentheses, may hold spaces and parentheses itself: the rest counts from the last one.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [parent, user, system] = [fields[1], fields[11], fields[12]].map(Number);
+  if (!Number.isInteger(parent) || !Number.isInteger(user) || !Number.isInteger(system))
+    throw new Error(`no process statistics: ${text.slice(0, 80)}`);
+  return { parent: parent!, cpuSeconds: (user! + system!) / TICKS_PER_SECOND };
+}
+
+/** CPU time of a process since its start, in seconds, to 0.01. @throws Error when there is no such process */
+export function cpuSecondsOf(pid: number): number {
+  return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).cpuSeconds;
+}
+
+export function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((each) => {
+      try {
+        return parseStat(readFileSync(`/proc/${each}/stat`, 'utf8')).parent === pid;
+      } catch {
+        return false; // It ended while we looked.
+      }
+    });
+}

@@ -1,0 +1,45 @@
+/** What several tries say together. All in the unit of the values. */
+export interface Summary {
+  readonly count: number;
+  readonly min: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** @throws RangeError when there are no values, or one is no number */
+export function summarize(values: readonly number[]): Summary {
+  const sorted = sortedNumbers(values);
+  return {
+    count: sorted.length,
+    min: sorted[0]!,
+    p50: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    max: sorted[sorted.length - 1]!,
+  };
+}
+
+/** @throws RangeError as summarize */
+export function median(values: readonly number[]): number {
+  return quantile(sortedNumbers(values), 0.5);
+}
+
+/** Linear between the two nearest of the sorted values (Hyndman and Fan 1996, type 7). */
+function quantile(sorted: readonly number[], q: number): number {
+  const at = (sorted.length - 1) * q;
+  const below = sorted[Math.floor(at)]!;
+  const above = sorted[Math.ceil(at)]!;
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+function sortedNumbers(values: readonly number[]): number[] {
+  if (values.length === 0) throw new RangeError('no values');
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) throw new RangeError(`value ${wrong} is ${values[wrong]}`);
+  return [...values].sort((a, b) => a - b);
+}
+
+/** The longest time between two neighbours of a growing series; 0 for fewer than two. */
+export function longestGap(times: readonly number[]): number {
+  return times.reduce((longest, time, i) => (i === 0 ? 0 : Math.max(longest, time - times[i - 1]!)), 0);
+}
