@@ -100,19 +100,25 @@ function threeRegions(start: () => Promise<KubeApi>): void {
   });
 
   test('three viewers in one region cost one upstream subscription, and the last one leaving ends it', async () => {
+    const relays = (await network.topology()).nodes.filter((node) => node.region === WATCHED_IN && node.roles.includes('relay'));
+    const subscriptions = async () => {
+      const counts = await Promise.all(
+        relays.map(async ({ node }) => metricOf(await opsUrlOf(node), 'millrace_relay_subscribers')),
+      );
+      return counts.reduce((sum, count) => sum + count, 0);
+    };
+    await eventually('streams of before are let go', 45_000, async () => ((await subscriptions()) === 0 ? true : undefined));
     const publisher = await publish('live/tree');
     const viewers = [];
     for (let i = 0; i < 3; i++) viewers.push(await watch('live/tree'));
     for (const { page } of viewers) await playbackUntil(page, (seen) => seen.framesDecoded >= 20, 40_000);
-    const [entry] = (await pathOf('live/tree')) as [string];
-    const subscribers = async () => metricOf(await opsUrlOf(entry), 'millrace_relay_subscribers');
-    assert.equal(await subscribers(), 1);
+    assert.equal(await eventually('it is measured', 5_000, async () => (await subscriptions()) || undefined), 1);
     for (const { leave, page } of viewers) {
       await leave();
       await page.close();
     }
     // The stream lingers for as long as its StreamRoute says (10 s by default) at each node on its way.
-    await eventually('the subscription ends', 45_000, async () => ((await subscribers()) === 0 ? true : undefined));
+    await eventually('the subscription ends', 45_000, async () => ((await subscriptions()) === 0 ? true : undefined));
     await publisher.close();
   });
 

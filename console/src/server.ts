@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import express from 'express';
 import type { Request, Response } from 'express';
 import type { HttpService, Logger } from '@millrace/service';
@@ -69,7 +70,7 @@ async function pass(options: ConsoleOptions, path: string, init: RequestInit, re
   if (type) response.type(type);
   response.setHeader('cache-control', 'no-store');
   if (!answer.body) return void response.end();
-  const body = Readable.fromWeb(answer.body as import('node:stream/web').ReadableStream);
+  const body = Readable.fromWeb(answer.body as ReadableStream);
   body.on('error', () => response.destroy());
   response.flushHeaders();
   body.pipe(response);

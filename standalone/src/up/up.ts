@@ -15,9 +15,9 @@ const READY_TIMEOUT_MS = 90_000;
 export async function up(config: UpConfig): Promise<number> {
   const dir = new StateDir(config.stateDir);
   const progress = new Progress(realClock);
-  const running = dir.running();
-  if (running) {
-    progress.say(`Millrace runs already (pid ${running.pid}).\n${whatNext(running)}`);
+  const before = dir.running();
+  if (before) {
+    progress.say(`Millrace runs already (pid ${before.pid}).\n${whatNext(before)}`);
     return 0;
   }
   // Before anything starts: a wrong SOURCE is told at once.
@@ -44,8 +44,8 @@ export async function up(config: UpConfig): Promise<number> {
   } finally {
     dir.forget();
     if (network) {
-      const { stop } = network;
-      await progress.step('stopped', stop);
+      const running = network;
+      await progress.step('stopped', () => running.stop());
     }
   }
 }
