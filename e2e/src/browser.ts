@@ -26,11 +26,24 @@ const ARGS = [
   '--allow-loopback-in-peer-connection',
 ];
 
+export interface BrowserOptions {
+  /** The caller ends the browser on SIGINT, SIGTERM and SIGHUP; without it the browser's library does, and ends this process. */
+  readonly leaveSignals?: boolean;
+}
+
 /** Headless Chromium with a fresh profile; MILLRACE_CHROMIUM names another binary. */
-export async function launchBrowser(): Promise<Browser> {
+export async function launchBrowser(options: BrowserOptions = {}): Promise<Browser> {
   const profile = await mkdtemp(join(tmpdir(), 'millrace-chromium-'));
   const executablePath = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium';
-  const context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args: ARGS });
+  const ours = options.leaveSignals !== true;
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    headless: true,
+    args: ARGS,
+    handleSIGINT: ours,
+    handleSIGTERM: ours,
+    handleSIGHUP: ours,
+  });
   const server = http.createServer((_request, response) => {
     response.setHeader('content-type', 'text/html');
     response.end('<!doctype html><title>millrace</title><video autoplay playsinline></video>');

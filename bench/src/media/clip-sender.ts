@@ -39,7 +39,7 @@ export class ClipSender {
     this.#timer = setTimeout(() => {
       this.#sendFrame();
       this.#schedule();
-    }, dueMs - performance.now());
+    }, Math.max(0, dueMs - performance.now()));
   }
 
   #sendFrame(): void {

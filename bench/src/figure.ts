@@ -1,0 +1,31 @@
+import type { Browser } from '../../e2e/src/browser.ts';
+import type { TestNetwork } from '../../e2e/src/network.ts';
+import type { BenchConfig } from './config.ts';
+import type { Clip } from './media/clip.ts';
+import type { Ending } from './processes/ending.ts';
+import type { Cell } from './table.ts';
+
+/** What a figure needs; a network and a browser start when the first one asks for them. */
+export interface Bench {
+  readonly config: BenchConfig;
+  readonly ending: Ending;
+  readonly clip: () => Promise<Clip>;
+  readonly network: () => Promise<TestNetwork>;
+  readonly browser: () => Promise<Browser>;
+  /** Progress, to a person. */
+  readonly say: (line: string) => void;
+}
+
+export interface Figure {
+  readonly title: string;
+  /** How it was measured: with the table it must be enough to judge the numbers. */
+  readonly conditions: readonly string[];
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+  /** Single measurements, for the JSON. */
+  readonly samples: unknown;
+}
+
+export function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,42 @@
+import type { Topology } from '@millrace/api';
+import { eventually, type TestNetwork } from '../../e2e/src/network.ts';
+
+export const PUBLISHED_IN = 'tokyo';
+export const WATCHED_IN = 'virginia';
+
+export async function waitUntilKnown(network: TestNetwork, stream: string): Promise<void> {
+  await eventually(`${stream} is known`, 15_000, async () =>
+    (await network.topology()).streams.some((each) => each.stream === stream) ? true : undefined,
+  );
+}
+
+/** The nodes on a stream's way to its viewers, as measured there: nearest first, the origin last. */
+export async function upstreamOf(
+  network: TestNetwork,
+  stream: string,
+  wanted: (hops: readonly string[]) => boolean = (hops) => hops.length > 0,
+): Promise<readonly string[]> {
+  return eventually(`the path of ${stream} is reported`, 20_000, async () => {
+    const view = (await network.topology()).streams.find((each) => each.stream === stream);
+    const edges = (view?.paths ?? []).filter((path) => path.role === 'edge' && path.region === WATCHED_IN);
+    return edges.map(({ hops }) => hops).find(wanted);
+  });
+}
+
+/** E.g. `tokyo-push > tokyo-relay > virginia-relay > virginia-pull (2 relays)`. */
+export async function describePath(network: TestNetwork, hops: readonly string[]): Promise<string> {
+  const { nodes } = await network.topology();
+  const edgeOf = (node: string) => nodes.find((each) => each.node === node)?.edge ?? node;
+  const names = [`${WATCHED_IN}-pull`, ...hops.map(edgeOf)].reverse();
+  return `${names.join(' > ')} (${hops.length - 1} relays)`;
+}
+
+/** Whether every node is connected and every route of the viewers' region has a backup again. */
+export function isWhole({ nodes, routes }: Topology, nodeCount: number): boolean {
+  const backed = routes.filter(({ from, to }) => from === PUBLISHED_IN && to === WATCHED_IN);
+  return (
+    nodes.filter(({ connected }) => connected).length >= nodeCount &&
+    backed.length > 0 &&
+    backed.every(({ backup }) => backup !== undefined)
+  );
+}
