@@ -290,5 +290,6 @@ function timing(options: CallOptions): CallOptions {
 }
 
 function withIdentity(resource: Resource, object: KubeObject): KubeObject {
-  return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
+  // A subresource's body may be of another group than its resource (TokenRequest of a ServiceAccount).
+  return { ...object, apiVersion: object.apiVersion ?? apiVersionOf(resource), kind: object.kind ?? resource.kind };
 }

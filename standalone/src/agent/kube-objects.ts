@@ -54,6 +54,8 @@ export class PodObjects {
       kind: 'TokenRequest',
     } as Resource<TokenRequest>;
     const request: TokenRequest = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
       metadata: { namespace },
       spec: {
         audiences: audience ? [audience] : [],
