@@ -132,6 +132,8 @@ export interface MediaEdgeUpdate {
   maxSurge: number;
   /** Nodes that may be missing from replicas while new ones start. Default: 0. */
   maxUnavailable: number;
+  /** Seconds that a node may take to get ready before the condition Progressing says ProgressDeadlineExceeded. Nothing is deleted for it. Default: 600. */
+  progressDeadlineSeconds: number;
 }
 
 /** Additions to the pods. A change replaces the pods one by one. */

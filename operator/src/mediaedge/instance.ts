@@ -94,6 +94,15 @@ function acknowledgedMs(node: MediaNode): number | undefined {
   return (status?.programmedGeneration ?? -1) >= (metadata.generation ?? Infinity) ? Infinity : undefined;
 }
 
+/** When a node of the present template that is not ready has been so for too long (ms since the epoch); Infinity when it is ready. */
+export function progressDeadlineMs({ ready, current, createdMs, pod, node }: Instance, edge: MediaEdge): number {
+  if (ready || !current) return Infinity;
+  const since = [findCondition(pod.status?.conditions, 'Ready'), findCondition(node?.status?.conditions, 'AgentConnected')]
+    .filter((condition) => condition !== undefined && condition.status !== 'True')
+    .map((condition) => Date.parse(condition?.lastTransitionTime ?? '') || 0);
+  return Math.max(createdMs, ...since) + edge.spec.update.progressDeadlineSeconds * 1000;
+}
+
 /** When the drain of an instance ends at the latest, by the timeout as it stands now: shortening it helps a drain under way. */
 export function drainDeadlineMs(instance: Instance, edge: MediaEdge): number {
   return Date.parse(instance.node?.spec.drain?.since ?? '') + edge.spec.drain.timeoutSeconds * 1000;

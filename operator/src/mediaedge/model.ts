@@ -17,6 +17,8 @@ export interface EdgeObservation {
   /** What the edge refers to and does not exist. */
   readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
   readonly settings: PodSettings;
+  /** Why the API took no new pod (admission, quota, a ServiceAccount that is missing), when it was just tried. */
+  readonly createRefused?: string;
   /** Whether a replica of control is alive. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;
   /** ms since the epoch. */
@@ -35,7 +37,10 @@ export interface EdgePlan {
   readonly inUse: readonly { readonly pod: Pod; readonly inUse: boolean }[];
   readonly finalizer: 'keep' | 'remove';
   readonly status: NonNullable<MediaEdge['status']>;
+  /** What is done to nodes. */
   readonly events: readonly EventInput[];
+  /** What the status tells anew. */
+  readonly statusEvents: readonly EventInput[];
   readonly requeueAfterMs: number | undefined;
 }
 

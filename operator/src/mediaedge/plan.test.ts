@@ -28,6 +28,7 @@ describe('what the operator does with the nodes of an edge', () => {
 
 function summary(plan: EdgePlan): unknown {
   const { status } = plan;
+  const events = [...plan.events, ...plan.statusEvents];
   return JSON.parse(
     JSON.stringify({
       create: plan.create || undefined,
@@ -44,7 +45,7 @@ function summary(plan: EdgePlan): unknown {
       conditions: Object.fromEntries(
         (status.conditions ?? []).map((one) => [one.type, `${one.status} ${one.reason}: ${one.message}`]),
       ),
-      events: plan.events.length > 0 ? plan.events.map((event) => `${event.type} ${event.reason}: ${event.message}`) : undefined,
+      events: events.length > 0 ? events.map((event) => `${event.type} ${event.reason}: ${event.message}`) : undefined,
       requeueAfterMs: plan.requeueAfterMs,
     }),
   );

@@ -1,7 +1,7 @@
 import type { MediaEdge } from '@millrace/api';
 import type { EventInput } from '../kube/index.ts';
 import { FAILED_RETRY_MS, NO_CHANGES, planChanges, type Changes } from './changes.ts';
-import { drainDeadlineMs, observeInstance, occupancy, type Instance } from './instance.ts';
+import { drainDeadlineMs, observeInstance, occupancy, progressDeadlineMs, type Instance } from './instance.ts';
 import { desiredMediaNode, nodesWithoutPod } from './media-node.ts';
 import type { EdgeObservation, EdgePlan } from './model.ts';
 import { LABEL, PAUSED_ANNOTATION } from './names.ts';
@@ -26,7 +26,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
     if (drained.has(instance.name)) return { ...instance, state: 'draining' };
     return resumed.has(instance.name) ? { ...instance, state: 'active' } : instance;
   });
-  const { status, events } = planStatus(observation, after, { create: changes.create, isPaused });
+  const { status, events: statusEvents } = planStatus(observation, after, { create: changes.create, isPaused });
   return {
     create: changes.create,
     deletePods: changes.remove.map(({ instance }) => instance.pod),
@@ -38,7 +38,8 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
     finalizer:
       edge.metadata.deletionTimestamp && observation.pods.length + observation.uncertainCreates === 0 ? 'remove' : 'keep',
     status,
-    events: [...changeEvents(changes), ...events],
+    events: changeEvents(changes),
+    statusEvents,
     requeueAfterMs: requeueAfterMs(after, edge, nowMs),
   };
 }
@@ -77,6 +78,7 @@ function changeEvents(changes: Changes): EventInput[] {
 function requeueAfterMs(instances: readonly Instance[], edge: MediaEdge, nowMs: number): number | undefined {
   const times = instances.flatMap((instance) => {
     if (instance.state === 'finished') return [instance.createdMs + FAILED_RETRY_MS - nowMs];
+    if (instance.state === 'active') return [progressDeadlineMs(instance, edge) - nowMs].filter((ms) => ms > 0 && ms < Infinity);
     if (instance.state !== 'draining') return [];
     const deadlineMs = drainDeadlineMs(instance, edge);
     return [Math.min(DRAIN_LOOK_MS, Number.isNaN(deadlineMs) ? DRAIN_LOOK_MS : deadlineMs - nowMs)];

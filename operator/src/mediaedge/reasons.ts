@@ -20,6 +20,8 @@ export const REASON = {
   waitingForNodes: 'WaitingForNodes',
   deleting: 'Deleting',
   complete: 'Complete',
+  createRefused: 'NodeCreationRefused',
+  deadlineExceeded: 'ProgressDeadlineExceeded',
   nodesDraining: 'NodesDraining',
   noneDraining: 'NoneDraining',
   observing: 'Observing',
@@ -35,6 +37,8 @@ export const EVENT = {
   deleted: 'NodeDeleted',
   drainTimedOut: 'DrainTimedOut',
   failed: 'NodeFailed',
+  createRefused: 'NodeCreationRefused',
+  deadlineExceeded: 'ProgressDeadlineExceeded',
   becameReady: 'Ready',
   becameNotReady: 'NotReady',
 } as const;

@@ -53,7 +53,7 @@ function start() {
     replicas: new ControlReplicas(leaseInformer, clock),
     settings: { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' },
   });
-  const running = [...Object.values(informers), controller].map((part) => part.run(stop.signal));
+  const running = [...Object.values(informers), controller, recorder].map((part) => part.run(stop.signal));
   stops.push(async () => {
     stop.abort();
     await settle();
@@ -190,6 +190,42 @@ describe('the MediaEdge controller', () => {
       (api.objects.get(`${PODS}/${name}`) as unknown as Stored).metadata.labels;
     assert.equal(labels()?.[LABEL.inUse], 'true');
     assert.equal(labels()?.[LABEL.edge], 'alpha', 'its other labels stay');
+  });
+
+  test('an edge whose pods the API refuses says so in its conditions and an Event, and goes on when they are taken', async () => {
+    const { putEdge, named, clock, api } = start();
+    let refused = true;
+    let events = 0;
+    let statuses = 0;
+    api.faults = {
+      fail: (request) => {
+        if (request.method === 'POST' && request.path.includes('/events')) {
+          if (request.body?.includes('NodeCreationRefused')) events++;
+        }
+        if (request.method === 'PATCH' && request.path.includes('/mediaedges/alpha/status')) statuses++;
+        if (!refused || request.method !== 'POST' || !request.path.startsWith(PODS)) return undefined;
+        const { name } = (JSON.parse(request.body ?? '') as Stored).metadata;
+        return { code: 403, reason: 'Forbidden', message: `pods "${name}" is forbidden: exceeded quota` };
+      },
+    };
+    putEdge('alpha', spec({ replicas: 2 }));
+    await pass(clock, 5_000);
+    const conditions = () =>
+      Object.fromEntries(
+        (api.objects.get(`${EDGES}/alpha`) as unknown as MediaEdge).status?.conditions?.map((one) => [one.type, one]) ?? [],
+      );
+    const { Progressing, Ready } = conditions();
+    assert.deepEqual([Progressing?.status, Progressing?.reason], ['False', 'NodeCreationRefused']);
+    assert.match(Progressing?.message ?? '', /^0 of 2 nodes exist; .*pods "alpha-\*" is forbidden: exceeded quota$/);
+    assert.deepEqual([Ready?.status, Ready?.reason], ['False', 'NodeCreationRefused']);
+    assert.equal(events, 1, 'told once, though tried often');
+    const before = statuses;
+    await pass(clock, 30_000);
+    assert.equal(statuses, before, 'the same refusal is not written again');
+    refused = false;
+    await pass(clock, 120_000);
+    assert.equal(named<Stored>(PODS).length, 2);
+    assert.notEqual(conditions()['Progressing']?.reason, 'NodeCreationRefused');
   });
 
   test('touches nothing of a paused edge', async () => {

@@ -1,6 +1,7 @@
 import { mediaEdges, mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
 import {
   isNotFound,
+  KubeError,
   Applier,
   objectKey,
   parseKey,
@@ -23,11 +24,11 @@ import { EVENT } from './reasons.ts';
 
 /** A Secret made after the edge is noticed after so long. */
 const SECRET_RECHECK_MS = 30_000;
-/** By then a write of ours that the cache never showed is forgotten, and the cache believed again. */
-const PENDING_RECHECK_MS = 61_000;
 /** As in the names that Kubernetes generates: no vowels, no look-alikes. */
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
+/** Of what the API answered, in a condition's message. */
+const MAX_REFUSAL_CHARACTERS = 500;
 
 /** Carries out the plan of one edge after the other. */
 export class MediaEdgeReconciler {
@@ -65,42 +66,34 @@ export class MediaEdgeReconciler {
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
     if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER))
       edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
-    const { observation, recheckAfterMs } = await this.#observe(key, edge, signal);
+    const observation = await this.#observe(key, edge, signal);
     const plan = planEdge(observation);
     this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
-    const again = [plan.requeueAfterMs, recheckAfterMs].filter((ms) => ms !== undefined);
-    return again.length > 0 ? { requeueAfterMs: Math.min(...again) } : {};
+    const secretAgainMs = observation.missing.tlsSecret ? SECRET_RECHECK_MS : undefined;
+    const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, this.#pods.recheckAfterMs(key));
+    return requeueAfterMs === undefined ? {} : { requeueAfterMs };
   }
 
-  async #observe(
-    key: string,
-    edge: MediaEdge,
-    signal: AbortSignal,
-  ): Promise<{ observation: EdgeObservation; recheckAfterMs: number | undefined }> {
+  async #observe(key: string, edge: MediaEdge, signal: AbortSignal): Promise<EdgeObservation> {
     const deps = this.#deps;
     const ownPods = this.#pods.view(key, deps.pods.store.byIndex('owner', edge.metadata.uid ?? ''));
-    const isAwaited = ownPods.uncertain.length > 0 || ownPods.objects.some((pod) => ownPods.isDeleting(pod));
     const ownNodes = this.#nodes.view(key, deps.nodes.store.byIndex('edge', key));
-    const secretMissing = await this.#isTlsSecretMissing(edge, signal);
     return {
-      observation: {
-        edge,
-        pods: ownPods.objects,
-        isDeleting: ownPods.isDeleting,
-        uncertainCreates: ownPods.uncertain.length,
-        mediaNodes: ownNodes.objects,
-        cordonedHosts: cordonedHosts(deps),
-        missing: { mesh: this.#isMeshMissing(edge), tlsSecret: secretMissing },
-        settings: deps.settings,
-        isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
-        nowMs: deps.clock.wall(),
-      },
-      recheckAfterMs: smallest(isAwaited ? PENDING_RECHECK_MS : undefined, secretMissing ? SECRET_RECHECK_MS : undefined),
+      edge,
+      pods: ownPods.objects,
+      isDeleting: ownPods.isDeleting,
+      uncertainCreates: ownPods.uncertain.length,
+      mediaNodes: ownNodes.objects,
+      cordonedHosts: cordonedHosts(deps),
+      missing: { mesh: this.#isMeshMissing(edge), tlsSecret: await this.#isTlsSecretMissing(edge, signal) },
+      settings: deps.settings,
+      isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
+      nowMs: deps.clock.wall(),
     };
   }
 
-  /** Cordons before it deletes, and makes what is missing before it reports. */
+  /** Cordons before it deletes, and makes what is missing before it reports. What the API refuses is reported, then tried again later. */
   async #carryOut(
     key: string,
     edge: MediaEdge,
@@ -115,7 +108,7 @@ export class MediaEdgeReconciler {
       const preconditions = { uid: pod.metadata?.uid ?? '' };
       await this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal }));
     }
-    for (let made = 0; made < plan.create; made++) await this.#createNode(key, edge, observation, signal);
+    const refused = await this.#createNodes(key, edge, observation, plan.create, signal);
     for (const { pod, inUse } of plan.inUse) {
       const patch = { type: 'merge', patch: { metadata: { labels: { [LABEL.inUse]: String(inUse) } } } } as const;
       await this.#pods.update(() => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
@@ -123,7 +116,8 @@ export class MediaEdgeReconciler {
     for (const node of plan.deleteMediaNodes) await this.#deleteNode(node, signal);
     const isPaused = edge.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
     if (!isPaused && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
-    await this.#tellStatus(edge, plan, signal);
+    await this.#tellStatus(edge, refused ? planEdge({ ...observation, createRefused: refused.why }) : plan, signal);
+    if (refused) throw refused.error;
     if (plan.finalizer === 'remove') {
       const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
       await this.#setFinalizers(edge, others, signal).catch((error: unknown) => {
@@ -132,9 +126,36 @@ export class MediaEdgeReconciler {
     }
   }
 
-  async #createNode(key: string, edge: MediaEdge, observation: EdgeObservation, signal: AbortSignal): Promise<void> {
+  /** Ends at the first that the API does not take: the next one would fare no better. */
+  async #createNodes(
+    key: string,
+    edge: MediaEdge,
+    observation: EdgeObservation,
+    count: number,
+    signal: AbortSignal,
+  ): Promise<{ error: KubeError; why: string } | undefined> {
+    for (let made = 0; made < count; made++) {
+      const name = `${edge.metadata.name}-${this.#suffix()}`;
+      try {
+        await this.#createNode(key, edge, name, observation, signal);
+      } catch (error) {
+        if (!(error instanceof KubeError) || error.code < 400 || error.code >= 500) throw error;
+        // Without the name, which differs at each try, the same refusal is the same status.
+        return { error, why: error.message.replaceAll(name, `${edge.metadata.name}-*`).slice(0, MAX_REFUSAL_CHARACTERS) };
+      }
+    }
+    return undefined;
+  }
+
+  async #createNode(
+    key: string,
+    edge: MediaEdge,
+    name: string,
+    observation: EdgeObservation,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { client, recorder, settings, clock } = this.#deps;
-    const pod = buildPod(edge, `${edge.metadata.name}-${this.#suffix()}`, settings);
+    const pod = buildPod(edge, name, settings);
     const created = await this.#pods.create(key, refOf(pod), () =>
       client.create(pods, pod, { fieldManager: FIELD_MANAGER, signal }),
     );
@@ -163,6 +184,7 @@ export class MediaEdgeReconciler {
   }
 
   async #tellStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
+    for (const event of plan.statusEvents) this.#deps.recorder.event(edge, event);
     const { name, namespace = '' } = edge.metadata;
     const desired = { metadata: { name, namespace }, status: plan.status } as MediaEdge;
     await this.#edges.update(

@@ -1,6 +1,6 @@
 import type { Condition, MediaEdge } from '@millrace/api';
 import { findCondition, isTrue, setCondition, type EventInput } from '../kube/index.ts';
-import { drainDeadlineMs, type Instance } from './instance.ts';
+import { drainDeadlineMs, progressDeadlineMs, type Instance } from './instance.ts';
 import { wantedReplicas, type EdgeObservation } from './model.ts';
 import { selectorOf } from './pod.ts';
 import { CONDITION, EVENT, REASON } from './reasons.ts';
@@ -31,9 +31,9 @@ export function planStatus(
   const verdicts: [string, Verdict][] = [
     [CONDITION.accepted, accepted(observation)],
     [CONDITION.resolvedRefs, resolvedRefs(observation)],
-    [CONDITION.progressing, plan.isPaused ? PAUSED : progressing(edge, counts, active, plan.create)],
+    [CONDITION.progressing, plan.isPaused ? PAUSED : progressing(observation, counts, active, plan.create)],
     [CONDITION.draining, drainingVerdict(edge, draining)],
-    [CONDITION.ready, readyVerdict(edge, counts, active)],
+    [CONDITION.ready, readyVerdict(observation, counts, active)],
   ];
   const old = edge.status?.conditions;
   const conditions = verdicts.reduce(
@@ -49,7 +49,7 @@ export function planStatus(
     endpoints: endpoints(ready),
     conditions,
   };
-  return { status, events: readyEvents(old, conditions) };
+  return { status, events: [...stalledEvents(old, conditions), ...readyEvents(old, conditions)] };
 }
 
 const PAUSED: Verdict = {
@@ -85,10 +85,17 @@ interface Counts {
   draining: number;
 }
 
-function progressing(edge: MediaEdge, counts: Counts, active: readonly Instance[], create: number): Verdict {
+function progressing(observation: EdgeObservation, counts: Counts, active: readonly Instance[], create: number): Verdict {
+  const { edge, createRefused, nowMs } = observation;
   const { desired, updated, replicas, ready, draining } = counts;
   const yes = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
   if (edge.metadata.deletionTimestamp) return yes(REASON.deleting, `Nodes left: ${replicas + draining}`);
+  if (createRefused) return { status: 'False', reason: REASON.createRefused, message: refusedMessage(counts, createRefused) };
+  const late = active.filter((instance) => progressDeadlineMs(instance, edge) <= nowMs);
+  if (late.length > 0) {
+    const message = `Not ready after ${edge.spec.update.progressDeadlineSeconds} s: ${namedWhy(late)}`;
+    return { status: 'False', reason: REASON.deadlineExceeded, message };
+  }
   if (updated < replicas) return yes(REASON.rollingOut, `${updated} of ${desired} nodes are of the present template`);
   if (replicas < desired || create > 0) return yes(REASON.scalingUp, `${replicas} of ${desired} nodes exist`);
   if (ready < desired) return yes(REASON.waitingForNodes, notReadyMessage(counts, active));
@@ -107,22 +114,32 @@ function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): Verdic
   return { status: 'True', reason: REASON.nodesDraining, message: listed(named, draining.length) };
 }
 
-function readyVerdict(edge: MediaEdge, counts: Counts, active: readonly Instance[]): Verdict {
+function readyVerdict({ edge, createRefused }: EdgeObservation, counts: Counts, active: readonly Instance[]): Verdict {
   const { desired, ready } = counts;
   if (!findCondition(edge.status?.conditions, CONDITION.ready))
     return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time' };
   const no = (reason: string, message: string): Verdict => ({ status: 'False', reason, message });
   if (edge.metadata.deletionTimestamp) return no(REASON.deleting, 'The edge is being deleted');
   if (desired === 0) return no(REASON.noReplicas, 'replicas is 0: nothing is served');
-  if (ready < Math.max(1, desired - edge.spec.update.maxUnavailable))
+  if (ready < Math.max(1, desired - edge.spec.update.maxUnavailable)) {
+    if (createRefused) return no(REASON.createRefused, refusedMessage(counts, createRefused));
     return no(REASON.nodesNotReady, notReadyMessage(counts, active));
+  }
   return { status: 'True', reason: REASON.nodesReady, message: `${Math.min(ready, desired)} of ${desired} nodes are ready` };
 }
 
 function notReadyMessage({ ready, desired }: Counts, active: readonly Instance[]): string {
   const missing = active.filter((instance) => !instance.ready);
+  return `${ready} of ${desired} nodes are ready${missing.length > 0 ? `; ${namedWhy(missing)}` : ''}`;
+}
+
+function namedWhy(missing: readonly Instance[]): string {
   const named = missing.slice(0, MAX_NAMED).map((instance) => `${instance.name}: ${whyNotReady(instance)}`);
-  return `${ready} of ${desired} nodes are ready${named.length > 0 ? `; ${listed(named, missing.length)}` : ''}`;
+  return listed(named, missing.length);
+}
+
+function refusedMessage({ replicas, desired }: Counts, refusal: string): string {
+  return `${replicas} of ${desired} nodes exist; the API takes no more: ${refusal}`;
 }
 
 function whyNotReady({ pod, node }: Instance): string {
@@ -165,12 +182,23 @@ function loadOf(old: Status['load'], instances: readonly Instance[]): Status['lo
   };
 }
 
+/** Told when it begins; what else stalls an edge tells itself by the events of its nodes. */
+function stalledEvents(old: readonly Condition[] | undefined, conditions: readonly Condition[]): EventInput[] {
+  const before = findCondition(old, CONDITION.progressing);
+  const after = findCondition(conditions, CONDITION.progressing);
+  if (!after || before?.reason === after.reason) return [];
+  if (after.reason === REASON.createRefused) return [{ type: 'Warning', reason: EVENT.createRefused, message: after.message }];
+  if (after.reason !== REASON.deadlineExceeded) return [];
+  return [{ type: 'Warning', reason: EVENT.deadlineExceeded, message: after.message }];
+}
+
 function readyEvents(old: readonly Condition[] | undefined, conditions: readonly Condition[]): EventInput[] {
   const before = findCondition(old, CONDITION.ready);
   const after = findCondition(conditions, CONDITION.ready);
   if (!before || !after || before.status === after.status) return [];
   if (after.status === 'True') return [{ type: 'Normal', reason: EVENT.becameReady, message: after.message }];
   if (before.status !== 'True') return [];
-  const type = after.reason === REASON.nodesNotReady ? 'Warning' : 'Normal';
+  const isFault = after.reason === REASON.nodesNotReady || after.reason === REASON.createRefused;
+  const type = isFault ? 'Warning' : 'Normal';
   return [{ type, reason: EVENT.becameNotReady, message: after.message }];
 }

@@ -17,8 +17,13 @@ interface Watcher {
 
 /** What befalls requests; each is asked once a request. */
 export interface Faults {
-  /** No connection comes about; or it breaks before the server sees it, or after it did the work; or it never answers, without or with the work done. */
-  fail?: (request: HttpRequest) => 'refuse' | 'before' | 'after' | 'stall' | 'stallAfter' | undefined;
+  /**
+   * No connection comes about; or it breaks before the server sees it, or after it did the work; or it never answers, without or with
+   * the work done; or the server answers with this.
+   */
+  fail?: (
+    request: HttpRequest,
+  ) => 'refuse' | 'before' | 'after' | 'stall' | 'stallAfter' | { code: number; reason: string; message: string } | undefined;
   /** Objects in a page at most; default what the request asks for. */
   pageSize?: number;
 }
@@ -44,6 +49,7 @@ export class MemoryApi implements Transport {
     if (fault === 'refuse') throw KubeError.local('ConnectionFailed', 'connection refused');
     if (fault === 'stall') return await never(request.signal);
     if (fault === 'before') throw Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
+    if (typeof fault === 'object') return failure(fault.code, fault.reason, fault.message);
     const url = new URL(request.path, 'http://api');
     const body: unknown = request.body === undefined ? undefined : JSON.parse(request.body);
     if (request.method !== 'GET') this.requests.push({ method: request.method, path: url.pathname, body });
@@ -255,8 +261,8 @@ function success(value: unknown, status = 200): HttpResponse {
   return { status, headers: {}, body: once(JSON.stringify(value)) };
 }
 
-function failure(code: number, reason: string): HttpResponse {
-  return { status: code, headers: {}, body: once(JSON.stringify({ kind: 'Status', code, reason, message: reason })) };
+function failure(code: number, reason: string, message = reason): HttpResponse {
+  return { status: code, headers: {}, body: once(JSON.stringify({ kind: 'Status', code, reason, message })) };
 }
 
 function never(signal: AbortSignal): Promise<never> {

@@ -14,6 +14,8 @@ const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-nod
 export interface NodeCase {
   ageS?: number;
   ready?: boolean;
+  /** Since when it is ready, or not; default 60. */
+  readyChangeAgeS?: number;
   outdated?: boolean;
   /** By the last report; absent: never reported. */
   sessions?: number | undefined;
@@ -40,6 +42,7 @@ export interface EdgeCase {
     replicas?: number;
     maxSurge?: number;
     maxUnavailable?: number;
+    progressDeadlineSeconds?: number;
     policy?: 'Move' | 'Wait';
     timeoutSeconds?: number;
     deleting?: boolean;
@@ -54,6 +57,8 @@ export interface EdgeCase {
   /** The replica of control that holds the agents does not renew its Lease. */
   controlGone?: boolean;
   missing?: { mesh?: boolean; tlsSecret?: boolean };
+  /** The API took no new pod, for this reason. */
+  createRefused?: string;
 }
 
 const crd = compileCrd(mediaEdgeCrd);
@@ -72,6 +77,7 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     cordonedHosts: new Set(given.cordonedHosts),
     missing: { mesh: given.missing?.mesh ?? false, tlsSecret: given.missing?.tlsSecret ?? false },
     settings,
+    ...(given.createRefused ? { createRefused: given.createRefused } : {}),
     isReplicaAlive: (replica) => replica === 'control-0' && !given.controlGone,
     nowMs: NOW_MS,
   };
@@ -94,7 +100,11 @@ function edgeOf(given: NonNullable<EdgeCase['edge']>): MediaEdge {
       region: 'eu',
       roles: ['push', 'pull'],
       replicas: given.replicas ?? 1,
-      update: { maxSurge: given.maxSurge ?? 1, maxUnavailable: given.maxUnavailable ?? 0 },
+      update: {
+        maxSurge: given.maxSurge ?? 1,
+        maxUnavailable: given.maxUnavailable ?? 0,
+        ...(given.progressDeadlineSeconds === undefined ? {} : { progressDeadlineSeconds: given.progressDeadlineSeconds }),
+      },
       drain: { timeoutSeconds: given.timeoutSeconds ?? 1800, policy: given.policy ?? 'Move' },
       ...(given.mesh ? { meshRef: { name: given.mesh } } : {}),
     },
@@ -124,7 +134,7 @@ function podOf(edge: MediaEdge, name: string, node: NodeCase, hash: string): Pod
     spec: { containers: [], nodeName: node.host ?? 'host-1' },
     status: {
       phase: node.phase ?? 'Running',
-      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: time(node.readyChangeAgeS ?? 60) }],
       ...(node.waiting ? { containerStatuses: [{ name: 'media-node', state: { waiting: { reason: node.waiting } } }] } : {}),
     },
   } as Pod;
@@ -162,7 +172,7 @@ function mediaNodeOf(name: string, node: NodeCase): MediaNode {
                 status: connected ? 'True' : 'False',
                 reason: 'Test',
                 message: '',
-                lastTransitionTime: time(600),
+                lastTransitionTime: time(60),
               },
               ...(node.drainSeenAgeS === undefined ? [] : [drainSeen(node.drainSeenAgeS)]),
             ],
