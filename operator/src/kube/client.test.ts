@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
+import dns from 'node:dns';
+import { after, describe, mock, test } from 'node:test';
 import { FakeClock, realClock } from '@millrace/service';
 import { createKubeClient, type KubeClientOptions } from './client.ts';
 import type { KubeError } from './errors.ts';
@@ -294,18 +295,32 @@ describe('fenced client', () => {
     assert.equal(server.asked.length, 0);
   });
 
-  test('a fence that closes while the connection is being made stops the write', async () => {
-    const { client, server } = await serve(never);
-    let asked = 0;
-    // The fence is asked when the call begins and again once the socket is connected.
-    const closing: Fence = {
+  test('a fence that closes while the connection is being made stops the write before its first byte', async () => {
+    const { server } = await serve(never);
+    const { port } = new URL(server.url);
+    const client = createKubeClient({ kubeconfig: kubeconfigFor(`http://localhost:${port}`), timeoutMs: 2_000 });
+    let closed = false;
+    // A process that was stopped finds the fence closed though no timer has run: the signal says nothing.
+    const fence: Fence = {
       assertOpen: () => {
-        if (++asked === 2) throw new NotLeaderError('closed while connecting');
+        if (closed) throw new NotLeaderError('closed while connecting');
       },
       remainingMs: () => 1_000,
       signal: new AbortController().signal,
     };
-    await assert.rejects(client.fenced(closing).create(configMaps, configMap()), { message: 'closed while connecting' });
+    const lookup = mock.method(dns, 'lookup', (_host: string, _options: object, done: (error: null, found: object[]) => void) => {
+      setImmediate(() => {
+        closed = true;
+        done(null, [{ address: '127.0.0.1', family: 4 }]);
+      });
+    });
+    try {
+      await assert.rejects(client.fenced(fence).create(configMaps, configMap()), { message: 'closed while connecting' });
+    } finally {
+      lookup.mock.restore();
+      client.close();
+    }
+    assert.equal(lookup.mock.callCount(), 1, 'the connection was begun');
     assert.equal(server.asked.length, 0);
   });
 });
