@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { ConfigError, HelpRequested, loadConfig } from '@millrace/service';
 import { BenchConfig, FIGURES } from './config.ts';
 import type { Bench, Figure } from './figure.ts';
+import { measureFanout } from './figures/fanout.ts';
 import { measureJoin } from './figures/join.ts';
 import { measureReroute } from './figures/reroute.ts';
 import { conditionsNow, formatConditions } from './machine.ts';
@@ -15,6 +16,7 @@ import { formatTable } from './table.ts';
 const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure>> = {
   join: measureJoin,
   reroute: measureReroute,
+  fanout: measureFanout,
 };
 
 async function main(config: BenchConfig): Promise<void> {

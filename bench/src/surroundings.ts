@@ -5,6 +5,8 @@ import type { Bench } from './figure.ts';
 import { encodeClip } from './media/clip.ts';
 import type { Ending } from './processes/ending.ts';
 
+const STOP_WITHIN_MS = 40_000;
+
 /** Starts each part when a figure first asks for it, and keeps it for the next. */
 export function benchOf(config: BenchConfig, ending: Ending, say: (line: string) => void): Bench {
   return {
@@ -23,7 +25,12 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
       ending.add(async () => {
         process.removeListener('exit', kill);
         say('stopping the network …');
+        const patience = setTimeout(() => {
+          say(`the network did not stop within ${STOP_WITHIN_MS / 1000} s and is killed; its logs: ${network.stateDir}`);
+          void network.kill();
+        }, STOP_WITHIN_MS);
         await network.stop();
+        clearTimeout(patience);
       });
       return network;
     }),

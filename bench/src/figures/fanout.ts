@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import type { PlacementResponse } from '@millrace/api';
+import { pidOfNode } from '../../../e2e/src/node-process.ts';
+import { delay, type Bench, type Figure } from '../figure.ts';
+import { startSink, type PacketSink } from '../media/packet-sink.ts';
+import { openSession, publishClip } from '../media/plain-rtp.ts';
+import { childrenOf } from '../processes/cpu-time.ts';
+import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from '../processes/window.ts';
+import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../routes.ts';
+import { startBareWorker } from './bare-worker.ts';
+
+export const CRYPTO_SUITE = 'AEAD_AES_256_GCM';
+/** Key and salt (RFC 7714 section 12). */
+export const KEY_BYTES = 44;
+const STEADY_MS = 3_000;
+/** A node takes 50 new sessions a second from one address. */
+const BETWEEN_VIEWERS_MS = 25;
+
+interface Round {
+  readonly viewers: number;
+  readonly node: Window;
+  readonly reference: Window;
+  /** Shares of what was due that arrived. */
+  readonly nodeDelivered: number;
+  readonly referenceDelivered: number;
+}
+
+/** Packets per CPU-second of a whole pull node, beside a bare mediasoup worker. */
+export async function measureFanout(bench: Bench): Promise<Figure> {
+  const clip = await bench.clip();
+  const sink = await startSink();
+  const stopSink = bench.ending.add(() => sink.stop());
+  const rounds: Round[] = [];
+  for (const viewers of bench.config.fanoutViewers) {
+    const due = viewers * clip.packetsPerSecond;
+    bench.say(`fanout to ${viewers} viewers: bare worker`);
+    const reference = await measureReference(bench, sink, viewers);
+    bench.say(`fanout to ${viewers} viewers: pull node`);
+    const node = await measureNode(bench, sink, viewers);
+    const delivered = (window: Window) => window.packets / window.seconds / due;
+    rounds.push({ viewers, node, reference, nodeDelivered: delivered(node), referenceDelivered: delivered(reference) });
+  }
+  await stopSink();
+  return {
+    title: 'fanout: packets per CPU-second of a whole pull node',
+    conditions: [
+      `one stream published in ${PUBLISHED_IN}, pulled in ${WATCHED_IN} by that many plain RTP viewers with SRTP ${CRYPTO_SUITE} (POST /rtp/pull), all received by one process on this machine`,
+      `node: CPU of the pull node's Node process (signalling, reports, relay thread: the trunk's end) and of its mediasoup worker, from /proc/PID/stat over ${bench.config.windowSeconds} s; packets: those that arrived`,
+      'bare worker: in the same run a mediasoup worker alone, one producer fed with the same packets, a plain transport with the same SRTP for each viewer, CPU of the worker process; ratio: node to bare worker',
+      'arrived: share of the packets due (packets of the source times viewers); what is missing was dropped at the receiving sockets or came too late for the window',
+      `source: ${clip.description}`,
+    ],
+    columns: ['viewers', 'packets/s', 'node', 'bare worker', 'ratio', 'node µs/packet', 'of it in Node µs', 'bare µs/packet', 'arrived %', 'bare arrived %'],
+    rows: rounds.map(({ viewers, node, reference, nodeDelivered, referenceDelivered }) => [
+      viewers,
+      Math.round(node.packets / node.seconds),
+      Math.round(packetsPerCpuSecond(node)),
+      Math.round(packetsPerCpuSecond(reference)),
+      packetsPerCpuSecond(node) / packetsPerCpuSecond(reference),
+      microseconds(totalCpuSeconds(node), node),
+      microseconds(node.cpuSeconds['node']!, node),
+      microseconds(totalCpuSeconds(reference), reference),
+      nodeDelivered * 100,
+      referenceDelivered * 100,
+    ]),
+    samples: rounds,
+  };
+}
+
+async function measureNode(bench: Bench, sink: PacketSink, viewers: number): Promise<Window> {
+  const [clip, network] = [await bench.clip(), await bench.network()];
+  const stream = `bench/fanout-${viewers}`;
+  const publisher = await publishClip(await network.place('push', stream, PUBLISHED_IN), clip);
+  const stop = bench.ending.add(() => publisher.stop());
+  await waitUntilKnown(network, stream);
+  const place = await network.place('pull', stream, WATCHED_IN);
+  for (let i = 0; i < viewers; i++) {
+    await openViewer(place, sink.ports[i % sink.ports.length]!);
+    await delay(BETWEEN_VIEWERS_MS);
+  }
+  const node = pidOfNode(place.node);
+  const pids = { node, ...Object.fromEntries(childrenOf(node).map((pid, i) => [`worker${i}`, pid])) };
+  const window = await steadyWindow(bench, sink, viewers, pids);
+  // Viewers of a stream that ends end with it.
+  await stop();
+  await delay(500);
+  return window;
+}
+
+async function openViewer(place: PlacementResponse, port: number): Promise<void> {
+  const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: randomBytes(KEY_BYTES).toString('base64') };
+  await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
+}
+
+async function measureReference(bench: Bench, sink: PacketSink, viewers: number): Promise<Window> {
+  const ports = Array.from({ length: viewers }, (_, i) => sink.ports[i % sink.ports.length]!);
+  const bare = await startBareWorker(await bench.clip(), ports);
+  const stop = bench.ending.add(() => bare.stop());
+  const window = await steadyWindow(bench, sink, viewers, { worker: bare.pid });
+  await stop();
+  return window;
+}
+
+async function steadyWindow(bench: Bench, sink: PacketSink, viewers: number, pids: Record<string, number>): Promise<Window> {
+  await delay(STEADY_MS);
+  await sink.sources();
+  const window = await measureWindow(bench.config.windowSeconds, pids, () => sink.packets());
+  const served = await sink.sources();
+  if (served !== viewers) throw new Error(`${served} of ${viewers} viewers got packets`);
+  return window;
+}
+
+function microseconds(cpuSeconds: number, { packets }: Window): number {
+  return (cpuSeconds / packets) * 1e6;
+}
