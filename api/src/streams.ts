@@ -69,6 +69,8 @@ export const StreamState = z.object({
   since: z.number().nonnegative(),
   tracks: tracksSchema.optional(),
   policy: StreamPolicy,
+  /** This node keeps the stream also while nobody plays it here (StreamRoute distribution.prewarm). */
+  hold: z.boolean().optional(),
 });
 export type StreamState = z.infer<typeof StreamState>;
 

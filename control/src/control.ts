@@ -21,6 +21,7 @@ import { AgentGateway, TokenReviews, reviewWith } from './gateway/index.ts';
 import { controlApp } from './http/index.ts';
 import { controlMetrics } from './metrics.ts';
 import { Placer } from './placement/index.ts';
+import { Prewarm } from './prewarm/index.ts';
 import { ClientRegions, type ClientRegion } from './scheduler/index.ts';
 import { Settling } from './settling.ts';
 import { Programmer } from './snapshot/index.ts';
@@ -103,6 +104,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     logger,
     onProgrammed: (node, generation) => status.programmed(node, generation),
   });
+  const prewarm = new Prewarm({ fleet, streams, clock, hold: (stream, nodes) => programmer.hold(stream, nodes) });
   const placer = new Placer({ fleet, streams, clientRegions, defaultRegion: options.defaultRegion, random });
   const lease = new ReplicaLease({ client, namespace, replica, clock, logger });
   const status: StatusWriters = new StatusWriters({
@@ -210,6 +212,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   cluster.start();
   lease.start();
   status.start();
+  prewarm.start();
   await follower.readAll();
   const stopCreating = new AbortController();
   const creating = createTokenKey(client, namespace, tokenKeys, stopCreating.signal, clock, logger);
@@ -223,6 +226,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const stop = async (graceMs: number): Promise<void> => {
     stopCreating.abort();
     follower.stop();
+    prewarm.stop();
     await gateway.stop(graceMs);
     status.stop();
     programmer.stop();

@@ -32,12 +32,16 @@ export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
 /** A StreamRoute as control needs it. An empty list of regions means all, as an absent one does. */
 export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
   const { origin, distribution, access, quality } = spec;
+  // Where nobody may watch there is nothing to prepare.
+  const mayServe = (region: string): boolean => !distribution.regions?.length || distribution.regions.includes(region);
+  const prewarm = (distribution.prewarm ?? []).filter(mayServe);
   return {
     name: metadata.name,
     priority: spec.priority,
     createdAt: metadata.creationTimestamp ?? '',
     patterns: spec.streams,
     ...(origin.regions?.length ? { originRegions: origin.regions } : {}),
+    ...(prewarm.length > 0 ? { prewarmRegions: prewarm } : {}),
     policy: {
       policyKey: pathPolicyKey(spec.path),
       lingerMs: distribution.lingerSeconds * 1000,

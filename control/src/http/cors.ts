@@ -11,7 +11,7 @@ export function cors(origins: readonly string[]): RequestHandler {
     }
     if (allowed !== '*') res.vary('Origin');
     if (req.method !== 'OPTIONS' || req.headers['access-control-request-method'] === undefined) return next();
-    res.set('Access-Control-Allow-Methods', 'GET, POST, OPTIONS');
+    res.set('Access-Control-Allow-Methods', 'GET, POST, DELETE, OPTIONS');
     res.set('Access-Control-Allow-Headers', 'Authorization, Content-Type');
     res.set('Access-Control-Max-Age', '600');
     res.status(204).end();

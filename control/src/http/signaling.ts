@@ -17,20 +17,28 @@ export function signalingRoutes(context: HttpContext): Router {
   for (const kind of ['push', 'pull'] as const) {
     router.post(`/${kind}`, body, async (req, res) => redirectToPlace(context, kind, req, res));
   }
-  router.post('/sendanswer', body, (req, res) => {
-    const { session } = parseRequest(SignalingRequest, req.body ?? {});
-    if (session === undefined)
-      throw new Problem(400, 'Invalid request body', { detail: 'session: missing; it is in the answer of /signaling/pull' });
-    const node = nodeOfSignalingSession(session);
-    const signaling = node === undefined ? undefined : context.fleet.presence(node)?.hello.endpoints.signalingUrl;
-    if (signaling === undefined) {
-      throw new Problem(404, 'No such session', {
-        detail: 'no node of this name is known; send the answer to the node that made the offer',
-      });
-    }
-    redirect(res, signaling, '/signaling/sendanswer');
-  });
+  router.post('/sendanswer', body, (req, res) => redirectToSession(context, '/signaling/sendanswer', req, res));
+  router
+    .route('/stop')
+    .post(body, (req, res) => redirectToSession(context, '/signaling/stop', req, res))
+    .delete(body, (req, res) => redirectToSession(context, '/signaling/stop', req, res));
   return router;
+}
+
+function redirectToSession(context: HttpContext, path: string, req: Request, res: Response): void {
+  const { session } = parseRequest(SignalingRequest, req.body ?? {});
+  if (session === undefined)
+    throw new Problem(400, 'Invalid request body', {
+      detail: 'session: missing; it is in the answer of /signaling/push or /signaling/pull',
+    });
+  const node = nodeOfSignalingSession(session);
+  const signaling = node === undefined ? undefined : context.fleet.presence(node)?.hello.endpoints.signalingUrl;
+  if (signaling === undefined) {
+    throw new Problem(404, 'No such session', {
+      detail: 'no node of this name is known; send the request to the node that opened the session',
+    });
+  }
+  redirect(res, signaling, path);
 }
 
 async function redirectToPlace(context: HttpContext, kind: 'push' | 'pull', req: Request, res: Response): Promise<void> {

@@ -9,5 +9,7 @@ export interface RouteRule {
   patterns: readonly string[];
   /** Regions where such a stream may be published; absent: all. */
   originRegions?: readonly string[];
+  /** Regions whose edges hold such a stream before anyone watches; absent: none. */
+  prewarmRegions?: readonly string[];
   policy: StreamPolicy;
 }

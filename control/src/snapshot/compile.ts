@@ -42,9 +42,10 @@ export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsIn
   };
 }
 
-export function compileStream(entry: StreamEntry, policy: StreamPolicy): StreamState {
+/** @param hold the node keeps the stream also without a viewer */
+export function compileStream(entry: StreamEntry, policy: StreamPolicy, hold = false): StreamState {
   const { stream, epoch, node, region, host, port, since, tracks } = entry;
-  return { stream, epoch, origin: { node, region, host, port }, since, tracks, policy };
+  return { stream, epoch, origin: { node, region, host, port }, since, tracks, policy, ...(hold ? { hold } : {}) };
 }
 
 /** Equal settings have equal digests, whichever replica compiled them. */

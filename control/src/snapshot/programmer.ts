@@ -53,6 +53,8 @@ export class Programmer {
   readonly #byMesh = new Map<string, Set<string>>();
   readonly #meshes = new Map<string, string>();
   readonly #carriedBy = new Map<string, Set<string>>();
+  readonly #heldBy = new Map<string, ReadonlySet<string>>();
+  readonly #holds = new Map<string, Set<string>>();
   readonly #dirty = new Set<Program>();
   #lastVersion = 0;
   #timer: Timer | undefined;
@@ -68,7 +70,8 @@ export class Programmer {
       }
     });
     options.streams.watch(({ stream }) => {
-      for (const node of this.#carriedBy.get(stream) ?? []) this.#streamChanged(node, stream);
+      const concerned = new Set([...(this.#carriedBy.get(stream) ?? []), ...(this.#heldBy.get(stream) ?? [])]);
+      for (const node of concerned) this.#streamChanged(node, stream);
     });
   }
 
@@ -131,6 +134,22 @@ export class Programmer {
   letGo(node: string, stream: string): void {
     this.#letGo(node, stream);
     this.#streamChanged(node, stream);
+  }
+
+  /** These nodes, and no others, keep the stream also while nobody plays it there. */
+  hold(stream: string, nodes: ReadonlySet<string>): void {
+    const before = this.#heldBy.get(stream) ?? new Set<string>();
+    if (nodes.size > 0) this.#heldBy.set(stream, nodes);
+    else this.#heldBy.delete(stream);
+    const added = [...nodes].filter((node) => !before.has(node));
+    const removed = [...before].filter((node) => !nodes.has(node));
+    for (const node of added) add(this.#holds, node, stream);
+    for (const node of removed) remove(this.#holds, node, stream);
+    for (const node of [...added, ...removed]) this.#streamChanged(node, stream);
+  }
+
+  isHeld(node: string, stream: string): boolean {
+    return this.#heldBy.get(stream)?.has(node) === true;
   }
 
   meshChanged(mesh: string): void {
@@ -228,7 +247,9 @@ export class Programmer {
     const changed: StreamState[] = [];
     const removed: string[] = [];
     for (const stream of program.streamsDirty) {
-      const state = this.#carriedBy.get(stream)?.has(program.target.node) ? this.#stateOf(stream) : undefined;
+      const { node } = program.target;
+      const concerned = this.#carriedBy.get(stream)?.has(node) === true || this.isHeld(node, stream);
+      const state = concerned ? this.#stateOf(node, stream) : undefined;
       if (state) changed.push(state);
       else removed.push(stream);
     }
@@ -243,13 +264,15 @@ export class Programmer {
   }
 
   #carriedStates(program: Program): StreamState[] {
-    return [...program.target.carries()].flatMap((stream) => this.#stateOf(stream) ?? []);
+    const { node } = program.target;
+    const streams = new Set([...program.target.carries(), ...(this.#holds.get(node) ?? [])]);
+    return [...streams].flatMap((stream) => this.#stateOf(node, stream) ?? []);
   }
 
-  #stateOf(stream: string): StreamState | undefined {
+  #stateOf(node: string, stream: string): StreamState | undefined {
     const { streams } = this.#options;
     const entry = streams.get(stream);
-    return entry && compileStream(entry, streams.policyOf(stream));
+    return entry && compileStream(entry, streams.policyOf(stream), this.isHeld(node, stream));
   }
 
   /** Above every version this or, by wall time, an earlier process has given. */
