@@ -330,6 +330,27 @@ describe('restarts', () => {
     );
   });
 
+  test('without control a publisher and a request for an unknown stream are refused at once, and may try again', async (t) => {
+    const network = await TestNetwork.start();
+    t.after(() => network.stop());
+    const control = await network.control();
+    const channel = await (await network.node('alone')).connect([control.agentUrl]);
+    await control.stop(0);
+    await eventually(() => channel.state !== 'connected', 'the node is alone');
+    const refused = async (request: () => Promise<unknown>): Promise<number> => {
+      const from = performance.now();
+      await assert.rejects(
+        request(),
+        (error) => error instanceof Problem && error.status === 503 && error.headers['retry-after'] === '2',
+      );
+      return performance.now() - from;
+    };
+    const publish = (): Promise<unknown> => channel.publish({ stream: 'live/one', session: 's1', tracks: [] });
+    assert.ok((await refused(publish)) < 1500, 'just after the loss it waits for at most a second');
+    assert.ok((await refused(publish)) < 100);
+    assert.ok((await refused(() => channel.resolve('live/none'))) < 100);
+  });
+
   test('a node that restarts while control is away goes on with its kept snapshot, which nobody else can read', async (t) => {
     const network = await TestNetwork.start();
     t.after(() => network.stop());

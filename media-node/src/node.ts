@@ -133,6 +133,7 @@ async function assemble(
   const ops = await serveOps(listen, config.opsPort, registry, readiness);
   closers.push(() => ops.close());
   const app = signalingApp({
+    node: config.nodeName,
     hub,
     sessions,
     access,

@@ -3,6 +3,7 @@ import type { StreamHub } from './media/index.ts';
 import type { CarriedStats } from './relay/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
 
+/** Those of the protocol's `Report`. */
 const MAX_STREAMS = 5000;
 const MAX_LINKS = 500;
 
@@ -19,9 +20,15 @@ export function buildReport(parts: {
   return {
     at: parts.at,
     load: loadOf(parts.sessions, parts.cpuPercent, streams.length),
-    links: parts.links.slice(0, MAX_LINKS),
-    streams: streams.slice(0, MAX_STREAMS),
+    links: bounded(parts.links, MAX_LINKS, ({ state }) => (state === 'Up' ? 1 : 0)),
+    streams: bounded(streams, MAX_STREAMS, ({ viewers }) => -viewers),
   };
+}
+
+/** A report beyond the protocol's bounds would be refused as a whole: what matters least is left out. */
+function bounded<T>(all: readonly T[], max: number, rank: (item: T) => number): T[] {
+  if (all.length <= max) return [...all];
+  return all.toSorted((a, b) => rank(a) - rank(b)).slice(0, max);
 }
 
 function loadOf(sessions: SessionRegistry, cpuPercent: number, streams: number): NodeLoad {
@@ -41,7 +48,9 @@ function loadOf(sessions: SessionRegistry, cpuPercent: number, streams: number):
 
 function streamReports(hub: StreamHub, carried: readonly CarriedStats[]): StreamReport[] {
   const viewers = new Map(hub.served.map((served) => [served.stream, served.viewers]));
-  return carried.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => ({
+  // A stream of which nothing has come yet has no epoch.
+  const known = carried.filter(({ epoch }) => epoch >= 0);
+  return known.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => ({
     stream,
     epoch,
     role,

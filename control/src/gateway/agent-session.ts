@@ -142,7 +142,8 @@ export class AgentSession implements ProgrammedNode {
   streamChanged({ stream, entry, before }: StreamChange): void {
     const mine = this.#published.get(stream);
     if (!mine) return;
-    if (entry && entry.epoch > mine.epoch && (entry.node !== this.node || entry.session !== mine.session)) {
+    // A node ends its own earlier publisher itself, once it has taken in the new one.
+    if (entry && entry.epoch > mine.epoch && entry.node !== this.node) {
       this.#kick(stream, mine.session, 'another publisher has taken over the name');
     } else if (!entry && before?.epoch === mine.epoch) {
       this.#announced = false;
@@ -223,9 +224,6 @@ export class AgentSession implements ProgrammedNode {
       });
     }
     const { entry, replaced } = outcome;
-    if (replaced?.node === this.node && replaced.session !== session) {
-      this.send({ type: 'kick', session: replaced.session, stream, reason: 'another publisher has taken over the name' });
-    }
     this.#published.set(stream, { epoch: entry.epoch, session, tracks });
     streams.put(entry);
     this.#context.programmer.carry(this.node, stream);
@@ -256,7 +254,12 @@ export class AgentSession implements ProgrammedNode {
     streams.put(entry);
     this.#subscribed.add(stream);
     programmer.carry(this.node, stream);
-    return { type: 'resolved', id, ok: true, stream: compileStream(entry, streams.policyOf(stream)) };
+    return {
+      type: 'resolved',
+      id,
+      ok: true,
+      stream: compileStream(entry, streams.policyOf(stream), programmer.isHeld(this.node, stream)),
+    };
   }
 
   #alternatives({ id, kind, stream, user }: Alternatives): ControlMessage {

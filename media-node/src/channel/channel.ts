@@ -14,7 +14,7 @@ import { AGENT_PROTOCOL, AgentClose } from '@millrace/api';
 import { Problem, realClock, type Clock, type Logger, type Timer } from '@millrace/service';
 import { redialAfterMs } from './backoff.ts';
 import { ControlLink, type Welcome } from './link.ts';
-import { Requests } from './requests.ts';
+import { Requests, unreachable, type AnswerMessage, type RequestBody } from './requests.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 
 export type ChannelState = 'stopped' | 'connecting' | 'connected' | 'disconnected';
@@ -52,6 +52,9 @@ export interface ChannelEvents {
 const PUBLISH_WITHIN_MS = 8000;
 const RESOLVE_WITHIN_MS = 5000;
 const ALTERNATIVES_WITHIN_MS = 2000;
+/** A connection that is lost is often back at once: so long requests wait for it, and no longer. */
+const RECONNECT_GRACE_MS = 1000;
+const AWAY = 'this node is not connected to control; try again, or another node';
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -76,6 +79,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   #dialling: ControlLink | undefined;
   #dialAt: Timer | undefined;
   #reportAt: Timer | undefined;
+  /** Runs while a connection is expected back at once. */
+  #grace: Timer | undefined;
   #report: (() => Report) | undefined;
   #failures = 0;
   #nextUrl = 0;
@@ -104,6 +109,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   async start(): Promise<void> {
     if (this.#state !== 'stopped') return;
     this.#setState('connecting');
+    this.#expectConnection();
     const kept = await this.#file.load(this.#options.identity().node);
     if (kept && !this.#settings) {
       this.#takeSnapshot(kept);
@@ -117,7 +123,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     this.#setState('stopped');
     this.#clock.clearTimeout(this.#dialAt);
     this.#clock.clearTimeout(this.#reportAt);
-    this.#dialAt = this.#reportAt = undefined;
+    this.#clock.clearTimeout(this.#grace);
+    this.#dialAt = this.#reportAt = this.#grace = undefined;
     this.#requests.failAll('the node stops');
     const links = [this.#link, this.#dialling];
     this.#link = this.#dialling = undefined;
@@ -132,9 +139,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
 
   /** Claims the name. Throws Problem: 409 when another holds it, 403 where policy forbids, 503 without control. */
   async publish(request: PublishRequest): Promise<{ epoch: number; policy: StreamPolicy }> {
-    const answer = await this.#requests.run({ type: 'publish', ...request }, PUBLISH_WITHIN_MS, (message) =>
-      this.#link?.send(message),
-    );
+    const answer = await this.#request({ type: 'publish', ...request }, PUBLISH_WITHIN_MS);
     if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
     if (!answer.ok) throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
     this.#publications.set(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
@@ -159,6 +164,15 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       this.#subscriptions.add(stream);
       return Promise.resolve(known);
     }
+    const asked = this.#askOnce(stream);
+    if (!known?.hold) return asked;
+    // Held by control's wish: current, but control must hear that it is wanted here as well.
+    asked.catch(() => undefined);
+    this.#subscriptions.add(stream);
+    return Promise.resolve(known);
+  }
+
+  #askOnce(stream: string): Promise<StreamState> {
     let running = this.#resolving.get(stream);
     if (!running) {
       running = this.#ask(stream).finally(() => this.#resolving.delete(stream));
@@ -170,7 +184,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   /** The node no longer wants the stream. */
   release(stream: string): void {
     if (!this.#subscriptions.delete(stream)) return;
-    if (!this.#publications.has(stream)) this.#streams.delete(stream);
+    if (!this.#publications.has(stream) && !this.#streams.get(stream)?.hold) this.#streams.delete(stream);
     this.#link?.send({ type: 'release', stream });
   }
 
@@ -179,18 +193,31 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     if (this.#state !== 'connected') return [];
     const request = { type: 'alternatives' as const, kind, stream, ...(user === undefined ? {} : { user }) };
     try {
-      const answer = await this.#requests.run(request, ALTERNATIVES_WITHIN_MS, (message) => this.#link?.send(message));
+      const answer = await this.#request(request, ALTERNATIVES_WITHIN_MS);
       return answer.type === 'alternatives' ? answer.urls : [];
     } catch {
       return [];
     }
   }
 
+  /** Refused at once while control is away, so that the client can try elsewhere. */
+  async #request(request: RequestBody, withinMs: number): Promise<AnswerMessage> {
+    if (!this.#link && !this.#grace) throw unreachable(AWAY);
+    return this.#requests.run(request, withinMs, (message) => this.#link?.send(message));
+  }
+
+  /** Requests wait a moment for the connection, then they fail. */
+  #expectConnection(): void {
+    this.#clock.clearTimeout(this.#grace);
+    this.#grace = this.#clock.setTimeout(() => {
+      this.#grace = undefined;
+      this.#requests.failAll(AWAY);
+    }, RECONNECT_GRACE_MS);
+  }
+
   async #ask(stream: string): Promise<StreamState> {
     try {
-      const answer = await this.#requests.run({ type: 'resolve', stream }, RESOLVE_WITHIN_MS, (message) =>
-        this.#link?.send(message),
-      );
+      const answer = await this.#request({ type: 'resolve', stream }, RESOLVE_WITHIN_MS);
       if (answer.type !== 'resolved') throw new Problem(502, 'Unexpected answer of control');
       if (!answer.ok)
         throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
@@ -243,6 +270,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     this.#link = link;
     this.#dialling = undefined;
     this.#failures = 0;
+    this.#clock.clearTimeout(this.#grace);
+    this.#grace = undefined;
     before?.close('a newer connection is up');
     this.#options.logger.info(
       { url, replica: welcome.replica, resumed: welcome.resumedVersion !== undefined },
@@ -257,8 +286,10 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     const { logger } = this.#options;
     const current = link === this.#link;
     if (!current && link !== this.#dialling) return;
-    if (current) this.#link = undefined;
-    else this.#dialling = undefined;
+    if (current) {
+      this.#link = undefined;
+      if (this.#state !== 'stopped') this.#expectConnection();
+    } else this.#dialling = undefined;
     if (this.#state === 'stopped') return;
     if (!welcomed) this.#nextUrl++;
     const level = code === AgentClose.protocolUnsupported ? 'error' : 'warn';

@@ -4,6 +4,7 @@ import { Problem, type Clock, type Timer } from '@millrace/service';
 export type RequestMessage = Extract<NodeMessage, { type: 'publish' | 'resolve' | 'alternatives' }>;
 export type AnswerMessage = Extract<ControlMessage, { type: 'published' | 'resolved' | 'alternatives' }>;
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+export type RequestBody = WithoutId<RequestMessage>;
 
 interface Running {
   message: RequestMessage;
@@ -25,7 +26,7 @@ export class Requests {
   }
 
   /** Rejects with a 503 Problem when no answer comes within `timeoutMs`. */
-  run(request: WithoutId<RequestMessage>, timeoutMs: number, send: (message: RequestMessage) => void): Promise<AnswerMessage> {
+  run(request: RequestBody, timeoutMs: number, send: (message: RequestMessage) => void): Promise<AnswerMessage> {
     if (this.#running.size >= MAX_RUNNING) return Promise.reject(unreachable('too many requests wait for control'));
     const message = { ...request, id: ++this.#lastId };
     return new Promise((resolve, reject) => {
@@ -60,5 +61,5 @@ export class Requests {
 }
 
 export function unreachable(detail: string): Problem {
-  return new Problem(503, 'Control not reachable', { detail, headers: { 'Retry-After': '2' } });
+  return new Problem(503, 'Control not reachable', { detail, headers: { 'retry-after': '2' } });
 }

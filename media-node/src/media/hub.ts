@@ -3,6 +3,7 @@ import { Problem, type Clock, type Logger, type Timer } from '@millrace/service'
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
+import { Holds } from './holds.ts';
 import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
@@ -29,6 +30,7 @@ interface ServedStream {
   orphaned?: Timer;
 }
 
+const TAKEN_OVER = 'another publisher took the stream over';
 const REPUBLISH_MS = 10_000;
 
 /** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
@@ -44,6 +46,7 @@ export class StreamHub {
   readonly #republishMs: number;
   readonly #published = new Map<string, PublishedStream>();
   readonly #served = new Map<string, ServedStream>();
+  readonly #holds: Holds;
   /** Requests under way, by stream. */
   readonly #asking = new Map<string, number>();
 
@@ -61,10 +64,16 @@ export class StreamHub {
     this.#logger = parts.logger;
     this.#clock = parts.clock;
     this.#republishMs = parts.republishMs ?? REPUBLISH_MS;
+    this.#holds = new Holds(parts.relay, parts.logger);
   }
 
   get published(): PublishedStream[] {
     return [...this.#published.values()];
+  }
+
+  /** Kept without a viewer, by control's wish. */
+  get held(): string[] {
+    return this.#holds.streams;
   }
 
   get served(): { stream: string; viewers: number }[] {
@@ -102,19 +111,28 @@ export class StreamHub {
         tracks: origin.tracks,
       });
       request.mayPublish?.(granted.policy);
-      // The directory let this publisher in: whoever had the name on this node has lost it.
-      this.#published.get(stream)?.origin.close('another publisher took the stream over');
+      await origin.limit(granted.policy.maxPublishKbps);
       const ingest = await this.#relay.ingest({ stream, epoch: granted.epoch, tracks: origin.tracks });
       if (origin.closed)
         throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
       await origin.feed(ingest);
+      if ((this.#published.get(stream)?.epoch ?? -1) > granted.epoch)
+        throw new Problem(409, 'Taken over', { detail: TAKEN_OVER });
     } catch (error) {
-      if (granted) this.#directory.unpublish(stream, granted.epoch, session);
+      if (granted) {
+        this.#directory.unpublish(stream, granted.epoch, session);
+        // The directory has taken the name from the one before.
+        const before = this.#published.get(stream);
+        if (before && before.epoch < granted.epoch) before.origin.close(TAKEN_OVER);
+      }
       origin.close('publishing failed');
       throw error;
     }
     const published: PublishedStream<T> = { stream, session, ...granted, origin, since: this.#clock.wall() };
+    const before = this.#published.get(stream);
     this.#published.set(stream, published);
+    // Only now: those who carry the stream go on with the new epoch and hear of no end.
+    before?.origin.close(TAKEN_OVER);
     origin.once('closed', (reason) => {
       if (this.#published.get(stream) === (published as PublishedStream)) this.#published.delete(stream);
       this.#directory.unpublish(stream, published.epoch, session);
@@ -181,6 +199,10 @@ export class StreamHub {
   /** A new snapshot: paths may have changed, streams may have moved or ended. */
   applySnapshot(snapshot: Snapshot): void {
     const known = new Map(snapshot.streams.map((state) => [state.stream, state]));
+    for (const published of this.#published.values()) {
+      const state = known.get(published.stream);
+      if (state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
+    }
     for (const [stream, served] of this.#served) {
       const state = known.get(stream);
       if (state) served.state = state;
@@ -188,12 +210,21 @@ export class StreamHub {
       else this.#orphan(served);
       this.#reroute(stream);
     }
+    const held = snapshot.streams.filter(({ hold, stream }) => hold && !this.#published.has(stream));
+    this.#holds.apply(held, (state) => this.#plan(state));
   }
 
   /** Ends what is left: publishers' streams are unpublished. */
   close(reason: string): void {
     for (const { origin } of this.published) origin.close(reason);
+    this.#holds.close(reason);
     for (const { open } of [...this.#served.values()]) for (const distribution of [...open]) distribution.close(reason);
+  }
+
+  #adoptPolicy(published: PublishedStream, policy: StreamPolicy): void {
+    const { maxPublishKbps } = published.policy;
+    published.policy = policy;
+    if (policy.maxPublishKbps !== maxPublishKbps) published.origin.limit(policy.maxPublishKbps).catch(() => undefined);
   }
 
   #coreAt(index: number): MediaCore {

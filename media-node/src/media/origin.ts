@@ -82,6 +82,11 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
   }
 
+  /** What the publisher is told to send at most (REMB), in kbps; undefined: as much as the network takes. */
+  async limit(maxKbps: number | undefined): Promise<void> {
+    if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

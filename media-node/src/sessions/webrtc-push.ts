@@ -51,7 +51,6 @@ export async function openWebRtcPush(
   });
   const { transport } = published.origin;
   const maxKbps = published.policy.maxPublishKbps;
-  if (maxKbps !== undefined) await transport.setMaxIncomingBitrate(maxKbps * 1000);
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.remoteUfrag = offer.ice.usernameFragment;
   session.firstMid = offer.bundle[0] ?? '0';

@@ -1,10 +1,10 @@
-import { StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
+import { signalingSessionId, StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
 import { Problem, type Clock, type Logger } from '@millrace/service';
 import type { Request } from 'express';
 import { bearerOf, type AccessControl, type Caller } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
-import type { SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
+import type { Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
 import type { RateLimit } from './rate-limit.ts';
 
 export interface IceServer {
@@ -15,6 +15,8 @@ export interface IceServer {
 
 /** What the handlers work with. */
 export interface SignalingContext {
+  /** Name of this node. */
+  node: string;
   hub: StreamHub;
   sessions: SessionRegistry;
   access: AccessControl;
@@ -39,6 +41,13 @@ export interface Entry {
   caller: Caller;
   user: string | undefined;
   address: string;
+}
+
+/** By its bare id or as the short forms write it, `<node>~<id>`. */
+export function findSession(context: Pick<SignalingContext, 'node' | 'sessions'>, ref: unknown): Session | undefined {
+  const text = String(ref);
+  const prefix = signalingSessionId(context.node, '');
+  return context.sessions.get(text.startsWith(prefix) ? text.slice(prefix.length) : text);
 }
 
 /** A request that wants a session: its stream and who asks. @throws Problem 400, 401, 403, 429 */

@@ -46,9 +46,9 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network.published);
   await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
-  directory.onKick = (session) => sessions.get(session)?.close('another publisher took the stream over');
   const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50 });
   const app = signalingApp({
+    node: name,
     hub,
     sessions,
     access: new AccessControl(() => [jwk], clock),
@@ -119,7 +119,6 @@ class TestDirectory implements StreamDirectory {
   readonly #policy: StreamPolicy;
   readonly #alternatives: string[];
   #epoch = 0;
-  onKick: (session: string) => void = () => undefined;
 
   constructor(
     node: string,
@@ -159,7 +158,6 @@ class TestDirectory implements StreamDirectory {
       session,
       state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy },
     });
-    if (holder) setImmediate(() => this.onKick(holder.session));
     return Promise.resolve({ epoch: this.#epoch, policy: this.#policy });
   }
 

@@ -2,7 +2,7 @@ import { parseRequest, Problem } from '@millrace/service';
 import { json, Router } from 'express';
 import { unauthorized } from '../access/index.ts';
 import { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from '../sessions/index.ts';
-import { enter, requireRoom, type SignalingContext } from './context.ts';
+import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 
 /**
@@ -52,13 +52,13 @@ export function plainRtpRoutes(context: SignalingContext): Router {
   router
     .route('/rtp/sessions/:id')
     .get((req, res) => {
-      const session = context.sessions.get(req.params['id'] ?? '');
+      const session = findSession(context, req.params['id']);
       if (session?.protocol !== 'rtp')
         throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; push or pull again' });
       res.json({ session: session.id, stream: session.stream, state: session.state });
     })
     .delete((req, res) => {
-      const session = context.sessions.get(req.params['id'] ?? '');
+      const session = findSession(context, req.params['id']);
       if (session?.protocol !== 'rtp') throw new Problem(404, 'No such session', { detail: 'it has ended or never existed' });
       session.close('the client ended it');
       res.status(200).end();

@@ -2,7 +2,7 @@ import { Problem } from '@millrace/service';
 import type { Request, Response } from 'express';
 import { acceptPullAnswer, restartIce, type Session } from '../sessions/index.ts';
 import { parseFragment } from '../sdp/index.ts';
-import { sdpProblem, type IceServer, type SignalingContext } from './context.ts';
+import { findSession, sdpProblem, type IceServer, type SignalingContext } from './context.ts';
 
 export const SDP = 'application/sdp';
 export const FRAGMENT = 'application/trickle-ice-sdpfrag';
@@ -64,7 +64,7 @@ function quote(text: string): string {
 
 /** @throws Problem 404 */
 export function sessionOf(context: SignalingContext, id: unknown, kind: 'push' | 'pull'): Session {
-  const session = context.sessions.get(String(id));
+  const session = findSession(context, id);
   if (!session || session.kind !== kind)
     throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; open a new one' });
   return session;

@@ -1,17 +1,17 @@
-import { StreamName } from '@millrace/api';
+import { signalingSessionId, StreamName } from '@millrace/api';
 import { Problem, parseRequest } from '@millrace/service';
 import { json, Router } from 'express';
 import { z } from 'zod';
 import { acceptPullAnswer } from '../sessions/index.ts';
 import { MAX_SDP_BYTES } from '../sdp/index.ts';
-import { enter, requireRoom, sdpProblem, type SignalingContext } from './context.ts';
+import { enter, findSession, requireRoom, sdpProblem, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 import { openPull } from './whep.ts';
 import { openPush } from './whip.ts';
 
 const Sdp = z.string().min(1).max(MAX_SDP_BYTES);
 const Token = z.string().min(1).max(4096).optional();
-const SessionRef = z.string().min(1).max(128);
+const SessionRef = z.string().min(1).max(512);
 
 const PushRequest = z.object({ stream: StreamName, token: Token, sdp: Sdp, group: z.string().min(1).max(128).optional() });
 const PullRequest = z.object({ stream: StreamName, token: Token });
@@ -30,7 +30,7 @@ export function shortFormRoutes(context: SignalingContext): Router {
       const entry = await enter(context, req, 'push', stream, token);
       await requireRoom(context, req, 'push', entry);
       const { session, answer } = await openPush(context, entry, 'short', sdp, group);
-      res.json({ session: session.id, sdp: answer });
+      res.json({ session: signalingSessionId(context.node, session.id), sdp: answer });
     })
     .all(methods('POST'));
 
@@ -40,7 +40,8 @@ export function shortFormRoutes(context: SignalingContext): Router {
       const { stream, token } = parseRequest(PullRequest, req.body);
       const entry = await enter(context, req, 'pull', stream, token);
       const { session, sdp } = await openPull(context, req, entry, 'short');
-      res.json({ session: session.id, sdp, events: `/whep/sessions/${session.id}/events` });
+      const id = signalingSessionId(context.node, session.id);
+      res.json({ session: id, sdp, resource: `/whep/sessions/${id}`, events: `/whep/sessions/${id}/events` });
     })
     .all(methods('POST'));
 
@@ -48,7 +49,7 @@ export function shortFormRoutes(context: SignalingContext): Router {
     .route('/signaling/sendanswer')
     .post(body, async (req, res) => {
       const { session: id, sdp } = parseRequest(AnswerRequest, req.body);
-      const session = context.sessions.get(id);
+      const session = findSession(context, id);
       if (!session)
         throw new Problem(404, 'No such session', {
           detail: 'it has ended or never existed; ask for a new offer with POST /signaling/pull',
@@ -72,7 +73,7 @@ export function shortFormRoutes(context: SignalingContext): Router {
 
 function stop(context: SignalingContext, body: unknown): { session: string } {
   const { session: id } = parseRequest(StopRequest, body);
-  const session = context.sessions.get(id);
+  const session = findSession(context, id);
   if (!session) throw new Problem(404, 'No such session', { detail: 'it has ended or never existed' });
   session.close('the client ended it');
   return { session: id };

@@ -59,7 +59,8 @@ describe('publishing and playing with an independent WebRTC stack', { timeout: 6
       body: JSON.stringify({ session: id }),
     });
     assert.equal(stopped.status, 200);
-    assert.equal(node.sessions.get(id), undefined);
+    assert.match(id, /^node-1~/);
+    assert.equal(node.sessions.get(id.slice('node-1~'.length)), undefined);
     await player.close();
   });
 
@@ -149,8 +150,32 @@ describe('when things break', { timeout: 60_000 }, () => {
     await node.close();
   });
 
+  test('a publisher is told the most that its StreamRoute lets it send, also when that changes', async () => {
+    const node = await startTestNode({ policy: { maxPublishKbps: 300 } });
+    const publisher = await newPublisher();
+    const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+    const answer = await response.text();
+    assert.match(answer, /b=AS:300\r\nb=TIAS:300000/);
+    await publisher.accept(answer);
+    const stats = async (): Promise<number | undefined> =>
+      (await node.hub.published[0]!.origin.transport.getStats())[0]?.maxIncomingBitrate;
+    await eventually('the limit is set', async () => (await stats()) === 300_000);
+    const { state } = node.directory.published.get('live/demo')!;
+    const changed = { ...state, policy: { ...state.policy, maxPublishKbps: 500 } };
+    node.hub.applySnapshot({ ...node.directory.snapshot, streams: [changed] });
+    await eventually('the new limit is set', async () => (await stats()) === 500_000);
+    await publisher.close();
+    await node.close();
+  });
+
   test('a takeover ends the first publisher, and viewers keep their SSRC', async () => {
     const node = await startTestNode({ policy: { onDuplicate: 'Takeover' } });
+    let endings = 0;
+    const egress = node.relay.egress.bind(node.relay);
+    node.relay.egress = async (request) => {
+      const opened = await egress(request);
+      return opened.on('ended', () => (endings += 1));
+    };
     const token = await node.token('push', 'live/demo');
     const publish = async (): Promise<{ publisher: Publisher; location: string }> => {
       const publisher = await newPublisher();
@@ -174,6 +199,8 @@ describe('when things break', { timeout: 60_000 }, () => {
     const seen = player.received.video;
     await eventually('frames of the second', () => player.received.video >= seen + 20);
     assert.equal(player.received.ssrcs.size, 1);
+    assert.equal(endings, 0, 'no end of the stream was told');
+    assert.ok(node.sessions.get(response.headers.get('location')!.split('/').at(-1)!), 'the viewer kept its session');
     await Promise.all([first.publisher.close(), second.publisher.close(), player.close()]);
     await node.close();
   });
