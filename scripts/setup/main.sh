@@ -24,6 +24,8 @@ shift
 
 cd "$root"
 mkdir -p "$cache"
+# What Node made of the sources at an earlier start is used again: half of the CPU time that a process takes to start.
+export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$cache/node-compile}
 # Every need first says which Debian packages it lacks, so that they are installed, or asked for, all at once.
 for need in "${needs[@]}"; do "lacks_$need"; done
 install_debian_packages

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock, Logger } from '@millrace/service';
+import type { ExecClient } from './exec-client.ts';
 import type { LogFile } from './log-file.ts';
 import { groupLives, signalGroup, spawnGroup, startTicksOf } from './process-group.ts';
 import type { ProcessLedger } from './process-ledger.ts';
@@ -21,6 +22,7 @@ export interface ContainerDeps {
   clock: Clock;
   logger: Logger;
   ledger: ProcessLedger;
+  exec: ExecClient;
   log: LogFile;
   restartPolicy: string | undefined;
   /** Command line and environment, worked out anew for each start. Rejects when something they need is missing. */
@@ -119,7 +121,7 @@ export class ContainerRunner {
 
   #startProbes(launch: Launch): void {
     const { startupProbe } = this.container;
-    const target = { container: this.container, podIP: launch.podIP, env: launch.env, cwd: launch.cwd };
+    const target = { container: this.container, podIP: launch.podIP, env: launch.env, cwd: launch.cwd, exec: this.#deps.exec };
     if (!startupProbe) return this.#startSteadyProbes(target);
     const stop = startProbe(this.#deps.clock, startupProbe, target, (ok) => {
       stop();

@@ -6,6 +6,7 @@ import { Informer, createKubeClient, isConflict, isNotFound, objectKey, pods } f
 import type { Clock, Logger } from '@millrace/service';
 import { createLogger, realClock } from '@millrace/service';
 import type { Addresses } from './environment.ts';
+import { ExecClient } from './exec-client.ts';
 import { PodObjects } from './kube-objects.ts';
 import { serveLogs } from './log-server.ts';
 import { NodeHeartbeat, nodeLabels } from './node-heartbeat.ts';
@@ -38,7 +39,17 @@ export interface PodAgent {
   /** Ends every process that it started; the pods stay and run again when the agent is next started. */
   stop(): Promise<void>;
 }
-const inheritedByDefault = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'MEDIASOUP_WORKER_BIN'];
+const inheritedByDefault = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'TMPDIR',
+  'MEDIASOUP_WORKER_BIN',
+  'NODE_COMPILE_CACHE',
+];
 const rescheduleMs = 2000;
 
 /** Registers the node, ends what an earlier life left running, and runs the pods of the node from then on. */
@@ -55,6 +66,7 @@ class Agent implements PodAgent {
   readonly #logger: Logger;
   readonly #objects: PodObjects;
   readonly #ledger: ProcessLedger;
+  readonly #exec = new ExecClient();
   readonly #addresses: Addresses;
   readonly #labels: Record<string, string>;
   readonly #informer: Informer<Pod>;
@@ -119,6 +131,7 @@ class Agent implements PodAgent {
       clock: this.#clock,
       logger: this.#logger.child({ pod: objectKey(pod) }),
       ledger: this.#ledger,
+      exec: this.#exec,
       addresses: this.#addresses,
       dir: join(this.#options.dataDir, 'pods', uid),
       commandFor: this.#options.commandFor,
@@ -193,6 +206,7 @@ class Agent implements PodAgent {
     await this.#heartbeat?.stop();
     this.#stopLogServer?.();
     await this.#running?.catch(() => undefined);
+    this.#exec.close();
     this.#ledger.close();
     this.#client.close();
   }

@@ -5,6 +5,7 @@ import { isNotFound, pods } from '@millrace/operator/kube';
 import type { Clock, Logger } from '@millrace/service';
 import { ContainerRunner } from './container-runner.ts';
 import type { Launch } from './container-runner.ts';
+import type { ExecClient } from './exec-client.ts';
 import type { Addresses } from './environment.ts';
 import { argvOf, environmentOf } from './environment.ts';
 import type { PodObjects } from './kube-objects.ts';
@@ -21,6 +22,7 @@ export interface PodRunnerDeps {
   clock: Clock;
   logger: Logger;
   ledger: ProcessLedger;
+  exec: ExecClient;
   addresses: Addresses;
   /** Folder of this pod: volumes and logs. */
   dir: string;
@@ -53,7 +55,7 @@ export class PodRunner {
   }
 
   #containerRunner(container: Container): ContainerRunner {
-    const { clock, ledger, logger, dir } = this.#deps;
+    const { clock, ledger, exec, logger, dir } = this.#deps;
     const log = new LogFile(join(dir, 'logs', `${container.name}.log`));
     this.#logs.set(container.name, log);
     const earlier = this.#pod.status?.containerStatuses?.find((status) => status.name === container.name);
@@ -61,7 +63,7 @@ export class PodRunner {
     const prepare = () => this.#launch(container);
     return new ContainerRunner(
       container,
-      { clock, ledger, logger, log, restartPolicy, prepare, onChange: () => this.#publish() },
+      { clock, ledger, exec, logger, log, restartPolicy, prepare, onChange: () => this.#publish() },
       earlier,
     );
   }

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type { Clock } from '@millrace/service';
+import type { ExecClient } from './exec-client.ts';
 import type { Container, Probe } from './pod.ts';
 
 /** Where a probe runs. */
@@ -11,12 +11,14 @@ export interface ProbeTarget {
   podIP: string;
   env: Record<string, string>;
   cwd: string;
+  exec: ExecClient;
 }
 
 /** Carries out one probe; true when it succeeds within its timeout. */
 export async function runProbe(probe: Probe, target: ProbeTarget): Promise<boolean> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
-  if (probe.exec) return execProbe(probe.exec.command ?? [], target, timeoutMs);
+  const { env, cwd } = target;
+  if (probe.exec) return target.exec.run({ argv: probe.exec.command ?? [], env, cwd, timeoutMs });
   if (probe.httpGet) return httpProbe(probe.httpGet, target, timeoutMs);
   if (probe.tcpSocket)
     return tcpProbe(probe.tcpSocket.host ?? target.podIP, portOf(probe.tcpSocket.port, target.container), timeoutMs);
@@ -26,14 +28,6 @@ export async function runProbe(probe: Probe, target: ProbeTarget): Promise<boole
 function portOf(port: number | string, container: Container): number {
   if (typeof port === 'number') return port;
   return container.ports?.find((candidate) => candidate.name === port)?.containerPort ?? Number(port);
-}
-
-function execProbe([file = '', ...args]: string[], { env, cwd }: ProbeTarget, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const child = spawn(file, args, { env, cwd, stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' });
-    child.on('error', () => resolve(false));
-    child.on('exit', (code) => resolve(code === 0));
-  });
 }
 
 function httpProbe(action: NonNullable<Probe['httpGet']>, target: ProbeTarget, timeoutMs: number): Promise<boolean> {

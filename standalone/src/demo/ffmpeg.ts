@@ -142,19 +142,19 @@ async function feedFrames(stdin: Writable, signal: AbortSignal, draw: typeof pai
     const waitMs = startMs + (frame * 1_000) / FPS - performance.now();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     draw(picture, Date.now());
-    if (!stdin.write(Buffer.from(picture.bytes))) await drained(stdin, signal);
+    await written(stdin, picture.bytes, signal);
   }
   stdin.end();
 }
 
-function drained(stdin: Writable, signal: AbortSignal): Promise<void> {
+/** Writes and waits until the bytes may be painted over: a stream keeps those that it could not pass on at once. */
+function written(stdin: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      for (const event of ['drain', 'close']) stdin.removeListener(event, done);
       signal.removeEventListener('abort', done);
       resolve();
     };
-    for (const event of ['drain', 'close']) stdin.once(event, done);
     signal.addEventListener('abort', done);
+    stdin.write(bytes, done);
   });
 }

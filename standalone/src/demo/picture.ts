@@ -45,12 +45,21 @@ function timeText(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(11, 23);
 }
 
+/** A ramp of luma, repeated: each row of the ground is a part of it, shifted. */
+const RAMP_PERIOD = 512;
+let ramp = Buffer.alloc(0);
+
+function rampOf(length: number): Buffer {
+  if (ramp.length < length) ramp = Buffer.from(Array.from({ length }, (_, i) => 40 + ((i >> 2) & 0x7f)));
+  return ramp;
+}
+
 function paintGround({ width, height, bytes }: Picture, wallMs: number): void {
-  const phase = (wallMs / 40) % 256;
-  const row = Buffer.alloc(width);
+  const source = rampOf(width + RAMP_PERIOD);
+  const shift = Math.floor(wallMs / 40);
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x += 4) row.fill(40 + (((x >> 2) + (y >> 1) + phase) & 0x7f), x, x + 4);
-    row.copy(bytes, y * width);
+    const start = (((y >> 1) + shift) * 4) % RAMP_PERIOD;
+    source.copy(bytes, y * width, start, start + width);
   }
   const luma = width * height;
   const chroma = luma / 4;
