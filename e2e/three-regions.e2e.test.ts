@@ -25,7 +25,8 @@ function threeRegions(start: () => Promise<KubeApi>): void {
 
   before(async () => {
     api = await start();
-    [network, browser] = await Promise.all([startNetwork({ kubeconfig: api.kubeconfigPath, source: '' }), launchBrowser()]);
+    browser = await launchBrowser();
+    network = await startNetwork({ kubeconfig: api.kubeconfigPath, source: '' });
   });
   after(async () => {
     await browser?.close();
