@@ -13,12 +13,17 @@ import { AUDIO, VIDEO, type CarriedStream, type FrameSink, type MediaClass } fro
 import type { Conversations } from './subscription/index.ts';
 import type { RelayTrunk } from './trunks.ts';
 
-/** A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. */
+/**
+ * A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. What is resent goes in
+ * batches, as the acknowledgements of the node behind make room: the whole of a long outage at once would find the window full.
+ */
 export class DownstreamFeed implements FrameSink {
   readonly conversations: Conversations;
   readonly #trunk: RelayTrunk;
   readonly #stream: CarriedStream;
   #masks: Uint8Array = new Uint8Array(MAX_TRACKS);
+  /** Layers that are being resent, by track and layer: the next number to send. What is live waits behind it, in the ring. */
+  readonly #behind = new Map<number, number>();
   sent = 0;
   refused = 0;
 
@@ -28,16 +33,24 @@ export class DownstreamFeed implements FrameSink {
     this.conversations = conversations;
   }
 
-  onFrame(frame: Buffer, track: number, layer: number, _seq: number, mediaClass: MediaClass): void {
-    if ((this.#masks[track]! & (1 << layer)) !== 0) this.#send(frame, mediaClass);
+  onFrame(frame: Buffer, track: number, layer: number, seq: number, mediaClass: MediaClass): void {
+    if ((this.#masks[track]! & (1 << layer)) === 0) return;
+    if (this.#behind.size > 0 && seq >= (this.#behind.get(track * MAX_LAYERS + layer) ?? Infinity)) return;
+    this.#send(frame, mediaClass);
   }
 
   onSenderReport(frame: Buffer, mediaClass: MediaClass): void {
     if ((this.#masks[frameTrack(frame)]! & (1 << frameLayer(frame))) !== 0) this.#send(frame, mediaClass);
   }
 
+  /** Frames say their epoch themselves. */
   onEpoch(): void {
-    // Frames say their epoch themselves.
+    this.#behind.clear();
+  }
+
+  /** Goes on with what is being resent. */
+  tick(): void {
+    for (const [index, seq] of this.#behind) this.#resend(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
   }
 
   /** Takes up what is wanted and resends what `held` and the newly wanted layers lack. */
@@ -45,23 +58,41 @@ export class DownstreamFeed implements FrameSink {
     const before = this.#masks;
     this.#masks = masks;
     const positions = held.filter((position) => position.epoch === this.#stream.epoch);
-    for (const { track, layer, seq } of positions) this.#stream.replay(this, track, layer, seq + 1);
+    for (const { track, layer, seq } of positions) this.#resend(track, layer, seq + 1);
     for (let track = 0; track < MAX_TRACKS; track++) {
       for (let layer = 0; layer < MAX_LAYERS; layer++) {
         const isNew = (masks[track]! & ~before[track]! & (1 << layer)) !== 0;
         const isHeld = positions.some((position) => position.track === track && position.layer === layer);
-        if (isNew && !isHeld) this.#replayFromKeyframe(track, layer);
+        if (isNew && !isHeld) this.#resendFromKeyframe(track, layer);
       }
     }
   }
 
-  #replayFromKeyframe(track: number, layer: number): void {
+  #resendFromKeyframe(track: number, layer: number): void {
     const ring = this.#stream.ring(track, layer);
-    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#stream.replay(this, track, layer, ring.keyframe);
+    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#resend(track, layer, ring.keyframe);
+  }
+
+  #resend(track: number, layer: number, from: number): void {
+    const index = track * MAX_LAYERS + layer;
+    const ring = this.#stream.ring(track, layer);
+    let seq = ring && (this.#masks[track]! & (1 << layer)) !== 0 ? ring.nextHeld(from) : -1;
+    if (ring && seq !== -1) {
+      for (let room = this.#trunk.mediaRoom(this.#conversation(ring.mediaClass)); room > 0 && seq !== -1; room--) {
+        this.#send(ring.get(seq)!, ring.mediaClass);
+        seq = ring.nextHeld(seq + 1);
+      }
+    }
+    if (seq === -1) this.#behind.delete(index);
+    else this.#behind.set(index, seq);
+  }
+
+  #conversation(mediaClass: MediaClass): number {
+    return mediaClass === AUDIO ? this.conversations.audio : this.conversations.video;
   }
 
   #send(frame: Buffer, mediaClass: MediaClass): void {
-    const conversation = mediaClass === AUDIO ? this.conversations.audio : this.conversations.video;
+    const conversation = this.#conversation(mediaClass);
     const sent = this.#trunk.sendMedia({ conversation, priority: priorityOf(frame, mediaClass), payload: frame });
     if (sent) this.sent += 1;
     else this.refused += 1;

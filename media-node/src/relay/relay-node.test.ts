@@ -361,6 +361,21 @@ describe('a stream over relays', () => {
     });
   }
 
+  test('what a whole send window cannot hold is resent as acknowledgements free it', async () => {
+    const nodes = mesh(['a', 'b']);
+    const publisher = new Publisher(nodes, 'a', STREAM, { seq: 100, timestamp: 1_000_000 }, 30);
+    await publisher.start(1000);
+    const puller = new Puller(nodes, 'b');
+    await puller.start(STREAM, nodes.path('a'));
+    await nodes.run(1000);
+    nodes.setWay('a', 'b', { loss: 1 });
+    await nodes.run(600);
+    nodes.setWay('a', 'b', {});
+    await nodes.run(1500);
+    assertWhole(puller.video, 6_000);
+    assert.ok(publisher.video - puller.video.at(-1)!.mark < 400, 'is at the live edge again');
+  });
+
   test('messages and media that are none are counted, and harm nothing', async () => {
     const nodes = mesh(['a', 'b', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);

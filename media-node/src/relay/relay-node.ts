@@ -379,6 +379,7 @@ export class RelayNode {
     const nowMs = this.#now();
     for (const { ingest } of this.#ingests.values()) ingest.tick(nowMs);
     for (const { egress } of this.#egresses.values()) egress.tick(nowMs);
+    for (const feed of this.#feeds.values()) feed.tick();
     if (nowMs >= this.#subscriptionTickAtMs) {
       this.#subscriptionTickAtMs = nowMs + SUBSCRIPTION_TICK_MS;
       this.#subscriptions.tick(nowMs);

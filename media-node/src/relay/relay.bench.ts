@@ -70,7 +70,7 @@ function benchIngest(): void {
 /** A middle hop: dedupe, ring, on to ten subscribers. */
 function benchForward(): void {
   const stream = new CarriedStream('bench/forward');
-  const trunk = { sendMedia: () => true } as unknown as RelayTrunk;
+  const trunk = { sendMedia: () => true, mediaRoom: () => 1024 } as unknown as RelayTrunk;
   for (let i = 0; i < OUTPUTS; i++) {
     const feed = new DownstreamFeed(trunk, stream, { audio: 1, video: 2 });
     feed.setWanted(allLayers(), []);

@@ -207,7 +207,7 @@ export const AUDIO_TRACK: TrackDescription = {
   layers: [{ layer: 0, ssrc: 2000 }],
 };
 
-/** A publisher on a node: video of 100 packets/s with a keyframe each second, audio of 50 packets/s. */
+/** A publisher on a node: video of `burst` times 100 packets/s with a keyframe in each hundred, audio of 50 packets/s. */
 export class Publisher {
   readonly id: string;
   readonly #mesh: SimulatedMesh;
@@ -219,12 +219,15 @@ export class Publisher {
   audio = 0;
   keyframeWanted = false;
   readonly #base: { seq: number; timestamp: number };
+  readonly #burst: number;
+  #ticks = 0;
 
-  constructor(mesh: SimulatedMesh, node: string, stream: string, base = { seq: 65_500, timestamp: 1_000_000 }) {
+  constructor(mesh: SimulatedMesh, node: string, stream: string, base = { seq: 65_500, timestamp: 1_000_000 }, burst = 1) {
     this.#mesh = mesh;
     this.#node = mesh.node(node);
     this.#stream = stream;
     this.#base = base;
+    this.#burst = burst;
     this.id = `${stream}#${base.seq}`;
   }
 
@@ -246,8 +249,8 @@ export class Publisher {
 
   #tick(): void {
     if (this.#stopped) return;
-    this.#sendVideo();
-    if (this.video % 2 === 0) this.#sendAudio();
+    for (let i = 0; i < this.#burst; i++) this.#sendVideo();
+    if (++this.#ticks % 2 === 0) this.#sendAudio();
     this.#mesh.clock.setTimeout(() => this.#tick(), 10);
   }
 

@@ -9,6 +9,8 @@ export interface RelayTrunk {
   onMedia: (conversation: number, payload: Buffer) => void;
   sendControl(message: Buffer): boolean;
   sendMedia(send: { conversation: number; priority: Priority; payload: Buffer }): boolean;
+  /** How many payloads of a resend the conversation takes now. */
+  mediaRoom(conversation: number): number;
   closeConversation(conversation: number): void;
   setInUse(inUse: boolean): void;
   stats(): TrunkStats;

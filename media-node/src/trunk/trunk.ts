@@ -10,6 +10,7 @@ import { type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
 /** Control messages that wait beyond this are refused: the peer is not taking them. */
 const MAX_WAITING_CONTROL_BYTES = 4 * 1024 * 1024;
 const DEFAULT_DEADLINE_MS = 600;
+const WINDOW_FOR_RESENDS = 0.75;
 
 export type TrunkState = 'connecting' | 'up' | 'lost' | 'closed';
 export type LostReason = 'silent' | 'peerRestarted' | 'peerClosed';
@@ -95,6 +96,17 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     association.outbox.queues.push(send.priority, send.conversation, send.payload, deadlineAtMs, nowMs);
     this.host.touch(this);
     return true;
+  }
+
+  /**
+   * How many payloads of something older, such as a resend, a conversation takes now. A part of its window stays free for what is
+   * live, since what finds the window full is dropped.
+   */
+  mediaRoom(conversation: number): number {
+    const association = this.living;
+    if (!association) return 0;
+    const { segments, taken } = association.arq.mediaWindow(conversation);
+    return Math.max(0, Math.floor(segments * WINDOW_FOR_RESENDS) - taken - association.outbox.queues.waiting);
   }
 
   /** No more will be sent on it, nor is any more wanted from it. */

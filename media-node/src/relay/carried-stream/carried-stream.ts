@@ -118,16 +118,4 @@ export class CarriedStream {
     });
     return positions;
   }
-
-  /** Hands what one track and layer holds from `fromSeq` on to one sink. */
-  replay(sink: FrameSink, track: number, layer: number, fromSeq: number): number {
-    const ring = this.ring(track, layer);
-    if (!ring) return 0;
-    let count = 0;
-    for (let seq = ring.nextHeld(fromSeq); seq !== -1; seq = ring.nextHeld(seq + 1)) {
-      sink.onFrame(ring.get(seq)!, track, layer, seq, ring.mediaClass);
-      count += 1;
-    }
-    return count;
-  }
 }

@@ -1,7 +1,7 @@
 import { ReceiveConversation } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
 import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime } from './segment.ts';
-import { SendConversation } from './sender.ts';
+import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
 
 /** Reliable and in order; all others hand over at once. */
 export const CONTROL_CONVERSATION = 0;
@@ -123,6 +123,13 @@ export class Arq {
     this.controlBytes -= payload.length;
     const conversation = this.sendHalf(CONTROL_CONVERSATION);
     return this.writePush(conversation, conversation.push(payload, fragment, Infinity), out, offset, nowMs);
+  }
+
+  /** The window of a media conversation, and how much of it is taken, in segments. */
+  mediaWindow(id: number): { segments: number; taken: number } {
+    const conversation = this.sends.get(id);
+    if (conversation) return { segments: conversation.window, taken: conversation.inFlight };
+    return { segments: Math.min(this.knobs.sendWindow, this.peerWindow ?? UNTOLD_WINDOW), taken: 0 };
   }
 
   /** Writes a media payload as a new segment, or returns -1 when the window of its conversation is full. */

@@ -2,7 +2,7 @@ import type { RttEstimator } from './rtt.ts';
 import { SegmentCommand, segmentTime, serialDistance, SEGMENT_HEADER_BYTES, writeSegmentHeader } from './segment.ts';
 
 /** What KCP takes a peer's window to be until it has said so (IKCP_WND_RCV). */
-const UNTOLD_WINDOW = 128;
+export const UNTOLD_WINDOW = 128;
 /** Fast resends of one segment, beyond which only the timeout counts (IKCP_FASTACK_LIMIT). */
 const MAX_FAST_RESENDS = 5;
 const MAX_SEGMENT_RTO_MS = 1_000;
@@ -43,7 +43,12 @@ export class SendConversation {
   }
 
   get hasRoom(): boolean {
-    return this.inFlight < Math.min(this.maxInFlight, this.remoteWindow);
+    return this.inFlight < this.window;
+  }
+
+  /** Segments that may be under way at once. */
+  get window(): number {
+    return Math.min(this.maxInFlight, this.remoteWindow);
   }
 
   /** Gives the payload the next serial. It is referred to, not copied: the caller leaves it alone until it is acknowledged or overdue. */

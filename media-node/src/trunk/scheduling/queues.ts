@@ -86,6 +86,11 @@ export class SendQueues {
     return this.bytes;
   }
 
+  /** Payloads that wait, of all conversations. */
+  get waiting(): number {
+    return this.classes.reduce((sum, queue) => sum + queue.length, 0);
+  }
+
   push(priority: Priority, conversation: number, payload: Buffer, deadlineMs: number, nowMs: number): void {
     const rank = RANK[priority];
     if (this.bytes + payload.length > this.maxBytes && !this.makeRoom(rank, payload.length, nowMs)) {
