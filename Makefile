@@ -18,7 +18,7 @@ down: ## stop what `make up` runs
 	@exec $(setup) node -- node standalone/src/main.ts down
 
 test: ## types, lint, format and all tests beside the code (ONLY="service control/src" for those alone)
-	@exec $(setup) node worker ffmpeg -- node scripts/test/main.ts $(ONLY)
+	@exec $(setup) node worker ffmpeg redis -- node scripts/test/main.ts $(ONLY)
 
 e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
 	@exec $(setup) node worker ffmpeg chromium kubernetes -- node scripts/test/e2e.ts $(ONLY)
