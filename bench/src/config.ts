@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
-export const FIGURES = ['join', 'reroute', 'fanout'] as const;
+export const FIGURES = ['join', 'reroute', 'fanout', 'relay'] as const;
 
 export const BenchConfig = z.object({
   only: z

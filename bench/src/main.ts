@@ -6,6 +6,7 @@ import { BenchConfig, FIGURES } from './config.ts';
 import type { Bench, Figure } from './figure.ts';
 import { measureFanout } from './figures/fanout.ts';
 import { measureJoin } from './figures/join.ts';
+import { measureRelay } from './figures/relay.ts';
 import { measureReroute } from './figures/reroute.ts';
 import { conditionsNow, formatConditions } from './machine.ts';
 import { enterNamespace } from './namespace.ts';
@@ -17,6 +18,7 @@ const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure
   join: measureJoin,
   reroute: measureReroute,
   fanout: measureFanout,
+  relay: measureRelay,
 };
 
 async function main(config: BenchConfig): Promise<void> {

@@ -7,6 +7,7 @@ import { CRYPTO_SUITE, KEY_BYTES } from './fanout.ts';
 
 const SSRC = 0x6d720b02;
 const LISTEN: types.TransportListenInfo = { protocol: 'udp', ip: '127.0.0.1' };
+const KEYFRAME_REQUESTS = [{ type: 'nack', parameter: 'pli' }];
 const CODEC: types.RouterRtpCodecCapability = {
   kind: 'video',
   mimeType: 'video/H264',
@@ -30,7 +31,7 @@ export async function startBareWorker(clip: Clip, viewerPorts: readonly number[]
     const producer = await source.produce({
       kind: 'video',
       rtpParameters: {
-        codecs: [{ ...CODEC, mimeType: 'video/H264', payloadType: PAYLOAD_TYPE, rtcpFeedback: [{ type: 'nack', parameter: 'pli' }] }],
+        codecs: [{ ...CODEC, mimeType: 'video/H264', payloadType: PAYLOAD_TYPE, rtcpFeedback: KEYFRAME_REQUESTS }],
         encodings: [{ ssrc: SSRC }],
       },
     });
@@ -64,5 +65,7 @@ async function addViewer(router: types.Router, producer: types.Producer, port: n
   });
   const keyBase64 = randomBytes(KEY_BYTES).toString('base64');
   await transport.connect({ ip: '127.0.0.1', port, srtpParameters: { cryptoSuite: CRYPTO_SUITE, keyBase64 } });
-  await transport.consume({ producerId: producer.id, rtpCapabilities: router.rtpCapabilities });
+  // As the node's plain viewers: no bandwidth estimation, no retransmission.
+  const codecs = router.rtpCapabilities.codecs!.map((codec) => ({ ...codec, rtcpFeedback: KEYFRAME_REQUESTS }));
+  await transport.consume({ producerId: producer.id, rtpCapabilities: { codecs, headerExtensions: [] } });
 }

@@ -1,0 +1,15 @@
+// A relay in a process of its own, with the relay of the media node in its thread. Run by figures/relay.ts; argv: its mesh as JSON.
+import { createLogger } from '@millrace/service';
+import { Relay, type RelayConfiguration } from '@millrace/media-node/relay';
+
+const mesh = JSON.parse(process.argv[2]!) as RelayConfiguration['mesh'];
+const relay = await Relay.start({
+  trunk: { host: '127.0.0.1', port: 0 },
+  logger: createLogger({ service: 'bench', level: 'error' }),
+  self: { node: 'hop' },
+  roles: ['relay'],
+});
+await relay.configure({ mesh, peers: [], probe: [] });
+process.send!(relay.trunkPort);
+// The one who started this is gone.
+process.on('disconnect', () => process.exit(0));
