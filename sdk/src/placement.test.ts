@@ -34,3 +34,52 @@ test('a fixed endpoint is tried again and again', async () => {
     candidates.failed(candidate);
   }
 });
+
+test('alternatives that have grown old, or were not to blame, give way to a new placement while one is to be had', async () => {
+  let now = 0;
+  let asked = 0;
+  let isControlThere = true;
+  const source = () => {
+    if (!isControlThere) return Promise.reject(new Error('control does not answer'));
+    asked += 1;
+    return Promise.resolve({ ...place(`first-${asked}`), alternatives: [place(`next-${asked}`), place(`last-${asked}`)] });
+  };
+  const candidates = new Candidates(source, () => now);
+  const next = async () => (await candidates.next()).node;
+  assert.equal(await next(), 'first-1');
+  candidates.restart();
+  assert.equal(await next(), 'first-2');
+  assert.equal(await next(), 'next-2');
+  now = 3_600_000;
+  isControlThere = false;
+  assert.equal(await next(), 'last-2');
+  await assert.rejects(next(), /control does not answer/);
+  isControlThere = true;
+  assert.equal(await next(), 'first-3');
+});
+
+test('nodes that failed are excluded once, also when no placement came of it', async () => {
+  const asked: (readonly string[])[] = [];
+  const candidates = new Candidates((exclude) => {
+    asked.push(exclude);
+    return asked.length === 2 ? Promise.reject(new Error('nothing fits')) : Promise.resolve(place('one'));
+  });
+  candidates.failed(await candidates.next());
+  await assert.rejects(candidates.next());
+  await candidates.next();
+  assert.deepEqual(asked, [[], ['one'], []]);
+});
+
+test('a place says where its node offers, for the stream that was placed', async () => {
+  const placement = {
+    ...place('one'),
+    signaling: 'http://one',
+    stream: 'live/demo',
+    alternatives: [{ ...place('two'), signaling: 'http://two' }],
+  };
+  const candidates = new Candidates(() => Promise.resolve(placement));
+  for (const node of ['one', 'two']) {
+    const { signaling, stream } = await candidates.next();
+    assert.deepEqual([signaling, stream], [`http://${node}`, 'live/demo']);
+  }
+});

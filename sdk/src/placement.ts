@@ -4,10 +4,14 @@ export interface Place {
   readonly region: string;
   /** WHIP or WHEP endpoint. */
   readonly url: string;
+  /** Base URL of the short signalling forms, where the node offers. */
+  readonly signaling?: string;
 }
 
 /** What control answers to POST /v1/push and /v1/pull: a place, others in order of preference, and a token that is good at all of them. */
 export interface Placement extends Place {
+  /** `app/name`; with `signaling` it lets a player take the node's offer. */
+  readonly stream?: string;
   readonly token?: string;
   readonly iceServers?: readonly RTCIceServer[];
   readonly alternatives?: readonly Place[];
@@ -27,37 +31,62 @@ export function fixedPlacement(url: string, token?: string): PlacementSource {
 
 /** A place to try, with what is needed to enter it. */
 export interface Candidate extends Place {
+  readonly stream: string | undefined;
   readonly token: string | undefined;
   readonly iceServers: readonly RTCIceServer[];
 }
+
+/** Loads move on and tokens run out: alternatives of an older placement are used only where no new one is to be had. */
+const FRESH_MS = 60_000;
 
 /**
  * Hands out places: those of the last placement in order, then a new placement that excludes the nodes that failed.
  */
 export class Candidates {
   readonly #source: PlacementSource;
+  readonly #now: () => number;
+  #placedAt = -Infinity;
   #queue: Candidate[] = [];
   #failed: string[] = [];
 
-  constructor(source: PlacementSource) {
+  /** @param now ms, monotonic */
+  constructor(source: PlacementSource, now: () => number = () => performance.now()) {
     this.#source = source;
+    this.#now = now;
   }
 
   /** The next place to try. Throws what the placement source throws. */
   async next(): Promise<Candidate> {
-    const ready = this.#queue.shift();
+    const isFresh = this.#now() - this.#placedAt < FRESH_MS;
+    const ready = isFresh ? this.#queue.shift() : undefined;
     if (ready) return ready;
-    const placement = await this.#source(this.#failed);
     // A network that failed everywhere a moment ago may be well now: nodes are excluded once, not for ever.
+    const failed = this.#failed;
     this.#failed = [];
+    let placement: Placement;
+    try {
+      placement = await this.#source(failed);
+    } catch (error) {
+      const old = this.#queue.shift();
+      if (old) return old;
+      throw error;
+    }
+    this.#placedAt = this.#now();
     this.#queue = [placement, ...(placement.alternatives ?? [])].map((place) => ({
       node: place.node,
       region: place.region,
       url: place.url,
+      ...(place.signaling === undefined ? {} : { signaling: place.signaling }),
+      stream: placement.stream,
       token: placement.token,
       iceServers: placement.iceServers ?? [],
     }));
     return this.#queue.shift() as Candidate;
+  }
+
+  /** The next place comes from a new placement: what went wrong was no node's fault. */
+  restart(): void {
+    this.#placedAt = -Infinity;
   }
 
   failed(candidate: Candidate): void {

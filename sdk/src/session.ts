@@ -1,8 +1,10 @@
 import { Emitter } from './emitter.ts';
+import type { Handshake } from './handshake.ts';
+import { clientOffers } from './handshake.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import { Candidates } from './placement.ts';
 import type { SessionResource } from './signaling.ts';
-import { SignalingError, deleteSession, postOffer } from './signaling.ts';
+import { SignalingError, deleteSession } from './signaling.ts';
 
 export type SessionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 'closed';
 
@@ -38,6 +40,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   #connection: Connection | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #attempts = 0;
+  #wasLive = false;
 
   constructor(source: PlacementSource) {
     super();
@@ -58,6 +61,11 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
 
   /** Adds what is sent or wanted to a new peer connection. */
   protected abstract prepare(peer: RTCPeerConnection, candidate: Candidate): void | Promise<void>;
+
+  /** Who offers, and in which form. */
+  protected handshake(_candidate: Candidate): Handshake {
+    return clientOffers;
+  }
 
   /** Called when a connection is made, after the old one (if any) was replaced. */
   protected abstract connected(connection: Connection, old: Connection | undefined): void;
@@ -101,16 +109,22 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
       try {
         this.#adopt(await this.#connect(candidate));
       } catch (error) {
-        this.#candidates.failed(candidate);
+        if (error instanceof SignalingError && error.status === 404) this.#candidates.restart();
+        else this.#candidates.failed(candidate);
         throw error;
       }
     } catch (error) {
       if (this.#state === 'closed') return;
       const failure = error instanceof Error ? error : new Error(String(error));
       this.emit('error', failure as (SessionEvents & Extra)['error']);
-      if (failure instanceof SignalingError && failure.isFinal) return void this.close(failure);
+      if (failure instanceof SignalingError && this.#isFinal(failure)) return void this.close(failure);
       this.#retryLater(failure instanceof SignalingError ? failure.retryAfterS : undefined);
     }
+  }
+
+  /** A publisher that was live may find its own name taken until the network knows that its node is lost. */
+  #isFinal(error: SignalingError): boolean {
+    return error.isFinal && !(error.status === 409 && this.#wasLive);
   }
 
   #retryLater(retryAfterS: number | undefined): void {
@@ -125,10 +139,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     let resource: SessionResource | undefined;
     try {
       await this.prepare(peer, candidate);
-      await peer.setLocalDescription();
-      // Nodes are ICE-lite with their addresses in the answer, so the offer needs no candidates of ours.
-      resource = await postOffer(candidate, peer.localDescription?.sdp ?? '', this.signal);
-      await peer.setRemoteDescription({ type: 'answer', sdp: resource.answer });
+      resource = await this.handshake(candidate)(peer, candidate, this.signal);
       await connectedPeer(peer, this.signal);
       return { candidate, peer, resource };
     } catch (error) {
@@ -143,6 +154,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     const old = this.#connection;
     this.#connection = connection;
     this.#attempts = 0;
+    this.#wasLive = true;
     this.#watch(connection);
     this.connected(connection, old);
     if (old) void discard(old);
@@ -151,11 +163,12 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#setState('live');
   }
 
-  /** Leaves a connection that is lost and looks for another. */
-  protected lost(connection: Connection, reason: string): void {
+  /** Leaves a connection that is lost and looks for another. `ended`: the node ended it, and may well be the right place again. */
+  protected lost(connection: Connection, reason: string, ended = false): void {
     if (this.#connection !== connection || this.#state === 'closed') return;
     this.#connection = undefined;
-    this.#candidates.failed(connection.candidate);
+    if (ended) this.#candidates.restart();
+    else this.#candidates.failed(connection.candidate);
     void discard(connection);
     this.emit('error', new Error(reason) as (SessionEvents & Extra)['error']);
     this.#setState('reconnecting');

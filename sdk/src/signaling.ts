@@ -19,10 +19,9 @@ export class SignalingError extends Error {
   }
 }
 
-/** A WHIP or WHEP session's resource on a node (RFC 9725 section 4.2). */
+/** A session's resource on a node (RFC 9725 section 4.2): DELETE ends it, its events are beneath. */
 export interface SessionResource {
   readonly url: string;
-  readonly answer: string;
   readonly headers: Record<string, string>;
 }
 
@@ -32,7 +31,11 @@ const REQUEST_TIMEOUT_MS = 8_000;
  * Posts the offer. fetch follows the redirect (307) of a full or draining node, but drops Authorization where the origin changes
  * (WHATWG Fetch, "HTTP-redirect fetch"), so there the offer is posted once more with the token.
  */
-export async function postOffer(candidate: Candidate, offer: string, signal: AbortSignal): Promise<SessionResource> {
+export async function postOffer(
+  candidate: Candidate,
+  offer: string,
+  signal: AbortSignal,
+): Promise<{ resource: SessionResource; answer: string }> {
   const authorization: Record<string, string> = candidate.token ? { authorization: `Bearer ${candidate.token}` } : {};
   const init = {
     method: 'POST',
@@ -45,7 +48,42 @@ export async function postOffer(candidate: Candidate, offer: string, signal: Abo
   if (response.status !== 201) throw await errorOf(response);
   const location = response.headers.get('location');
   if (!location) throw new SignalingError(502, `${candidate.node} answered without a Location`);
-  return { url: new URL(location, response.url).href, answer: await response.text(), headers: authorization };
+  const resource = { url: new URL(location, response.url).href, headers: authorization };
+  return { resource, answer: await response.text() };
+}
+
+/** What `/signaling/pull` answers. */
+export interface NodeOffer {
+  readonly session: string;
+  readonly sdp: string;
+  readonly resource: SessionResource;
+  /** Where the answer goes: the node that offered, also when the request was redirected. */
+  readonly answerUrl: string;
+}
+
+/** Asks the node for an offer of the stream. The token goes in the body, which a redirect (307) keeps. */
+export async function requestOffer(candidate: Candidate, signal: AbortSignal): Promise<NodeOffer> {
+  const { signaling = '', stream, token } = candidate;
+  const response = await postJson(`${signaling}/signaling/pull`, { stream, ...(token ? { token } : {}) }, signal);
+  const { session, sdp, resource } = (await response.json()) as { session: string; sdp: string; resource: string };
+  return {
+    session,
+    sdp,
+    // Its unguessable id is the permission to use it.
+    resource: { url: new URL(resource, response.url).href, headers: {} },
+    answerUrl: new URL('sendanswer', response.url).href,
+  };
+}
+
+export async function sendAnswer(url: string, session: string, sdp: string, signal: AbortSignal): Promise<void> {
+  await postJson(url, { session, sdp }, signal);
+}
+
+async function postJson(url: string, body: object, signal: AbortSignal): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await request(url, { method: 'POST', headers, body: JSON.stringify(body), signal });
+  if (!response.ok) throw await errorOf(response);
+  return response;
 }
 
 /** Ends the session on the node. Never throws: a node that is gone has ended it anyway. */

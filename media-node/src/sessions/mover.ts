@@ -49,6 +49,6 @@ export class SessionMover {
       return;
     }
     const url = `${base}/${session.kind === 'push' ? 'whip' : 'whep'}/${session.stream}`;
-    session.notify({ event: 'move', data: { url, reason, deadlineAt: new Date(deadlineAt).toISOString() } });
+    session.notify({ event: 'move', data: { url, signaling: base, reason, deadlineAt: new Date(deadlineAt).toISOString() } });
   }
 }

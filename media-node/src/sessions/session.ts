@@ -18,7 +18,7 @@ export type SessionState = 'pending' | 'connected' | 'interrupted' | 'closed';
 
 /** What a client hears over its event stream. */
 export type SessionNotice =
-  | { event: 'move'; data: { url: string; reason: string; deadlineAt: string } }
+  | { event: 'move'; data: { url: string; signaling: string; reason: string; deadlineAt: string } }
   | { event: 'ended'; data: { reason: string } }
   | { event: 'layers'; data: unknown };
 

@@ -83,7 +83,12 @@ describe('a draining node', () => {
     assert.deepEqual(notices, [
       {
         event: 'move',
-        data: { url: 'http://other.example/whep/live/demo', reason: 'draining', deadlineAt: '2030-01-01T00:01:00.000Z' },
+        data: {
+          url: 'http://other.example/whep/live/demo',
+          signaling: 'http://other.example',
+          reason: 'draining',
+          deadlineAt: '2030-01-01T00:01:00.000Z',
+        },
       },
     ]);
   });
@@ -95,7 +100,7 @@ describe('a draining node', () => {
   test('a listener that comes late still hears of the move', async () => {
     const clock = new FakeClock();
     const session = newSession(clock);
-    session.notify({ event: 'move', data: { url: 'http://other.example', reason: 'draining', deadlineAt: '' } });
+    session.notify({ event: 'move', data: { url: 'http://other.example', signaling: '', reason: 'draining', deadlineAt: '' } });
     session.notify({ event: 'layers', data: [] });
     assert.equal(session.standingNotice?.event, 'move');
     session.close('gone');

@@ -1,0 +1,38 @@
+import type { Candidate } from './placement.ts';
+import type { SessionResource } from './signaling.ts';
+import { deleteSession, postOffer, requestOffer, sendAnswer } from './signaling.ts';
+
+/** Exchanges descriptions with a node; the peer connection connects from there. Rejects with nothing left behind on the node. */
+export type Handshake = (peer: RTCPeerConnection, candidate: Candidate, signal: AbortSignal) => Promise<SessionResource>;
+
+/** WHIP and WHEP: we offer what the peer connection has. */
+export const clientOffers: Handshake = async (peer, candidate, signal) => {
+  await peer.setLocalDescription();
+  // Nodes are ICE-lite with their addresses in the answer, so the offer needs no candidates of ours.
+  const { resource, answer } = await postOffer(candidate, peer.localDescription?.sdp ?? '', signal);
+  await orEnd(resource, () => peer.setRemoteDescription({ type: 'answer', sdp: answer }));
+  return resource;
+};
+
+/**
+ * `/signaling/pull`: the node offers, with the payload types and header extension ids that it sends by itself. So bandwidth estimation
+ * always works, whatever ids this browser would have chosen.
+ */
+export const nodeOffers: Handshake = async (peer, candidate, signal) => {
+  const { resource, session, sdp, answerUrl } = await requestOffer(candidate, signal);
+  await orEnd(resource, async () => {
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    await peer.setLocalDescription();
+    await sendAnswer(answerUrl, session, peer.localDescription?.sdp ?? '', signal);
+  });
+  return resource;
+};
+
+async function orEnd(resource: SessionResource, finish: () => Promise<void>): Promise<void> {
+  try {
+    await finish();
+  } catch (error) {
+    void deleteSession(resource);
+    throw error;
+  }
+}
