@@ -31,7 +31,10 @@ export interface ViewerState {
 }
 
 /** Joins a stream in the page by WHEP, video only; resolves when the first frame was shown. */
-export async function joinStream(page: Page, place: () => Promise<PlacementResponse>): Promise<{ times: JoinTimes; session: string }> {
+export async function joinStream(
+  page: Page,
+  place: () => Promise<PlacementResponse>,
+): Promise<{ times: JoinTimes; session: string }> {
   const startMs = performance.now();
   const { url, token } = await place();
   const placedMs = performance.now() - startMs;

@@ -29,7 +29,8 @@ async function main(config: BenchConfig): Promise<void> {
       void ending.end().then(() => process.exit(130));
     });
   const startMs = performance.now();
-  const say = (line: string) => process.stderr.write(`  ${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
+  const say = (line: string) =>
+    process.stderr.write(`  ${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
   const conditions = conditionsNow();
   process.stdout.write(`${formatConditions(conditions)}\n`);
   const figures: Record<string, Figure> = {};
@@ -60,6 +61,7 @@ try {
   process.exit(0);
 } catch (error) {
   if (error instanceof HelpRequested) process.stdout.write(error.message);
-  else process.stderr.write(`bench: ${error instanceof ConfigError ? error.message : String((error as Error)?.stack ?? error)}\n`);
+  else
+    process.stderr.write(`bench: ${error instanceof ConfigError ? error.message : String((error as Error)?.stack ?? error)}\n`);
   process.exit(error instanceof HelpRequested ? 0 : error instanceof ConfigError ? 2 : 1);
 }

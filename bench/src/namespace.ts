@@ -23,5 +23,8 @@ export function enterNamespace(): void {
   if (!unshare) return;
   const script = `${PREPARE} && exec "$@"`;
   const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  process.execve!('/usr/bin/env', ['env', 'unshare', ...unshare, 'sh', '-c', script, 'sh', ...again], { ...process.env, [INSIDE]: '1' });
+  process.execve!('/usr/bin/env', ['env', 'unshare', ...unshare, 'sh', '-c', script, 'sh', ...again], {
+    ...process.env,
+    [INSIDE]: '1',
+  });
 }

@@ -12,7 +12,10 @@ test('words stand left, numbers right, each with the digits that mean something'
       ['h', 7],
     ],
   );
-  assert.equal(table, ['what      ms', '-----  -----', 'a      1,235', 'bcdef   84.9', 'g       0.53', 'h          7'].join('\n'));
+  assert.equal(
+    table,
+    ['what      ms', '-----  -----', 'a      1,235', 'bcdef   84.9', 'g       0.53', 'h          7'].join('\n'),
+  );
 });
 
 test('a column with a word in it is a column of words', () => {

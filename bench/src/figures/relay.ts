@@ -47,14 +47,23 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       `${streams} streams at once, ${Math.round(streams * clip.packetsPerSecond)} packets/s in all, ${bench.config.windowSeconds} s each; frames of the streams evenly spread over time`,
       'relay: publisher > node (gate) > trunk > relay in a process of its own > trunk > node > UDP; its delay is beside the same without the relay (one trunk). Both end nodes run in threads of the measuring process',
       'forwarder: a process that sends on each datagram with node:dgram; its delay is beside a datagram sent straight to its receiver',
-      'packets per CPU-second: of the whole process in the middle, from /proc/PID/stat; delay: from the publisher\'s send to the receiver\'s callback, added: difference of the quantiles',
+      "packets per CPU-second: of the whole process in the middle, from /proc/PID/stat; delay: from the publisher's send to the receiver's callback, added: difference of the quantiles",
       `source: ${clip.description}`,
     ],
-    columns: ['in the middle', 'packets per CPU-second', 'µs/packet', 'to forwarder', 'added p50 ms', 'added p99 ms', 'p50 ms', 'p99 ms', 'without p50', 'without p99', 'arrived %'],
-    rows: [
-      [hop, trunk] as const,
-      [forwarder, plain] as const,
-    ].map(([way, without]) => [
+    columns: [
+      'in the middle',
+      'packets per CPU-second',
+      'µs/packet',
+      'to forwarder',
+      'added p50 ms',
+      'added p99 ms',
+      'p50 ms',
+      'p99 ms',
+      'without p50',
+      'without p99',
+      'arrived %',
+    ],
+    rows: [[hop, trunk] as const, [forwarder, plain] as const].map(([way, without]) => [
       way.name,
       Math.round(packetsPerCpuSecond(way.window)),
       (totalCpuSeconds(way.window) / way.window.packets) * 1e6,
@@ -77,7 +86,10 @@ async function overForwarder(bench: Bench, clip: Clip, hasMiddle: boolean): Prom
   const middle = hasMiddle ? await startChild('forwarder.ts', String(timed.port)) : undefined;
   const stopMiddle = bench.ending.add(() => middle?.stop());
   const target = { ip: '127.0.0.1', port: middle?.port ?? timed.port };
-  timed.start(clip, Array.from({ length: bench.config.relayStreams }, () => target));
+  timed.start(
+    clip,
+    Array.from({ length: bench.config.relayStreams }, () => target),
+  );
   const way = await measureWay(bench, clip, timed, hasMiddle ? 'forwarder' : 'nothing', middle?.pid);
   await stopTimed();
   await stopMiddle();
@@ -100,7 +112,12 @@ async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise
     ingest.on('keyframe', () => timed.keyframe(i));
     const egress = await edge.egress({ stream, path, lingerMs: 0 });
     await egress.described(10_000);
-    await egress.attach(0, { ip: '127.0.0.1', port: timed.port, payloadType: PAYLOAD_TYPE, layers: [{ layer: 0, ssrc: ssrcOf(i) }] });
+    await egress.attach(0, {
+      ip: '127.0.0.1',
+      port: timed.port,
+      payloadType: PAYLOAD_TYPE,
+      layers: [{ layer: 0, ssrc: ssrcOf(i) }],
+    });
     targets.push(ingest.address);
   }
   timed.start(clip, targets);

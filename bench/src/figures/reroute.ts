@@ -45,7 +45,8 @@ export async function measureReroute(bench: Bench): Promise<Figure> {
   const { session } = await joinStream(page, () => network.place('pull', stream, WATCHED_IN));
   const path = await describePath(network, await upstreamOf(network, stream));
   const kills: Kill[] = [];
-  for (let i = 0; i < bench.config.rerouteTries; i++) kills.push(await killOne(bench, network, { page, plain, publisher, stream, nodeCount }));
+  for (let i = 0; i < bench.config.rerouteTries; i++)
+    kills.push(await killOne(bench, network, { page, plain, publisher, stream, nodeCount }));
   await leaveStream(page, session);
   await page.close();
   await stopPlain();
@@ -58,7 +59,17 @@ export async function measureReroute(bench: Bench): Promise<Figure> {
       'received: at a plain RTP viewer of the same node, by RTP sequence numbers and timestamps: longest time between two whole frames, frames and packets that never came',
       `source: ${clip.description}`,
     ],
-    columns: ['relay', 'shown ms', 'quiet shown ms', 'received ms', 'quiet received ms', 'frames missing', 'packets missing', 'keyframes asked', 'SSRC'],
+    columns: [
+      'relay',
+      'shown ms',
+      'quiet shown ms',
+      'received ms',
+      'quiet received ms',
+      'frames missing',
+      'packets missing',
+      'keyframes asked',
+      'SSRC',
+    ],
     rows: [...kills.map(rowOf), medianRow(kills)],
     samples: kills,
   };

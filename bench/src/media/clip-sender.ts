@@ -36,10 +36,13 @@ export class ClipSender {
 
   #schedule(): void {
     const dueMs = this.#startMs + (this.#frame * 1000) / FPS;
-    this.#timer = setTimeout(() => {
-      this.#sendFrame();
-      this.#schedule();
-    }, Math.max(0, dueMs - performance.now()));
+    this.#timer = setTimeout(
+      () => {
+        this.#sendFrame();
+        this.#schedule();
+      },
+      Math.max(0, dueMs - performance.now()),
+    );
   }
 
   #sendFrame(): void {

@@ -41,7 +41,10 @@ describe('account of frames', () => {
 
   test('a packet that comes late makes its frame, and those behind it, late; none is missing', () => {
     const packets = stream(20).map((packet, i) => (i === 30 ? { ...packet, atMs: packet.atMs + 200 } : packet));
-    const { missingFrames, longestGapMs } = accountFrames([...packets].sort((a, b) => a.atMs - b.atMs), FRAME);
+    const { missingFrames, longestGapMs } = accountFrames(
+      [...packets].sort((a, b) => a.atMs - b.atMs),
+      FRAME,
+    );
     assert.equal(missingFrames, 0);
     assert.equal(longestGapMs, 233);
   });

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { packetize, splitAccessUnits } from './h264.ts';
 
-const nal = (type: number, length: number) => Buffer.from([0x60 | type, ...Array.from({ length: length - 1 }, (_, i) => (i % 250) + 1)]);
+const nal = (type: number, length: number) =>
+  Buffer.from([0x60 | type, ...Array.from({ length: length - 1 }, (_, i) => (i % 250) + 1)]);
 const annexB = (...nals: Buffer[]) => Buffer.concat(nals.flatMap((each) => [Buffer.from([0, 0, 0, 1]), each]));
 const [delimiter, sps, pps, sei, idr, slice] = [nal(9, 2), nal(7, 9), nal(8, 4), nal(6, 20), nal(5, 40), nal(1, 12)];
 

@@ -90,8 +90,14 @@ export async function openSession(place: PlacementResponse, act: 'push' | 'pull'
     body: JSON.stringify({ stream: place.stream, ...body }),
   });
   const text = await response.text();
-  if (response.status !== 201) throw new Error(`${place.node} answers /rtp/${act} of ${place.stream} with ${response.status}: ${text}`);
-  const { session, ip, port, tracks } = JSON.parse(text) as { session: string; ip: string; port: number; tracks: { ssrc?: number }[] };
+  if (response.status !== 201)
+    throw new Error(`${place.node} answers /rtp/${act} of ${place.stream} with ${response.status}: ${text}`);
+  const { session, ip, port, tracks } = JSON.parse(text) as {
+    session: string;
+    ip: string;
+    port: number;
+    tracks: { ssrc?: number }[];
+  };
   return { id: session, ip, port, ssrc: tracks[0]?.ssrc };
 }
 

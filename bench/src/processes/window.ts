@@ -8,7 +8,11 @@ export interface Window {
 }
 
 /** CPU time that processes use, and packets that arrive, during a time. */
-export async function measureWindow(seconds: number, pids: Readonly<Record<string, number>>, packets: () => number): Promise<Window> {
+export async function measureWindow(
+  seconds: number,
+  pids: Readonly<Record<string, number>>,
+  packets: () => number,
+): Promise<Window> {
   const read = () => ({
     atMs: performance.now(),
     packets: packets(),
