@@ -141,7 +141,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
       await this.prepare(peer, candidate);
       resource = await this.handshake(candidate)(peer, candidate, this.signal);
       await connectedPeer(peer, this.signal);
-      return { candidate, peer, resource };
+      return { candidate: { ...candidate, node: resource.node ?? candidate.node }, peer, resource };
     } catch (error) {
       peer.close();
       if (resource) void deleteSession(resource);

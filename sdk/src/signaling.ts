@@ -22,6 +22,8 @@ export class SignalingError extends Error {
 /** A session's resource on a node (RFC 9725 section 4.2): DELETE ends it, its events are beneath. */
 export interface SessionResource {
   readonly url: string;
+  /** The node that has the session, where it says so; after a redirect it is not the one that was asked. */
+  readonly node?: string;
   readonly headers: Record<string, string>;
 }
 
@@ -66,11 +68,12 @@ export async function requestOffer(candidate: Candidate, signal: AbortSignal): P
   const { signaling = '', stream, token } = candidate;
   const response = await postJson(`${signaling}/signaling/pull`, { stream, ...(token ? { token } : {}) }, signal);
   const { session, sdp, resource } = (await response.json()) as { session: string; sdp: string; resource: string };
+  const end = session.indexOf('~');
   return {
     session,
     sdp,
     // Its unguessable id is the permission to use it.
-    resource: { url: new URL(resource, response.url).href, headers: {} },
+    resource: { url: new URL(resource, response.url).href, headers: {}, ...(end > 0 ? { node: session.slice(0, end) } : {}) },
     answerUrl: new URL('sendanswer', response.url).href,
   };
 }

@@ -1,0 +1,176 @@
+import { build } from 'esbuild';
+import { fileURLToPath } from 'node:url';
+import type { Player, Publisher } from '@millrace/sdk';
+import type { Page } from 'playwright-core';
+import type { Browser } from './browser.ts';
+
+/** What the page tells of a session: everything that its SDK object said, with times of the page's clock. */
+export interface SessionLog {
+  states: string[];
+  places: string[];
+  moves: string[];
+  errors: string[];
+}
+
+interface SdkWindow {
+  millrace: typeof import('@millrace/sdk');
+  player: Player;
+  publisher: Publisher;
+  log: SessionLog;
+  /** performance.now() of each frame that the video element showed. */
+  shownAt: number[];
+}
+
+let script: Promise<string> | undefined;
+
+/** The SDK as an app would ship it. */
+function sdkScript(): Promise<string> {
+  script ??= build({
+    entryPoints: [fileURLToPath(import.meta.resolve('@millrace/sdk'))],
+    bundle: true,
+    format: 'iife',
+    globalName: 'millrace',
+    target: 'es2022',
+    write: false,
+    logLevel: 'silent',
+  }).then((result) => result.outputFiles[0]!.text);
+  return script;
+}
+
+export interface PlaceOptions {
+  /** An app's backend: POST {placeUrl} { stream, region, exclude } gives a placement. */
+  placeUrl: string;
+  stream: string;
+  region: string;
+  /** Not these, besides those that failed. */
+  avoid?: readonly string[];
+}
+
+/** A page with the SDK; `act` says what it does with the placement. */
+async function sdkPage(browser: Browser, consoleUrl: string): Promise<Page> {
+  const page = await browser.newPage();
+  // The placement comes from the console's backend, which is of another origin than the page.
+  await page.route(`${new URL(consoleUrl).origin}/**`, async (route) => {
+    const request = route.request();
+    const cors = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' };
+    if (request.method() === 'OPTIONS') return route.fulfill({ status: 204, headers: cors });
+    try {
+      const response = await fetch(request.url(), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: request.postData(),
+      });
+      await route.fulfill({ status: response.status, headers: cors, body: await response.text() });
+    } catch {
+      await route.abort();
+    }
+  });
+  await page.addScriptTag({ content: await sdkScript() });
+  return page;
+}
+
+/** Plays with the SDK's Player; resolves when it is live. */
+export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promise<Page> {
+  const page = await sdkPage(browser, options.placeUrl);
+  await page.evaluate(async ({ placeUrl, stream, region, avoid }) => {
+    const own = globalThis as unknown as SdkWindow;
+    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [] });
+    const frames: number[] = (own.shownAt = []);
+    const video = document.querySelector('video')!;
+    let first = true;
+    const player = (own.player = new own.millrace.Player({
+      placement: async (exclude) => {
+        const body = JSON.stringify({ stream, region, exclude: [...exclude, ...(first ? (avoid ?? []) : [])] });
+        const response = await fetch(placeUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+        if (!response.ok) throw new Error(`no placement: ${response.status} ${await response.text()}`);
+        first = false;
+        return (await response.json()) as never;
+      },
+    }));
+    player.on('state', (state) => log.states.push(state));
+    player.on('place', ({ node }) => log.places.push(node));
+    player.on('move', ({ reason }) => log.moves.push(reason));
+    player.on('error', ({ message }) => log.errors.push(message));
+    player.on('media', (media) => (video.srcObject = media));
+    const onFrame = (at: number): void => {
+      frames.push(at);
+      video.requestVideoFrameCallback(onFrame);
+    };
+    video.requestVideoFrameCallback(onFrame);
+    await player.start();
+  }, options);
+  return page;
+}
+
+/** Publishes the fake camera with the SDK's Publisher; resolves when it is live. */
+export async function sdkPublisher(browser: Browser, options: PlaceOptions): Promise<Page> {
+  const page = await sdkPage(browser, options.placeUrl);
+  await page.evaluate(async ({ placeUrl, stream, region }) => {
+    const own = globalThis as unknown as SdkWindow;
+    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [] });
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 30 } });
+    const publisher = (own.publisher = new own.millrace.Publisher({
+      media,
+      codecs: ['video/VP8'],
+      placement: async (exclude) => {
+        const body = JSON.stringify({ stream, region, exclude });
+        const response = await fetch(placeUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+        if (!response.ok) throw new Error(`no placement: ${response.status} ${await response.text()}`);
+        return (await response.json()) as never;
+      },
+    }));
+    publisher.on('state', (state) => log.states.push(state));
+    publisher.on('place', ({ node }) => log.places.push(node));
+    publisher.on('error', ({ message }) => log.errors.push(message));
+    await publisher.start();
+  }, options);
+  return page;
+}
+
+export interface SdkView extends SessionLog {
+  state: string;
+  /** Frames shown so far. */
+  frames: number;
+  /** Longest time between two frames shown since `sinceMs`, up to now. */
+  longestGapMs: number;
+  audioEnergy: number;
+  /** What the congestion controller of the node has been told of: extensions in the present description. */
+  hasTransportCc: boolean;
+  nowMs: number;
+}
+
+export function observeSdk(page: Page, sinceMs = 0): Promise<SdkView> {
+  return page.evaluate(async (since) => {
+    const own = globalThis as unknown as SdkWindow;
+    const session = own.player ?? own.publisher;
+    const nowMs = performance.now();
+    const times = [...(own.shownAt ?? []).filter((at) => at >= since), nowMs];
+    let longestGapMs = 0;
+    for (let i = 1; i < times.length; i++) longestGapMs = Math.max(longestGapMs, times[i]! - times[i - 1]!);
+    let audioEnergy = 0;
+    const peer = session.connection?.peer;
+    ((await peer?.getStats()) ?? new Map()).forEach((stat: Record<string, unknown>) => {
+      if (stat['type'] === 'inbound-rtp' && stat['kind'] === 'audio') audioEnergy = Number(stat['totalAudioEnergy'] ?? 0);
+    });
+    return {
+      ...own.log,
+      state: session.state,
+      frames: (own.shownAt ?? []).length,
+      longestGapMs,
+      audioEnergy,
+      hasTransportCc: /transport-wide-cc-extensions/.test(peer?.localDescription?.sdp ?? ''),
+      nowMs,
+    };
+  }, sinceMs);
+}
+
+/** Looks again until it is as wanted; rejects with what was seen last. */
+export async function sdkUntil(page: Page, what: string, wanted: (view: SdkView) => boolean, withinMs: number): Promise<SdkView> {
+  const until = Date.now() + withinMs;
+  for (;;) {
+    const view = await observeSdk(page);
+    if (wanted(view)) return view;
+    if (Date.now() > until) throw new Error(`${what}: not within ${withinMs} ms; last seen: ${JSON.stringify(view)}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
