@@ -29,6 +29,8 @@ interface Server {
   names(path: string): Promise<string[]>;
 }
 
+const ignore = () => undefined;
+
 async function startProcess(dataDir: string, maxFileBlocks?: number): Promise<Server> {
   // A file size limit stands for a full disk: write(2) fails with EFBIG once SIGXFSZ is ignored (setrlimit(2)).
   const shell = `trap '' XFSZ; ulimit -f ${maxFileBlocks ?? 'unlimited'}; exec "$0" "$@"`;
@@ -52,6 +54,8 @@ async function startProcess(dataDir: string, maxFileBlocks?: number): Promise<Se
         answer.on('error', reject);
       });
       sent.on('error', reject);
+      // An idle connection of a killed server ends with a reset, which concerns no request.
+      sent.on('socket', (socket) => socket.listeners('error').includes(ignore) || socket.on('error', ignore));
       sent.end(text);
     });
   return {

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '@millrace/api/validation';
+import { badRequest } from './status.ts';
 
 export interface OwnerReference {
   apiVersion: string;
@@ -65,4 +66,16 @@ export function valueAt(object: unknown, path: readonly string[]): Json | undefi
 /** metav1.Time: whole seconds, UTC. */
 export function kubeTime(wallMs: number): string {
   return new Date(Math.floor(wallMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+/** No kind that is served nests nearly as deep; what works by schema walks documents by recursion. */
+const maxDepth = 200;
+
+/** Throws 400 for a document nested so deep that walking it would overflow the stack. */
+export function checkDepth(document: unknown): void {
+  let level: unknown[] = [document];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxDepth) throw badRequest(`the object is nested deeper than ${maxDepth} levels`);
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : []));
+  }
 }

@@ -19,17 +19,17 @@ function labelRequirement(text: string): (labels: Record<string, string>) => boo
   if (set) {
     const [, key = '', operator, list = ''] = set;
     const values = new Set(list.split(',').map((value) => value.trim()));
-    return (labels) => (key in labels && values.has(labels[key] ?? '')) === (operator === 'in');
+    return (labels) => (Object.hasOwn(labels, key) && values.has(labels[key] ?? '')) === (operator === 'in');
   }
   const equal = equality.exec(text);
   if (equal) {
     const [, key = '', operator, value = ''] = equal;
-    return (labels) => (labels[key] === value) === (operator !== '!=');
+    return (labels) => (Object.hasOwn(labels, key) && labels[key] === value) === (operator !== '!=');
   }
   const exists = new RegExp(`^(!?)\\s*(${labelKey})$`).exec(text);
   if (!exists) throw badRequest(`unable to parse requirement: ${JSON.stringify(text)} is no label selector requirement`);
   const [, not, key = ''] = exists;
-  return (labels) => key in labels === (not === '');
+  return (labels) => Object.hasOwn(labels, key) === (not === '');
 }
 
 function splitOutsideParentheses(text: string): string[] {

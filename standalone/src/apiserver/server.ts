@@ -16,7 +16,7 @@ import { groupDocument, openApiIndex } from './discovery/openapi.ts';
 import { handleResource, sendJson } from './http/handler.ts';
 import type { Identity } from './http/request.ts';
 import { parseResourcePath } from './http/request.ts';
-import { StatusError, unauthorized, unknownPath } from './status.ts';
+import { badRequest, StatusError, unauthorized, unknownPath } from './status.ts';
 
 export interface HttpOptions {
   context: ApiContext;
@@ -39,7 +39,8 @@ export function createApiServer(options: HttpOptions): Server {
 }
 
 async function serve({ context, identify }: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = new URL(request.url ?? '/', 'https://standalone');
+  const url = URL.parse(`https://standalone${request.url ?? '/'}`);
+  if (!url || url.host !== 'standalone') throw badRequest(`${JSON.stringify(request.url)} is no path of this server`);
   const { pathname } = url;
   if (/^\/(healthz|readyz|livez)(\/|$)/.test(pathname))
     return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end('ok');
@@ -92,6 +93,7 @@ function legacyDiscovery(
 }
 
 function fail(logger: Logger, response: ServerResponse, error: unknown): void {
+  if (response.destroyed) return; // the client went away
   const known = error instanceof StatusError;
   if (!known) logger.error({ err: error }, 'request failed');
   if (response.headersSent) return void response.destroy();

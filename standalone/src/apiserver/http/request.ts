@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { parse as parseYaml } from 'yaml';
+import { checkDepth } from '../object.ts';
 import { badRequest, tooLarge, unsupportedMedia } from '../status.ts';
 
 export interface Identity {
@@ -55,7 +56,9 @@ export async function readBody(request: IncomingMessage, types: string[] = []): 
   const type = mediaType(request);
   const accepted = types.length > 0 ? types : ['application/json', 'application/yaml'];
   if (type !== '' && !accepted.includes(type)) throw unsupportedMedia(accepted);
-  return parseText(Buffer.concat(chunks).toString('utf8'), type);
+  const body = parseText(Buffer.concat(chunks).toString('utf8'), type);
+  checkDepth(body);
+  return body;
 }
 
 export function mediaType(request: IncomingMessage): string {

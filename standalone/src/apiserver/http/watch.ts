@@ -10,6 +10,8 @@ import type { Store, StoreEvent } from '../storage/store.ts';
 import { shownAs, wholeNumber } from './read.ts';
 
 const bookmarkIntervalMs = 60_000;
+/** Timers hold no more than 2^31 ms, and fire at once beyond that. */
+const maxTimeoutMs = 24 * 3600_000;
 /** A watcher that leaves this much unread is cut off: it lists anew. */
 const maxUnreadBytes = 8 * 1024 * 1024;
 
@@ -29,6 +31,7 @@ export function serveWatch(store: Store, type: ResourceType, response: ServerRes
   checkInitialEvents(type, query, wantsInitial, bookmarks);
   const asked = wholeNumber(query, 'resourceVersion') ?? 0;
   if (asked > store.revision) throw timeoutTooLargeVersion(asked, store.revision);
+  const timeoutMs = Math.min((wholeNumber(query, 'timeoutSeconds') || 1800 + randomInt(1800)) * 1000, maxTimeoutMs);
   const fromNow = asked === 0 || wantsInitial;
   const backlog = fromNow ? [] : store.eventsSince(storageKey(type), asked);
   const initial = fromNow ? store.list(storageKey(type)).filter(predicate) : [];
@@ -54,7 +57,6 @@ export function serveWatch(store: Store, type: ResourceType, response: ServerRes
   if (wantsInitial) bookmark(true);
   for (const event of backlog) deliver(event);
   const unsubscribe = store.subscribe(deliver);
-  const timeoutMs = (wholeNumber(query, 'timeoutSeconds') || 1800 + randomInt(1800)) * 1000;
   const bookmarkTimer = bookmarks
     ? setInterval(bookmark, Math.min(bookmarkIntervalMs, Math.max(timeoutMs - 2000, 500)))
     : undefined;

@@ -3,6 +3,8 @@ import { isObject, jsonEqual } from '@millrace/api/validation';
 import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;
+/** What all copy operations of a patch may add: without a bound each one can double the document (as kube-apiserver's limit). */
+const maxCopiedBytes = 3 * 1024 * 1024;
 
 /** Applies an RFC 6902 JSON patch to a copy. Throws 400 for a malformed patch and 422 for one that does not apply. */
 export function applyJsonPatch(document: JsonObject, patch: unknown): JsonObject {
@@ -10,13 +12,14 @@ export function applyJsonPatch(document: JsonObject, patch: unknown): JsonObject
   if (patch.length > maxOperations)
     throw badRequest(`a JSON patch may have at most ${maxOperations} operations, not ${patch.length}`);
   const holder: JsonObject = { root: structuredClone(document) };
-  patch.forEach((operation, index) => applyOperation(holder, operation, index));
+  const budget = { bytes: maxCopiedBytes };
+  patch.forEach((operation, index) => applyOperation(holder, operation, index, budget));
   const result = holder['root'];
   if (!isObject(result)) throw badRequest('a JSON patch must leave an object');
   return result;
 }
 
-function applyOperation(holder: JsonObject, operation: unknown, index: number): void {
+function applyOperation(holder: JsonObject, operation: unknown, index: number, budget: { bytes: number }): void {
   if (!isObject(operation) || typeof operation['path'] !== 'string')
     throw badRequest(`JSON patch operation ${index}: op and path are required`);
   const path = tokens(operation['path'], index);
@@ -35,7 +38,7 @@ function applyOperation(holder: JsonObject, operation: unknown, index: number): 
       return add(holder, path, remove(holder, from, index), index);
     case 'copy':
       if (!from) throw badRequest(`JSON patch operation ${index}: from is required`);
-      return add(holder, path, structuredClone(read(holder, from, index)), index);
+      return add(holder, path, copied(read(holder, from, index), index, budget), index);
     case 'test':
       if (!jsonEqual(read(holder, path, index), value))
         throw doesNotApply(`operation ${index}: testing value ${path.slice(1).join('/')} failed`);
@@ -43,6 +46,14 @@ function applyOperation(holder: JsonObject, operation: unknown, index: number): 
     default:
       throw badRequest(`JSON patch operation ${index}: unknown op ${JSON.stringify(operation['op'])}`);
   }
+}
+
+function copied(value: Json, index: number, budget: { bytes: number }): Json {
+  const text = JSON.stringify(value);
+  budget.bytes -= Buffer.byteLength(text);
+  if (budget.bytes < 0)
+    throw badRequest(`JSON patch operation ${index}: the copy operations of a patch may add at most ${maxCopiedBytes} bytes`);
+  return JSON.parse(text) as Json;
 }
 
 function needValue(value: Json | undefined, index: number): Json {

@@ -2,7 +2,7 @@ import type { JsonObject } from '@millrace/api/validation';
 import { isObject, pruneUnknown } from '@millrace/api/validation';
 import { metadataSchema } from '../builtin/schemas.ts';
 import type { KubeObject } from '../object.ts';
-import { fromJson } from '../object.ts';
+import { checkDepth, fromJson } from '../object.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf } from '../resource-type.ts';
 import { badRequest } from '../status.ts';
@@ -19,6 +19,7 @@ export function decodeObject(
   fieldValidation: FieldValidation,
 ): { object: KubeObject; warnings: string[] } {
   if (!isObject(body)) throw badRequest('the body must be a JSON or YAML object');
+  checkDepth(body); // a patch can nest deeper than its own text
   const object = structuredClone(body);
   const wanted = apiVersionOf(type);
   object['apiVersion'] ??= wanted;

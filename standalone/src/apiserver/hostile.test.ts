@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { request as httpsRequest } from 'node:https';
+import { after, before, describe, test } from 'node:test';
+import { ApiUnderTest, collect, widgetCrd } from './testing/api-under-test.ts';
+
+// Whoever holds a token for this API may be clumsy: one bad request must not take the process down that the whole network runs in.
+let api: ApiUnderTest;
+const configmaps = '/api/v1/namespaces/default/configmaps';
+const widgets = '/apis/conformance.test/v1/namespaces/default/widgets';
+before(async () => {
+  api = await ApiUnderTest.start();
+  await api.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', widgetCrd);
+});
+after(() => api.close());
+
+const nested = (levels: number, open: string, close: string) => `${open.repeat(levels)}1${close.repeat(levels)}`;
+
+describe('hostile requests', () => {
+  test('a JSON patch whose copies would double the object again and again is 400', async () => {
+    await api.post(configmaps, { metadata: { name: 'bomb', annotations: { a: 'b' } } });
+    const copies = Array.from({ length: 40 }, (_, i) => ({ op: 'copy', from: '/metadata', path: `/metadata/annotations/x${i}` }));
+    const answer = await api.jsonPatch(`${configmaps}/bomb`, copies);
+    assert.equal(answer.code, 400);
+    assert.match(answer.body.message, /copy operations of a patch may add at most/);
+  });
+
+  for (const [what, open, close] of [
+    ['lists', '[', ']'],
+    ['objects', '{"a":', '}'],
+  ] as const) {
+    test(`${what} nested too deep are 400, in a new object and in each kind of patch`, async () => {
+      const body = `{"metadata":{"name":"deep"},"data":${nested(100_000, open, close)}}`;
+      await api.post(configmaps, { metadata: { name: 'shallow' } });
+      for (const [method, path, type] of [
+        ['POST', configmaps, 'application/json'],
+        ['PATCH', `${configmaps}/shallow`, 'application/merge-patch+json'],
+        ['PATCH', `${configmaps}/shallow`, 'application/strategic-merge-patch+json'],
+        ['PATCH', `${configmaps}/shallow?fieldManager=me`, 'application/apply-patch+yaml'],
+      ] as const) {
+        const answer = await api.call(method, path, { body, type });
+        assert.equal(answer.code, 400, type);
+        assert.match(answer.body.message, /nested deeper than/);
+      }
+    });
+  }
+
+  test('a JSON patch that nests deeper than its own text is 400', async () => {
+    await api.post(configmaps, { metadata: { name: 'digger' } });
+    const dig = Array.from({ length: 5_000 }, (_, i) => ({ op: 'add', path: `/data${'/a'.repeat(i)}`, value: {} }));
+    assert.equal((await api.jsonPatch(`${configmaps}/digger`, dig.slice(0, 1_000))).code, 400);
+  });
+
+  test('a path that is no path is 400 or 404', async () => {
+    const { hostname, port } = new URL(api.url);
+    for (const path of ['//', '//x:y@:99999999/', '/api/v1/%zz', 'http://elsewhere/api/v1/pods', '*']) {
+      const code = await new Promise<number | undefined>((resolve, reject) => {
+        const headers = { authorization: `Bearer ${api.token}` };
+        const request = httpsRequest({ hostname, port, path, headers, rejectUnauthorized: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        request.on('error', reject);
+        request.end();
+      });
+      assert.ok(code === 400 || code === 404, `${path}: ${code}`);
+    }
+  });
+
+  test('a watch with a bad timeout is 400, one with an endless timeout stays', async () => {
+    assert.equal((await api.get(`${configmaps}?watch=true&timeoutSeconds=-1`)).code, 400);
+    const watch = api.watch(`${configmaps}?watch=true&timeoutSeconds=99999999999`);
+    const seen = collect(watch, (events) => events.some(({ object }) => object.metadata.name === 'late'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await api.post(configmaps, { metadata: { name: 'late' } });
+    assert.equal((await seen).at(-1)?.object.metadata.name, 'late');
+  });
+
+  test('a label that is a word of the language is only there when it is there', async () => {
+    await api.post(widgets, {
+      apiVersion: 'conformance.test/v1',
+      kind: 'Widget',
+      metadata: { name: 'plain' },
+      spec: { size: 1 },
+    });
+    for (const selector of ['constructor', 'toString in (x,)', 'hasOwnProperty'])
+      assert.deepEqual((await api.get(`${widgets}?labelSelector=${encodeURIComponent(selector)}`)).body.items, [], selector);
+  });
+});
