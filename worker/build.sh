@@ -77,6 +77,8 @@ compile() {
 	local sources=$1 out=$2 log=$3
 	{
 		meson setup "$out" "$sources" --buildtype release -Db_ndebug=true -Db_pie=true --wrap-mode nodownload &&
+			# The parts of libwebrtc include these headers but do not say that they depend on them: they may be compiled first.
+			meson compile -C "$out" flatbuffers-generator &&
 			ninja -C "$out" ${JOBS:+-j "$JOBS"} mediasoup-worker
 	} 2>&1 | tee "$log" >&2 || die "the build failed; the whole log is in $log"
 	strip "$out/mediasoup-worker"
