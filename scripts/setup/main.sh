@@ -23,7 +23,8 @@ done
 shift
 
 cd "$root"
-mkdir -p "$cache"
+mkdir -p "$cache" 2>/dev/null && [[ -w $cache ]] ||
+	die "cannot write to $cache, where what is installed once is kept. Make it writable, or name another folder: XDG_CACHE_HOME=/a/folder make ..."
 # What Node made of the sources at an earlier start is used again: half of the CPU time that a process takes to start.
 export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$cache/node-compile}
 # Every need first says which Debian packages it lacks, so that they are installed, or asked for, all at once.

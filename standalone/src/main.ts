@@ -1,8 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { ConfigError, HelpRequested, loadConfig } from '@millrace/service';
 import { z } from 'zod';
-import { down } from './up/down.ts';
-import { up } from './up/up.ts';
 
 const Config = z.object({
   stateDir: z
@@ -29,9 +27,13 @@ try {
   const [command, ...argv] = process.argv.slice(2);
   if (command !== 'up' && command !== 'down') throw new ConfigError([USAGE]);
   const config = loadConfig(Config, { argv, env: process.env, envPrefix: 'MILLRACE_' });
-  process.exitCode = command === 'up' ? await up(config) : await down(config);
+  // Each alone: `down` need not load a whole network.
+  const run = command === 'up' ? (await import('./up/up.ts')).up : (await import('./up/down.ts')).down;
+  process.exitCode = await run(config);
 } catch (error) {
   if (error instanceof HelpRequested) process.stdout.write(error.message);
   else process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = error instanceof HelpRequested ? 0 : error instanceof ConfigError ? 2 : 1;
 }
+// What could not be ended in order, after a part that failed to start, does not keep the process.
+setTimeout(() => process.exit(), 1_000).unref();

@@ -38,6 +38,8 @@ export interface PodAgentOptions {
 export interface PodAgent {
   /** Ends every process that it started; the pods stay and run again when the agent is next started. */
   stop(): Promise<void>;
+  /** Has the group of a process that somebody else leads ended too, should this process die. Returns how to take that back. */
+  adopt(pid: number): () => void;
 }
 const inheritedByDefault = [
   'PATH',
@@ -197,6 +199,11 @@ class Agent implements PodAgent {
     const root = join(this.#options.dataDir, 'pods');
     const known = new Set(this.#informer.store.list().map((pod) => pod.metadata?.uid));
     for (const uid of readdirSync(root)) if (!known.has(uid)) rmSync(join(root, uid), { recursive: true, force: true });
+  }
+
+  adopt(pid: number): () => void {
+    this.#ledger.add(pid);
+    return () => this.#ledger.remove(pid);
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { createPicture, paint, paintClock } from './picture.ts';
 import { AUDIO, VIDEO } from './publish.ts';
@@ -71,8 +72,9 @@ export function clockSource(): Source {
 
 /** Somebody's clip, over and over, with the clock laid over it. @throws Error when there is no such file or FFmpeg cannot read it */
 export function fileSource(path: string, ffmpeg = ffmpegPath()): Source {
-  if (!existsSync(path)) throw new Error(`SOURCE=${path}: there is no such file`);
-  const probe = spawnSync(ffmpeg, ['-hide_banner', '-i', path], { encoding: 'utf8' }).stderr;
+  if (!existsSync(path)) throw new Error(`SOURCE=${path}: there is no such file (looked for ${resolve(path)})`);
+  const { stderr: probe, error } = spawnSync(ffmpeg, ['-hide_banner', '-i', path], { encoding: 'utf8' });
+  if (error) throw cannotStart(error);
   if (!/Stream #.*Video:/.test(probe)) throw new Error(`SOURCE=${path}: FFmpeg finds no video in it`);
   const hasAudio = /Stream #.*Audio:/.test(probe);
   const overlay = `[1:v]scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:-1:-1,fps=${FPS}[clip];[0:v]scale=1280:720,colorkey=black:0.01:0[clock];[clip][clock]overlay=eof_action=endall[v]`;
@@ -90,19 +92,34 @@ export function ffmpegPath(): string {
   return process.env.MILLRACE_FFMPEG || 'ffmpeg';
 }
 
-/** Runs FFmpeg towards a local RTP port until it ends or the signal aborts. @throws Error with FFmpeg's last words */
-export async function runFfmpeg(source: Source, port: number, signal: AbortSignal): Promise<void> {
+function cannotStart({ message }: Error): Error {
+  return new Error(`FFmpeg cannot be started (${message}). Install it, or set MILLRACE_FFMPEG to its path.`);
+}
+
+/**
+ * Runs FFmpeg towards a local RTP port until it ends or the signal aborts. `adopt` is told its process, whose tone never ends,
+ * and returns what to call when it is over.
+ * @throws Error with FFmpeg's last words
+ */
+export async function runFfmpeg(
+  source: Source,
+  port: number,
+  signal: AbortSignal,
+  adopt: (pid: number) => () => void,
+): Promise<void> {
   const url = `rtp://127.0.0.1:${port}?rtcpport=${port}&pkt_size=1200`;
-  const child = spawn(ffmpegPath(), [...QUIET, ...source.inputs, ...outputs(source, url)], { stdio: ['pipe', 'ignore', 'pipe'] });
+  const child = spawn(ffmpegPath(), [...QUIET, ...source.inputs, ...outputs(source, url)], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+    detached: true,
+  });
+  const disown = child.pid === undefined ? undefined : adopt(child.pid);
   let words = '';
   child.stderr.on('data', (chunk: Buffer) => (words = (words + chunk.toString()).slice(-2_000)));
   child.stdin.on('error', () => undefined); // FFmpeg ended; its exit tells why
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });
   const ended = new Promise<void>((resolve, reject) => {
-    child.once('error', (error) =>
-      reject(new Error(`FFmpeg cannot be started (${error.message}). Install it, or set MILLRACE_FFMPEG to its path.`)),
-    );
+    child.once('error', (error) => reject(cannotStart(error)));
     child.once('exit', (code) =>
       signal.aborted || code === 0
         ? resolve()
@@ -117,6 +134,7 @@ export async function runFfmpeg(source: Source, port: number, signal: AbortSigna
     feeding.abort();
     signal.removeEventListener('abort', kill);
     kill();
+    disown?.();
   }
 }
 

@@ -15,6 +15,8 @@ export interface PublishOptions {
   readonly place: () => Promise<PlacementResponse>;
   readonly signal: AbortSignal;
   readonly onState: (state: string) => void;
+  /** Told each process that is started; returns what to call when it is over. */
+  readonly adopt: (pid: number) => () => void;
 }
 
 const FIRST_RETRY_MS = 250;
@@ -40,7 +42,7 @@ export async function publishForever(options: PublishOptions): Promise<void> {
   }
 }
 
-async function publishOnce({ stream, source, place, signal, onState }: PublishOptions): Promise<void> {
+async function publishOnce({ stream, source, place, signal, onState, adopt }: PublishOptions): Promise<void> {
   const placement = await place();
   const session = await openSession(placement, stream, source.audio !== undefined);
   const socket = createSocket('udp4');
@@ -52,7 +54,7 @@ async function publishOnce({ stream, source, place, signal, onState }: PublishOp
     funnel(socket, session, () => ending.abort(new Error(`${placement.node} takes no more media`)));
     const watcher = watchSession(placement, session.id, either, () => ending.abort(new Error(`${placement.node} is gone`)));
     onState(`${stream} is published at ${placement.node} in ${placement.region}`);
-    await Promise.race([runFfmpeg(source, socket.address().port, either), watcher]);
+    await Promise.race([runFfmpeg(source, socket.address().port, either, adopt), watcher]);
     either.throwIfAborted();
   } finally {
     ending.abort();
@@ -83,7 +85,9 @@ async function openSession(placement: PlacementResponse, stream: string, hasAudi
   });
   const body = (await response.json()) as { session: string; ip: string; port: number; title?: string; detail?: string };
   if (response.status !== 201)
-    throw new Error(`${placement.node} refused the stream: ${body.title ?? response.status} ${body.detail ?? ''}`);
+    throw new Error(
+      `${placement.node} refused the stream: ${[body.title ?? `HTTP ${response.status}`, body.detail].filter(Boolean).join(': ')}`,
+    );
   return { id: body.session, ip: body.ip, port: body.port };
 }
 

@@ -1,13 +1,13 @@
 import { createWriteStream, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import type { PlacementResponse, RelayMesh } from '@millrace/api';
+import type { PlacementResponse } from '@millrace/api';
 import { mediaEdges, mediaNodes, relayMeshes } from '@millrace/api';
 import type { CrdManifest } from '@millrace/api/validation';
 import { startConsole } from '@millrace/console';
 import { startControl } from '@millrace/control';
 import { startOperator } from '@millrace/operator';
-import { Informer, createKubeClient, isTrue, loadKubeconfig } from '@millrace/operator/kube';
+import { Informer, createKubeClient, loadKubeconfig } from '@millrace/operator/kube';
 import type { KubeClient } from '@millrace/operator/kube';
 import type { Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
@@ -18,7 +18,9 @@ import { ensureAppKey } from './app-key.ts';
 import { loadCredentials, usersByToken } from './credentials.ts';
 import type { User } from './credentials.ts';
 import { applyFirstStart } from './first-start.ts';
+import { requirePorts } from './ports.ts';
 import type { Progress } from './progress.ts';
+import { missing } from './readiness.ts';
 import type { StateDir } from './state-dir.ts';
 
 const NAMESPACE = 'default';
@@ -35,6 +37,8 @@ export interface Network {
   /** What is not ready yet, in words; undefined when all is. */
   readonly missing: () => string | undefined;
   place(kind: 'push' | 'pull', stream: string): Promise<PlacementResponse>;
+  /** Has a process that somebody else started ended too, should this one die; returns what to call when it is over. */
+  readonly adopt: (pid: number) => () => void;
   stop(): Promise<void>;
 }
 
@@ -59,6 +63,11 @@ async function startParts(
   signal: AbortSignal,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<Network, 'stop'>> {
+  await requirePorts(config.host, [
+    ...(config.kubeconfig ? [] : [{ name: 'the Kubernetes API', port: config.apiPort, flag: '--api-port' }]),
+    { name: 'control', port: config.controlPort, flag: '--control-port' },
+    { name: 'the console', port: config.consolePort, flag: '--console-port' },
+  ]);
   const logger = openLog(config, dir);
   const kubeconfigFor = await progress.step('Kubernetes API', () => startApi(config, dir, logger, stops));
   const admin = createKubeClient({ kubeconfig: loadKubeconfig({ file: kubeconfigFor('admin') }) });
@@ -84,16 +93,17 @@ async function startParts(
     });
     stops.push(() => operator.stop());
   });
-  await progress.step('pod agent', async () => {
-    const agent = await startPodAgent({
+  const startedAtMs = Date.now();
+  const agent = await progress.step('pod agent', () =>
+    startPodAgent({
       kubeconfig: loadKubeconfig({ file: kubeconfigFor('node-agent') }),
       nodeName: 'laptop',
       dataDir: dir.file('pods'),
       commandFor: () => [process.execPath, MEDIA_NODE_MAIN],
       logger,
-    });
-    stops.push(() => agent.stop());
-  });
+    }),
+  );
+  stops.push(() => agent.stop());
   const manifest = config.manifest
     ? new URL(config.manifest, `file://${process.cwd()}/`)
     : new URL('examples/laptop/network.yaml', ROOT);
@@ -114,7 +124,8 @@ async function startParts(
     consoleUrl: page.url,
     kubeconfig: kubeconfigFor('admin'),
     logger,
-    missing: watchReadiness(admin, logger, stops),
+    missing: watchReadiness(admin, logger, startedAtMs, stops),
+    adopt: (pid) => agent.adopt(pid),
     place: (kind, stream) => place(control.url, appKey, kind, stream, signal),
   };
 }
@@ -159,7 +170,12 @@ function openLog(config: UpConfig, dir: StateDir): Logger {
 }
 
 /** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
-function watchReadiness(client: KubeClient, logger: Logger, stops: (() => Promise<void>)[]): () => string | undefined {
+function watchReadiness(
+  client: KubeClient,
+  logger: Logger,
+  startedAtMs: number,
+  stops: (() => Promise<void>)[],
+): () => string | undefined {
   const ending = new AbortController();
   const edges = new Informer({ client, resource: mediaEdges, logger });
   const nodes = new Informer({ client, resource: mediaNodes, logger });
@@ -171,18 +187,8 @@ function watchReadiness(client: KubeClient, logger: Logger, stops: (() => Promis
   });
   return () => {
     if (![edges, nodes, meshes].every((informer) => informer.hasSynced)) return 'reading resources';
-    const waiting = edges.store.list().filter((edge) => !isTrue(edge.status?.conditions, 'Ready'));
-    if (waiting.length > 0) return `waiting for ${waiting.map((edge) => edge.metadata.name).join(', ')}`;
-    return meshes.store
-      .list()
-      .map(unreadiness)
-      .find((words) => words !== undefined);
+    return missing({ edges: edges.store.list(), meshes: meshes.store.list(), nodes: nodes.store.list() }, startedAtMs);
   };
-}
-
-function unreadiness(mesh: RelayMesh): string | undefined {
-  const ready = mesh.status?.conditions?.find((condition) => condition.type === 'Ready');
-  return ready?.status === 'True' ? undefined : `${mesh.metadata.name}: ${ready?.message ?? 'not looked at yet'}`;
 }
 
 async function place(
@@ -200,6 +206,8 @@ async function place(
   });
   const body = (await response.json()) as PlacementResponse & { title?: string; detail?: string };
   if (!response.ok)
-    throw new Error(`no place to ${kind} ${stream}: ${body.title ?? response.status} ${body.detail ?? ''}`.trim());
+    throw new Error(
+      `no place to ${kind} ${stream}: ${[body.title ?? `HTTP ${response.status}`, body.detail].filter(Boolean).join(': ')}`,
+    );
   return body;
 }

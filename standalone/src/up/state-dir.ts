@@ -6,9 +6,19 @@ export interface RunningNetwork {
   readonly pid: number;
   /** Start time of the process in clock ticks since boot (proc(5), stat field 22): tells it from a later process of the same pid. */
   readonly startTicks: string;
+  /** How to use it; absent while it starts. */
+  readonly use?: NetworkUse;
+}
+
+export interface NetworkUse {
   readonly consoleUrl: string;
   readonly kubeconfig: string;
 }
+
+/** Who has the folder, from its start on. */
+const OWNER = 'owner.json';
+/** How to use the network, once it is whole. */
+const RUNNING = 'running.json';
 
 /** The folder in which a standalone network keeps everything: its store, its logs, its kubeconfig. */
 export class StateDir {
@@ -16,37 +26,76 @@ export class StateDir {
 
   constructor(path: string) {
     this.path = path;
-    mkdirSync(path, { recursive: true, mode: 0o700 });
   }
 
   file(...parts: string[]): string {
     return join(this.path, ...parts);
   }
 
-  /** The network that runs from this folder now, if any. */
+  /** The network that runs or starts from this folder now, if any. */
   running(): RunningNetwork | undefined {
+    const owner = read<RunningNetwork>(this.file(OWNER));
+    if (!owner || processStart(owner.pid) !== owner.startTicks) return undefined;
+    const use = read<NetworkUse & RunningNetwork>(this.file(RUNNING));
+    const isOwners = use?.pid === owner.pid && use.startTicks === owner.startTicks;
+    return isOwners ? { ...owner, use: { consoleUrl: use.consoleUrl, kubeconfig: use.kubeconfig } } : owner;
+  }
+
+  /**
+   * Makes the folder and takes it for this process. Returns the network that has it already, in which case nothing is taken.
+   * @throws Error naming the folder and the remedy when it cannot be written to.
+   */
+  claim(): RunningNetwork | undefined {
     try {
-      const record = JSON.parse(readFileSync(this.#record, 'utf8')) as RunningNetwork;
-      return processStart(record.pid) === record.startTicks ? record : undefined;
-    } catch {
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+      while (!this.#take()) {
+        const other = this.running();
+        if (other) return other;
+        this.forget(); // of a network that was killed
+      }
       return undefined;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `cannot write to the folder for the network's state (${why}). Make room or give this user the right to write there, or choose another folder: MILLRACE_STATE_DIR=/a/folder make up`,
+        { cause: error },
+      );
     }
   }
 
-  record(network: Omit<RunningNetwork, 'pid' | 'startTicks'>): void {
-    const record: RunningNetwork = { pid: process.pid, startTicks: processStart(process.pid) ?? '', ...network };
-    const draft = `${this.#record}.${process.pid}`;
-    writeFileSync(draft, JSON.stringify(record), { mode: 0o600 });
-    renameSync(draft, this.#record);
+  #take(): boolean {
+    try {
+      writeFileSync(this.file(OWNER), JSON.stringify(own()), { mode: 0o600, flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      rmSync(this.file(OWNER), { force: true }); // a full disk leaves an empty file
+      throw error;
+    }
+  }
+
+  /** Tells others how to use the network, now that it runs. */
+  publish(use: NetworkUse): void {
+    const draft = this.file(`${RUNNING}.new`);
+    writeFileSync(draft, JSON.stringify({ ...own(), ...use }), { mode: 0o600 });
+    renameSync(draft, this.file(RUNNING));
   }
 
   forget(): void {
-    rmSync(this.#record, { force: true });
+    for (const name of [RUNNING, OWNER]) rmSync(this.file(name), { force: true });
   }
+}
 
-  get #record(): string {
-    return this.file('running.json');
+function read<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch {
+    return undefined;
   }
+}
+
+function own(): RunningNetwork {
+  return { pid: process.pid, startTicks: processStart(process.pid) ?? '' };
 }
 
 /** When a process started, or undefined if there is none of that pid. */

@@ -5,23 +5,21 @@ import type { Source } from '../demo/index.ts';
 import { startNetwork } from './network.ts';
 import type { Network } from './network.ts';
 import { Progress } from './progress.ts';
+import type { RunningNetwork } from './state-dir.ts';
 import { StateDir } from './state-dir.ts';
 import { whatNext } from './what-next.ts';
 
 const DEMO_STREAM = 'live/demo';
-const READY_TIMEOUT_MS = 90_000;
+const READY_TIMEOUT_MS = 180_000;
 
 /** Starts the network of this folder and runs it until it is told to stop. Returns the exit code. */
 export async function up(config: UpConfig): Promise<number> {
   const dir = new StateDir(config.stateDir);
   const progress = new Progress(realClock);
-  const before = dir.running();
-  if (before) {
-    progress.say(`Millrace runs already (pid ${before.pid}).\n${whatNext(before)}`);
-    return 0;
-  }
   // Before anything starts: a wrong SOURCE is told at once.
   const source = chooseSource(config.source);
+  const before = dir.claim();
+  if (before) return tellRunning(before, config.source, progress);
   const stopping = stopSignal();
   progress.say('Starting Millrace …');
   let network: Network | undefined;
@@ -29,25 +27,37 @@ export async function up(config: UpConfig): Promise<number> {
     network = await startNetwork(config, dir, progress, stopping);
     const { missing } = network;
     await progress.wait('three regions are up, measured and routed', READY_TIMEOUT_MS, missing, stopping);
-    dir.record({ consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig });
+    const use = { consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig };
+    dir.publish(use);
     const publishing = source ? publish(network, source, progress, stopping) : Promise.resolve();
-    progress.say(whatNext({ consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig }));
+    progress.say(whatNext(use));
     await aborted(stopping);
     await publishing;
     return 0;
   } catch (error) {
     if (stopping.aborted) return 0;
     progress.say(
-      `Millrace did not come up: ${error instanceof Error ? error.message : String(error)}\nThe log is ${dir.file('logs', 'network.log')}`,
+      `Millrace did not come up: ${error instanceof Error ? error.message : String(error)}${network ? `\nLogs: ${dir.file('logs', 'network.log')}, and of each node ${dir.file('pods', 'pods', '*', 'logs', '*.log')}` : ''}`,
     );
     return 1;
   } finally {
-    dir.forget();
     if (network) {
       const running = network;
       await progress.step('stopped', () => running.stop());
     }
+    dir.forget();
   }
+}
+
+function tellRunning({ pid, use }: RunningNetwork, source: string, progress: Progress): number {
+  if (!use) {
+    progress.say(`Millrace is being started already (pid ${pid}); its terminal tells when it is up. To stop it: make down`);
+    return 1;
+  }
+  progress.say(`Millrace runs already (pid ${pid}).\n${whatNext(use)}`);
+  if (source === '') return 0;
+  progress.say(`It goes on publishing what it did. For SOURCE=${source}: make down, then make up SOURCE=${source}`);
+  return 1;
 }
 
 function chooseSource(source: string): Source | undefined {
@@ -62,6 +72,7 @@ async function publish(network: Network, source: Source, progress: Progress, sig
     source,
     place: () => network.place('push', DEMO_STREAM),
     signal,
+    adopt: network.adopt,
     onState: (state) => {
       network.logger.info({ stream: DEMO_STREAM }, state);
       if (state !== told) progress.say(`  ${(told = state)}`);

@@ -1,5 +1,7 @@
+import type { NetworkUse } from './state-dir.ts';
+
 /** What a person can do with a running network. */
-export function whatNext({ consoleUrl, kubeconfig }: { readonly consoleUrl: string; readonly kubeconfig: string }): string {
+export function whatNext({ consoleUrl, kubeconfig }: NetworkUse): string {
   return `
   Open       ${consoleUrl}
   Use        export KUBECONFIG=${kubeconfig}

@@ -1,0 +1,41 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** A TCP port that the network will listen on, and the setting that chooses another. */
+export interface WantedPort {
+  readonly name: string;
+  readonly port: number;
+  readonly flag: string;
+}
+
+/** @throws Error that names every port that cannot be listened on, why, and how to choose another; a port of 0 is always free. */
+export async function requirePorts(host: string, wanted: readonly WantedPort[]): Promise<void> {
+  const problems: string[] = [];
+  for (const { name, port, flag } of wanted.filter((each) => each.port !== 0)) {
+    const why = await obstacle(host, port);
+    if (why)
+      problems.push(
+        `${name} cannot listen on ${host}:${port}: ${why}. To use another port: ${variable(flag)}=${port + 1} make up (or ${flag} ${port + 1})`,
+      );
+  }
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+}
+
+const variable = (flag: string) => `MILLRACE_${flag.slice(2).replaceAll('-', '_').toUpperCase()}`;
+
+async function obstacle(host: string, port: number): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+    server.close();
+    await once(server, 'close');
+    return undefined;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') return 'another process has that port';
+    if (code === 'EACCES') return 'this user may not (ports below 1024 need root)';
+    if (code === 'EADDRNOTAVAIL') return 'this machine has no such address (--host)';
+    return message;
+  }
+}

@@ -1,0 +1,32 @@
+import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
+import { isTrue } from '@millrace/operator/kube';
+
+/** What tells whether a network is whole. */
+export interface Observed {
+  readonly edges: readonly MediaEdge[];
+  readonly meshes: readonly RelayMesh[];
+  readonly nodes: readonly MediaNode[];
+}
+
+/**
+ * What keeps the network from being whole, in words; undefined when nothing does. What an earlier life of the network wrote
+ * into statuses stays there until it is overwritten: nodes count only when they called control since `startedAtMs` (Unix).
+ */
+export function missing({ edges, meshes, nodes }: Observed, startedAtMs: number): string | undefined {
+  // Times in the API have whole seconds.
+  const since = Math.floor(startedAtMs / 1_000) * 1_000;
+  const isHere = (node: MediaNode) =>
+    isTrue(node.status?.conditions, 'AgentConnected') && Date.parse(node.status?.agent?.since ?? '') >= since;
+  const waiting = edges.filter(
+    (edge) =>
+      !isTrue(edge.status?.conditions, 'Ready') || nodes.some((node) => node.spec.edge === edge.metadata.name && !isHere(node)),
+  );
+  if (waiting.length > 0)
+    return `${edges.length - waiting.length} of ${edges.length} edges are ready, waiting for ${waiting.map((edge) => edge.metadata.name).join(', ')}`;
+  return meshes.map(unreadiness).find((words) => words !== undefined);
+}
+
+function unreadiness(mesh: RelayMesh): string | undefined {
+  const ready = mesh.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return ready?.status === 'True' ? undefined : `${mesh.metadata.name}: ${ready?.message ?? 'not looked at yet'}`;
+}
