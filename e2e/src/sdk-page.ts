@@ -1,6 +1,6 @@
 import { build } from 'esbuild';
 import { fileURLToPath } from 'node:url';
-import type { Player, Publisher } from '@millrace/sdk';
+import type * as sdk from '@millrace/sdk';
 import type { Page } from 'playwright-core';
 import type { Browser } from './browser.ts';
 
@@ -13,9 +13,9 @@ export interface SessionLog {
 }
 
 interface SdkWindow {
-  millrace: typeof import('@millrace/sdk');
-  player: Player;
-  publisher: Publisher;
+  millrace: typeof sdk;
+  player: sdk.Player;
+  publisher: sdk.Publisher;
   log: SessionLog;
   /** performance.now() of each frame that the video element showed. */
   shownAt: number[];

@@ -10,19 +10,20 @@ const RECONNECT_MS = 1_000;
  * Server-sent events with request headers, which EventSource cannot send (the token must not stand in a URL, where logs keep it).
  * Reconnects until `signal` aborts, the server answers that the resource is gone (4xx), or the resource's last event (`ended`) came.
  *
- * @param onLost called each time that the connection is lost or cannot be made
+ * `onOpen` is called each time that the connection stands, `onLost` each time that it is lost or cannot be made.
  */
 export async function* eventStream(
   url: string,
   headers: Record<string, string>,
   signal: AbortSignal,
-  onLost: () => void = () => undefined,
+  on: { onOpen?: () => void; onLost?: () => void } = {},
 ): AsyncGenerator<ServerEvent> {
   while (!signal.aborted) {
     try {
       const response = await fetch(url, { headers: { ...headers, accept: 'text/event-stream' }, signal });
       if (response.status >= 400 && response.status < 500 && response.status !== 429) return;
       if (response.ok && response.body) {
+        on.onOpen?.();
         for await (const event of parseEvents(response.body)) {
           yield event;
           if (event.event === 'ended') return;
@@ -31,7 +32,7 @@ export async function* eventStream(
     } catch {
       if (signal.aborted) return;
     }
-    onLost();
+    on.onLost?.();
     await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }
 }

@@ -1,6 +1,5 @@
 import type { Handshake } from './handshake.ts';
 import { clientOffers, nodeOffers } from './handshake.ts';
-import { eventStream } from './event-stream.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import type { Connection } from './session.ts';
 import { Session } from './session.ts';
@@ -30,13 +29,9 @@ export interface PlayerOptions {
   readonly placement: PlacementSource;
 }
 
-/** How long media may be silent beside a dead event stream before the node counts as gone. */
-const SILENCE_MS = 1_000;
-
 /** Pulls a stream, by the node's offer or by WHEP (draft-ietf-wish-whep), and follows it from node to node. */
 export class Player extends Session<PlayerEvents> {
   readonly #media = new WeakMap<RTCPeerConnection, MediaStream>();
-  #events: AbortController | undefined;
   #startedAt = 0;
 
   constructor(options: PlayerOptions) {
@@ -75,35 +70,13 @@ export class Player extends Session<PlayerEvents> {
   }
 
   protected override connected(connection: Connection): void {
-    this.#events?.abort();
-    this.#events = new AbortController();
-    const signal = AbortSignal.any([this.signal, this.#events.signal]);
-    void this.#listen(connection, signal);
     const media = this.#media.get(connection.peer);
     if (media) this.emit('media', media);
   }
 
-  async #listen(connection: Connection, signal: AbortSignal): Promise<void> {
-    const url = `${connection.resource.url}/events`;
-    // Another server's WHEP may have no events at all.
-    let heard = false;
-    const doubt = () => void (heard && this.#judgeSilence(connection, signal));
-    for await (const { event, data } of eventStream(url, connection.resource.headers, signal, doubt)) {
-      heard = true;
-      const detail = JSON.parse(data) as unknown;
-      if (event === 'move') await this.#move(connection, detail as MoveRequest);
-      else if (event === 'ended') this.emit('ended', detail as PlayerEvents['ended']);
-    }
-    // The node has ended the session, or was started anew and knows it no more.
-    if (heard && !signal.aborted) this.lost(connection, `${connection.candidate.node} has ended the session`, true);
-  }
-
-  /** Tells a node that died from one whose signalling alone fails, long before ICE does. */
-  async #judgeSilence(connection: Connection, signal: AbortSignal): Promise<void> {
-    const before = await receivedBytes(connection.peer);
-    await new Promise((resolve) => setTimeout(resolve, SILENCE_MS));
-    if (signal.aborted || (await receivedBytes(connection.peer)) > before) return;
-    this.lost(connection, `${connection.candidate.node} is silent`);
+  protected override async nodeSaid(connection: Connection, event: string, detail: unknown): Promise<void> {
+    if (event === 'move') await this.#move(connection, detail as MoveRequest);
+    else if (event === 'ended') this.emit('ended', detail as PlayerEvents['ended']);
   }
 
   async #move(connection: Connection, request: MoveRequest): Promise<void> {
@@ -127,11 +100,4 @@ export class Player extends Session<PlayerEvents> {
 
 function nodeCanOffer({ signaling, stream }: Candidate): boolean {
   return signaling !== undefined && stream !== undefined;
-}
-
-async function receivedBytes(peer: RTCPeerConnection): Promise<number> {
-  let bytes = 0;
-  const reports = (await peer.getStats()) as unknown as ReadonlyMap<string, { type: string; bytesReceived?: number }>;
-  for (const { type, bytesReceived } of reports.values()) if (type === 'inbound-rtp') bytes += bytesReceived ?? 0;
-  return bytes;
 }

@@ -1,6 +1,7 @@
 import { Emitter } from './emitter.ts';
 import type { Handshake } from './handshake.ts';
 import { clientOffers } from './handshake.ts';
+import { followNode } from './node-events.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import { Candidates } from './placement.ts';
 import type { SessionResource } from './signaling.ts';
@@ -38,6 +39,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   readonly #closing = new AbortController();
   #state: SessionState = 'idle';
   #connection: Connection | undefined;
+  #following: AbortController | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #attempts = 0;
   #wasLive = false;
@@ -69,6 +71,11 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
 
   /** Called when a connection is made, after the old one (if any) was replaced. */
   protected abstract connected(connection: Connection, old: Connection | undefined): void;
+
+  /** The node sent an event of the session. */
+  protected nodeSaid(_connection: Connection, _event: string, _detail: unknown): void | Promise<void> {
+    // Only players have use for them.
+  }
 
   /** Starts the session and resolves when it is live; rejects when the first round of places fails for good. */
   async start(): Promise<void> {
@@ -156,6 +163,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#attempts = 0;
     this.#wasLive = true;
     this.#watch(connection);
+    this.#follow(connection);
     this.connected(connection, old);
     if (old) void discard(old);
     const { node, region, url } = connection.candidate;
@@ -164,9 +172,10 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   }
 
   /** Leaves a connection that is lost and looks for another. `ended`: the node ended it, and may well be the right place again. */
-  protected lost(connection: Connection, reason: string, ended = false): void {
+  #lost(connection: Connection, reason: string, ended = false): void {
     if (this.#connection !== connection || this.#state === 'closed') return;
     this.#connection = undefined;
+    this.#following?.abort();
     if (ended) this.#candidates.restart();
     else this.#candidates.failed(connection.candidate);
     void discard(connection);
@@ -175,15 +184,24 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     void this.#connectSomewhere();
   }
 
+  #follow(connection: Connection): void {
+    this.#following?.abort();
+    this.#following = new AbortController();
+    void followNode(connection, AbortSignal.any([this.signal, this.#following.signal]), {
+      event: (event, detail) => this.nodeSaid(connection, event, detail),
+      gone: (reason, ended) => this.#lost(connection, reason, ended),
+    });
+  }
+
   #watch(connection: Connection): void {
     const { peer, candidate } = connection;
     let grace: ReturnType<typeof setTimeout> | undefined;
     peer.addEventListener('connectionstatechange', () => {
       clearTimeout(grace);
-      if (peer.connectionState === 'failed') this.lost(connection, `the connection to ${candidate.node} failed`);
+      if (peer.connectionState === 'failed') this.#lost(connection, `the connection to ${candidate.node} failed`);
       if (peer.connectionState !== 'disconnected') return;
       grace = setTimeout(
-        () => this.lost(connection, `${candidate.node} was not heard of for ${DISCONNECTED_GRACE_MS} ms`),
+        () => this.#lost(connection, `${candidate.node} was not heard of for ${DISCONNECTED_GRACE_MS} ms`),
         DISCONNECTED_GRACE_MS,
       );
     });

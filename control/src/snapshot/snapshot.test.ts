@@ -145,6 +145,49 @@ describe('the programmer', () => {
     );
   });
 
+  test('a held stream is told with its mark, to a node that carries it as to one that does not, until neither wants it', () => {
+    const { clock, fleet, streams, programmer, attach } = setUp();
+    for (const name of ['holder', 'both']) fleet.setSpec(spec(name));
+    streams.put(entry('live/a'));
+    const [holder, both] = [attach('holder'), attach('both', ['live/a'])];
+    const told = (node: typeof holder, what: () => void): unknown => {
+      node.sent.length = 0;
+      what();
+      clock.advance(100);
+      const [message, ...more] = node.sent;
+      assert.equal(more.length, 0);
+      if (!message) return undefined;
+      assert.ok(message.type === 'streams');
+      return [message.changed.map(({ stream, epoch, hold }) => [stream, epoch, hold]), message.removed];
+    };
+    const hold = (...nodes: string[]) => programmer.hold('live/a', new Set(nodes));
+    assert.deepEqual(
+      told(holder, () => hold('holder', 'both')),
+      [[['live/a', 1, true]], []],
+    );
+    assert.deepEqual(
+      told(holder, () => streams.put(entry('live/a', { epoch: 2 }))),
+      [[['live/a', 2, true]], []],
+    );
+    assert.equal(
+      told(holder, () => hold('both', 'holder')),
+      undefined,
+      'nothing has changed',
+    );
+    assert.deepEqual(
+      told(holder, () => hold('both')),
+      [[], ['live/a']],
+    );
+    assert.deepEqual(
+      told(both, () => hold()),
+      [[['live/a', 2, undefined]], []],
+    );
+    hold('late');
+    fleet.setSpec(spec('late'));
+    const [snapshot] = attach('late').sent;
+    assert.ok(snapshot?.type === 'snapshot' && snapshot.streams[0]?.hold === true, 'a node that connects later hears of it');
+  });
+
   test('a node that has these settings is not sent them again, only its streams', () => {
     const { fleet, streams, attach } = setUp();
     fleet.setSpec(spec('n'));
