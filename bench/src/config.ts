@@ -16,7 +16,7 @@ export const BenchConfig = z.object({
   joinTries: z.number().int().min(1).max(100).default(7).describe('Joins of each kind'),
   rerouteTries: z.number().int().min(1).max(20).default(4).describe('Relays to kill, one after the other'),
   fanoutViewers: z.array(z.number().int().min(1).max(900)).default([100, 300]).describe('Numbers of viewers on the pull node'),
-  relayStreams: z.number().int().min(1).max(200).default(20).describe('Streams through the relay'),
+  relayStreams: z.number().int().min(1).max(200).default(10).describe('Streams through the relay'),
   windowSeconds: z.number().min(1).max(120).default(10).describe('How long CPU time is measured for one row'),
   namespace: z.boolean().default(true).describe('Run in a network namespace of its own where that is allowed'),
 });
