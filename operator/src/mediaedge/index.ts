@@ -8,4 +8,4 @@ export { EdgeMetrics } from './metrics.ts';
 export { planEdge } from './plan.ts';
 export type { EdgeObservation, EdgePlan } from './model.ts';
 export { buildPod, templateHash, type PodSettings } from './pod.ts';
-export { LABEL as NODE_LABEL, PAUSED_ANNOTATION } from './names.ts';
+export { LABEL as NODE_LABEL } from './names.ts';

@@ -1,7 +1,6 @@
 /** Names that the MediaEdge controller puts on what it makes. */
 export const FIELD_MANAGER = 'millrace-mediaedge';
 export const FINALIZER = 'millrace.dev/drain';
-export const PAUSED_ANNOTATION = 'millrace.dev/paused';
 export const LABEL = {
   edge: 'millrace.dev/edge',
   mesh: 'millrace.dev/mesh',

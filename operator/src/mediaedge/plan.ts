@@ -4,7 +4,8 @@ import { FAILED_RETRY_MS, NO_CHANGES, planChanges, type Changes } from './change
 import { drainDeadlineMs, observeInstance, occupancy, progressDeadlineMs, type Instance } from './instance.ts';
 import { desiredMediaNode, nodesWithoutPod } from './media-node.ts';
 import type { EdgeObservation, EdgePlan } from './model.ts';
-import { LABEL, PAUSED_ANNOTATION } from './names.ts';
+import { isPaused as isEdgePaused } from '../paused.ts';
+import { LABEL } from './names.ts';
 import { templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
 import { planStatus } from './status.ts';
@@ -16,7 +17,7 @@ const DRAIN_LOOK_MS = 5_000;
 export function planEdge(observation: EdgeObservation): EdgePlan {
   const { edge, nowMs } = observation;
   const instances = observe(observation);
-  const isPaused = edge.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
+  const isPaused = isEdgePaused(edge);
   const changes = isPaused ? NO_CHANGES : planChanges(observation, instances);
   const drained = new Set(changes.drain.map(({ instance }) => instance.name));
   const resumed = new Set(changes.resume.map(({ name }) => name));

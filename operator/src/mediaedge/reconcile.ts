@@ -15,9 +15,10 @@ import {
 import type { MediaEdgeDependencies } from './controller.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
+import { isPaused } from '../paused.ts';
 import { desiredMediaNode } from './media-node.ts';
 import { wantedReplicas, type EdgeObservation, type EdgePlan } from './model.ts';
-import { FIELD_MANAGER, FINALIZER, LABEL, PAUSED_ANNOTATION } from './names.ts';
+import { FIELD_MANAGER, FINALIZER, LABEL } from './names.ts';
 import { planEdge } from './plan.ts';
 import { buildPod, templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
@@ -114,8 +115,7 @@ export class MediaEdgeReconciler {
       await this.#pods.update(() => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
     }
     for (const node of plan.deleteMediaNodes) await this.#deleteNode(node, signal);
-    const isPaused = edge.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
-    if (!isPaused && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
+    if (!isPaused(edge) && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
     await this.#tellStatus(edge, refused ? planEdge({ ...observation, createRefused: refused.why }) : plan, signal);
     if (refused) throw refused.error;
     if (plan.finalizer === 'remove') {

@@ -114,7 +114,7 @@ function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): Verdic
   return { status: 'True', reason: REASON.nodesDraining, message: listed(named, draining.length) };
 }
 
-function readyVerdict({ edge, createRefused }: EdgeObservation, counts: Counts, active: readonly Instance[]): Verdict {
+function readyVerdict({ edge, createRefused, missing }: EdgeObservation, counts: Counts, active: readonly Instance[]): Verdict {
   const { desired, ready } = counts;
   if (!findCondition(edge.status?.conditions, CONDITION.ready))
     return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time' };
@@ -124,6 +124,10 @@ function readyVerdict({ edge, createRefused }: EdgeObservation, counts: Counts, 
   if (ready < Math.max(1, desired - edge.spec.update.maxUnavailable)) {
     if (createRefused) return no(REASON.createRefused, refusedMessage(counts, createRefused));
     return no(REASON.nodesNotReady, notReadyMessage(counts, active));
+  }
+  if (missing.mesh) {
+    const message = `Nodes are ready, but RelayMesh ${edge.spec.meshRef?.name} does not exist: they serve only what is published on them`;
+    return no(REASON.meshNotFound, message);
   }
   return { status: 'True', reason: REASON.nodesReady, message: `${Math.min(ready, desired)} of ${desired} nodes are ready` };
 }
@@ -198,7 +202,7 @@ function readyEvents(old: readonly Condition[] | undefined, conditions: readonly
   if (!before || !after || before.status === after.status) return [];
   if (after.status === 'True') return [{ type: 'Normal', reason: EVENT.becameReady, message: after.message }];
   if (before.status !== 'True') return [];
-  const isFault = after.reason === REASON.nodesNotReady || after.reason === REASON.createRefused;
+  const isFault = [REASON.nodesNotReady, REASON.createRefused, REASON.meshNotFound].some((reason) => after.reason === reason);
   const type = isFault ? 'Warning' : 'Normal';
   return [{ type, reason: EVENT.becameNotReady, message: after.message }];
 }

@@ -2,6 +2,7 @@ import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api
 import { mediaNodes, relayMeshes } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import type { Controller, EventRecorder, Fence, Informer, KubeClient, KubeMetrics, ReconcileContext } from '../kube/index.ts';
+import { isPaused } from '../paused.ts';
 import { Applier, createController, objectKey, trigger } from '../kube/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { MeshObservation, NodeProgram } from './model.ts';
@@ -16,7 +17,6 @@ import { meshStatus } from './status.ts';
 import { ensureTrunkKey } from './trunk-key.ts';
 
 export const FIELD_MANAGER = 'millrace-relaymesh';
-export const PAUSED_ANNOTATION = 'millrace.dev/paused';
 
 /** A mesh is planned at most so often, whatever its nodes report: planning costs as much as the mesh is large. */
 const LEAST_BETWEEN_PLANS_MS = 500;
@@ -91,7 +91,7 @@ class RelayMeshReconciler {
       this.#memories.delete(key);
       return {};
     }
-    if (mesh.metadata.annotations?.[PAUSED_ANNOTATION] === 'true') return {};
+    if (isPaused(mesh)) return {};
     const memory = this.#memories.get(key);
     const sinceLastMs = this.#deps.clock.now() - (memory?.plannedAt ?? -Infinity);
     if (sinceLastMs < LEAST_BETWEEN_PLANS_MS) return { requeueAfterMs: LEAST_BETWEEN_PLANS_MS - sinceLastMs };

@@ -13,10 +13,10 @@ import {
   type KubeClient,
   type KubeMetrics,
 } from '../kube/index.ts';
+import { isPaused } from '../paused.ts';
 import { planRoute } from './plan.ts';
 
 export const FIELD_MANAGER = 'millrace-streamroute';
-const PAUSED_ANNOTATION = 'millrace.dev/paused';
 
 export interface StreamRouteDependencies {
   /** Fenced: writes only while this process leads. */
@@ -40,7 +40,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
 
   const reconcile = async (key: string, { signal }: { signal: AbortSignal }): Promise<void> => {
     const cached = deps.streamRoutes.store.get(key);
-    if (!cached || cached.metadata.deletionTimestamp || cached.metadata.annotations?.[PAUSED_ANNOTATION] === 'true') return;
+    if (!cached || cached.metadata.deletionTimestamp || isPaused(cached)) return;
     const route = writes.view(key, [cached]).objects[0] ?? cached;
     const { namespace = '', name } = route.metadata;
     const nodes = deps.nodes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
