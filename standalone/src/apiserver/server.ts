@@ -15,7 +15,7 @@ import {
 import { groupDocument, openApiIndex } from './discovery/openapi.ts';
 import { handleResource, sendJson } from './http/handler.ts';
 import type { Identity } from './http/request.ts';
-import { maxBodyBytes, parseResourcePath } from './http/request.ts';
+import { parseResourcePath } from './http/request.ts';
 import { badRequest, StatusError, unauthorized, unknownPath } from './status.ts';
 
 export interface HttpOptions {
@@ -31,15 +31,9 @@ const version = {
   platform: `${process.platform}/${process.arch}`,
 };
 
-/**
- * The HTTPS front of the API: authentication, routing, errors as Status.
- * The largest body fits the buffer of a request: Node's parser is otherwise paused while a request waits for its turn, and TLS
- * records that it had decrypted already then fail with "Parse Error: Paused" and reset the connection (seen with Node 24.21).
- */
+/** The HTTPS front of the API: authentication, routing, errors as Status. */
 export function createApiServer(options: HttpOptions): Server {
-  const { cert, key } = options.tls;
-  const settings = { cert, key, ALPNProtocols: ['http/1.1'], highWaterMark: maxBodyBytes + 64 * 1024 };
-  return createServer(settings, (request, response) => {
+  return createServer({ cert: options.tls.cert, key: options.tls.key, ALPNProtocols: ['http/1.1'] }, (request, response) => {
     serve(options, request, response).catch((error: unknown) => fail(options.logger, response, error));
   });
 }

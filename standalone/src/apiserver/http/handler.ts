@@ -192,11 +192,22 @@ async function removeCollection(context: ApiContext, { type, namespace }: Target
 }
 
 export function sendJson(response: ServerResponse, code: number, body: object): void {
-  const text = JSON.stringify(body);
+  const bytes = Buffer.from(JSON.stringify(body));
   response.writeHead(code, {
     'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(text),
+    'Content-Length': bytes.length,
     'Cache-Control': 'no-cache, private',
   });
-  response.end(text);
+  endWhenDrained(response, bytes);
+}
+
+/**
+ * Holds back the last byte of a large answer until the rest has left. A client that has the whole answer may send its next request at once;
+ * while the socket still counts as full, Node pauses its parser for that request, and TLS records decrypted already then fail with
+ * "Parse Error: Paused" and reset the connection (seen with Node 24.21).
+ */
+function endWhenDrained(response: ServerResponse, bytes: Buffer): void {
+  const last = bytes.length - 1;
+  if (last < 1 || response.write(bytes.subarray(0, last))) return void response.end(bytes.subarray(Math.max(0, last)));
+  response.once('drain', () => response.end(bytes.subarray(last)));
 }
