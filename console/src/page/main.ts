@@ -16,6 +16,10 @@ const view = {
   video: byId<HTMLVideoElement>('video'),
   show: (id: string, value: string) => void (byId(id).textContent = value),
   note: (message: string) => void (byId('player-note').textContent = message),
+  screen: (message: string) => {
+    const note = byId('screen-note');
+    if (note.textContent !== message) note.textContent = message; // asked at each frame
+  },
   state: (state: string, tone: string) => {
     byId('player-state').textContent = state;
     byId('player-state').className = `badge ${tone}`;
@@ -37,8 +41,16 @@ function draw(): void {
   fillPath(byId('path'), topology, path);
   fillNodes(byId('nodes'), topology);
   const viewers = topology.streams.reduce((sum, stream) => sum + stream.viewers, 0);
-  byId('summary').textContent =
-    `${topology.regions.length} regions · ${topology.nodes.length} nodes · ${topology.streams.length} streams · ${viewers} viewers`;
+  byId('summary').textContent = [
+    count(topology.regions.length, 'region'),
+    count(topology.nodes.length, 'node'),
+    count(topology.streams.length, 'stream'),
+    count(viewers, 'viewer'),
+  ].join(' · ');
+}
+
+function count(many: number, noun: string): string {
+  return `${many} ${noun}${many === 1 ? '' : 's'}`;
 }
 
 /** Offers what the network has, keeping what is chosen. */

@@ -2,9 +2,11 @@ import type { Topology, TopologyLink, TopologyNode } from './topology.ts';
 import { linkBetween } from './topology.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
-const WIDTH = 760;
 const HEIGHT = 400;
-const REGION_RADIUS = 66;
+const WIDEST = 760;
+const LARGEST_RADIUS = 66;
+/** Labels need about this much of a line. */
+const LABEL_WIDTH = 92;
 
 /** Longitude and latitude of the places that regions are usually called after. */
 const PLACES: Record<string, readonly [number, number]> = {
@@ -33,16 +35,24 @@ interface Point {
   readonly y: number;
 }
 
+/** Drawn at the size that it is shown at, so that labels stay readable on a phone. */
+interface Sheet {
+  readonly width: number;
+  readonly radius: number;
+}
+
 /** Draws regions where they lie (west to east), their nodes, the measured links, and the stream's path and backup over them. */
 export function drawMap(svg: SVGSVGElement, topology: Topology, path: readonly string[], backup: readonly string[]): void {
-  svg.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`);
-  const centres = placeRegions(topology.regions.map((region) => region.region));
-  const nodes = placeNodes(topology.nodes, centres);
+  const width = Math.max(300, Math.min(WIDEST, svg.clientWidth || WIDEST));
+  const sheet = { width, radius: Math.min(LARGEST_RADIUS, width / topology.regions.length / 2 - 8) };
+  svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
+  const centres = placeRegions(
+    topology.regions.map((region) => region.region),
+    sheet,
+  );
+  const nodes = placeNodes(topology.nodes, centres, sheet);
   const parts: SVGElement[] = [];
-  for (const [region, { x, y }] of centres) {
-    parts.push(element('circle', { class: 'region', cx: x, cy: y, r: REGION_RADIUS }));
-    parts.push(text(region, { x, y: y + REGION_RADIUS + 18, 'text-anchor': 'middle' }));
-  }
+  for (const { x, y } of centres.values()) parts.push(element('circle', { class: 'region', cx: x, cy: y, r: sheet.radius }));
   const onPath = pairs(path);
   const onBackup = pairs(backup);
   for (const link of uniqueLinks(topology.links)) {
@@ -50,24 +60,27 @@ export function drawMap(svg: SVGSVGElement, topology: Topology, path: readonly s
     if (!onPath.has(key) && !onBackup.has(key))
       parts.push(...drawLink(nodes, link.from, link.to, link.state === 'Down' ? 'down' : 'link'));
   }
-  for (const [key, [a, b]] of onBackup)
-    if (!onPath.has(key)) parts.push(...drawLink(nodes, a, b, 'backup', linkBetween(topology, a, b)));
-  for (const [a, b] of onPath.values()) parts.push(...drawLink(nodes, a, b, 'path', linkBetween(topology, a, b)));
+  for (const [key, [a, b]] of onBackup) if (!onPath.has(key)) parts.push(...drawLink(nodes, a, b, 'backup'));
+  for (const [a, b] of onPath.values()) parts.push(...drawLink(nodes, a, b, 'path'));
   for (const node of topology.nodes) parts.push(...drawNode(node, nodes.get(node.node), path.includes(node.node)));
+  // Over the lines that pass below them.
+  for (const [region, { x, y }] of centres)
+    parts.push(text(region, { class: 'region-name', x, y: y + sheet.radius + 18, 'text-anchor': 'middle' }));
+  for (const [a, b] of onPath.values()) parts.push(...labelLink(nodes, a, b, linkBetween(topology, a, b)));
   svg.replaceChildren(...parts);
 }
 
 /** Regions by longitude from west to east, in columns of equal width, since the true map would put most of them on one spot. */
-function placeRegions(regions: readonly string[]): Map<string, Point> {
+function placeRegions(regions: readonly string[], { width, radius }: Sheet): Map<string, Point> {
   const known = [...regions].sort((a, b) => longitude(a) - longitude(b) || (a < b ? -1 : 1));
   const latitudes = known.map((region) => PLACES[region]?.[1] ?? 20);
   const [south, north] = [Math.min(...latitudes), Math.max(...latitudes)];
-  const room = HEIGHT - 2 * REGION_RADIUS - 50;
+  const room = HEIGHT - 2 * radius - 50;
   return new Map(
     known.map((region, i) => {
       const latitude = latitudes[i] as number;
       const height = north === south ? 0.5 : (north - latitude) / (north - south);
-      return [region, { x: ((i + 0.5) / known.length) * WIDTH, y: REGION_RADIUS + 12 + height * room }];
+      return [region, { x: ((i + 0.5) / known.length) * width, y: radius + 12 + height * room }];
     }),
   );
 }
@@ -76,27 +89,36 @@ function longitude(region: string): number {
   return PLACES[region]?.[0] ?? 0;
 }
 
-function placeNodes(nodes: readonly TopologyNode[], centres: ReadonlyMap<string, Point>): Map<string, Point> {
+function placeNodes(
+  nodes: readonly TopologyNode[],
+  centres: ReadonlyMap<string, Point>,
+  { radius: regionRadius }: Sheet,
+): Map<string, Point> {
   const placed = new Map<string, Point>();
   for (const [region, centre] of centres) {
     const inside = nodes.filter((node) => node.region === region).sort((a, b) => (a.node < b.node ? -1 : 1));
     inside.forEach((node, i) => {
       const angle = (i / inside.length) * 2 * Math.PI - Math.PI / 2;
-      const radius = inside.length === 1 ? 0 : REGION_RADIUS * 0.58;
+      const radius = inside.length === 1 ? 0 : regionRadius * 0.58;
       placed.set(node.node, { x: centre.x + radius * Math.cos(angle), y: centre.y + radius * Math.sin(angle) });
     });
   }
   return placed;
 }
 
-function drawLink(nodes: ReadonlyMap<string, Point>, a: string, b: string, kind: string, measured?: TopologyLink): SVGElement[] {
+function drawLink(nodes: ReadonlyMap<string, Point>, a: string, b: string, kind: string): SVGElement[] {
   const from = nodes.get(a);
   const to = nodes.get(b);
-  if (!from || !to) return [];
-  const line = element('line', { class: kind, x1: from.x, y1: from.y, x2: to.x, y2: to.y });
-  if (!measured || kind !== 'path' || Math.hypot(to.x - from.x, to.y - from.y) < REGION_RADIUS * 1.6) return [line];
+  return from && to ? [element('line', { class: kind, x1: from.x, y1: from.y, x2: to.x, y2: to.y })] : [];
+}
+
+/** What is measured on a link of the path, in its middle; nothing on one that is too short to bear it. */
+function labelLink(nodes: ReadonlyMap<string, Point>, a: string, b: string, measured?: TopologyLink): SVGElement[] {
+  const from = nodes.get(a);
+  const to = nodes.get(b);
+  if (!from || !to || !measured || Math.hypot(to.x - from.x, to.y - from.y) < LABEL_WIDTH) return [];
   const label = `${measured.rttMs.toFixed(1)} ms · ${measured.lossPercent.toFixed(1)} %`;
-  return [line, text(label, { class: 'small', x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 8, 'text-anchor': 'middle' })];
+  return [text(label, { class: 'small', x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + 4, 'text-anchor': 'middle' })];
 }
 
 function drawNode(node: TopologyNode, at: Point | undefined, isOnPath: boolean): SVGElement[] {

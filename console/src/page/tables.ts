@@ -20,20 +20,27 @@ export function fillNodes(body: HTMLElement, topology: Topology): void {
       const state = !node.connected ? 'not connected' : node.draining ? 'draining' : node.cordoned ? 'cordoned' : 'ready';
       const load = node.load;
       return row(
-        [node.node, node.region, node.roles.join(', '), state],
-        load ? [String(load.sessions), `${load.egressMbps.toFixed(1)} Mbps`, `${load.cpuPercent.toFixed(0)} %`] : ['–', '–', '–'],
+        [node.node, { wide: node.region }, node.roles.join(', '), state],
+        load
+          ? [{ wide: String(load.sessions) }, `${load.egressMbps.toFixed(1)} Mbps`, `${load.cpuPercent.toFixed(0)} %`]
+          : [{ wide: '–' }, '–', '–'],
       );
     }),
   );
 }
 
-function row(words: readonly string[], numbers: readonly string[]): HTMLTableRowElement {
+/** What a cell says; `wide`: only where there is room. */
+type Cell = string | { readonly wide: string };
+
+function row(words: readonly Cell[], numbers: readonly Cell[]): HTMLTableRowElement {
   const created = document.createElement('tr');
-  for (const word of words) created.insertCell().textContent = word;
-  for (const number of numbers) {
+  const add = (content: Cell, kind?: string) => {
     const cell = created.insertCell();
-    cell.className = 'number';
-    cell.textContent = number;
-  }
+    if (kind) cell.classList.add(kind);
+    if (typeof content !== 'string') cell.classList.add('wide');
+    cell.textContent = typeof content === 'string' ? content : content.wide;
+  };
+  for (const word of words) add(word);
+  for (const number of numbers) add(number, 'number');
   return created;
 }

@@ -8,8 +8,11 @@ export interface WatchView {
   show(id: string, value: string): void;
   state(state: string, tone: 'good' | 'bad' | ''): void;
   note(message: string): void;
+  /** Over the picture, while there is none. */
+  screen(message: string): void;
 }
 
+const FIGURES = ['first-frame', 'latency', 'picture', 'frames', 'bitrate', 'rtt', 'lost', 'freezes'];
 const TONES: Record<string, 'good' | 'bad' | ''> = { live: 'good', reconnecting: 'bad', closed: 'bad' };
 
 /** Plays one stream in one region and shows what it measures, until stopped. */
@@ -21,14 +24,34 @@ export class Watch {
   #timer: ReturnType<typeof setInterval> | undefined;
   #last: { at: number; bytes: number } | undefined;
   #hasFrame = false;
+  /** When the last attempt to get the stream began: waiting for a publisher is not counted as time to the first frame. */
+  #attemptAt = performance.now();
 
   constructor(view: WatchView, stream: string, region: string) {
     this.#view = view;
-    this.#player = new Player({ placement: placement('pull', stream, region) });
-    this.#player.on('state', (state) => view.state(state, TONES[state] ?? ''));
-    this.#player.on('error', (error) => view.note(error.message));
+    const place = placement('pull', stream, region);
+    this.#player = new Player({
+      placement: (exclude) => {
+        if (!this.#hasFrame) this.#attemptAt = performance.now();
+        return place(exclude);
+      },
+    });
+    for (const id of FIGURES) view.show(id, '–');
+    view.screen('connecting…');
+    this.#player.on('state', (state) => {
+      view.state(state, TONES[state] ?? '');
+      if (state === 'reconnecting') view.screen('reconnecting…');
+      if (state === 'live' && this.#hasFrame) view.screen('');
+    });
+    this.#player.on('error', (error) => {
+      view.note(error.message);
+      if (!this.#hasFrame) view.screen(`${error.message}. Trying again…`);
+    });
     this.#player.on('place', (place) => view.note(`served by ${place.node}`));
-    this.#player.on('ended', () => view.note('the publisher left; waiting for it'));
+    this.#player.on('ended', () => {
+      view.note('the publisher left; waiting for it');
+      view.screen('the publisher left; waiting for it');
+    });
     this.#player.on('media', (media) => {
       view.video.srcObject = media;
       view.video.play().catch(() => view.note('press play to start'));
@@ -46,8 +69,9 @@ export class Watch {
       if (this.#player.state === 'closed') return;
       if (!this.#hasFrame) {
         this.#hasFrame = true;
-        this.#view.show('first-frame', `${Math.round(this.#player.sinceStartMs())} ms`);
+        this.#view.show('first-frame', `${Math.round(performance.now() - this.#attemptAt)} ms`);
       }
+      this.#view.screen('');
       const age = this.#latency.ageMs(video);
       if (age !== undefined) this.#ages.push(age);
       video.requestVideoFrameCallback(perFrame);
@@ -67,10 +91,7 @@ export class Watch {
     if (!stats) return;
     this.#show(stats);
     const ages = this.#ages.splice(0).sort((a, b) => a - b);
-    this.#view.show(
-      'latency',
-      ages.length > 0 ? `${Math.round(ages[ages.length >> 1] as number)} ms` : 'no clock in the picture',
-    );
+    this.#view.show('latency', ages.length > 0 ? `${Math.round(ages[ages.length >> 1] as number)} ms` : 'no clock');
   }
 
   #show(stats: PlayerStats): void {
@@ -80,7 +101,9 @@ export class Watch {
       this.#view.show('bitrate', `${kbps.toFixed(0)} kbps`);
     }
     this.#last = { at, bytes: stats.bytesReceived };
-    this.#view.show('frames', `${stats.framesDecoded} · ${stats.width}×${stats.height} ${stats.codec.replace('video/', '')}`);
+    this.#view.show('picture', stats.width > 0 ? `${stats.width}×${stats.height} ${stats.codec.replace('video/', '')}` : '–');
+    this.#view.show('frames', String(stats.framesDecoded));
+    this.#view.show('lost', String(stats.packetsLost));
     this.#view.show('rtt', stats.rttMs === undefined ? '–' : `${stats.rttMs.toFixed(1)} ms`);
     this.#view.show('freezes', `${stats.freezeCount} (${Math.round(stats.freezeMs)} ms)`);
   }

@@ -2,7 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
-import { createPicture, paint, paintClock } from './picture.ts';
+import type { Box } from './picture.ts';
+import { clockBoxes, createPicture, paint, paintClock } from './picture.ts';
 import { AUDIO, VIDEO } from './publish.ts';
 
 /** What FFmpeg publishes: its inputs and filters, and who feeds its standard input. */
@@ -18,6 +19,8 @@ export interface Source {
 const WIDTH = 640;
 const HEIGHT = 360;
 const FPS = 30;
+const CLIP_WIDTH = 1280;
+const CLIP_HEIGHT = 720;
 const RAW = [
   '-f',
   'rawvideo',
@@ -77,14 +80,34 @@ export function fileSource(path: string, ffmpeg = ffmpegPath()): Source {
   if (error) throw cannotStart(error);
   if (!/Stream #.*Video:/.test(probe)) throw new Error(`SOURCE=${path}: FFmpeg finds no video in it`);
   const hasAudio = /Stream #.*Audio:/.test(probe);
-  const overlay = `[1:v]scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:-1:-1,fps=${FPS}[clip];[0:v]scale=1280:720,colorkey=black:0.01:0[clock];[clip][clock]overlay=eof_action=endall[v]`;
+  const [cells, digits] = clockBoxes(WIDTH, HEIGHT);
+  const filters = [
+    `[1:v]scale=${CLIP_WIDTH}:${CLIP_HEIGHT}:force_original_aspect_ratio=decrease,pad=${CLIP_WIDTH}:${CLIP_HEIGHT}:-1:-1,fps=${FPS}[clip]`,
+    '[0:v]split[a][b]',
+    `[a]${cut(cells)}[cells]`,
+    `[b]${cut(digits)}[digits]`,
+    `[clip][cells]${lay(cells)}[timed]`,
+    `[timed][digits]${lay(digits)}[v]`,
+  ];
   return {
     name: path,
-    inputs: [...RAW, '-re', '-stream_loop', '-1', '-i', path, '-filter_complex', overlay],
+    inputs: [...RAW, '-re', '-stream_loop', '-1', '-i', path, '-filter_complex', filters.join(';')],
     video: '[v]',
     ...(hasAudio ? { audio: '1:a:0' } : {}),
     feed: (stdin, signal) => feedFrames(stdin, signal, paintClock),
   };
+}
+
+/** Cuts a part out of our picture and makes it as large as it is on the clip; the cells keep their sharp edges. */
+function cut({ x, y, width, height }: Box): string {
+  const grow = CLIP_WIDTH / WIDTH;
+  return `crop=${width}:${height}:${x}:${y},scale=${width * grow}:${height * grow}:flags=neighbor`;
+}
+
+/** Lays it where it was; the clip ends with the clock, that is, with this process. */
+function lay({ x, y }: Box): string {
+  const grow = CLIP_WIDTH / WIDTH;
+  return `overlay=${x * grow}:${y * grow}:eof_action=endall`;
 }
 
 /** The FFmpeg to run: of the environment, else the one in PATH. */

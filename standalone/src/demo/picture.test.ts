@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CELLS, STRIP, timeOf } from '@millrace/console/latency-code';
-import { createPicture, paint } from './picture.ts';
+import { clockBoxes, createPicture, paint, paintClock } from './picture.ts';
 
 test('the time painted into a picture is read back from its pixels', () => {
   const picture = createPicture(640, 360);
@@ -21,4 +21,15 @@ test('two frames a moment apart differ', () => {
   paint(a, 1_800_000_000_000);
   paint(b, 1_800_000_000_033);
   assert.notDeepEqual(a.bytes, b.bytes);
+});
+
+test('the clock is painted within its boxes, so that cutting them out takes all of it and nothing else', () => {
+  const picture = createPicture(640, 360);
+  paintClock(picture, 1_800_000_008_888);
+  const boxes = clockBoxes(640, 360);
+  const isInside = (x: number, y: number) =>
+    boxes.some((box) => x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + box.height);
+  for (let y = 0; y < picture.height; y++)
+    for (let x = 0; x < picture.width; x++)
+      assert.equal(picture.bytes[y * picture.width + x] !== 128, isInside(x, y), `pixel ${x},${y}`);
 });

@@ -25,19 +25,45 @@ export function paint(picture: Picture, wallMs: number): void {
   paintClock(picture, wallMs);
 }
 
-/** The clock alone, on black: what is laid over somebody's own clip. */
+/** A part of a picture, in its pixels. */
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Where the clock is painted, cells and digits: what is cut out to be laid over somebody's own clip. Even, as 4:2:0 wants. */
+export function clockBoxes(width: number, height: number): readonly [cells: Box, digits: Box] {
+  const even = (value: number) => 2 * Math.round(value / 2);
+  const margin = (STRIP.width * width) / cellsOf(0).length;
+  const x = even(STRIP.left * width - margin);
+  const y = even(STRIP.top * height - 2);
+  const cells = { x, y, width: even(STRIP.width * width + 2 * margin), height: even(STRIP.height * height + 6) };
+  const scale = digitScale(width);
+  const digits = {
+    x,
+    y: y + cells.height,
+    width: even(timeText(0).length * 4 * scale + 2 * margin),
+    height: even(5 * scale + 8),
+  };
+  return [cells, digits];
+}
+
+const digitScale = (width: number) => Math.max(2, Math.floor(width / 160));
+
+/** The clock alone, on black. */
 export function paintClock(picture: Picture, wallMs: number): void {
   const { width, height } = picture;
   const cells = cellsOf(wallMs);
   const cell = (STRIP.width * width) / cells.length;
   const top = STRIP.top * height;
-  fill(picture, STRIP.left * width - cell, top - 2, STRIP.width * width + 2 * cell, STRIP.height * height + 4, BLACK);
+  for (const box of clockBoxes(width, height)) fill(picture, box.x, box.y, box.width, box.height, BLACK);
   cells.forEach((isWhite, i) =>
     fill(picture, STRIP.left * width + i * cell, top, cell, STRIP.height * height, isWhite ? WHITE : BLACK),
   );
-  const scale = Math.max(2, Math.floor(width / 160));
-  drawText(timeText(wallMs), scale, (x, y, size) =>
-    fill(picture, STRIP.left * width + x, top + STRIP.height * height + 10 + y, size, size, WHITE),
+  drawText(timeText(wallMs), digitScale(width), (x, y, size) =>
+    fill(picture, STRIP.left * width + x, top + STRIP.height * height + 6 + y, size, size, WHITE),
   );
 }
 

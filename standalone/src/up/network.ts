@@ -163,10 +163,11 @@ function loadCrds(): CrdManifest[] {
 
 function openLog(config: UpConfig, dir: StateDir): Logger {
   mkdirSync(dir.file('logs'), { recursive: true });
-  return createLogger(
-    { service: 'millrace', level: config.logLevel },
-    createWriteStream(dir.file('logs', 'network.log'), { flags: 'a', mode: 0o600 }),
-  );
+  const file = createWriteStream(dir.file('logs', 'network.log'), { flags: 'a', mode: 0o600 });
+  // A full disk costs the log, not the network.
+  file.once('error', (error) => process.stderr.write(`  the log is not written any more: ${error.message}\n`));
+  file.on('error', () => undefined);
+  return createLogger({ service: 'millrace', level: config.logLevel }, file);
 }
 
 /** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
