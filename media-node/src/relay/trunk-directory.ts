@@ -9,6 +9,8 @@ import type { LinkReport } from '@millrace/api';
 import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
 
+/** Peers at once: paths that others send name nodes to dial, and must not make this one dial without end. */
+export const MAX_PEERS = 1500;
 /** Messages that wait for a trunk that is being dialled. */
 const MAX_WAITING = 1024;
 /** Above this a link is reported as degraded. */
@@ -67,8 +69,10 @@ export class TrunkDirectory {
     return this.#peers.get(peer)?.trunk;
   }
 
-  /** Dials when there is no trunk; the message goes once it is up. */
+  /** Dials when there is no trunk; the message goes once it is up. Throws when there are too many peers already. */
   sendTo(hop: Hop, message: ControlMessage): void {
+    if (!this.#peers.has(hop.node) && this.#peers.size >= MAX_PEERS)
+      throw new Error(`${hop.node} is not dialled for ${message.type}: there are ${MAX_PEERS} peers already`);
     this.#send(this.dial(hop), message);
   }
 
