@@ -87,6 +87,7 @@ async function measureNode(bench: Bench, sink: PacketSink, viewers: number): Pro
   const place = await network.place('pull', stream, WATCHED_IN);
   for (let i = 0; i < viewers; i++) {
     await openViewer(place, sink.ports[i % sink.ports.length]!);
+    if (i % 100 === 99) bench.say(`${i + 1} viewers are there`);
     await delay(BETWEEN_VIEWERS_MS);
   }
   const node = pidOfNode(place.node);

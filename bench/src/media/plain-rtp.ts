@@ -88,6 +88,7 @@ export async function openSession(place: PlacementResponse, act: 'push' | 'pull'
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${place.token}` },
     body: JSON.stringify({ stream: place.stream, ...body }),
+    signal: AbortSignal.timeout(15_000),
   });
   const text = await response.text();
   if (response.status !== 201)
