@@ -7,7 +7,8 @@ export function whatNext({ consoleUrl, kubeconfig }: NetworkUse): string {
   Use        export KUBECONFIG=${kubeconfig}
   Look       kubectl get mediaedges,relaymeshes,streamroutes,medianodes -o wide
   Try        kubectl describe relaymesh world
-             kubectl delete pod -l millrace.dev/edge=frankfurt-relay     (the picture goes on)
+             kubectl delete pod $(kubectl get streamroute live -o jsonpath='{.status.streams[0].paths[0].hops[2]}')
+                                      (the relay that carries the picture: it goes on)
              kubectl scale mediaedge virginia-pull --replicas=2
              kubectl apply -f examples/laptop/osaka.yaml                 (one more region)
   Stop       Ctrl-C, or make down
