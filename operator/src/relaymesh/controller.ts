@@ -111,7 +111,7 @@ class RelayMeshReconciler {
     const now = this.#deps.clock.wall();
     const plan = planMesh(observed, now);
     await this.#program(nodes, observed, plan, signal);
-    await this.#tellStatus(mesh, observed, nodes, plan, next.key, signal);
+    await this.#tellStatus(mesh, observed, plan, next.key, signal);
     this.#tellChanges(mesh, next.primaries, plan);
     this.#memories.set(key, {
       ...next,
@@ -158,13 +158,12 @@ class RelayMeshReconciler {
   async #tellStatus(
     mesh: RelayMesh,
     observed: MeshObservation,
-    nodes: readonly MediaNode[],
     plan: MeshPlan,
     key: KeyState,
     signal: AbortSignal,
   ): Promise<void> {
     const { name, namespace } = mesh.metadata;
-    const status = meshStatus(mesh, observed, nodes, plan, key, this.#deps.clock.wall());
+    const status = meshStatus(mesh, observed, plan, key, this.#deps.clock.wall());
     const wish = { apiVersion: 'millrace.dev/v1alpha1', kind: 'RelayMesh', metadata: { name, namespace }, status };
     await this.#applier.apply(relayMeshes, wish as unknown as RelayMesh, mesh, { signal, subresource: 'status' });
   }

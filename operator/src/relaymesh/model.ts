@@ -28,6 +28,8 @@ export interface MeshNode {
   readonly utilizationPercent: number;
   /** Connected to control, reporting now. */
   readonly fresh: boolean;
+  /** It was connected once. One that never was (its pod cannot start, say) carries nothing, and its MediaEdge tells why. */
+  readonly seen: boolean;
   /** Cordoned or draining: takes no new route. */
   readonly leaving: boolean;
   /** What is programmed now, from MediaNode.spec: the memory of the planner. */

@@ -85,6 +85,7 @@ function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResou
     priceCentsPerGb: Number(edge.spec.capacity.egressCostPerGb ?? 0) * 100,
     utilizationPercent: egressMbps === undefined ? 0 : (egressMbps / spec.capacity.egressMbps) * 100,
     fresh: isFresh(node, isReplicaAlive),
+    seen: status?.agent !== undefined,
     leaving: spec.cordoned || spec.drain !== undefined,
     relays: spec.relays ?? [],
     routes: spec.routes ?? [],

@@ -45,6 +45,7 @@ function observe(golden: Case): MeshObservation {
       priceCentsPerGb: node.price ?? 0,
       utilizationPercent: 0,
       fresh: true,
+      seen: true,
       leaving: node.leaving ?? false,
       relays: node.relays ?? [],
       routes: node.routes ?? [],

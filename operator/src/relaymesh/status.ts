@@ -1,4 +1,4 @@
-import type { MediaNode, RelayMesh, RelayMeshStatus } from '@millrace/api';
+import type { RelayMesh, RelayMeshStatus } from '@millrace/api';
 import type { Condition } from '../kube/index.ts';
 import { formatTime, setCondition } from '../kube/index.ts';
 import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
@@ -21,7 +21,6 @@ const NAMED = 5;
 export function meshStatus(
   mesh: RelayMesh,
   observed: MeshObservation,
-  nodes: readonly MediaNode[],
   plan: MeshPlan,
   key: KeyState,
   now: number,
@@ -29,15 +28,14 @@ export function meshStatus(
   return {
     observedGeneration: mesh.metadata.generation ?? 0,
     memberCount: observed.nodes.length,
-    members: membersStatus(observed, nodes),
+    members: membersStatus(observed),
     links: linksStatus(observed, plan.links),
     routes: plan.routes.slice(0, MAX_ROUTES).map(routeStatus),
     conditions: conditions(mesh, observed, plan, key, now),
   };
 }
 
-function membersStatus(observed: MeshObservation, nodes: readonly MediaNode[]): NonNullable<RelayMeshStatus['members']> {
-  const reported = new Set(nodes.filter((node) => node.status?.agent !== undefined).map((node) => node.metadata.name));
+function membersStatus(observed: MeshObservation): NonNullable<RelayMeshStatus['members']> {
   return [...observed.nodes]
     .sort((x, y) => (x.name < y.name ? -1 : 1))
     .slice(0, MAX_MEMBERS)
@@ -46,18 +44,23 @@ function membersStatus(observed: MeshObservation, nodes: readonly MediaNode[]): 
       edge: node.edge,
       region: node.region,
       roles: [...node.roles],
-      state: node.leaving ? 'Draining' : node.fresh ? 'Connected' : reported.has(node.name) ? 'Disconnected' : 'Pending',
+      state: node.leaving ? 'Draining' : node.fresh ? 'Connected' : node.seen ? 'Disconnected' : 'Pending',
     }));
+}
+
+/** Relays that came up at least once. */
+function relaysSeen(observed: MeshObservation): MeshNode[] {
+  return observed.nodes.filter((node) => node.roles.has('relay') && node.seen);
 }
 
 /** Trunks that should be: every pair of relays. */
 function expectedLinks(observed: MeshObservation): number {
-  const relays = observed.nodes.filter((node) => node.roles.has('relay')).length;
+  const relays = relaysSeen(observed).length;
   return (relays * (relays - 1)) / 2;
 }
 
 function relayLinks(observed: MeshObservation, links: readonly JudgedLink[]): JudgedLink[] {
-  const relays = new Set(observed.nodes.filter((node) => node.roles.has('relay')).map((node) => node.name));
+  const relays = new Set(relaysSeen(observed).map((node) => node.name));
   return links.filter((link) => relays.has(link.a) && relays.has(link.b));
 }
 
@@ -151,7 +154,7 @@ function resolved(observed: MeshObservation, key: KeyState): Verdict {
 }
 
 function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
-  const relays = observed.nodes.filter((node) => node.roles.has('relay'));
+  const relays = relaysSeen(observed);
   const silent = relays.filter((relay) => !relay.fresh).map((relay) => relay.name);
   const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
     type: 'ProbesFresh',
@@ -159,8 +162,7 @@ function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
     reason,
     message,
   });
-  if (relays.length > 0 && silent.length === relays.length)
-    return verdict('Unknown', Reason.NoProbesYet, 'No relay is connected to control yet.');
+  if (silent.length === relays.length) return verdict('Unknown', Reason.NoProbesYet, 'No relay is connected to control yet.');
   if (silent.length > 0) {
     return verdict(
       'False',
@@ -192,9 +194,10 @@ function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
       `No path from ${some(pairs)}. Look at status.links and at the policy's via and avoid.`,
     );
   }
-  const waiting = observed.nodes.filter((node) => !node.acknowledged);
-  if (waiting.length === 0)
-    return verdict('True', Reason.AllAcknowledged, `${observed.nodes.length} nodes run their configuration.`);
+  const seen = observed.nodes.filter((node) => node.seen);
+  if (seen.length === 0) return verdict('Unknown', Reason.AwaitingNodes, 'No node is connected to control yet.');
+  const waiting = seen.filter((node) => !node.acknowledged);
+  if (waiting.length === 0) return verdict('True', Reason.AllAcknowledged, `${seen.length} nodes run their configuration.`);
   return verdict(
     waiting.some((node) => node.fresh) ? 'False' : 'Unknown',
     Reason.AwaitingNodes,
