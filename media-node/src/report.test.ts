@@ -52,3 +52,16 @@ test('a stream of which nothing has come yet does not spoil the report', () => {
     ['live/b'],
   );
 });
+
+test('what a relay sends over trunks is traffic of its, as the scheduler and the route planner count it', () => {
+  const link = { state: 'Up', rttMs: 1, jitterMs: 0, lossPercent: 0 } as const;
+  const { load } = reportOf(
+    [],
+    [
+      { peer: 'a', ...link, sendKbps: 1500, recvKbps: 200 },
+      { peer: 'b', ...link, sendKbps: 500, recvKbps: 100 },
+    ],
+    {},
+  );
+  assert.deepEqual([load.egressMbps, load.ingressMbps], [2, 0.3]);
+});

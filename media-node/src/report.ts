@@ -19,7 +19,7 @@ export function buildReport(parts: {
   const streams = streamReports(parts.hub, parts.carried);
   return {
     at: parts.at,
-    load: loadOf(parts.sessions, parts.cpuPercent, streams.length),
+    load: loadOf(parts.sessions, parts.links, parts.cpuPercent, streams.length),
     links: bounded(parts.links, MAX_LINKS, ({ state }) => (state === 'Up' ? 1 : 0)),
     streams: bounded(streams, MAX_STREAMS, ({ viewers }) => -viewers),
   };
@@ -31,14 +31,19 @@ function bounded<T>(all: readonly T[], max: number, rank: (item: T) => number): 
   return all.toSorted((a, b) => rank(a) - rank(b)).slice(0, max);
 }
 
-function loadOf(sessions: SessionRegistry, cpuPercent: number, streams: number): NodeLoad {
+/** Traffic is that with clients and over trunks together: both leave by the same network card and are paid for. */
+function loadOf(sessions: SessionRegistry, links: readonly LinkReport[], cpuPercent: number, streams: number): NodeLoad {
   const all = sessions.all();
   const publishers = all.filter(({ kind }) => kind === 'push').length;
-  const mbps = (rate: 'sendBps' | 'receiveBps'): number => round(all.reduce((sum, { rates }) => sum + rates[rate], 0) / 1e6);
+  const mbps = (rate: 'sendBps' | 'receiveBps', trunkRate: 'sendKbps' | 'recvKbps'): number => {
+    const clientsBps = all.reduce((sum, { rates }) => sum + rates[rate], 0);
+    const trunksKbps = links.reduce((sum, link) => sum + link[trunkRate], 0);
+    return round(clientsBps / 1e6 + trunksKbps / 1e3);
+  };
   return {
     cpuPercent: round(cpuPercent),
-    egressMbps: mbps('sendBps'),
-    ingressMbps: mbps('receiveBps'),
+    egressMbps: mbps('sendBps', 'sendKbps'),
+    ingressMbps: mbps('receiveBps', 'recvKbps'),
     sessions: sessions.size,
     publishers,
     viewers: all.length - publishers,
