@@ -53,7 +53,7 @@ export class TrunkDirectory {
   readonly #trunks: RelayTrunks;
   readonly #listener: TrunkListener;
   readonly #peers = new Map<string, PeerState>();
-  #kept = new Set<string>();
+  #kept = new Map<string, Hop>();
 
   constructor(trunks: RelayTrunks, listener: TrunkListener) {
     this.#trunks = trunks;
@@ -69,11 +69,14 @@ export class TrunkDirectory {
     return this.#peers.get(peer)?.trunk;
   }
 
-  /** Dials when there is no trunk; the message goes once it is up. Throws when there are too many peers already. */
+  /**
+   * Dials when there is no trunk; the message goes once it is up. Where this node's own settings tell the peer's address, that one counts:
+   * a path comes from another node and may be old or wrong. Throws when there are too many peers already.
+   */
   sendTo(hop: Hop, message: ControlMessage): void {
     if (!this.#peers.has(hop.node) && this.#peers.size >= MAX_PEERS)
       throw new Error(`${hop.node} is not dialled for ${message.type}: there are ${MAX_PEERS} peers already`);
-    this.#send(this.dial(hop), message);
+    this.#send(this.dial(this.#kept.get(hop.node) ?? hop), message);
   }
 
   /** False when there is no trunk to the peer. */
@@ -96,7 +99,7 @@ export class TrunkDirectory {
 
   /** Trunks to hold up whether or not a stream uses them: to measure links, and so that a backup is there at once. */
   keep(hops: Hop[]): void {
-    this.#kept = new Set(hops.map((hop) => hop.node));
+    this.#kept = new Map(hops.map((hop) => [hop.node, hop]));
     for (const hop of hops) this.dial(hop);
   }
 
