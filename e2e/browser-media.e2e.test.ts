@@ -8,11 +8,12 @@ describe('Chromium publishes and plays on one node', { timeout: 240_000 }, () =>
   let node: TestNode;
   let browser: Browser;
   before(async () => {
-    [node, browser] = await Promise.all([startTestNode(), launchBrowser()]);
+    browser = await launchBrowser();
+    node = await startTestNode();
   });
   after(async () => {
-    await browser.close();
-    await node.close();
+    await browser?.close();
+    await node?.close();
   });
 
   for (const videoCodec of ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1']) {
