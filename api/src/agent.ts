@@ -177,6 +177,8 @@ export const MeshSettings = z.object({
   }),
   rateCapMbps: z.number().positive(),
   probeIntervalMs: z.number().int().positive(),
+  /** Over which a node averages what it reports of a trunk. */
+  probeWindowMs: z.number().int().positive().optional(),
   fastReroute: z.object({ heartbeatMs: z.number().int().positive(), sensitivity: z.enum(['Low', 'Medium', 'High']) }),
 });
 export type MeshSettings = z.infer<typeof MeshSettings>;

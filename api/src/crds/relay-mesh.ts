@@ -112,7 +112,7 @@ export interface RelayMeshTransportEncryptionSecretRef {
 export interface RelayMeshProbe {
   /** Time between probes of one trunk, ms. Default: 1000. */
   intervalMs: number;
-  /** Time over which loss is counted and averages fade, s. Links without a report for as long count as unknown. Default: 30. */
+  /** Time over which RTT, jitter and loss of a trunk are averaged, s. Routes follow these averages; a dead trunk is noticed at once. Default: 30. */
   windowSeconds: number;
 }
 

@@ -77,6 +77,7 @@ export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Rec
     fec,
     rateCapMbps,
     probeIntervalMs: spec.probe.intervalMs,
+    probeWindowMs: spec.probe.windowSeconds * 1_000,
     fastReroute: { heartbeatMs, sensitivity },
   };
 }

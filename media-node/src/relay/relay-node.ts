@@ -94,6 +94,7 @@ export class RelayNode {
   configure(settings: RelaySettings): void {
     this.#subscriptions.relays = settings.relays;
     this.#probe = settings.probe;
+    if (settings.mesh?.probeWindowMs !== undefined) this.#directory.windowMs = settings.mesh.probeWindowMs;
     this.#keepTrunks();
   }
 

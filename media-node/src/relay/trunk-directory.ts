@@ -7,6 +7,7 @@ import {
 } from '@millrace/api/trunk';
 import type { LinkReport } from '@millrace/api';
 import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
+import { LinkWindow } from './link-window.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
 
 /** Peers at once: paths that others send name nodes to dial, and must not make this one dial without end. */
@@ -45,6 +46,7 @@ interface PeerState {
   uses: number;
   /** Since when the trunk is needed or up no more. */
   idleSinceMs: number;
+  readonly window: LinkWindow;
   rates: { atMs: number; sentBytes: number; receivedBytes: number };
 }
 
@@ -54,6 +56,8 @@ export class TrunkDirectory {
   readonly #listener: TrunkListener;
   readonly #peers = new Map<string, PeerState>();
   #kept = new Map<string, Hop>();
+  /** Over which measurements are averaged for reports. */
+  windowMs = 30_000;
 
   constructor(trunks: RelayTrunks, listener: TrunkListener) {
     this.#trunks = trunks;
@@ -127,18 +131,22 @@ export class TrunkDirectory {
     return { rttMs: Math.max(0, stats?.rttMs ?? 0), lossPercent: stats?.lossInPercent ?? 0 };
   }
 
-  /** Rates are since the last call. */
+  /** Rates are since the last call, the rest is averaged over the window of the calls. */
   reports(nowMs: number): LinkReport[] {
     return [...this.#peers.values()].map((state) => {
       const stats = state.trunk.stats();
       const seconds = Math.max(0.001, (nowMs - state.rates.atMs) / 1000);
       const kbps = (bytes: number, before: number) => Math.max(0, ((bytes - before) * 8) / 1000 / seconds);
-      const report: LinkReport = {
-        peer: state.trunk.peer,
-        state: linkState(stats),
+      const sample = {
         rttMs: Math.max(0, stats.rttMs),
         jitterMs: Math.max(0, stats.jitterMs),
         lossPercent: Math.min(100, Math.max(0, stats.lossOutPercent)),
+      };
+      const measured = state.trunk.state === 'up' ? state.window.add(sample, nowMs, this.windowMs) : sample;
+      const report: LinkReport = {
+        peer: state.trunk.peer,
+        state: linkState(stats),
+        ...measured,
         sendKbps: kbps(stats.sentBytes, state.rates.sentBytes),
         recvKbps: kbps(stats.receivedBytes, state.rates.receivedBytes),
       };
@@ -169,6 +177,7 @@ export class TrunkDirectory {
       bindings: known?.bindings ?? new Map<number, Binding>(),
       uses: known?.uses ?? 0,
       idleSinceMs: Infinity,
+      window: known?.window ?? new LinkWindow(),
       rates: { atMs: 0, sentBytes: 0, receivedBytes: 0 },
     };
     this.#peers.set(trunk.peer, state);
@@ -189,6 +198,7 @@ export class TrunkDirectory {
   #onUp(state: PeerState): void {
     const { waiting } = state;
     state.waiting = [];
+    state.window.clear();
     for (const message of waiting) this.#send(state, message);
     this.#listener.onUp(state.trunk.peer);
   }
