@@ -11,15 +11,11 @@ export async function waitUntilKnown(network: TestNetwork, stream: string): Prom
 }
 
 /** The nodes on a stream's way to its viewers, as measured there: nearest first, the origin last. */
-export async function upstreamOf(
-  network: TestNetwork,
-  stream: string,
-  wanted: (hops: readonly string[]) => boolean = (hops) => hops.length > 0,
-): Promise<readonly string[]> {
+export async function upstreamOf(network: TestNetwork, stream: string): Promise<readonly string[]> {
   return eventually(`the path of ${stream} is reported`, 20_000, async () => {
     const view = (await network.topology()).streams.find((each) => each.stream === stream);
     const edges = (view?.paths ?? []).filter((path) => path.role === 'edge' && path.region === WATCHED_IN);
-    return edges.map(({ hops }) => hops).find(wanted);
+    return edges.map(({ hops }) => hops).find((hops) => hops.length > 0);
   });
 }
 
