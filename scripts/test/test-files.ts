@@ -21,8 +21,6 @@ export async function runTestFiles(files: readonly string[], options: TestRunOpt
     concurrency: options.concurrency,
     timeout: options.timeoutMs,
     signal: AbortSignal.timeout(options.totalMs),
-    // A test that timed out leaves its sockets and timers behind; they must not keep its file from ending.
-    execArgv: ['--test-force-exit'],
   });
   events.on('test:summary', ({ file, counts }) => {
     // Those with a file name one file, the last one has none and tells of all. A test that was cancelled (timeout) did not pass.
