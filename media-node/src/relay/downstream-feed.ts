@@ -48,9 +48,10 @@ export class DownstreamFeed implements FrameSink {
     this.#behind.clear();
   }
 
-  /** Goes on with what is being resent. */
-  tick(): void {
+  /** Goes on with what is being resent; whether there is more. */
+  tick(): boolean {
     for (const [index, seq] of this.#behind) this.#resend(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
+    return this.#behind.size > 0;
   }
 
   /** Takes up what is wanted and resends what `held` and the newly wanted layers lack. */

@@ -29,6 +29,7 @@ function ingest(tracks: TrackDescription[]) {
     tracks,
     rttMs: 10,
     now: () => nowMs,
+    wakeBy: () => {},
     onKeyframeRequest: (track, layer) => requests.push(`${track}/${layer}`),
   });
   const tick = (ms: number) => taking.tick((nowMs = ms));

@@ -41,6 +41,8 @@ export interface IngestOptions {
   tracks: TrackDescription[];
   rttMs?: number;
   now: () => number;
+  /** Asks for `tick` at this time, or earlier. */
+  wakeBy: (dueMs: number) => void;
   /** To the publisher. */
   onKeyframeRequest: (track: number, layer: number) => void;
 }
@@ -82,7 +84,10 @@ export class Ingest {
   /** The publisher's round-trip time, from its RTCP. */
   setRtt(rttMs: number): void {
     this.#rttMs = rttMs;
-    for (const layer of this.#layers.values()) layer.gate.setRtt(rttMs);
+    for (const { gate } of this.#layers.values()) {
+      gate.setRtt(rttMs);
+      if (gate.paused) this.#options.wakeBy(gate.deadlineMs());
+    }
   }
 
   onPacket(packet: Buffer): void {
@@ -103,8 +108,15 @@ export class Ingest {
     else counters.unknownSsrc += 1;
   }
 
-  tick(nowMs: number): void {
-    for (const { gate } of this.#layers.values()) if (gate.paused) gate.tick(nowMs);
+  /** Ends the waits that are due; returns when to come again. */
+  tick(nowMs: number): number {
+    let dueMs = Infinity;
+    for (const { gate } of this.#layers.values()) {
+      if (!gate.paused) continue;
+      gate.tick(nowMs);
+      dueMs = Math.min(dueMs, gate.deadlineMs());
+    }
+    return dueMs;
   }
 }
 
@@ -148,6 +160,7 @@ class GatedLayer implements GateActions<Buffer> {
     const frame = Buffer.allocUnsafe(MEDIA_HEADER_BYTES + packet.length);
     packet.copy(frame, MEDIA_HEADER_BYTES);
     this.gate.push(view.seq, this.#mark(view), frame, frame.length, this.#options.now());
+    if (this.gate.paused) this.#options.wakeBy(this.gate.deadlineMs());
   }
 
   forward(frame: Buffer, canonical: number, marks: FrameMarks): void {

@@ -6,7 +6,8 @@ import {
   type StreamDescription,
   type TrackDescription,
 } from '@millrace/api/trunk';
-import type { Clock, Timer } from '@millrace/service';
+import type { Clock } from '@millrace/service';
+import { Alarm } from './alarm.ts';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
@@ -24,10 +25,10 @@ import {
 import { TrunkDirectory, type Binding } from './trunk-directory.ts';
 import type { RelayTrunks } from './trunks.ts';
 
-/** Waits of gates and cursors end on the next tick. */
-const TICK_MS = 5;
+/** Waits of gates, cursors and resends end so close to their time. */
+const REST_MS = 5;
 /** Those of subscriptions, which are longer and more. */
-const SUBSCRIPTION_TICK_MS = 20;
+const SUBSCRIPTION_REST_MS = 20;
 const TIDY_MS = 10_000;
 
 export interface RelayNodeOptions {
@@ -64,9 +65,10 @@ export class RelayNode {
   readonly #egresses = new Map<string, RunningEgress>();
   readonly #now: () => number;
   #probe: Hop[] = [];
-  #timer: Timer | undefined;
-  #subscriptionTickAtMs = 0;
-  #tidyAtMs = 0;
+  readonly #alarm: Alarm;
+  readonly #wakeBy: (dueMs: number) => void;
+  #subscriptionDueMs = Infinity;
+  #tidyAtMs: number;
   #strayFrames = 0;
   #malformedFrames = 0;
   #controlErrors = 0;
@@ -74,11 +76,13 @@ export class RelayNode {
   constructor(options: RelayNodeOptions) {
     this.#options = options;
     this.#now = () => options.clock.now();
+    this.#alarm = new Alarm(options.clock, REST_MS, () => this.#tick());
+    this.#wakeBy = (dueMs) => this.#alarm.by(dueMs);
     this.#directory = new TrunkDirectory(options.trunks, {
-      onMessage: (peer, message) => this.#subscriptions.onMessage(peer, message, this.#now()),
+      onMessage: (peer, message) => this.#changed((nowMs) => this.#subscriptions.onMessage(peer, message, nowMs)),
       onMedia: (peer, binding, frame) => this.#onMedia(peer, binding, frame),
       onStray: () => (this.#strayFrames += 1),
-      onUp: (peer) => this.#subscriptions.trunkUp(peer, this.#now()),
+      onUp: (peer) => this.#changed((nowMs) => this.#subscriptions.trunkUp(peer, nowMs)),
       onLost: (peer, reason) => this.#onTrunkLost(peer, reason),
       onBadMessage: (peer, error) => this.#warn(error.message, { peer }),
     });
@@ -88,7 +92,8 @@ export class RelayNode {
       effects: this.#effects(),
       random: options.random,
     });
-    this.#scheduleTick();
+    this.#tidyAtMs = this.#now() + TIDY_MS;
+    this.#alarm.by(this.#tidyAtMs);
   }
 
   configure(settings: RelaySettings): void {
@@ -106,17 +111,18 @@ export class RelayNode {
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
       this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
-    const ingest = new Ingest({ stream: carried, epoch, tracks, rttMs, now: this.#now, onKeyframeRequest });
+    const [now, wakeBy] = [this.#now, this.#wakeBy];
+    const ingest = new Ingest({ stream: carried, epoch, tracks, rttMs, now, wakeBy, onKeyframeRequest });
     socket.onMessage = (packet) => ingest.onPacket(packet);
     this.#ingests.set(id, { stream, epoch, ingest, socket });
-    this.#subscriptions.publish(stream, epoch, tracks, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
     return socket.address;
   }
 
   setTracks(id: string, tracks: TrackDescription[]): void {
     const running = this.#ingest(id);
     running.ingest.setTracks(tracks);
-    this.#subscriptions.publish(running.stream, running.epoch, tracks, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.publish(running.stream, running.epoch, tracks, nowMs));
   }
 
   setRtt(id: string, rttMs: number): void {
@@ -132,7 +138,7 @@ export class RelayNode {
     if (!running) return;
     this.#ingests.delete(id);
     running.socket.close();
-    this.#subscriptions.unpublish(running.stream, running.epoch, reason, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.unpublish(running.stream, running.epoch, reason, nowMs));
   }
 
   // ---- pulls
@@ -140,14 +146,16 @@ export class RelayNode {
   egress(request: EgressRequest): void {
     const { id, stream, path, backup = [], lingerMs, epoch } = request;
     const carried = this.#carry(stream);
-    const onKeyframeRequest = (track: number, layer: number) => this.#subscriptions.keyframe(stream, track, layer, this.#now());
-    const egress = new Egress({ stream: carried, sockets: this.#options.sockets, now: this.#now, onKeyframeRequest });
+    const onKeyframeRequest = (track: number, layer: number) =>
+      this.#changed((nowMs) => this.#subscriptions.keyframe(stream, track, layer, nowMs));
+    const [{ sockets }, now, wakeBy] = [this.#options, this.#now, this.#wakeBy];
+    const egress = new Egress({ stream: carried, sockets, now, wakeBy, onKeyframeRequest });
     const want: LocalWant = { path, backup, masks: allLayers(), lingerMs, epoch };
     this.#egresses.set(id, { stream, egress, want });
     carried.addSink(egress);
     const known = this.#subscriptions.stream(stream)?.description;
     if (known) this.#describeTo(id, egress, known);
-    this.#subscriptions.want(stream, id, want, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.want(stream, id, want, nowMs));
     this.#keepTrunks();
   }
 
@@ -167,18 +175,19 @@ export class RelayNode {
     masks[track] = mask;
     running.want = { ...running.want, masks };
     for (let layer = 0; layer < 8; layer++) if ((mask & ~before & (1 << layer)) !== 0) running.egress.restartLayer(track, layer);
-    this.#subscriptions.want(running.stream, id, running.want, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.want(running.stream, id, running.want, nowMs));
   }
 
   requestKeyframe(id: string, track: number, layer: number): void {
-    this.#subscriptions.keyframe(this.#egress(id).stream, track, layer, this.#now());
+    const { stream } = this.#egress(id);
+    this.#changed((nowMs) => this.#subscriptions.keyframe(stream, track, layer, nowMs));
   }
 
   /** Make before break: what comes by the old way is used until the new one delivers. */
   reroute(id: string, path: Hop[], backup: Hop[]): void {
     const running = this.#egress(id);
     running.want = { ...running.want, path, backup };
-    this.#subscriptions.want(running.stream, id, running.want, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.want(running.stream, id, running.want, nowMs));
     this.#keepTrunks();
   }
 
@@ -195,7 +204,7 @@ export class RelayNode {
     this.#egresses.delete(id);
     running.egress.close();
     this.#carried.get(running.stream)?.removeSink(running.egress);
-    this.#subscriptions.release(running.stream, id, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.release(running.stream, id, nowMs));
     this.#keepTrunks();
   }
 
@@ -227,8 +236,7 @@ export class RelayNode {
   }
 
   close(): void {
-    this.#options.clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#alarm.stop();
     for (const id of [...this.#egresses.keys()]) this.closeEgress(id);
     for (const id of [...this.#ingests.keys()]) this.closeIngest(id, 'the node stops');
   }
@@ -249,12 +257,12 @@ export class RelayNode {
     binding.stream.push(frame, binding.mediaClass, this.#now());
     if (binding.flowing) return;
     binding.flowing = true;
-    this.#subscriptions.onMedia(binding.stream.name, peer, binding.subscription, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.onMedia(binding.stream.name, peer, binding.subscription, nowMs));
   }
 
   #onTrunkLost(peer: string, reason: string): void {
     this.#warn(`trunk to ${peer} lost: ${reason}`, { peer });
-    this.#subscriptions.trunkLost(peer, this.#now());
+    this.#changed((nowMs) => this.#subscriptions.trunkLost(peer, nowMs));
   }
 
   #effects(): SubscriptionEffects {
@@ -267,7 +275,11 @@ export class RelayNode {
         this.#directory.unbind(peer, conversations.video);
         this.#directory.use(peer, -1);
       },
-      serve: (stream, downstream, masks, held) => this.#serve(stream, downstream).setWanted(masks, held),
+      serve: (stream, downstream, masks, held) => {
+        this.#serve(stream, downstream).setWanted(masks, held);
+        // What did not fit at once goes on soon.
+        this.#alarm.by(this.#now());
+      },
       stopServing: (stream, downstream) => this.#stopServing(stream, downstream),
       describe: (description) => this.#describe(description),
       status: (stream, status, reason) => {
@@ -372,24 +384,32 @@ export class RelayNode {
     return running;
   }
 
-  #scheduleTick(): void {
-    this.#timer = this.#options.clock.setTimeout(() => this.#tick(), TICK_MS);
+  /** Does something to the subscriptions: what they wait for may be due sooner than before. */
+  #changed(act: (nowMs: number) => void): void {
+    const nowMs = this.#now();
+    act(nowMs);
+    this.#wakeForSubscriptions(nowMs + SUBSCRIPTION_REST_MS);
+  }
+
+  #wakeForSubscriptions(dueMs: number): void {
+    this.#subscriptionDueMs = Math.min(this.#subscriptionDueMs, dueMs);
+    this.#alarm.by(this.#subscriptionDueMs);
   }
 
   #tick(): void {
     const nowMs = this.#now();
-    for (const { ingest } of this.#ingests.values()) ingest.tick(nowMs);
-    for (const { egress } of this.#egresses.values()) egress.tick(nowMs);
-    for (const feed of this.#feeds.values()) feed.tick();
-    if (nowMs >= this.#subscriptionTickAtMs) {
-      this.#subscriptionTickAtMs = nowMs + SUBSCRIPTION_TICK_MS;
-      this.#subscriptions.tick(nowMs);
+    for (const { ingest } of this.#ingests.values()) this.#alarm.by(ingest.tick(nowMs));
+    for (const { egress } of this.#egresses.values()) this.#alarm.by(egress.tick(nowMs));
+    for (const feed of this.#feeds.values()) if (feed.tick()) this.#alarm.by(nowMs);
+    if (nowMs >= this.#subscriptionDueMs) {
+      this.#subscriptionDueMs = Infinity;
+      this.#wakeForSubscriptions(Math.max(this.#subscriptions.tick(nowMs), nowMs + SUBSCRIPTION_REST_MS));
     }
     if (nowMs >= this.#tidyAtMs) {
       this.#tidyAtMs = nowMs + TIDY_MS;
       this.#directory.tidy(nowMs);
     }
-    this.#scheduleTick();
+    this.#alarm.by(Math.min(this.#subscriptionDueMs, this.#tidyAtMs));
   }
 }
 

@@ -56,7 +56,14 @@ function report(stage: string, packets: number, before: NodeJS.CpuUsage): void {
 function benchIngest(): void {
   const stream = new CarriedStream('bench/ingest');
   let nowMs = 0;
-  const ingest = new Ingest({ stream, epoch: 1, tracks: [track], now: () => nowMs, onKeyframeRequest: () => {} });
+  const ingest = new Ingest({
+    stream,
+    epoch: 1,
+    tracks: [track],
+    now: () => nowMs,
+    wakeBy: () => {},
+    onKeyframeRequest: () => {},
+  });
   const packet = rtpPacket({ payloadType: 102, ssrc: 1000, marker: true, payload: h264Payload('keyframe', PACKET_BYTES) });
   const before = process.cpuUsage();
   for (let n = 0; n < PACKETS; n++) {
@@ -89,7 +96,7 @@ async function benchEgress(): Promise<void> {
   const stream = new CarriedStream('bench/egress');
   let nowMs = 0;
   const sockets = new DgramRtpSockets(() => {});
-  const egress = new Egress({ stream, sockets, now: () => nowMs, onKeyframeRequest: () => {} });
+  const egress = new Egress({ stream, sockets, now: () => nowMs, wakeBy: () => {}, onKeyframeRequest: () => {} });
   stream.addSink(egress);
   stream.advanceTo(1);
   egress.describe({ stream: 'bench/egress', epoch: 1, tracks: [track] });

@@ -50,6 +50,8 @@ export interface EgressOptions {
   stream: CarriedStream;
   sockets: RtpSockets;
   now: () => number;
+  /** Asks for `tick` at this time, or earlier. */
+  wakeBy: (dueMs: number) => void;
   /** A viewer's decoder needs a keyframe. */
   onKeyframeRequest: (track: number, layer: number) => void;
 }
@@ -123,7 +125,9 @@ export class Egress implements FrameSink {
   onFrame(frame: Buffer, track: number, layer: number, seq: number): void {
     if (this.#outputs[track]!.length === 0) return;
     const outgoing = this.#layers[track * MAX_LAYERS + layer] ?? this.#open(track, layer);
-    outgoing?.cursor.onPacket(seq, frame, this.#options.now());
+    if (!outgoing) return;
+    outgoing.cursor.onPacket(seq, frame, this.#options.now());
+    if (outgoing.cursor.waits) this.#options.wakeBy(outgoing.cursor.deadlineMs);
   }
 
   onEpoch(epoch: number): void {
@@ -147,10 +151,15 @@ export class Egress implements FrameSink {
     }
   }
 
-  tick(nowMs: number): void {
+  /** Passes the gaps that were waited for long enough; returns when to come again. */
+  tick(nowMs: number): number {
+    let dueMs = Infinity;
     for (const outgoing of this.#layers) {
-      if (outgoing && nowMs >= outgoing.cursor.deadlineMs) outgoing.cursor.tick(nowMs);
+      if (!outgoing?.cursor.waits) continue;
+      outgoing.cursor.tick(nowMs);
+      dueMs = Math.min(dueMs, outgoing.cursor.deadlineMs);
     }
+    return dueMs;
   }
 
   /** Packets given up for lost, over all layers of this epoch. */
@@ -169,8 +178,10 @@ export class Egress implements FrameSink {
   #startTrack(track: number): void {
     if (this.#outputs[track]!.length === 0) return;
     for (const { layer } of this.#tracks[track]?.layers ?? []) {
-      if (!this.#layers[track * MAX_LAYERS + layer])
-        this.#open(track, layer)?.cursor.start(this.#options.now(), MAX_KEYFRAME_AGE_MS);
+      if (this.#layers[track * MAX_LAYERS + layer]) continue;
+      const outgoing = this.#open(track, layer);
+      outgoing?.cursor.start(this.#options.now(), MAX_KEYFRAME_AGE_MS);
+      if (outgoing?.cursor.waits) this.#options.wakeBy(outgoing.cursor.deadlineMs);
     }
   }
 

@@ -37,6 +37,11 @@ export class LayerCursor {
     this.#actions = actions;
   }
 
+  /** For packets that are missing. */
+  get waits(): boolean {
+    return this.#pausedSinceMs !== Infinity;
+  }
+
   get deadlineMs(): number {
     return this.#pausedSinceMs + this.#options.waitMs;
   }

@@ -25,13 +25,19 @@ export class KeyframeRequests {
     this.#pending.delete(track * MAX_LAYERS + layer);
   }
 
-  /** Calls `send` for what is due. */
-  flush(nowMs: number, send: (track: number, layer: number) => void): void {
+  /** Calls `send` for what is due; returns when to come again. */
+  flush(nowMs: number, send: (track: number, layer: number) => void): number {
+    let nextMs = Infinity;
     for (const key of this.#pending) {
-      if (nowMs < this.#lastMs.get(key)! + KEYFRAME_INTERVAL_MS) continue;
+      const dueMs = this.#lastMs.get(key)! + KEYFRAME_INTERVAL_MS;
+      if (nowMs < dueMs) {
+        nextMs = Math.min(nextMs, dueMs);
+        continue;
+      }
       this.#pending.delete(key);
       this.#lastMs.set(key, nowMs);
       send(Math.floor(key / MAX_LAYERS), key % MAX_LAYERS);
     }
+    return nextMs;
   }
 }

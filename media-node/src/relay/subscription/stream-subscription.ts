@@ -189,13 +189,24 @@ export class StreamSubscription {
 
   // ---- time
 
-  tick(nowMs: number): void {
-    this.#keyframes.flush(nowMs, (track, layer) => this.#sendKeyframeRequest(track, layer));
+  /** Does what is due; returns when to come again, if nothing else happens. */
+  tick(nowMs: number): number {
+    const keyframeDueMs = this.#keyframes.flush(nowMs, (track, layer) => this.#sendKeyframeRequest(track, layer));
     const { next } = this.#links;
     if (next && nowMs >= next.requestedAtMs + REQUEST_TIMEOUT_MS) this.#onOverdue(next, nowMs);
     if (nowMs >= this.#failures.retryAtMs) this.#retry(nowMs);
     if (nowMs >= this.#pathReportAtMs && this.#status === 'flowing') this.#reportPath(nowMs);
     if (nowMs >= this.#forgetAtMs) this.#links.dropAll();
+    return Math.min(keyframeDueMs, this.#dueMs);
+  }
+
+  get #dueMs(): number {
+    return Math.min(
+      (this.#links.next?.requestedAtMs ?? Infinity) + REQUEST_TIMEOUT_MS,
+      this.#failures.retryAtMs,
+      this.#status === 'flowing' ? this.#pathReportAtMs : Infinity,
+      this.#forgetAtMs,
+    );
   }
 
   // ---- choosing an upstream

@@ -108,9 +108,12 @@ export class Subscriptions {
     for (const stream of this.#streams.values()) stream.trunkLost(peer, nowMs);
   }
 
-  tick(nowMs: number): void {
-    for (const stream of this.#streams.values()) stream.tick(nowMs);
+  /** Does what is due; returns when to come again, if nothing else happens. */
+  tick(nowMs: number): number {
+    let dueMs = Infinity;
+    for (const stream of this.#streams.values()) dueMs = Math.min(dueMs, stream.tick(nowMs));
     this.#forgetOver(nowMs);
+    return dueMs;
   }
 
   stream(name: string): StreamSubscription | undefined {
