@@ -134,6 +134,8 @@ export const PublishRequest = z.object({
   user: UserId.optional(),
   /** false: never take the name from a live publisher, even where the StreamRoute would allow it. */
   takeoverAllowed: z.boolean().optional(),
+  /** The publisher's earlier session, which only it knows: where that one holds the name, this one takes it over, whatever the StreamRoute says. */
+  replaces: SessionId.optional(),
   tracks: tracksSchema,
 });
 export type PublishRequest = z.infer<typeof PublishRequest>;

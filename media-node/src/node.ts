@@ -23,7 +23,7 @@ import { registerRelayMetrics } from './relay-metrics.ts';
 import { ReadyFile } from './ready-file.ts';
 import { Relay } from './relay/index.ts';
 import { buildReport } from './report.ts';
-import { SessionMover, SessionRegistry } from './sessions/index.ts';
+import { SessionMover, SessionRegistry, SilenceWatch } from './sessions/index.ts';
 import { RateLimit, signalingApp } from './signaling/index.ts';
 
 const TICK_MS = 1000;
@@ -165,9 +165,12 @@ async function assemble(
   const mover = new SessionMover({
     sessions,
     alternatives: (kind, stream, user) => channel.alternatives(kind, stream, user),
+    here: endpoints.signalingUrl,
+    takesSessions: (withinMs) => cores.whenAlive(withinMs),
     logger,
     clock,
   });
+  const silence = new SilenceWatch({ sessions, logger });
   const apply = (snapshot: Snapshot): void => {
     const { self } = snapshot;
     relay.configure(snapshot).catch((err: unknown) => logger.error({ err }, 'the relay refuses its settings'));
@@ -187,11 +190,14 @@ async function assemble(
     return readyFile.set(ok ? { ...endpoints, reasons } : undefined);
   };
   channel.on('snapshot', () => void showReadiness());
+  cores.on('lost', () => void showReadiness());
+  cores.on('restarted', () => void showReadiness());
   const tick = async (): Promise<void> => {
     const all = sessions.all();
     const [cpuPercent] = await Promise.all([
       load.sampleCpu(cores.pids),
       load.sampleRates(all),
+      silence.look(clock.now()),
       ...hub.published.map(({ origin }) => origin.measureRtt()),
     ]);
     const [links, stats] = await Promise.all([relay.links(), relay.stats()]);
@@ -248,8 +254,11 @@ function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores:
   const missing: string[] = [];
   if (!channel.snapshot) missing.push('nothing heard from control yet');
   if (cores.alive < workerCount(config)) missing.push(`${workerCount(config) - cores.alive} media workers are being replaced`);
+  const { failing } = cores;
+  if (failing.length > 0) missing.push(`media workers of core ${failing.join(', ')} die again and again`);
   const degraded = channel.state === 'connected' ? [] : ['control is not reached; going on with what it said last'];
-  const ok = channel.snapshot !== undefined && (workerCount(config) === 0 || cores.alive > 0);
+  const hasWorkers = workerCount(config) === 0 || cores.alive > 0;
+  const ok = channel.snapshot !== undefined && hasWorkers && failing.length === 0;
   return { ok, reasons: [...missing, ...degraded] };
 }
 

@@ -200,7 +200,7 @@ export class AgentSession implements ProgrammedNode {
     this.#announcing = false;
   }
 
-  async #publish({ id, stream, session, user, takeoverAllowed, tracks }: Publish): Promise<ControlMessage> {
+  async #publish({ id, stream, session, user, takeoverAllowed, replaces, tracks }: Publish): Promise<ControlMessage> {
     const { directory, fleet, streams, settled } = this.#context;
     if (!this.hello.roles.includes('push'))
       throw new Problem(403, 'Not a push node', { detail: `${this.node} has no push role` });
@@ -212,8 +212,9 @@ export class AgentSession implements ProgrammedNode {
     const policy = streams.policyOf(stream);
     const { host, trunkPort } = this.hello.endpoints;
     const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
+    const isLost = (node: string): boolean => node !== this.node && !fleet.isLive(node, SUSPECT_MS);
     let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && takeoverAllowed !== false });
-    if (!outcome.ok && outcome.holder.node !== this.node && !fleet.isLive(outcome.holder.node, SUSPECT_MS)) {
+    if (!outcome.ok && (outcome.holder.session === replaces || isLost(outcome.holder.node))) {
       outcome = await directory.publish({ ...claim, takeover: true });
     }
     if (!outcome.ok) {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { createWorker, type types } from 'mediasoup';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import { allowedCpuList, parseCpuList, pinProcess, planPinning } from './affinity.ts';
+import { RestartPace } from './restart-pace.ts';
 
 export interface MediaCore {
   index: number;
@@ -29,15 +30,11 @@ interface MediaCoreEvents {
   restarted: [index: number];
 }
 
-const RESTART_FIRST_MS = 250;
-const RESTART_LAST_MS = 15_000;
-/** A worker that lived this long starts again without delay. */
-const STABLE_MS = 60_000;
-
 /** The media workers of this node: one process, one UDP port, one CPU each. A worker that dies is replaced; the node stays up. */
 export class MediaCores extends EventEmitter<MediaCoreEvents> {
   readonly #options: MediaCoresOptions;
   readonly #cores: (MediaCore | undefined)[] = [];
+  readonly #paces: RestartPace[];
   readonly #ports: number[] = [];
   #pinned: readonly number[] | undefined;
   #closed = false;
@@ -45,7 +42,9 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
 
   private constructor(options: MediaCoresOptions) {
     super();
+    this.setMaxListeners(0);
     this.#options = options;
+    this.#paces = Array.from({ length: options.count }, () => new RestartPace());
   }
 
   /** Rejects when a worker cannot start, e.g. because its port is taken. */
@@ -77,16 +76,39 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
 
   /** How many cores work right now. */
   get alive(): number {
-    return this.#cores.filter((core) => core !== undefined).length;
+    return this.#cores.filter((core) => core && !core.worker.closed).length;
+  }
+
+  /** Cores whose workers die again and again, by index. */
+  get failing(): number[] {
+    const nowMs = this.#options.clock.now();
+    return this.#paces.flatMap((pace, index) => (pace.isFailing(nowMs) ? [index] : []));
   }
 
   /** The core, or the next living one when it is being replaced; undefined when none lives. */
   at(index: number): MediaCore | undefined {
     for (let step = 0; step < this.count; step++) {
       const core = this.#cores[(index + step) % this.count];
-      if (core) return core;
+      // What lives on a worker hears of its death before this does.
+      if (core && !core.worker.closed) return core;
     }
     return undefined;
+  }
+
+  /** Whether a core works, or does so again within this time. */
+  async whenAlive(withinMs: number): Promise<boolean> {
+    if (this.alive > 0 || this.#closed) return this.alive > 0;
+    const { clock } = this.#options;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clock.clearTimeout(timer);
+        this.off('restarted', done);
+        resolve();
+      };
+      const timer = clock.setTimeout(done, withinMs);
+      this.on('restarted', done);
+    });
+    return this.alive > 0;
   }
 
   close(): void {
@@ -111,17 +133,21 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
       worker.close();
       throw error;
     }
-    const since = clock.now();
-    worker.on('died', (error) => {
-      logger.error({ core: index, err: error }, 'media worker died; its sessions end and it is replaced');
+    const pace = this.#paces[index]!;
+    pace.started(clock.now());
+    const onDied = (error: Error): void => {
+      logger.error({ core: index, err: error }, 'media worker died; its sessions move and it is replaced');
       this.#cores[index] = undefined;
       this.emit('lost', index);
-      this.#restart(index, clock.now() - since >= STABLE_MS ? 0 : RESTART_FIRST_MS);
-    });
+      this.#restart(index, pace.ended(clock.now()));
+    };
+    if (worker.died) onDied(new Error('it died while it was being set up'));
+    else worker.on('died', onDied);
   }
 
   #restart(index: number, delayMs: number): void {
     if (this.#closed) return;
+    if (delayMs > 0) this.#options.logger.warn({ core: index, delayMs }, 'media workers of this core die one after the other');
     const timer = this.#options.clock.setTimeout(() => {
       this.#timers.delete(timer);
       if (this.#closed) return;
@@ -129,7 +155,7 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
         () => this.emit('restarted', index),
         (error: unknown) => {
           this.#options.logger.error({ core: index, err: error }, 'media worker could not be replaced; trying again');
-          this.#restart(index, Math.min(Math.max(delayMs, RESTART_FIRST_MS) * 2, RESTART_LAST_MS));
+          this.#restart(index, this.#paces[index]!.ended(this.#options.clock.now()));
         },
       );
     }, delayMs);

@@ -4,6 +4,7 @@ import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
+import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import { LOOPBACK_PORTS } from './origin.ts';
 import type { Egress } from '../relay/index.ts';
 import { codecCapabilities } from './router-codecs.ts';
@@ -16,7 +17,7 @@ export interface TrackNumbering {
 }
 
 interface DistributionEvents {
-  closed: [reason: string];
+  closed: [reason: string, ending: Ending];
   /** The last viewer left. */
   idle: [];
 }
@@ -38,6 +39,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   readonly #viewers = new Set<Viewer>();
   readonly #wanted = new Map<number, number>();
   #closed = false;
+  #paused = false;
 
   private constructor(core: MediaCore, stream: string, egress: Egress, router: types.Router, fed: readonly FedTrack[]) {
     super();
@@ -48,7 +50,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     this.tracks = fed.map(({ description }) => description);
     this.#router = router;
     this.#producers = new Map(fed.map(({ description, producer }) => [description.track, producer]));
-    router.once('workerclose', () => this.close('the media worker died'));
+    router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
 
   /** Takes the egress over: closes it with itself, also when this rejects. */
@@ -72,11 +74,12 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       });
       const fed: FedTrack[] = [];
       for (const track of tracks) fed.push(await feed(plain, egress, track));
+      if (router.closed) throw new Error('the router is closed');
       return new Distribution(core, stream, egress, router, fed);
     } catch (error) {
       router?.close();
       egress.close().catch(() => undefined);
-      throw error;
+      throw orWorkerLost(core.worker, error);
     }
   }
 
@@ -102,8 +105,12 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     );
   }
 
-  createTransport<T extends ViewerTransport>(create: (router: types.Router) => Promise<T>): Promise<T> {
-    return create(this.#router);
+  async createTransport<T extends ViewerTransport>(create: (router: types.Router) => Promise<T>): Promise<T> {
+    try {
+      return await create(this.#router);
+    } catch (error) {
+      throw orWorkerLost(this.core.worker, error);
+    }
   }
 
   /** Rejects when the worker refuses; the transport is closed then. */
@@ -113,11 +120,11 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       for (const selection of selections) consumers.set(selection.track, await this.#consume(transport, selection));
     } catch (error) {
       transport.close();
-      throw error;
+      throw orWorkerLost(this.core.worker, error);
     }
     if (this.#closed) {
       transport.close();
-      throw new Error('the stream ended');
+      throw orWorkerLost(this.core.worker, new Error('the stream ended'));
     }
     const viewer = new Viewer(transport, consumers, selections);
     this.#viewers.add(viewer);
@@ -132,13 +139,26 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     return viewer;
   }
 
-  close(reason: string): void {
+  /** The publisher is away; the viewers wait for it, or the next one of the name, in their sessions. */
+  pause(reason: string): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    for (const viewer of this.#viewers) viewer.emit('paused', reason);
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    for (const viewer of this.#viewers) viewer.emit('resumed');
+  }
+
+  close(reason: string, ending: Ending = 'over'): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const viewer of [...this.#viewers]) viewer.close(reason);
+    for (const viewer of [...this.#viewers]) viewer.close(reason, ending);
     this.egress.close().catch(() => undefined);
     this.#router.close();
-    this.emit('closed', reason);
+    this.emit('closed', reason, ending);
   }
 
   #consume(transport: ViewerTransport, selection: PullSelection): Promise<types.Consumer> {

@@ -3,6 +3,7 @@ import { Problem, type Clock, type Logger, type Timer } from '@millrace/service'
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
+import type { Ending } from './ending.ts';
 import { Holds } from './holds.ts';
 import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
@@ -26,6 +27,8 @@ interface ServedStream {
   /** By core and numbering. */
   distributions: Map<string, Promise<Distribution>>;
   open: Set<Distribution>;
+  /** Said upstream, by the publisher's node. */
+  hasEnded: boolean;
   /** Runs while the directory does not know the stream (any more). */
   orphaned?: Timer;
 }
@@ -94,11 +97,13 @@ export class StreamHub {
     user?: string;
     coreKey: string;
     takeoverAllowed?: boolean;
+    /** The publisher's own session, here or elsewhere, whose name it takes over. */
+    replaces?: string;
     tracks: readonly PushTrack[];
     createTransport: (router: types.Router, core: MediaCore) => Promise<T>;
     mayPublish?: (policy: StreamPolicy) => void;
   }): Promise<PublishedStream<T>> {
-    const { stream, session, user, takeoverAllowed } = request;
+    const { stream, session, user, takeoverAllowed, replaces } = request;
     const core = this.#coreAt(coreOf(request.coreKey, this.#cores.count));
     const origin = await Origin.open(core, request.tracks, (router) => request.createTransport(router, core));
     let granted: { epoch: number; policy: StreamPolicy } | undefined;
@@ -108,6 +113,7 @@ export class StreamHub {
         session,
         ...(user !== undefined ? { user } : {}),
         ...(takeoverAllowed !== undefined ? { takeoverAllowed } : {}),
+        ...(replaces !== undefined ? { replaces } : {}),
         tracks: origin.tracks,
       });
       request.mayPublish?.(granted.policy);
@@ -240,7 +246,7 @@ export class StreamHub {
   #serve(state: StreamState): ServedStream {
     const existing = this.#served.get(state.stream);
     if (existing) return existing;
-    const served: ServedStream = { state, route: this.#plan(state), distributions: new Map(), open: new Set() };
+    const served: ServedStream = { state, route: this.#plan(state), distributions: new Map(), open: new Set(), hasEnded: false };
     this.#served.set(state.stream, served);
     return served;
   }
@@ -265,29 +271,39 @@ export class StreamHub {
     const { stream } = served.state;
     served.open.add(distribution);
     this.#logger.info({ stream, core: distribution.core.index }, 'stream served here');
-    distribution.once('closed', (reason) => {
+    distribution.once('closed', (reason, ending) => {
       served.open.delete(distribution);
-      this.#drop(served, key);
+      this.#drop(served, key, ending);
       this.#logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
     });
     // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
     distribution.on('idle', () => distribution.close('the last viewer left'));
     const { egress } = distribution;
-    egress.on('ended', () => this.#orphan(served));
-    egress.on('flowing', () => this.#adopt(served));
+    const flows = (): void => {
+      served.hasEnded = false;
+      this.#adopt(served);
+    };
+    egress.on('ended', () => {
+      served.hasEnded = true;
+      this.#orphan(served);
+    });
+    egress.on('flowing', flows);
     egress.on('lost', (reason) => this.#logger.warn({ stream, reason }, 'upstream lost'));
     egress.on('description', ({ tracks }) => {
-      this.#adopt(served);
-      if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks');
+      flows();
+      if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks', 'displaced');
     });
   }
 
-  #drop(served: ServedStream, key: string): void {
+  #drop(served: ServedStream, key: string, ending: Ending = 'over'): void {
     served.distributions.delete(key);
-    if (served.distributions.size > 0 || this.#served.get(served.state.stream) !== served) return;
+    const { stream } = served.state;
+    if (served.distributions.size > 0 || this.#served.get(stream) !== served) return;
     this.#adopt(served);
-    this.#served.delete(served.state.stream);
-    this.#releaseUnused(served.state.stream);
+    this.#served.delete(stream);
+    if (ending === 'over') return this.#releaseUnused(stream);
+    // Its viewers are about to come back, also with control away.
+    this.#clock.setTimeout(() => this.#releaseUnused(stream), this.#republishMs).unref();
   }
 
   async #find(stream: string): Promise<StreamState> {
@@ -306,10 +322,12 @@ export class StreamHub {
   #adopt(served: ServedStream): void {
     this.#clock.clearTimeout(served.orphaned);
     served.orphaned = undefined;
+    if (!served.hasEnded) for (const distribution of served.open) distribution.resume();
   }
 
   /** A publisher that drops out may come back under the same name: viewers wait a while for it. */
   #orphan(served: ServedStream): void {
+    for (const distribution of served.open) distribution.pause('the publisher is gone');
     served.orphaned ??= this.#clock.setTimeout(() => {
       for (const distribution of [...served.open]) distribution.close('the stream ended');
     }, this.#republishMs);

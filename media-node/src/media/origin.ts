@@ -4,6 +4,7 @@ import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
+import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { Ingest } from '../relay/index.ts';
 import { codecCapabilities } from './router-codecs.ts';
 
@@ -11,7 +12,7 @@ import { codecCapabilities } from './router-codecs.ts';
 export type PublisherTransport = types.WebRtcTransport | types.PlainTransport;
 
 interface OriginEvents {
-  closed: [reason: string];
+  closed: [reason: string, ending: Ending];
 }
 
 /**
@@ -44,7 +45,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#producers = produced.map(({ producer }) => producer);
     this.#consumers = produced.map(({ consumer }) => consumer);
     this.tracks = produced.map(({ description }) => description);
-    router.once('workerclose', () => this.close('the media worker died'));
+    router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
 
   /** @throws Problem 400 when the worker refuses the parameters, 503 when it died; nothing is left behind then */
@@ -53,9 +54,10 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     published: readonly PushTrack[],
     createTransport: (router: types.Router) => Promise<T>,
   ): Promise<Origin<T>> {
-    const router = await core.worker.createRouter({
-      mediaCodecs: codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!)),
-    });
+    const mediaCodecs = codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!));
+    const router = await core.worker
+      .createRouter({ mediaCodecs })
+      .catch((error: unknown) => Promise.reject(orWorkerLost(core.worker, error) as Error));
     try {
       const transport = await createTransport(router);
       const egress = await router.createPlainTransport({
@@ -64,11 +66,12 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
       });
       const produced: Produced[] = [];
       for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
+      if (router.closed) throw new Error('the router is closed');
       return new Origin(core, router, transport, egress, produced);
     } catch (error) {
-      const lost = router.closed;
+      const explained = refusal(orWorkerLost(core.worker, error));
       router.close();
-      throw refusal(error, lost);
+      throw explained;
     }
   }
 
@@ -101,20 +104,19 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     return rttMs;
   }
 
-  close(reason: string): void {
+  close(reason: string, ending: Ending = 'over'): void {
     if (this.#closed) return;
     this.#closed = true;
     // The relay thread may be gone already.
     this.#ingest?.close(reason).catch(() => undefined);
     this.#router.close();
-    this.emit('closed', reason);
+    this.emit('closed', reason, ending);
   }
 }
 
 /** What the worker says about parameters that no check before it caught, e.g. an SSRC that two tracks share. */
-function refusal(error: unknown, workerLost: boolean): unknown {
+function refusal(error: unknown): unknown {
   if (error instanceof Problem) return error;
-  if (workerLost) return new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
   const detail = error instanceof Error ? error.message : String(error);
   return new Problem(400, 'Unusable media parameters', { detail: `the media worker refuses them: ${detail}` });
 }

@@ -8,6 +8,7 @@ export interface StreamDirectory {
     session: string;
     user?: string;
     takeoverAllowed?: boolean;
+    replaces?: string;
     tracks: TrackDescription[];
   }): Promise<{ epoch: number; policy: StreamPolicy }>;
   unpublish(stream: string, epoch: number, session: string): void;

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
+import type { Ending } from './ending.ts';
 
 export type ViewerTransport = types.WebRtcTransport | types.PlainTransport;
 
@@ -15,7 +16,10 @@ export interface LayerState {
 }
 
 interface ViewerEvents {
-  closed: [reason: string];
+  closed: [reason: string, ending: Ending];
+  /** The stream has stopped, and may go on in this session; or does so. */
+  paused: [reason: string];
+  resumed: [];
   layers: [];
   /** Preferred layers changed. */
   wish: [];
@@ -84,10 +88,10 @@ export class Viewer<Transport extends ViewerTransport = ViewerTransport> extends
     this.emit('wish');
   }
 
-  close(reason: string): void {
+  close(reason: string, ending: Ending = 'over'): void {
     if (this.#closed) return;
     this.#closed = true;
     this.transport.close();
-    this.emit('closed', reason);
+    this.emit('closed', reason, ending);
   }
 }

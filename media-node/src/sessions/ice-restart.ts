@@ -7,6 +7,7 @@ export async function restartIce(session: Session, remoteUfrag: string): Promise
   const { transport } = session;
   if (!transport || !isWebRtc(transport))
     throw new Problem(409, 'No ICE here', { detail: 'a plain RTP session has no ICE to restart' });
+  if (transport.closed) throw new Problem(404, 'No such session', { detail: 'its media is gone; open a new one' });
   const parameters = await transport.restartIce();
   session.remoteUfrag = remoteUfrag;
   session.etag = newTag();

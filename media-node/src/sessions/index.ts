@@ -4,6 +4,7 @@ export {
   isWebRtc,
   newTag,
   type Protocol,
+  type SessionMedia,
   type SessionNotice,
   type SessionState,
   type SessionTimeouts,
@@ -15,3 +16,4 @@ export { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from
 export { restartIce } from './ice-restart.ts';
 export { planMoves } from './drain.ts';
 export { SessionMover } from './mover.ts';
+export { SilenceWatch } from './silence.ts';

@@ -5,19 +5,33 @@ import type { Session } from './session.ts';
 
 export interface MoverParts {
   sessions: SessionRegistry;
+  /** Base signalling URLs of other nodes, best first. */
   alternatives: (kind: 'push' | 'pull', stream: string, user?: string) => Promise<string[]>;
+  /** This node's own. */
+  here: string;
+  /** Whether this node takes sessions, or does so again within this time. */
+  takesSessions: (withinMs: number) => Promise<boolean>;
   logger: Logger;
   clock: Clock;
 }
 
-/** Tells the sessions of a draining node to go elsewhere. Clients that do not listen stay until the node stops. */
+/** A worker's replacement is there sooner than a connection to another node. */
+const REPLACED_WITHIN_MS = 1000;
+/** How long a displaced session may take to hear of its move. */
+const DISPLACED_MS = 10_000;
+/** The displaced come back at most so close behind each other, or a full core's viewers would all open a connection at once. */
+const DISPLACED_EVERY_MS = 5;
+
+/** Tells sessions where to go on: those of a draining node, and those whose media is gone from here. Clients that do not listen stay, or end, where they are. */
 export class SessionMover {
   readonly #parts: MoverParts;
   #timers: Timer[] = [];
   #deadlineAt: number | undefined;
+  #nextDisplacedMs = -Infinity;
 
   constructor(parts: MoverParts) {
     this.#parts = parts;
+    parts.sessions.on('displaced', (session, reason) => this.#displaced(session, reason));
   }
 
   /** @param deadlineAt ms since the epoch, by which the node stops */
@@ -29,7 +43,7 @@ export class SessionMover {
     const moves = planMoves(sessions.all(), deadlineAt - clock.wall());
     if (moves.length > 0) logger.info({ sessions: moves.length, deadlineAt }, 'moving sessions away');
     this.#timers = moves.map(({ session, afterMs }) =>
-      clock.setTimeout(() => void this.#move(session, deadlineAt, reason), afterMs),
+      clock.setTimeout(() => void this.#moveAway(session, deadlineAt, reason), afterMs),
     );
   }
 
@@ -40,15 +54,46 @@ export class SessionMover {
     this.#deadlineAt = undefined;
   }
 
-  async #move(session: Session, deadlineAt: number, reason: string): Promise<void> {
-    if (session.state === 'closed') return;
-    const urls = await this.#parts.alternatives(session.kind, session.stream, session.user).catch(() => [] as string[]);
-    const [base] = urls;
+  async #moveAway(session: Session, deadlineAt: number, reason: string): Promise<void> {
+    if (session.state === 'closed' || session.state === 'displaced') return;
+    const base = await this.#elsewhere(session);
     if (base === undefined) {
       this.#parts.logger.warn({ session: session.id, stream: session.stream }, 'no other node takes this session');
       return;
     }
-    const url = `${base}/${session.kind === 'push' ? 'whip' : 'whep'}/${session.stream}`;
-    session.notify({ event: 'move', data: { url, signaling: base, reason, deadlineAt: new Date(deadlineAt).toISOString() } });
+    tell(session, base, reason, deadlineAt);
   }
+
+  #displaced(session: Session, reason: string): void {
+    const { clock } = this.#parts;
+    const nowMs = clock.now();
+    const atMs = Math.max(nowMs, this.#nextDisplacedMs);
+    this.#nextDisplacedMs = atMs + DISPLACED_EVERY_MS;
+    clock.setTimeout(() => void this.#findPlace(session, reason), atMs - nowMs);
+  }
+
+  /** Here, where what it needs is at hand, unless this node is to be left; else elsewhere; else here, once that is possible. */
+  async #findPlace(session: Session, reason: string): Promise<void> {
+    const { here, takesSessions, clock } = this.#parts;
+    const isLeaving = this.#deadlineAt !== undefined;
+    const stays = !isLeaving && (await takesSessions(REPLACED_WITHIN_MS));
+    const base = stays ? here : await this.#elsewhere(session);
+    if (session.state === 'closed') return;
+    if (base !== undefined) tell(session, base, reason, clock.wall());
+    else if (!isLeaving && (await takesSessions(DISPLACED_MS))) tell(session, here, reason, clock.wall());
+    session.close(reason);
+  }
+
+  async #elsewhere({ kind, stream, user }: Session): Promise<string | undefined> {
+    const [best] = await this.#parts.alternatives(kind, stream, user).catch(() => [] as string[]);
+    return best;
+  }
+}
+
+/** A publisher's URL says whose name it takes over: else the node it goes to would find the name taken, by itself. */
+function tell(session: Session, base: string, reason: string, deadlineAt: number): void {
+  const url = new URL(`${base}/${session.kind === 'push' ? 'whip' : 'whep'}/${session.stream}`);
+  if (session.kind === 'push') url.searchParams.set('replaces', session.id);
+  const data = { url: url.href, signaling: base, reason, deadlineAt: new Date(deadlineAt).toISOString() };
+  session.notify({ event: 'move', data });
 }

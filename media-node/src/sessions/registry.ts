@@ -12,6 +12,8 @@ export interface SessionLimits {
 interface RegistryEvents {
   added: [Session];
   removed: [Session, reason: string];
+  /** Its media is gone from here, though not from the network. */
+  displaced: [Session, reason: string];
 }
 
 /** Every session of this node. A slot is reserved before anything is opened for a client, so that a burst cannot overrun the capacity. */
@@ -71,12 +73,15 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
   }
 
   #add(session: Session): void {
-    if (session.state === 'closed')
+    if (session.state === 'closed' || session.state === 'displaced') {
+      session.close('it ended while it was being set up');
       throw new Problem(503, 'Session ended', {
         detail: 'it ended while it was being set up; try again',
         headers: { 'retry-after': '1' },
       });
+    }
     this.#sessions.set(session.id, session);
+    session.once('displaced', (reason) => this.emit('displaced', session, reason));
     session.once('closed', (reason) => {
       this.#sessions.delete(session.id);
       this.emit('removed', session, reason);

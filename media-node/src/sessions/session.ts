@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import type { Clock, Timer } from '@millrace/service';
-import type { PublishedStream, Viewer } from '../media/index.ts';
+import type { Ending, PublishedStream, Viewer } from '../media/index.ts';
 import type { PullSelection } from '../sdp/index.ts';
 import type { TrackDescription } from '@millrace/api';
 
@@ -14,17 +14,22 @@ export type SessionMedia =
   /** An offer of ours waits for the viewer's answer. */
   | { kind: 'offered'; viewer: Viewer; selections: readonly PullSelection[]; tracks: readonly TrackDescription[] };
 
-export type SessionState = 'pending' | 'connected' | 'interrupted' | 'closed';
+/** displaced: its media is gone from here, and the client is about to be told where to go on. */
+export type SessionState = 'pending' | 'connected' | 'interrupted' | 'displaced' | 'closed';
 
 /** What a client hears over its event stream. */
 export type SessionNotice =
   | { event: 'move'; data: { url: string; signaling: string; reason: string; deadlineAt: string } }
+  /** The publisher is gone; another of the name is waited for in this session. */
+  | { event: 'paused'; data: { reason: string } }
+  | { event: 'resumed'; data: Record<never, never> }
   | { event: 'ended'; data: { reason: string } }
   | { event: 'layers'; data: unknown };
 
 interface SessionEvents {
   state: [SessionState];
   notice: [SessionNotice];
+  displaced: [reason: string];
   closed: [reason: string];
 }
 
@@ -90,7 +95,7 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#state;
   }
 
-  /** A move or ended notice that a late listener must still hear. */
+  /** The last notice of how things stand, which a late listener must still hear. */
   get standingNotice(): SessionNotice | undefined {
     return this.#lastNotice;
   }
@@ -105,9 +110,12 @@ export class Session extends EventEmitter<SessionEvents> {
     const rebind = this.media !== undefined;
     this.media = media;
     if (rebind) return;
-    if (media.kind === 'push') media.published.origin.once('closed', (reason) => this.close(reason));
+    const end = (reason: string, ending: Ending): void => (ending === 'over' ? this.close(reason) : this.#displace(reason));
+    if (media.kind === 'push') media.published.origin.once('closed', end);
     else {
-      media.viewer.once('closed', (reason) => this.close(reason));
+      media.viewer.once('closed', end);
+      media.viewer.on('paused', (reason) => this.notify({ event: 'paused', data: { reason } }));
+      media.viewer.on('resumed', () => this.notify({ event: 'resumed', data: {} }));
       media.viewer.on('layers', () => this.notify({ event: 'layers', data: media.viewer.layers() }));
     }
     const transport = this.transport!;
@@ -123,7 +131,7 @@ export class Session extends EventEmitter<SessionEvents> {
 
   notify(notice: SessionNotice): void {
     if (this.#state === 'closed') return;
-    if (notice.event !== 'layers') this.#lastNotice = notice;
+    this.#lastNotice = standing(this.#lastNotice, notice);
     this.emit('notice', notice);
   }
 
@@ -150,8 +158,18 @@ export class Session extends EventEmitter<SessionEvents> {
     transport.on('dtlsstatechange', judge);
   }
 
+  /** The client gets as long as after a lost connection to hear of it and go. */
+  #displace(reason: string): void {
+    if (this.#state === 'closed' || this.#state === 'displaced') return;
+    this.#state = 'displaced';
+    this.#clock.clearTimeout(this.#timer);
+    this.#arm(this.#timeouts.interruptedMs, reason);
+    this.emit('state', 'displaced');
+    this.emit('displaced', reason);
+  }
+
   #enter(state: 'connected' | 'interrupted'): void {
-    if (this.#state === 'closed' || this.#state === state) return;
+    if (this.#state === 'closed' || this.#state === 'displaced' || this.#state === state) return;
     this.#state = state;
     this.#clock.clearTimeout(this.#timer);
     if (state === 'interrupted') this.#arm(this.#timeouts.interruptedMs, 'the connection was lost');
@@ -162,6 +180,14 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#timer = this.#clock.setTimeout(() => this.close(reason), ms);
     this.#timer.unref();
   }
+}
+
+/** What a listener that comes after `next` must hear: where to go, that it is over, or that the stream has stopped; no more what has passed. */
+function standing(before: SessionNotice | undefined, next: SessionNotice): SessionNotice | undefined {
+  if (next.event === 'move' || next.event === 'ended') return next;
+  if (before?.event === 'move') return before;
+  if (next.event === 'paused') return next;
+  return next.event === 'resumed' ? undefined : before;
 }
 
 export function isWebRtc(transport: types.WebRtcTransport | types.PlainTransport): transport is types.WebRtcTransport {

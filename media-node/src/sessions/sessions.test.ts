@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
 import { createLogger, FakeClock, Problem } from '@millrace/service';
-import { Session, SessionMover, SessionRegistry, type SessionNotice } from './index.ts';
+import type { Viewer } from '../media/index.ts';
+import { Session, SessionMover, SessionRegistry, type SessionMedia, type SessionNotice } from './index.ts';
 
 const TIMEOUTS = { connectMs: 30_000, interruptedMs: 15_000 };
 const logger = createLogger({ service: 'test', level: 'silent' });
+const PARTS = { here: 'http://here.example', takesSessions: () => Promise.resolve(true), logger };
 
 function newSession(clock: FakeClock, address = '192.0.2.1'): Session {
   return new Session({ protocol: 'whep', stream: 'live/demo', address, clock, timeouts: TIMEOUTS });
@@ -63,17 +66,18 @@ describe('the registry', () => {
 });
 
 describe('a draining node', () => {
-  async function drain(alternatives: string[]): Promise<{ notices: SessionNotice[]; clock: FakeClock; mover: SessionMover }> {
+  async function drain(alternatives: string[], kind: 'push' | 'pull' = 'pull') {
     const clock = new FakeClock();
     const sessions = new SessionRegistry({ sessions: 10, pendingPerAddress: 10 });
     const { session } = await sessions.admit('192.0.2.1', () => Promise.resolve({ session: newSession(clock) }));
     session.markConnected();
+    if (kind === 'push') session.media = { kind, published: { origin: { close: () => undefined } } } as unknown as SessionMedia;
     const notices: SessionNotice[] = [];
     session.on('notice', (notice) => notices.push(notice));
-    const mover = new SessionMover({ sessions, alternatives: () => Promise.resolve(alternatives), logger, clock });
+    const mover = new SessionMover({ ...PARTS, sessions, alternatives: () => Promise.resolve(alternatives), clock });
     mover.drain(clock.wall() + 60_000, 'draining');
     await clock.settle(40_000);
-    return { notices, clock, mover };
+    return { notices, clock, mover, session };
   }
 
   test('tells each session once where to go and until when', async () => {
@@ -97,6 +101,15 @@ describe('a draining node', () => {
     assert.deepEqual((await drain([])).notices, []);
   });
 
+  test('tells a publisher under which address its name is its own there', async () => {
+    const { notices, session } = await drain(['http://other.example'], 'push');
+    const url = `http://other.example/whip/live/demo?replaces=${session.id}`;
+    assert.deepEqual(
+      notices.map((notice) => notice.event === 'move' && notice.data.url),
+      [url],
+    );
+  });
+
   test('a listener that comes late still hears of the move', async () => {
     const clock = new FakeClock();
     const session = newSession(clock);
@@ -107,4 +120,84 @@ describe('a draining node', () => {
     assert.equal(session.standingNotice.event, 'ended');
     await clock.settle();
   });
+});
+
+describe('a session whose media is displaced', () => {
+  /** Sessions of one worker, which dies; `aliveAfterMs`: when the node takes sessions again, absent: never. */
+  async function workerDies(count: number, options: { aliveAfterMs?: number; alternatives?: string[] }) {
+    const clock = new FakeClock();
+    const sessions = new SessionRegistry({ sessions: count, pendingPerAddress: count });
+    const { aliveAfterMs = Infinity, alternatives = [] } = options;
+    const takesSessions = async (withinMs: number): Promise<boolean> => {
+      const waitMs = Math.max(0, aliveAfterMs - clock.now());
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.min(withinMs, waitMs)));
+      return clock.now() >= aliveAfterMs;
+    };
+    new SessionMover({ ...PARTS, takesSessions, sessions, alternatives: () => Promise.resolve(alternatives), clock });
+    const said: { atMs: number; notice: SessionNotice }[] = [];
+    for (let i = 0; i < count; i++) {
+      const viewer = new EventEmitter() as unknown as Viewer;
+      const transport = Object.assign(new EventEmitter(), { type: 'webrtc' });
+      Object.assign(viewer, { transport, close: () => undefined });
+      const session = newSession(clock);
+      session.bind({ kind: 'pull', viewer, selections: [] });
+      session.markConnected();
+      session.on('notice', (notice) => said.push({ atMs: clock.now(), notice }));
+      await sessions.admit('192.0.2.1', () => Promise.resolve({ session }));
+      viewer.emit('closed', 'the media worker died', 'displaced');
+    }
+    await clock.settle(30_000);
+    assert.equal(sessions.size, 0, 'none is left behind');
+    assert.equal(clock.pendingTimers, 0);
+    return said;
+  }
+  const places = (said: { notice: SessionNotice }[]): string[] =>
+    said.flatMap(({ notice }) => (notice.event === 'move' ? [notice.data.signaling] : []));
+
+  test('is told to come back to where its stream is at hand, then ended', async () => {
+    const said = await workerDies(1, { aliveAfterMs: 250, alternatives: ['http://other.example'] });
+    assert.deepEqual(
+      said.map(({ notice }) => notice.event),
+      ['move', 'ended'],
+    );
+    assert.deepEqual(places(said), ['http://here.example']);
+  });
+
+  test('is sent elsewhere when the worker does not come back within a second', async () => {
+    const said = await workerDies(1, { aliveAfterMs: 4000, alternatives: ['http://other.example'] });
+    assert.deepEqual(places(said), ['http://other.example']);
+  });
+
+  test('waits for the worker when nobody else takes it', async () => {
+    const said = await workerDies(1, { aliveAfterMs: 4000 });
+    assert.deepEqual(places(said), ['http://here.example']);
+    assert.equal(said[0]!.atMs, 4000);
+  });
+
+  test('ends without a place when there is none', async () => {
+    assert.deepEqual(
+      (await workerDies(1, {})).map(({ notice }) => notice.event),
+      ['ended'],
+    );
+  });
+
+  test('comes back a little after the one before it', async () => {
+    const said = await workerDies(100, { aliveAfterMs: 0 });
+    const moves = said.filter(({ notice }) => notice.event === 'move').map(({ atMs }) => atMs);
+    assert.equal(moves.length, 100);
+    assert.ok(moves.every((atMs, i) => i === 0 || atMs - moves[i - 1]! >= 5));
+  });
+});
+
+test('the last word on a session stands for those who listen late', () => {
+  const session = newSession(new FakeClock());
+  const move: SessionNotice = { event: 'move', data: { url: 'http://a.example', signaling: '', reason: '', deadlineAt: '' } };
+  session.notify({ event: 'paused', data: { reason: 'the publisher is gone' } });
+  const standing = (): string | undefined => session.standingNotice?.event;
+  assert.equal(standing(), 'paused');
+  session.notify({ event: 'resumed', data: {} });
+  assert.equal(standing(), undefined);
+  session.notify(move);
+  session.notify({ event: 'paused', data: { reason: 'the publisher is gone' } });
+  assert.equal(standing(), 'move');
 });

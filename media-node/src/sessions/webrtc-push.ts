@@ -29,6 +29,8 @@ export async function openWebRtcPush(
     offer: string;
     group: string | undefined;
     takeoverAllowed?: boolean;
+    /** The publisher's earlier session, whose name it takes over. */
+    replaces?: string;
     mayPublish: (policy: StreamPolicy) => void;
   },
 ): Promise<{ session: Session; answer: string }> {
@@ -41,6 +43,7 @@ export async function openWebRtcPush(
     ...(request.user !== undefined ? { user: request.user } : {}),
     coreKey: request.group ?? request.user ?? request.stream,
     ...(request.takeoverAllowed !== undefined ? { takeoverAllowed: request.takeoverAllowed } : {}),
+    ...(request.replaces !== undefined ? { replaces: request.replaces } : {}),
     tracks,
     mayPublish: request.mayPublish,
     createTransport: async (router, core) => {

@@ -4,7 +4,7 @@ import type { Session, SessionNotice } from '../sessions/index.ts';
 const KEEPALIVE_MS = 15_000;
 const MAX_LISTENERS = 4;
 
-/** Server-sent events of a session: `move`, `ended`, `layers`. Ends with the session. */
+/** Server-sent events of a session: `move`, `paused`, `resumed`, `ended`, `layers`. Ends with the session. */
 export function streamEvents(session: Session, req: Request, res: Response): void {
   if (session.listenerCount('notice') >= MAX_LISTENERS) {
     res

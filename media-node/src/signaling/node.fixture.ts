@@ -5,7 +5,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { Relay } from '../relay/index.ts';
-import { SessionRegistry } from '../sessions/index.ts';
+import { SessionMover, SessionRegistry } from '../sessions/index.ts';
 import { RateLimit, signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
@@ -65,6 +65,14 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     clock,
   });
   const http = await serveHttp(app, { host: listen, port: 0 });
+  new SessionMover({
+    sessions,
+    alternatives: () => directory.alternatives(),
+    here: http.url,
+    takesSessions: (withinMs) => cores.whenAlive(withinMs),
+    logger,
+    clock,
+  });
   return {
     url: http.url,
     hub,
@@ -149,7 +157,8 @@ class TestDirectory implements StreamDirectory {
   publish(request: Parameters<StreamDirectory['publish']>[0]): Promise<{ epoch: number; policy: StreamPolicy }> {
     const { stream, session, takeoverAllowed = true, tracks } = request;
     const holder = this.published.get(stream);
-    if (holder && !(takeoverAllowed && this.#policy.onDuplicate === 'Takeover')) {
+    const mayTake = holder?.session === request.replaces || (takeoverAllowed && this.#policy.onDuplicate === 'Takeover');
+    if (holder && !mayTake) {
       return Promise.reject(new Problem(409, 'The stream is being published', { detail: `${stream} has a publisher` }));
     }
     this.#epoch += 1;

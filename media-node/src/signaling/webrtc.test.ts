@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { coreOf } from '../media/placement.ts';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
-import { newPlayer, newPublisher, type Publisher } from './werift.fixture.ts';
+import { newPlayer, newPublisher, type Player, type Publisher } from './werift.fixture.ts';
 
 const SDP = { 'content-type': 'application/sdp' };
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -100,7 +101,7 @@ describe('publishing and playing with an independent WebRTC stack', { timeout: 6
     );
   });
 
-  test('the publisher leaving tells viewers that the stream ended', async () => {
+  test('the publisher leaving tells viewers that the stream has stopped, and a while later that it has ended', async () => {
     const player = await newPlayer();
     const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
     const location = response.headers.get('location')!;
@@ -111,32 +112,79 @@ describe('publishing and playing with an independent WebRTC stack', { timeout: 6
     const ended = await fetch(node.url + session, { method: 'DELETE' });
     assert.equal(ended.status, 200);
     const text = await events.text();
-    assert.match(text, /event: ended\ndata: \{"reason":"[^"]+"\}/);
+    assert.match(text, /event: paused\ndata: \{"reason":"[^"]+"\}.*event: ended\ndata: \{"reason":"[^"]+"\}/s);
     assert.equal((await fetch(node.url + location, { method: 'DELETE' })).status, 404);
     await player.close();
   });
 });
 
 describe('when things break', { timeout: 60_000 }, () => {
-  test('a worker that is killed ends its sessions, is replaced on the same port, and takes publishers again', async () => {
-    const node = await startTestNode();
-    const publish = async (): Promise<Publisher> => {
+  test('a worker that is killed sends its clients to its successor on the same port; those of the other worker notice nothing', async () => {
+    const node = await startTestNode({ cores: 2 });
+    const publish = async (stream: string, query = ''): Promise<Publisher> => {
       const publisher = await newPublisher();
-      const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+      const response = await fetch(`${node.url}/whip/${stream}${query}`, {
+        method: 'POST',
+        headers: SDP,
+        body: publisher.offer,
+      });
       assert.equal(response.status, 201, await response.clone().text());
       await publisher.accept(await response.text());
       await eventually('frames', () => publisher.sent.video > 5);
       return publisher;
     };
-    const first = await publish();
-    const [port] = node.cores.ports;
+    const play = async (stream: string): Promise<{ player: Player; session: string }> => {
+      const player = await newPlayer();
+      const response = await fetch(`${node.url}/whep/${stream}`, { method: 'POST', headers: SDP, body: player.offer });
+      assert.equal(response.status, 201, await response.clone().text());
+      await player.accept(await response.text());
+      await eventually('frames', () => player.received.video > 10);
+      return { player, session: node.url + response.headers.get('location') };
+    };
+    // The group decides the publisher's core, the stream's name that of its viewers.
+    const nameOn = (core: number, prefix: string): string =>
+      Array.from({ length: 64 }, (_, i) => `${prefix}${i}`).find((name) => coreOf(name, 2) === core)!;
+    const [dying, staying] = [nameOn(0, 'live/dying'), nameOn(1, 'live/staying')];
+    const published = await publish(staying, `?group=${nameOn(1, 'group')}`);
+    const publishedThere = await publish(dying, `?group=${nameOn(0, 'group')}`);
+    const [viewer, lost] = [await play(staying), await play(dying)];
+    const events = await fetch(`${lost.session}/events`);
+    const ports = node.cores.ports;
+    const seen = viewer.player.received.video;
+
     process.kill(node.cores.pids[0]!, 'SIGKILL');
-    await eventually('its session ended', () => node.sessions.size === 0);
-    await eventually('the worker is back', () => node.cores.alive === 1);
-    assert.deepEqual(node.cores.ports, [port]);
-    const second = await publish();
-    await first.close();
-    await second.close();
+    const told = await events.text();
+    assert.match(told, new RegExp(`event: move\\ndata: {"url":"${node.url}/whep/${dying}".*\\n\\nevent: ended`, 's'));
+    await eventually('its publisher’s name is free', () => !node.directory.published.has(dying));
+    await eventually('the worker is back', () => node.cores.alive === 2);
+    assert.deepEqual(node.cores.ports, ports);
+    const again = await publish(dying, `?group=${nameOn(0, 'group')}`);
+    const back = await play(dying);
+    await eventually('the other viewer still sees frames', () => viewer.player.received.video > seen + 30);
+    assert.equal(viewer.player.received.ssrcs.size, 1);
+    for (const client of [published, publishedThere, again, viewer.player, lost.player, back.player]) await client.close();
+    await node.close();
+  });
+
+  test('who knows the publisher’s session may take its name over, nobody else', async () => {
+    const node = await startTestNode();
+    const publish = async (query: string): Promise<{ publisher: Publisher; response: Response }> => {
+      const publisher = await newPublisher();
+      const response = await fetch(`${node.url}/whip/live/demo${query}`, {
+        method: 'POST',
+        headers: SDP,
+        body: publisher.offer,
+      });
+      return { publisher, response };
+    };
+    const first = await publish('');
+    const session = first.response.headers.get('location')!.split('/').at(-1)!;
+    const stranger = await publish('?replaces=AAAAAAAAAAAAAAAAAAAAAA');
+    assert.equal(stranger.response.status, 409);
+    const second = await publish(`?replaces=${session}`);
+    assert.equal(second.response.status, 201, await second.response.text());
+    await eventually('the first session has ended', () => node.sessions.get(session) === undefined);
+    for (const { publisher } of [first, stranger, second]) await publisher.close();
     await node.close();
   });
 

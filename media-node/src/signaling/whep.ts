@@ -65,7 +65,7 @@ export function whepRoutes(context: SignalingContext): Router {
       const { session, kind, sdp } = await openPull(context, req, entry, 'whep', offer);
       const path = `${SESSIONS}/${session.id}`;
       const links = [
-        `<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,ended,layers"`,
+        `<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,paused,resumed,ended,layers"`,
         `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`,
       ];
       if (kind === 'answer') return sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);

@@ -7,6 +7,7 @@ import { streamEvents } from './events.ts';
 import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf } from './resource.ts';
 
 const SESSIONS = '/whip/sessions';
+const MAX_SESSION_ID = 64;
 
 /** WHIP (RFC 9725): /whip/{app}/{name} takes offers, /whip/sessions/{id} is the session. */
 export function whipRoutes(context: SignalingContext): Router {
@@ -34,7 +35,8 @@ export function whipRoutes(context: SignalingContext): Router {
       const entry = await enter(context, req, 'push', `${req.params['app']}/${req.params['name']}`);
       await requireRoom(context, req, 'push', entry);
       const group = typeof req.query['group'] === 'string' ? req.query['group'] : undefined;
-      const { session, answer } = await openPush(context, entry, 'whip', offer, group);
+      const replaces = typeof req.query['replaces'] === 'string' ? req.query['replaces'].slice(0, MAX_SESSION_ID) : undefined;
+      const { session, answer } = await openPush(context, entry, 'whip', offer, group, replaces);
       sendCreated(res, session, SESSIONS, answer, context.iceServers, [
         `<${SESSIONS}/${session.id}/events>; rel="urn:millrace:events"`,
       ]);
@@ -50,6 +52,7 @@ export async function openPush(
   protocol: 'whip' | 'short',
   offer: string,
   group: string | undefined,
+  replaces?: string,
 ): ReturnType<typeof openWebRtcPush> {
   const { stream, user, address, caller } = entry;
   try {
@@ -63,6 +66,7 @@ export async function openPush(
         group,
         // Someone without a token must not end a live publisher before the policy is known.
         ...(caller.kind === 'anonymous' ? { takeoverAllowed: false } : {}),
+        ...(replaces !== undefined ? { replaces } : {}),
         mayPublish: (policy) => context.access.requirePermission(caller, 'push', policy),
       }),
     );
