@@ -7,4 +7,6 @@ export { opsRouter, type Readiness } from './ops-router.ts';
 export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';
 export { FakeClock } from './fake-clock.ts';
+export { Multimap } from './multimap.ts';
+export { seededRandom } from './seeded-random.ts';
 export { onShutdown, runMain, type ShutdownOptions } from './process-lifecycle.ts';

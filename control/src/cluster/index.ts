@@ -1,3 +1,3 @@
 /** What control reads from Kubernetes, turned into its own words. With the API away the last state stays. */
-export { Cluster, type ClusterOptions } from './cluster.ts';
+export { Cluster } from './cluster.ts';
 export { NamedSecret } from './named-secret.ts';

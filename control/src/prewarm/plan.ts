@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { REPORT_STALE_MS, fullness, loadOf, type Candidate } from '../scheduler/index.ts';
 
 /** One that dies leaves one that is warm. */
-export const HOLDERS_PER_REGION = 2;
+const HOLDERS_PER_REGION = 2;
 
 /** Loads within such a step count as equal, so that replicas that saw reports a moment apart choose alike. */
 const LOAD_STEPS = 4;

@@ -1,7 +1,7 @@
 import type { ExclusionReason, NodeLoad } from '@millrace/api';
 
 /** Above this a node takes nobody more: what remains is for keyframes and bursts of those it has. */
-export const CPU_FULL_PERCENT = 90;
+const CPU_FULL_PERCENT = 90;
 /** Nodes report each second; an older report says nothing about now. */
 export const REPORT_STALE_MS = 5000;
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExclusionReason, Role } from '@millrace/api';
+import { seededRandom } from '@millrace/service';
 import fc from 'fast-check';
 import { ClientRegions } from './client-regions.ts';
-import { seededRandom } from './random.ts';
 import { schedule, type Candidate, type PlacementWish } from './schedule.ts';
 
 const IDLE = { cpuPercent: 5, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 };

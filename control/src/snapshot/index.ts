@@ -1,3 +1,3 @@
 /** What each node is told: its settings and the streams it carries, compiled from what concerns it and nothing else. */
-export { compileSettings, compileStream, digestOf, mentions, type SettingsInput } from './compile.ts';
+export { compileStream } from './compile.ts';
 export { Programmer, type ProgrammedNode } from './programmer.ts';

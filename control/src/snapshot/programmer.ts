@@ -1,5 +1,5 @@
 import type { ControlMessage, MeshSettings, NodeSettings, PublicJwk, Snapshot, StreamState } from '@millrace/api';
-import type { Clock, Logger, Timer } from '@millrace/service';
+import { Multimap, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import { compileSettings, compileStream, digestOf, mentions } from './compile.ts';
@@ -48,13 +48,13 @@ export interface ProgrammerOptions {
 export class Programmer {
   readonly #options: ProgrammerOptions;
   readonly #programs = new Map<string, Program>();
-  readonly #mentionedBy = new Map<string, Set<string>>();
+  readonly #mentionedBy = new Multimap<string, string>();
   readonly #mentions = new Map<string, Set<string>>();
-  readonly #byMesh = new Map<string, Set<string>>();
+  readonly #byMesh = new Multimap<string, string>();
   readonly #meshes = new Map<string, string>();
-  readonly #carriedBy = new Map<string, Set<string>>();
+  readonly #carriedBy = new Multimap<string, string>();
   readonly #heldBy = new Map<string, ReadonlySet<string>>();
-  readonly #holds = new Map<string, Set<string>>();
+  readonly #holds = new Multimap<string, string>();
   readonly #dirty = new Set<Program>();
   #lastVersion = 0;
   #timer: Timer | undefined;
@@ -66,11 +66,11 @@ export class Programmer {
     options.fleet.watch((change) => {
       if (change.type === 'spec') this.#settingsChanged(change.node);
       if ((change.type === 'spec' || change.type === 'presence') && change.addressChanged) {
-        for (const node of this.#mentionedBy.get(change.node) ?? []) this.#settingsChanged(node);
+        for (const node of this.#mentionedBy.get(change.node)) this.#settingsChanged(node);
       }
     });
     options.streams.watch(({ stream }) => {
-      const concerned = new Set([...(this.#carriedBy.get(stream) ?? []), ...(this.#heldBy.get(stream) ?? [])]);
+      const concerned = new Set([...this.#carriedBy.get(stream), ...(this.#heldBy.get(stream) ?? [])]);
       for (const node of concerned) this.#streamChanged(node, stream);
     });
   }
@@ -143,8 +143,8 @@ export class Programmer {
     else this.#heldBy.delete(stream);
     const added = [...nodes].filter((node) => !before.has(node));
     const removed = [...before].filter((node) => !nodes.has(node));
-    for (const node of added) add(this.#holds, node, stream);
-    for (const node of removed) remove(this.#holds, node, stream);
+    for (const node of added) this.#holds.add(node, stream);
+    for (const node of removed) this.#holds.delete(node, stream);
     for (const node of [...added, ...removed]) this.#streamChanged(node, stream);
   }
 
@@ -153,7 +153,7 @@ export class Programmer {
   }
 
   meshChanged(mesh: string): void {
-    for (const node of this.#byMesh.get(mesh) ?? []) this.#settingsChanged(node);
+    for (const node of this.#byMesh.get(mesh)) this.#settingsChanged(node);
   }
 
   tokenKeysChanged(): void {
@@ -248,7 +248,7 @@ export class Programmer {
     const removed: string[] = [];
     for (const stream of program.streamsDirty) {
       const { node } = program.target;
-      const concerned = this.#carriedBy.get(stream)?.has(node) === true || this.isHeld(node, stream);
+      const concerned = this.#carriedBy.has(stream, node) || this.isHeld(node, stream);
       const state = concerned ? this.#stateOf(node, stream) : undefined;
       if (state) changed.push(state);
       else removed.push(stream);
@@ -265,7 +265,7 @@ export class Programmer {
 
   #carriedStates(program: Program): StreamState[] {
     const { node } = program.target;
-    const streams = new Set([...program.target.carries(), ...(this.#holds.get(node) ?? [])]);
+    const streams = new Set([...program.target.carries(), ...this.#holds.get(node)]);
     return [...streams].flatMap((stream) => this.#stateOf(node, stream) ?? []);
   }
 
@@ -282,36 +282,24 @@ export class Programmer {
   }
 
   #carry(node: string, stream: string): void {
-    add(this.#carriedBy, stream, node);
+    this.#carriedBy.add(stream, node);
   }
 
   #letGo(node: string, stream: string): void {
-    remove(this.#carriedBy, stream, node);
+    this.#carriedBy.delete(stream, node);
   }
 
   #index(node: string, mentioned: Set<string>, mesh: string | undefined): void {
-    for (const name of this.#mentions.get(node) ?? []) remove(this.#mentionedBy, name, node);
-    for (const name of mentioned) add(this.#mentionedBy, name, node);
+    for (const name of this.#mentions.get(node) ?? []) this.#mentionedBy.delete(name, node);
+    for (const name of mentioned) this.#mentionedBy.add(name, node);
     if (mentioned.size > 0) this.#mentions.set(node, mentioned);
     else this.#mentions.delete(node);
     const oldMesh = this.#meshes.get(node);
-    if (oldMesh !== undefined) remove(this.#byMesh, oldMesh, node);
+    if (oldMesh !== undefined) this.#byMesh.delete(oldMesh, node);
     if (mesh === undefined) this.#meshes.delete(node);
     else {
       this.#meshes.set(node, mesh);
-      add(this.#byMesh, mesh, node);
+      this.#byMesh.add(mesh, node);
     }
   }
-}
-
-function add(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  if (set) set.add(value);
-  else index.set(key, new Set([value]));
-}
-
-function remove(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  set?.delete(value);
-  if (set?.size === 0) index.delete(key);
 }

@@ -1,5 +1,6 @@
 import type { StreamPolicy } from '@millrace/api';
 import { DEFAULT_POLICY } from '@millrace/api';
+import { Multimap } from '@millrace/service';
 import type { StreamEntry } from '../directory/index.ts';
 import type { RouteRule } from '../routes/index.ts';
 import { RouteTable, appOf } from '../routes/index.ts';
@@ -17,8 +18,8 @@ export interface StreamChange {
 export class LiveStreams {
   readonly #entries = new Map<string, StreamEntry>();
   readonly #ruleNames = new Map<string, string | undefined>();
-  readonly #byApp = new Map<string, Set<string>>();
-  readonly #byRule = new Map<string, Set<string>>();
+  readonly #byApp = new Multimap<string, string>();
+  readonly #byRule = new Multimap<string, string>();
   readonly #rules = new RouteTable();
   readonly #listeners = new Set<(change: StreamChange) => void>();
 
@@ -41,7 +42,7 @@ export class LiveStreams {
 
   /** The streams that a StreamRoute applies to. */
   ofRule(name: string): ReadonlySet<string> {
-    return this.#byRule.get(name) ?? new Set<string>();
+    return this.#byRule.get(name);
   }
 
   ruleOf(stream: string): RouteRule | undefined {
@@ -57,7 +58,7 @@ export class LiveStreams {
     const before = this.#entries.get(entry.stream);
     if (before && before.epoch > entry.epoch) return;
     this.#entries.set(entry.stream, entry);
-    if (!before) setAdd(this.#byApp, appOf(entry.stream), entry.stream);
+    if (!before) this.#byApp.add(appOf(entry.stream), entry.stream);
     this.#file(entry.stream);
     this.#emit(entry.stream, before);
   }
@@ -67,7 +68,7 @@ export class LiveStreams {
     const before = this.#entries.get(stream);
     if (!before || before.epoch > epoch) return;
     this.#entries.delete(stream);
-    setDelete(this.#byApp, appOf(stream), stream);
+    this.#byApp.delete(appOf(stream), stream);
     this.#unfile(stream);
     this.#emit(stream, before);
   }
@@ -96,11 +97,11 @@ export class LiveStreams {
 
   /** Looks again at the live streams that one of these patterns may mean. */
   #refile(patterns: readonly string[], changedRule: string): void {
-    const touched = new Set<string>(this.#byRule.get(changedRule) ?? []);
+    const touched = new Set<string>(this.#byRule.get(changedRule));
     for (const pattern of patterns) {
       if (!pattern.includes('*')) touched.add(pattern);
       else if (appOf(pattern).includes('*')) for (const stream of this.#entries.keys()) touched.add(stream);
-      else for (const stream of this.#byApp.get(appOf(pattern)) ?? []) touched.add(stream);
+      else for (const stream of this.#byApp.get(appOf(pattern))) touched.add(stream);
     }
     for (const stream of touched) {
       const entry = this.#entries.get(stream);
@@ -114,32 +115,20 @@ export class LiveStreams {
   #file(stream: string): string | undefined {
     const rule = this.#rules.match(stream)?.name;
     const before = this.#ruleNames.get(stream);
-    if (before !== undefined && before !== rule) setDelete(this.#byRule, before, stream);
+    if (before !== undefined && before !== rule) this.#byRule.delete(before, stream);
     this.#ruleNames.set(stream, rule);
-    if (rule !== undefined) setAdd(this.#byRule, rule, stream);
+    if (rule !== undefined) this.#byRule.add(rule, stream);
     return rule;
   }
 
   #unfile(stream: string): void {
     const rule = this.#ruleNames.get(stream);
     this.#ruleNames.delete(stream);
-    if (rule !== undefined) setDelete(this.#byRule, rule, stream);
+    if (rule !== undefined) this.#byRule.delete(rule, stream);
   }
 
   #emit(stream: string, before: StreamEntry | undefined): void {
     const change = { stream, entry: this.#entries.get(stream), rule: this.#rules.match(stream), before };
     for (const listener of this.#listeners) listener(change);
   }
-}
-
-function setAdd(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  if (set) set.add(value);
-  else index.set(key, new Set([value]));
-}
-
-function setDelete(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  set?.delete(value);
-  if (set?.size === 0) index.delete(key);
 }
