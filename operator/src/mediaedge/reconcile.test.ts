@@ -10,7 +10,7 @@ import { quietLogger } from '../kube/testing/quiet.ts';
 import { ControlReplicas } from '../liveness/control-replicas.ts';
 import { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
 import { FINALIZER, LABEL } from './names.ts';
-import { EdgeApi } from './testing/edge-api.ts';
+import { MemoryApi } from '../kube/testing/memory-api.ts';
 
 const EDGES = '/apis/millrace.dev/v1alpha1/namespaces/default/mediaedges';
 const NODES = '/apis/millrace.dev/v1alpha1/namespaces/default/medianodes';
@@ -24,7 +24,7 @@ afterEach(async () => {
 
 /** The controller on an API in memory, with time that stands still unless moved. */
 function start() {
-  const api = new EdgeApi();
+  const api = new MemoryApi();
   const clock = new FakeClock();
   const { logger, lines } = quietLogger();
   const limiter = new TokenBucket({ clock, qps: 10_000, burst: 10_000 });
