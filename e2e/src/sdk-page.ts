@@ -10,6 +10,8 @@ export interface SessionLog {
   places: string[];
   moves: string[];
   errors: string[];
+  /** What the node said of the stream: paused, resumed, ended. */
+  told: string[];
 }
 
 interface SdkWindow {
@@ -74,7 +76,7 @@ export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promis
   const page = await sdkPage(browser, options.placeUrl);
   await page.evaluate(async ({ placeUrl, stream, region, avoid }) => {
     const own = globalThis as unknown as SdkWindow;
-    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [] });
+    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
     const frames: number[] = (own.shownAt = []);
     const video = document.querySelector('video')!;
     let first = true;
@@ -91,6 +93,7 @@ export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promis
     player.on('place', ({ node }) => log.places.push(node));
     player.on('move', ({ reason }) => log.moves.push(reason));
     player.on('error', ({ message }) => log.errors.push(message));
+    for (const name of ['paused', 'resumed', 'ended'] as const) player.on(name, () => log.told.push(name));
     player.on('media', (media) => (video.srcObject = media));
     const onFrame = (at: number): void => {
       frames.push(at);
@@ -107,7 +110,7 @@ export async function sdkPublisher(browser: Browser, options: PlaceOptions): Pro
   const page = await sdkPage(browser, options.placeUrl);
   await page.evaluate(async ({ placeUrl, stream, region }) => {
     const own = globalThis as unknown as SdkWindow;
-    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [] });
+    const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
     const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 30 } });
     const publisher = (own.publisher = new own.millrace.Publisher({
       media,
@@ -121,6 +124,7 @@ export async function sdkPublisher(browser: Browser, options: PlaceOptions): Pro
     }));
     publisher.on('state', (state) => log.states.push(state));
     publisher.on('place', ({ node }) => log.places.push(node));
+    publisher.on('move', ({ reason }) => log.moves.push(reason));
     publisher.on('error', ({ message }) => log.errors.push(message));
     await publisher.start();
   }, options);

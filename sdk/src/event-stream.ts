@@ -10,7 +10,8 @@ const RECONNECT_MS = 1_000;
  * Server-sent events with request headers, which EventSource cannot send (the token must not stand in a URL, where logs keep it).
  * Reconnects until `signal` aborts, the server answers that the resource is gone (4xx), or the resource's last event (`ended`) came.
  *
- * `onOpen` is called each time that the connection stands, `onLost` each time that it is lost or cannot be made.
+ * A connection that is cut is made again at once; only when that fails too the server is in doubt. `onOpen` is called each time that the connection stands,
+ * `onLost` each time that it cannot be made, or does not hold.
  */
 export async function* eventStream(
   url: string,
@@ -19,10 +20,12 @@ export async function* eventStream(
   on: { onOpen?: () => void; onLost?: () => void } = {},
 ): AsyncGenerator<ServerEvent> {
   while (!signal.aborted) {
+    let openedAt = Infinity;
     try {
       const response = await fetch(url, { headers: { ...headers, accept: 'text/event-stream' }, signal });
       if (response.status >= 400 && response.status < 500 && response.status !== 429) return;
       if (response.ok && response.body) {
+        openedAt = performance.now();
         on.onOpen?.();
         for await (const event of parseEvents(response.body)) {
           yield event;
@@ -32,6 +35,7 @@ export async function* eventStream(
     } catch {
       if (signal.aborted) return;
     }
+    if (performance.now() - openedAt >= RECONNECT_MS) continue;
     on.onLost?.();
     await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }

@@ -6,11 +6,11 @@
  *     await player.start();
  */
 export { Player } from './player.ts';
-export type { MoveRequest, PlayerEvents, PlayerOptions } from './player.ts';
+export type { PlayerEvents, PlayerOptions } from './player.ts';
 export { Publisher } from './publisher.ts';
 export type { PublisherOptions } from './publisher.ts';
 export { fixedPlacement } from './placement.ts';
 export type { Place, Placement, PlacementSource } from './placement.ts';
-export type { SessionEvents, SessionState } from './session.ts';
+export type { MoveRequest, SessionEvents, SessionState } from './session.ts';
 export { SignalingError } from './signaling.ts';
 export type { PlayerStats, PublisherStats } from './stats.ts';

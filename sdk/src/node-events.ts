@@ -2,14 +2,14 @@ import { eventStream } from './event-stream.ts';
 import type { Connection } from './session.ts';
 
 export interface NodeListener {
-  /** `move`, `ended`, `layers`. */
+  /** `move`, `paused`, `resumed`, `ended`, `layers`. */
   event(event: string, detail: unknown): void | Promise<void>;
   /** The node is no longer there for this session. `ended`: it said so itself. */
   gone(reason: string, ended: boolean): void;
 }
 
-/** How long media may be silent beside a dead event stream before the node counts as dead. */
-const SILENCE_MS = 1_000;
+/** How long media may be silent beside a dead event stream before the node counts as dead: a viewer gets a frame, a publisher feedback, well within it. */
+const SILENCE_MS = 500;
 
 /** Follows a session's events until `signal` aborts. Notices a dead node long before ICE does (RFC 7675: up to 30 s). */
 export async function followNode(connection: Connection, signal: AbortSignal, listener: NodeListener): Promise<void> {

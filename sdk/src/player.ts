@@ -6,22 +6,13 @@ import { Session } from './session.ts';
 import type { PlayerStats } from './stats.ts';
 import { playerStats } from './stats.ts';
 
-/** A node asks its viewers to go to another one (it drains, or is overloaded). */
-export interface MoveRequest {
-  readonly url: string;
-  /** Base URL of the short signalling forms there. */
-  readonly signaling?: string;
-  readonly token?: string;
-  readonly reason: string;
-  /** RFC 3339; until then the present session goes on. */
-  readonly deadlineAt?: string;
-}
-
 export type PlayerEvents = {
   /** The stream to render; a new one after a reconnect or a move. */
   media: MediaStream;
-  move: MoveRequest;
-  /** The publisher left. The player waits for it to come back. */
+  /** The publisher is gone. Should it, or another of the name, come soon, the session goes on as it is. */
+  paused: { reason: string };
+  resumed: Record<never, never>;
+  /** The node has ended the session. The player goes on asking for the stream until it is closed. */
   ended: { reason: string };
 };
 
@@ -74,27 +65,10 @@ export class Player extends Session<PlayerEvents> {
     if (media) this.emit('media', media);
   }
 
-  protected override async nodeSaid(connection: Connection, event: string, detail: unknown): Promise<void> {
-    if (event === 'move') await this.#move(connection, detail as MoveRequest);
+  protected override nodeSaid(event: string, detail: unknown): void {
+    if (event === 'paused') this.emit('paused', detail as PlayerEvents['paused']);
+    else if (event === 'resumed') this.emit('resumed', {});
     else if (event === 'ended') this.emit('ended', detail as PlayerEvents['ended']);
-  }
-
-  async #move(connection: Connection, request: MoveRequest): Promise<void> {
-    this.emit('move', request);
-    const { candidate } = connection;
-    try {
-      const { signaling: _left, ...rest } = candidate;
-      await this.moveTo({
-        ...rest,
-        node: new URL(request.url).host,
-        url: request.url,
-        ...(request.signaling === undefined ? {} : { signaling: request.signaling }),
-        token: request.token ?? candidate.token,
-      });
-    } catch (error) {
-      // The present node still serves; if it goes before another move comes, the session reconnects by itself.
-      this.emit('error', error instanceof Error ? error : new Error(String(error)));
-    }
   }
 }
 

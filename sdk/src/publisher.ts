@@ -1,6 +1,7 @@
 import type { Candidate, PlacementSource } from './placement.ts';
 import type { Connection } from './session.ts';
 import { Session } from './session.ts';
+import type { SessionResource } from './signaling.ts';
 import type { PublisherStats } from './stats.ts';
 import { publisherStats } from './stats.ts';
 
@@ -43,6 +44,14 @@ export class Publisher extends Session<Record<never, never>> {
       });
       if (track.kind === 'video' && this.#options.codecs) preferCodecs(transceiver, this.#options.codecs);
     }
+  }
+
+  /** The new session takes the name over from the one before it, which its node may still count as live. */
+  protected override entry(candidate: Candidate, last: SessionResource | undefined): Candidate {
+    if (!last) return candidate;
+    const url = new URL(candidate.url);
+    url.searchParams.set('replaces', new URL(last.url).pathname.split('/').at(-1) ?? '');
+    return { ...candidate, url: url.href };
   }
 
   protected override connected(_connection: Connection): void {

@@ -9,10 +9,23 @@ import { SignalingError, deleteSession } from './signaling.ts';
 
 export type SessionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 'closed';
 
+/** A node asks its clients to go to another one, or to come back to itself: it drains, a part of it died, the stream has other codecs. */
+export interface MoveRequest {
+  readonly url: string;
+  /** Base URL of the short signalling forms there. */
+  readonly signaling?: string;
+  readonly token?: string;
+  readonly reason: string;
+  /** RFC 3339; until then the present session goes on. */
+  readonly deadlineAt?: string;
+}
+
 export type SessionEvents = {
   state: SessionState;
   /** Where the session is now. */
   place: { node: string; region: string; url: string };
+  /** The node sends the session elsewhere; the SDK follows by itself. */
+  move: MoveRequest;
   /** A try failed; others follow unless the state becomes `closed`. */
   error: Error;
 };
@@ -22,6 +35,11 @@ export interface Connection {
   readonly candidate: Candidate;
   readonly peer: RTCPeerConnection;
   readonly resource: SessionResource;
+}
+
+interface Leaving {
+  readonly connection: Connection;
+  lost?: () => void;
 }
 
 const FIRST_BACKOFF_MS = 250;
@@ -43,6 +61,9 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   #retry: ReturnType<typeof setTimeout> | undefined;
   #attempts = 0;
   #wasLive = false;
+  #last: SessionResource | undefined;
+  /** The connection that is being left for another, and whether it was lost on the way. */
+  #leaving: Leaving | undefined;
 
   constructor(source: PlacementSource) {
     super();
@@ -69,11 +90,16 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     return clientOffers;
   }
 
+  /** Where to post the offer for a candidate; `last` is the session before this one, if there was any. */
+  protected entry(candidate: Candidate, _last: SessionResource | undefined): Candidate {
+    return candidate;
+  }
+
   /** Called when a connection is made, after the old one (if any) was replaced. */
   protected abstract connected(connection: Connection, old: Connection | undefined): void;
 
-  /** The node sent an event of the session. */
-  protected nodeSaid(_connection: Connection, _event: string, _detail: unknown): void | Promise<void> {
+  /** The node sent an event of the session, other than `move`. */
+  protected nodeSaid(_event: string, _detail: unknown): void {
     // Only players have use for them.
   }
 
@@ -104,13 +130,32 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     if (connection) await discard(connection);
   }
 
-  /** Connects to `candidate` beside the present connection, then lets that one go (make before break). */
-  protected async moveTo(candidate: Candidate): Promise<void> {
-    const next = await this.#connect(candidate);
-    this.#adopt(next);
+  /** Connects to the other node beside the present connection, then lets that one go (make before break). */
+  async #move(connection: Connection, request: MoveRequest): Promise<void> {
+    const { candidate } = connection;
+    this.emit('move', request as (SessionEvents & Extra)['move']);
+    const { signaling: _left, ...rest } = candidate;
+    const there = {
+      ...rest,
+      node: new URL(request.url).host,
+      url: request.url,
+      ...(request.signaling === undefined ? {} : { signaling: request.signaling }),
+      token: request.token ?? candidate.token,
+    };
+    const leaving: Leaving = (this.#leaving = { connection });
+    try {
+      this.#adopt(await this.#connect(there));
+    } catch (error) {
+      this.emit('error', errorOf(error) as (SessionEvents & Extra)['error']);
+    } finally {
+      this.#leaving = undefined;
+    }
+    // Where the present node still serves, nothing is lost by a move that failed.
+    leaving.lost?.();
   }
 
   async #connectSomewhere(): Promise<void> {
+    if (this.#connection) return;
     try {
       const candidate = await this.#candidates.next();
       try {
@@ -122,7 +167,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
       }
     } catch (error) {
       if (this.#state === 'closed') return;
-      const failure = error instanceof Error ? error : new Error(String(error));
+      const failure = errorOf(error);
       this.emit('error', failure as (SessionEvents & Extra)['error']);
       if (failure instanceof SignalingError && this.#isFinal(failure)) return void this.close(failure);
       this.#retryLater(failure instanceof SignalingError ? failure.retryAfterS : undefined);
@@ -146,7 +191,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     let resource: SessionResource | undefined;
     try {
       await this.prepare(peer, candidate);
-      resource = await this.handshake(candidate)(peer, candidate, this.signal);
+      resource = await this.handshake(candidate)(peer, this.entry(candidate, this.#last), this.signal);
       await connectedPeer(peer, this.signal);
       return { candidate: { ...candidate, node: resource.node ?? candidate.node }, peer, resource };
     } catch (error) {
@@ -160,6 +205,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     if (this.#state === 'closed') return void discard(connection);
     const old = this.#connection;
     this.#connection = connection;
+    this.#last = connection.resource;
     this.#attempts = 0;
     this.#wasLive = true;
     this.#watch(connection);
@@ -174,6 +220,11 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   /** Leaves a connection that is lost and looks for another. `ended`: the node ended it, and may well be the right place again. */
   #lost(connection: Connection, reason: string, ended = false): void {
     if (this.#connection !== connection || this.#state === 'closed') return;
+    if (this.#leaving?.connection === connection) {
+      // A node may let a publisher go as soon as another has its name.
+      this.#leaving.lost = () => this.#lost(connection, reason, ended);
+      return;
+    }
     this.#connection = undefined;
     this.#following?.abort();
     if (ended) this.#candidates.restart();
@@ -188,7 +239,12 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#following?.abort();
     this.#following = new AbortController();
     void followNode(connection, AbortSignal.any([this.signal, this.#following.signal]), {
-      event: (event, detail) => this.nodeSaid(connection, event, detail),
+      event: (event, detail) => {
+        // The last words of a node that was left meanwhile.
+        if (this.#connection !== connection) return;
+        if (event === 'move') return this.#move(connection, detail as MoveRequest);
+        this.nodeSaid(event, detail);
+      },
       gone: (reason, ended) => this.#lost(connection, reason, ended),
     });
   }
@@ -212,6 +268,10 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#state = state;
     this.emit('state', state as (SessionEvents & Extra)['state']);
   }
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 async function discard({ peer, resource }: Connection): Promise<void> {

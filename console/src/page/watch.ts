@@ -48,10 +48,13 @@ export class Watch {
       if (!this.#hasFrame) view.screen(`${error.message}. Trying again…`);
     });
     this.#player.on('place', (place) => view.note(`served by ${place.node}`));
-    this.#player.on('ended', () => {
-      view.note('the publisher left; waiting for it');
-      view.screen('the publisher left; waiting for it');
-    });
+    for (const event of ['paused', 'ended'] as const) {
+      this.#player.on(event, () => {
+        view.note('the publisher left; waiting for it');
+        view.screen('the publisher left; waiting for it');
+      });
+    }
+    this.#player.on('resumed', () => view.screen(''));
     this.#player.on('media', (media) => {
       view.video.srcObject = media;
       view.video.play().catch(() => view.note('press play to start'));
