@@ -92,7 +92,14 @@ export const StreamView = z.object({
 });
 export type StreamView = z.infer<typeof StreamView>;
 
-/** GET /v1/streams?prefix=&limit=&continue= */
+/** Query of GET /v1/streams. continue: of the page before. */
+export const StreamListQuery = z.object({
+  prefix: z.string().max(200).optional().describe('only streams whose names begin so'),
+  limit: z.coerce.number<string | number>().int().min(1).max(500).default(100).describe('streams on a page'),
+  continue: z.string().max(200).optional().describe('`continue` of the page before'),
+});
+
+/** GET /v1/streams */
 export const StreamList = z.object({ items: z.array(StreamView), continue: z.string().optional() });
 export type StreamList = z.infer<typeof StreamList>;
 

@@ -3,5 +3,6 @@ export * from './streams.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
 export * from './http.ts';
+export * from './signaling.ts';
 export * from './crds/index.ts';
 export * from './path-policy.ts';

@@ -15,6 +15,11 @@ export const REGION_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const StreamName = z.string().regex(STREAM_NAME, 'must be app/name, each half of letters, digits, "_", "." and "-"');
 export const StreamPattern = z.string().regex(STREAM_PATTERN, 'must be app/name, with "*" for any run of characters in a half');
+/** The halves of a stream name, where a path has them apart. */
+export const STREAM_NAME_HALVES = {
+  app: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
+  name: z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/),
+};
 export const NodeName = z.string().max(253).regex(NODE_NAME, 'must be a pod name');
 export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
 export const SessionId = z.string().min(1).max(128);
