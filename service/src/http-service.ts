@@ -1,13 +1,23 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { readThroughStreams } from './pausable-tls.ts';
+import { enforceLimits, HTTP_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 
 export interface ListenOptions {
   host: string;
   /** 0 takes a free one. */
   port: number;
+  /** The setting that chooses the port, for the error when it is taken, e.g. `signalingPort (MILLRACE_SIGNALING_PORT)`. */
+  setting?: string;
   /** Certificate and key make it HTTPS. */
   tls?: https.ServerOptions;
+  /** Those that differ from HTTP_LIMITS. */
+  limits?: Partial<HttpLimits>;
+  /** Proxies, which bring many clients over one address. */
+  isTrusted?: (address: string) => boolean;
+  /** Told of each connection or request that was refused before it reached the app. */
+  onRefused?: (reason: HttpRefusal) => void;
 }
 
 export interface HttpService {
@@ -21,7 +31,15 @@ export interface HttpService {
 
 /** Listens with an express app or a plain listener; rejects with a message naming address and remedy when it cannot. */
 export async function serveHttp(app: http.RequestListener, options: ListenOptions): Promise<HttpService> {
-  const server = options.tls ? https.createServer(options.tls, app) : http.createServer(app);
+  const limits = { ...HTTP_LIMITS, ...options.limits };
+  const server = options.tls
+    ? https.createServer({ ...serverOptions(limits), ...options.tls }, app)
+    : http.createServer(serverOptions(limits), app);
+  if (server instanceof https.Server) readThroughStreams(server);
+  enforceLimits(server, limits, {
+    isTrusted: options.isTrusted ?? (() => false),
+    onRefused: options.onRefused ?? (() => undefined),
+  });
   const sockets = trackSockets(server);
   let closed: Promise<void> | undefined;
 
@@ -56,12 +74,13 @@ function trackSockets(server: http.Server): Set<Socket> {
   return sockets;
 }
 
-function listen(server: http.Server, { host, port }: ListenOptions): Promise<void> {
+function listen(server: http.Server, { host, port, setting = 'the port' }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (error: NodeJS.ErrnoException): void => {
       const remedy = {
-        EADDRINUSE: 'another process has it; choose another port or stop that process',
-        EACCES: 'ports below 1024 need root',
+        EADDRINUSE: `another process has it; set ${setting} to another one, or stop that process`,
+        EACCES: `ports below 1024 need root; set ${setting} to a higher one`,
+        EADDRNOTAVAIL: 'this machine does not have that address',
       };
       const why = remedy[error.code as keyof typeof remedy] ?? error.message;
       reject(new Error(`cannot listen on ${host}:${port}: ${why}`, { cause: error }));

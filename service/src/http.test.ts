@@ -107,7 +107,7 @@ describe('serveHttp', () => {
     const { port } = await serve(express());
     await assert.rejects(
       serveHttp(express(), { host: '127.0.0.1', port }),
-      /cannot listen on 127\.0\.0\.1:\d+: another process has it/,
+      /cannot listen on 127\.0\.0\.1:\d+: another process has it; set the port to another one/,
     );
   });
 

@@ -2,9 +2,14 @@
 export { createLogger, type Logger } from './logger.ts';
 export { loadConfig, configHelp, ConfigError, HelpRequested, type ConfigSource } from './config/index.ts';
 export { Problem, problemHandler, notFoundHandler, parseRequest, type ProblemInit } from './problem.ts';
-export { createMetrics, Registry } from './metrics.ts';
+export { createMetrics, countHttpRefusals, Registry } from './metrics.ts';
 export { opsRouter, type Readiness } from './ops-router.ts';
 export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
+export { HTTP_LIMITS, type HttpLimits, type HttpRefusal } from './http-limits.ts';
+export { readThroughStreams } from './pausable-tls.ts';
+export { jsonBody } from './json-body.ts';
+export { AddressRate, limitRequests } from './address-rate.ts';
+export { clientGroup, TrustedProxies, trusts } from './client-address.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';
 export { FakeClock } from './fake-clock.ts';
 export { Multimap } from './multimap.ts';

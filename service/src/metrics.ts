@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Registry } from 'prom-client';
+import type { HttpRefusal } from './http-limits.ts';
 
 export { Registry };
 
@@ -6,6 +7,22 @@ export { Registry };
 export function createMetrics(options: { service: string }): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service: options.service });
-  collectDefaultMetrics({ register: registry });
+  // Its own default of 10 ms wakes each idle process a hundred times a second.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
   return registry;
+}
+
+/** Counts what a listener refuses before its app sees it. */
+export function countHttpRefusals(registry: Registry, listener: string): (reason: HttpRefusal) => void {
+  const name = 'millrace_http_refusals_total';
+  const known = registry.getSingleMetric(name) as Counter<'listener' | 'reason'> | undefined;
+  const counter =
+    known ??
+    new Counter({
+      name,
+      help: 'Connections and requests refused for their size, rate, slowness or form, by listener and reason; a count',
+      labelNames: ['listener', 'reason'],
+      registers: [registry],
+    });
+  return (reason) => counter.inc({ listener, reason });
 }

@@ -66,14 +66,39 @@ export function problemHandler(logger: Logger): ErrorRequestHandler {
   };
 }
 
+/** body-parser and the router mark with `status` below 500 what the caller did wrong. */
+interface MarkedError {
+  status?: unknown;
+  type?: unknown;
+  message?: unknown;
+  expose?: unknown;
+  limit?: unknown;
+}
+
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  const { status, message, expose } = (error ?? {}) as { status?: unknown; message?: unknown; expose?: unknown };
-  // body-parser and the router mark with `status` below 500 what the caller did wrong (413 too large, 400 not JSON, bad URL).
+  const marked = (error ?? {}) as MarkedError;
+  const { status, expose } = marked;
   if (typeof status === 'number' && status >= 400 && status < 500 && expose !== false) {
-    return new Problem(status, STATUS_CODES[status] ?? 'Bad Request', { detail: String(message) });
+    return new Problem(status, STATUS_CODES[status] ?? 'Bad Request', { detail: remedyOf(marked) });
   }
   return new Problem(500, 'Internal Server Error');
+}
+
+function remedyOf({ type, message, limit }: MarkedError): string {
+  switch (type) {
+    case 'entity.too.large':
+      return `the request body is too large; at most ${String(limit)} bytes are taken here`;
+    // V8 quotes the text, which may hold a token: where it is wrong is enough.
+    case 'entity.parse.failed':
+      return `the request body is no JSON object${/ at position \d+/.exec(String(message))?.[0] ?? ''}`;
+    case 'encoding.unsupported':
+      return 'the request body must not be compressed; leave Content-Encoding out';
+    case 'charset.unsupported':
+      return 'the request body must be UTF-8';
+    default:
+      return String(message).slice(0, 200);
+  }
 }
 
 function send(res: Response, problem: Problem): void {

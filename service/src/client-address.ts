@@ -1,0 +1,48 @@
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  if (rest.length > 0 || isIP(address) === 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isIPv4(address) ? 32 : 128));
+}
+
+/** Setting: proxies whose X-Forwarded-For is believed. Empty: nobody's, and a client is who has the connection. */
+export const TrustedProxies = z
+  .array(z.string().refine(isNetwork, 'must be an address or CIDR, e.g. 10.0.0.0/8'))
+  .max(64)
+  .default([])
+  .describe('addresses or CIDRs of proxies whose X-Forwarded-For is believed; none are by default');
+
+/** Whether an address is one of these proxies: what express takes as `trust proxy`. */
+export function trusts(proxies: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', bits] = proxy.split('/');
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return (text) => {
+    const address = unmapped(text);
+    return isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+  };
+}
+
+/** What limits for each client count by: an IPv4 address, or the /64 of an IPv6 one, of which every host has 2^64. */
+export function clientGroup(text: string | undefined): string {
+  const address = unmapped(text ?? '');
+  if (!isIPv6(address)) return address === '' ? 'unknown' : address;
+  const [head = '', tail] = address.split('%', 1)[0]!.toLowerCase().split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? [] : new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0');
+  const groups = [...before, ...zeros, ...after].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
+  return `${groups.join(':')}::/64`;
+}
+
+/** An IPv4 client at a socket for both families has an address such as ::ffff:192.0.2.1. */
+function unmapped(address: string): string {
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  return mapped !== undefined && isIPv4(mapped) ? mapped : address;
+}
