@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { Logger } from '@millrace/service';
+import { readThroughStreams, type Logger } from '@millrace/service';
 import { bearerToken } from './auth/authenticator.ts';
 import type { TlsFiles } from './auth/certificates.ts';
 import type { ApiContext } from './context.ts';
@@ -33,9 +33,12 @@ const version = {
 
 /** The HTTPS front of the API: authentication, routing, errors as Status. */
 export function createApiServer(options: HttpOptions): Server {
-  return createServer({ cert: options.tls.cert, key: options.tls.key, ALPNProtocols: ['http/1.1'] }, (request, response) => {
+  const tls = { cert: options.tls.cert, key: options.tls.key, ALPNProtocols: ['http/1.1'] };
+  const server = createServer(tls, (request, response) => {
     serve(options, request, response).catch((error: unknown) => fail(options.logger, response, error));
   });
+  readThroughStreams(server);
+  return server;
 }
 
 async function serve({ context, identify }: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {

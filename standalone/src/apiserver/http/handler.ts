@@ -198,16 +198,5 @@ export function sendJson(response: ServerResponse, code: number, body: object): 
     'Content-Length': bytes.length,
     'Cache-Control': 'no-cache, private',
   });
-  endWhenDrained(response, bytes);
-}
-
-/**
- * Holds back the last byte of a large answer until the rest has left. A client that has the whole answer may send its next request at once;
- * while the socket still counts as full, Node pauses its parser for that request, and TLS records decrypted already then fail with
- * "Parse Error: Paused" and reset the connection (seen with Node 24.21).
- */
-function endWhenDrained(response: ServerResponse, bytes: Buffer): void {
-  const last = bytes.length - 1;
-  if (last < 1 || response.write(bytes.subarray(0, last))) return void response.end(bytes.subarray(Math.max(0, last)));
-  response.once('drain', () => response.end(bytes.subarray(last)));
+  response.end(bytes);
 }
