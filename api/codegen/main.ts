@@ -1,5 +1,6 @@
 /**
- * Generates types, CRD definitions and the reference pages from crds/*.yaml.
+ * Generates types, CRD definitions and their reference pages from crds/*.yaml; from api/src/operations the OpenAPI documents, the page
+ * on the HTTP APIs and the access table.
  * `--check` writes nothing and fails when a generated file is stale, missing or left over.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,16 +10,25 @@ import { readCrdFiles } from './crd-files.ts';
 import type { CrdFile } from './crd-files.ts';
 import { conditionModule, definitionsModule, indexModule, kindModule, moduleName, RESOURCE_MODULE } from './type-script.ts';
 import { referenceIndex, referencePage } from './reference.ts';
+import { consoleService, controlService, mediaNodeService, opsService } from '../src/operations/index.ts';
+import { withAccessTable } from './access-table.ts';
+import { httpReference, openApiYaml } from './http-reference.ts';
+import { kubernetesRights } from './kubernetes-access.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const TYPES = join(ROOT, 'api/src/crds');
 const DEFINITIONS = join(TYPES, 'definitions');
 const REFERENCE = join(ROOT, 'docs/reference/crds');
+const OPEN_API = join(ROOT, 'docs/reference/openapi');
+const HTTP_PAGE = join(ROOT, 'docs/reference/http-api.md');
+const SECURITY_PAGE = join(ROOT, 'docs/security.md');
+const SERVICES = [controlService, mediaNodeService, consoleService, opsService];
 /** Everything in these folders with these endings is generated, so what is not wanted any more is removed. */
 const OWNED = [
   { folder: TYPES, ending: /^(?!.*[.]test[.]ts$).*[.]ts$/ },
   { folder: DEFINITIONS, ending: /[.](ts|json)$/ },
   { folder: REFERENCE, ending: /[.]md$/ },
+  { folder: OPEN_API, ending: /[.]yaml$/ },
 ];
 
 /** Path of each generated file and its text. */
@@ -31,6 +41,9 @@ export async function generate(): Promise<Map<string, string>> {
     [join(DEFINITIONS, 'index.ts'), definitionsModule(crds)],
     [join(REFERENCE, 'README.md'), referenceIndex(crds)],
     ...crds.flatMap((crd) => filesOf(crd)),
+    ...SERVICES.map((service): [string, string] => [join(OPEN_API, `${service.name}.yaml`), openApiYaml(service)]),
+    [HTTP_PAGE, httpReference(SERVICES)],
+    [SECURITY_PAGE, withAccessTable(read(SECURITY_PAGE) ?? '', SERVICES, kubernetesRights(join(ROOT, 'deploy/rbac')))],
   ]);
   for (const [path, text] of files) files.set(path, await format(text, { ...(await resolveConfig(path)), filepath: path }));
   return files;
@@ -44,7 +57,7 @@ function filesOf(crd: CrdFile): [string, string][] {
   ];
 }
 
-/** Paths, relative to the checkout, of generated files that are not as \`crds/\` says. */
+/** Paths, relative to the checkout, of generated files that are not as their sources say. */
 export async function staleFiles(): Promise<string[]> {
   const wanted = await generate();
   const stale = [...wanted].filter(([path, text]) => read(path) !== text).map(([path]) => path);
