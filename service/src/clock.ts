@@ -10,6 +10,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since the epoch: for what is shown or exchanged. */
   wall(): number;
+  /** Never early by `now`; late by up to 2 ms. */
   setTimeout(fn: () => void, ms: number): Timer;
   clearTimeout(timer: Timer | undefined): void;
 }
@@ -17,6 +18,7 @@ export interface Clock {
 export const realClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  // Node cuts off fractions and counts from the turn's beginning: a timer that comes early finds nothing due, and comes again.
+  setTimeout: (fn, ms) => setTimeout(fn, ms > 0 ? Math.ceil(ms) + 1 : 0),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };

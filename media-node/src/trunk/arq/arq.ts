@@ -78,6 +78,7 @@ export class Arq {
   private controlBytes = 0;
   private urgent = false;
   private tellDueMs = Infinity;
+  private toldMs = -Infinity;
   /** No conversation has anything due before this; looking at all of them for each packet would cost more than the packets. */
   private scanDueMs = Infinity;
   private tidyMs = 0;
@@ -144,9 +145,13 @@ export class Arq {
     return this.write(conversation, serial, out, offset, nowMs);
   }
 
-  /** Whether something has to be told to the peer: at once while a gap is open (so that it resends), else when enough has come together. */
+  /**
+   * Whether something has to be told to the peer: at once while a gap is open (so that it resends), else once in an interval. What comes after a
+   * pause is told with it, in the same turn: waking up later only for that would cost more than the datagram.
+   */
   wantsToTell(nowMs: number): boolean {
-    return this.telling.length > 0 && (this.urgent || nowMs >= this.tellDueMs);
+    if (this.telling.length === 0) return false;
+    return this.urgent || nowMs >= Math.min(this.tellDueMs, this.toldMs + this.knobs.intervalMs);
   }
 
   get hasTellings(): boolean {
@@ -154,7 +159,9 @@ export class Arq {
   }
 
   /** Writes pending acknowledgements below `limit`; returns the offset behind them. What does not fit stays. */
-  writeTellings(out: Buffer, offset: number, limit: number): number {
+  writeTellings(out: Buffer, offset: number, limit: number, nowMs: number): number {
+    if (this.telling.length === 0) return offset;
+    this.toldMs = nowMs;
     const left: ReceiveConversation[] = [];
     for (const conversation of this.telling) {
       offset = conversation.writeAcks(out, offset, limit);

@@ -19,10 +19,11 @@ export class DgramIo implements DatagramIo {
 
   /** Binds to `host` (an IP literal; 0.0.0.0 for all) and `port` (0 picks a free one). Buffer sizes are asked for, the kernel may give less. */
   static async open(bind: { host: string; port: number; bufferBytes?: number }): Promise<DgramIo> {
+    const family = isIP(bind.host) === 6 ? 6 : 4;
     const socket = createSocket({
-      type: isIP(bind.host) === 6 ? 'udp6' : 'udp4',
+      type: `udp${family}`,
       // Addresses are literals here; Node's own lookup would cost each datagram a turn of the event loop.
-      lookup: (host, _options, done) => done(null, host, isIP(host)),
+      lookup: (host, _options, done) => done(null, host, family),
     });
     // Listened for before binding: with a lookup that answers at once, so does bind.
     const listening = once(socket, 'listening');

@@ -120,7 +120,7 @@ export class Outbox {
     const { writer } = this;
     writer.open(FrameType.segments);
     let offset = writer.at;
-    if (tell) offset = this.layers.arq.writeTellings(writer.bytes, offset, this.frameLimit);
+    if (tell) offset = this.layers.arq.writeTellings(writer.bytes, offset, this.frameLimit, nowMs);
     const told = offset;
     if (mayPush) {
       for (let next = this.addPush(offset, nowMs); next > offset; next = this.addPush(offset, nowMs)) offset = next;

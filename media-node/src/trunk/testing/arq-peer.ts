@@ -42,7 +42,7 @@ export class ArqPeer {
       const end = write(out);
       if (end > 0) datagrams.push(out.subarray(0, end));
     };
-    while (arq.wantsToTell(nowMs)) add((out) => arq.writeTellings(out, 0, DATAGRAM));
+    while (arq.wantsToTell(nowMs)) add((out) => arq.writeTellings(out, 0, DATAGRAM, nowMs));
     while (arq.nextControlBytes(nowMs) > 0) add((out) => arq.writeControl(out, 0, nowMs));
     for (const { conversation, payload, deadlineMs } of this.waiting.splice(0)) {
       add((out) => arq.writeMedia(conversation, payload, deadlineMs, out, 0, nowMs));
