@@ -42,6 +42,8 @@ import { createStreamRouteController } from './streamroute/index.ts';
 
 export interface OperatorOptions {
   readonly client: KubeClient;
+  /** In the Lease; unique for this process' life. Default: host and a uuid. */
+  readonly identity?: string | undefined;
   /** Watches only this namespace; default all. */
   readonly namespace?: string | undefined;
   /** Where the Leases of the operator and of control's replicas live. */
@@ -79,7 +81,8 @@ export class Operator {
     const { client, clock, logger, metrics, random } = options;
     this.#options = options;
     const lease = { namespace: options.leaseNamespace, name: LEASE_NAME };
-    this.#elector = new LeaderElector({ client, lease, logger, random, metrics });
+    const { identity } = options;
+    this.#elector = new LeaderElector({ client, lease, logger, random, metrics, ...(identity ? { identity } : {}) });
     this.#edges = this.#informer(mediaEdges);
     this.#meshes = this.#informer(relayMeshes);
     this.#routes = this.#informer(streamRoutes);

@@ -37,6 +37,8 @@ export class ApiConnection implements Transport {
   #late: boolean | string = false;
   /** Called with each request that is not a read, when it arrives. */
   onWrite: ((request: HttpRequest) => void) | undefined;
+  /** A fault that comes before all others. */
+  onDoomed: Faults['fail'];
 
   constructor(api: MemoryApi, name: string) {
     this.#api = api;
@@ -45,7 +47,7 @@ export class ApiConnection implements Transport {
 
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
-    const fault = this.faults.fail?.(request);
+    const fault = this.onDoomed?.(request) ?? this.faults.fail?.(request);
     if (fault === 'refuse') throw KubeError.local('ConnectionFailed', 'connection refused');
     request.beforeSend?.();
     if (fault === 'stall') return await never(request.signal);

@@ -1,10 +1,13 @@
 import { createLogger, type Logger } from '@millrace/service';
 
 /** A logger whose lines a test can read back, and nobody else sees. */
-export function quietLogger(): { logger: Logger; lines: { msg: string; level: string; [field: string]: unknown }[] } {
+export function quietLogger(level = 'debug'): {
+  logger: Logger;
+  lines: { msg: string; level: string; [field: string]: unknown }[];
+} {
   const lines: { msg: string; level: string }[] = [];
   const logger = createLogger(
-    { service: 'test', level: 'debug' },
+    { service: 'test', level },
     { write: (line: string) => void lines.push(JSON.parse(line) as { msg: string; level: string }) },
   );
   return { logger, lines };

@@ -1,0 +1,12 @@
+export const NS = 'live';
+const group = `/apis/millrace.dev/v1alpha1/namespaces/${NS}`;
+export const PODS = `/api/v1/namespaces/${NS}/pods`;
+export const SECRETS = `/api/v1/namespaces/${NS}/secrets`;
+export const HOSTS = '/api/v1/nodes';
+export const EDGES = `${group}/mediaedges`;
+export const MESHES = `${group}/relaymeshes`;
+export const ROUTES = `${group}/streamroutes`;
+export const MEDIA_NODES = `${group}/medianodes`;
+export const BUDGETS = `/apis/policy/v1/namespaces/${NS}/poddisruptionbudgets`;
+export const LEASES = '/apis/coordination.k8s.io/v1/namespaces/sys/leases';
+export const OPERATOR_LEASE = `${LEASES}/millrace-operator`;
