@@ -1,4 +1,5 @@
 import { IceServer } from '@millrace/api';
+import { MetricsFrom, TrustedProxies } from '@millrace/service';
 import { z } from 'zod';
 
 const port = z.number().int().min(0).max(65_535);
@@ -31,7 +32,15 @@ export const ControlConfig = z.object({
   corsOrigins: z.array(z.string()).default(['*']).describe('origins that browsers may call from; * for any'),
   iceServers: z.array(IceServer).default([]).describe('ICE servers that clients are told, as JSON'),
   tokenTtlSeconds: z.number().int().min(30).max(604_800).default(3600).describe('how long a media token opens a session, s'),
-  trustedProxies: z.array(z.string()).default([]).describe('addresses or CIDRs of proxies whose X-Forwarded-For is believed'),
+  trustedProxies: TrustedProxies,
+  metricsFrom: MetricsFrom,
+  requestsPerSecondPerAddress: z.number().positive().default(1000).describe('HTTP requests a second from one client address'),
+  connectionsPerAddress: z
+    .number()
+    .int()
+    .min(1)
+    .default(2000)
+    .describe('HTTP and agent connections of one address; agents of a cluster may come over one'),
   stopGraceSeconds: z.number().min(0).max(300).default(5).describe('how long nodes may take to move to another replica, s'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('least level that is logged'),
 });

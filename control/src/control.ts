@@ -2,11 +2,16 @@ import { randomBytes } from 'node:crypto';
 import type { IceServer } from '@millrace/api';
 import { contextNamespace, createKubeClient, isAlreadyExists, secrets, type KubeClient } from '@millrace/operator/kube';
 import {
+  AddressRate,
+  countHttpRefusals,
   createLogger,
   createMetrics,
+  notFoundHandler,
+  OPS_LIMITS,
   opsRouter,
   realClock,
   serveHttp,
+  trusts,
   type Clock,
   type HttpService,
   type Logger,
@@ -51,7 +56,13 @@ export interface ControlOptions {
   corsOrigins?: readonly string[];
   iceServers?: readonly IceServer[];
   tokenTtlSeconds?: number;
+  /** Addresses or CIDRs of proxies whose X-Forwarded-For is believed. */
   trustedProxies?: readonly string[];
+  /** From one client address; default 1000 requests a second, 2000 connections. */
+  requestsPerSecondPerAddress?: number;
+  connectionsPerAddress?: number;
+  /** Addresses or CIDRs that may read /metrics; default private networks. */
+  metricsFrom?: readonly string[];
   heartbeatMs?: number;
   /** How long, after the start, an unknown stream may still be announced; default 5 s in memory, none with a given directory. */
   settleMs?: number;
@@ -162,6 +173,9 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     if (!signingKeys.ready) reasons.push(`Secret ${TOKEN_KEY_SECRET} has not been read yet`);
     return { ok: reasons.length === 0, reasons };
   };
+  const isTrusted = trusts(options.trustedProxies ?? []);
+  const onRefused = countHttpRefusals(registry, 'control');
+  const { requestsPerSecondPerAddress = 1000, connectionsPerAddress = 2000 } = options;
   const api = controlApp({
     fleet,
     streams,
@@ -173,17 +187,34 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     corsOrigins: options.corsOrigins ?? ['*'],
     iceServers: options.iceServers ?? [],
     tokenTtlSeconds: options.tokenTtlSeconds ?? 3600,
-    trustedProxies: options.trustedProxies ?? [],
+    requestRate: new AddressRate({ perSecond: requestsPerSecondPerAddress, burst: 2 * requestsPerSecondPerAddress, clock }),
+    isTrusted,
+    onRefused,
     clock,
     logger,
   });
-  const ops = opsRouter({ registry, ready });
+  const ops = opsRouter({ registry, ready, metricsFrom: options.metricsFrom });
   const app = options.opsPort === undefined ? express().disable('x-powered-by').use(ops).use(api.app) : api.app;
 
-  const http = await serveHttp(app, { host, port: options.port });
+  const http = await serveHttp(app, {
+    host,
+    port: options.port,
+    setting: 'port (MILLRACE_PORT)',
+    limits: { connectionsPerAddress },
+    isTrusted,
+    onRefused,
+  });
   gateway.attach(http.server);
   const opsHttp: HttpService =
-    options.opsPort === undefined ? http : await serveHttp(express().use(ops), { host, port: options.opsPort });
+    options.opsPort === undefined
+      ? http
+      : await serveHttp(express().disable('x-powered-by').use(ops).use(notFoundHandler), {
+          host,
+          port: options.opsPort,
+          setting: 'opsPort (MILLRACE_OPS_PORT)',
+          limits: OPS_LIMITS,
+          onRefused: countHttpRefusals(registry, 'ops'),
+        });
 
   const tokenKeys = new NamedSecret({
     client,

@@ -1,5 +1,6 @@
 import { Host, NodeName, Port, RegionName, Role } from '@millrace/api';
 import { z } from 'zod';
+import { MetricsFrom, TrustedProxies } from '@millrace/service';
 import type { IceServer } from './signaling/context.ts';
 
 const IceServers = z
@@ -62,6 +63,11 @@ export const MediaNodeConfig = z.object({
   capacityEgressMbps: z.number().int().min(1).default(1000).describe('what this node may send, as told to control'),
   sessionsPerSecondPerAddress: z.number().positive().default(50).describe('new sessions a second from one client address'),
   pendingPerAddress: z.number().int().min(1).default(200).describe('sessions of one client address that have not connected yet'),
+  sessionsPerAddress: z.number().int().min(1).default(5000).describe('sessions of one client address'),
+  requestsPerSecondPerAddress: z.number().positive().default(500).describe('HTTP requests a second from one client address'),
+  connectionsPerAddress: z.number().int().min(1).default(1000).describe('HTTP connections of one client address'),
+  trustedProxies: TrustedProxies,
+  metricsFrom: MetricsFrom,
   iceServers: IceServers,
 });
 export type MediaNodeConfig = z.infer<typeof MediaNodeConfig>;

@@ -2,14 +2,20 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeEndpoints, Report, Snapshot } from '@millrace/api';
 import {
+  AddressRate,
+  countHttpRefusals,
   createMetrics,
+  notFoundHandler,
+  OPS_LIMITS,
   opsRouter,
   realClock,
   serveHttp,
+  trusts,
   type Clock,
   type HttpService,
   type Logger,
   type Readiness,
+  type Registry,
 } from '@millrace/service';
 import express from 'express';
 import { AccessControl } from './access/index.ts';
@@ -24,7 +30,7 @@ import { ReadyFile } from './ready-file.ts';
 import { Relay } from './relay/index.ts';
 import { buildReport } from './report.ts';
 import { SessionMover, SessionRegistry, SilenceWatch } from './sessions/index.ts';
-import { RateLimit, signalingApp } from './signaling/index.ts';
+import { signalingApp } from './signaling/index.ts';
 
 const TICK_MS = 1000;
 const SESSION_TIMEOUTS = { connectMs: 30_000, interruptedMs: 15_000 };
@@ -42,6 +48,8 @@ export interface MediaNodeOptions {
   clock?: Clock;
   /** The node cannot go on: its relay thread is gone. End the process, so that it is started anew. */
   onFatal?: (error: Error) => void;
+  /** Default: one of its own. */
+  registry?: Registry;
 }
 
 /**
@@ -64,6 +72,7 @@ export async function startMediaNode(
       closers,
       clock: options.clock ?? realClock,
       onFatal: options.onFatal ?? (() => undefined),
+      registry: options.registry,
     });
   } catch (error) {
     for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
@@ -71,7 +80,7 @@ export async function startMediaNode(
   }
 }
 
-interface Surroundings extends Required<MediaNodeOptions> {
+interface Surroundings extends Required<Omit<MediaNodeOptions, 'registry'>>, Pick<MediaNodeOptions, 'registry'> {
   announced: string;
   listen: string;
   logger: Logger;
@@ -101,7 +110,11 @@ async function assemble(
   });
   closers.push(() => cores.close());
 
-  const sessions = new SessionRegistry({ sessions: config.capacitySessions, pendingPerAddress: config.pendingPerAddress });
+  const sessions = new SessionRegistry({
+    sessions: config.capacitySessions,
+    pendingPerAddress: config.pendingPerAddress,
+    perAddress: config.sessionsPerAddress,
+  });
   const facts = await readHostFacts(config);
   const channel = new ControlChannel({
     urls: [config.controlUrl],
@@ -125,13 +138,15 @@ async function assemble(
   const access = new AccessControl(() => channel.snapshot?.tokenKeys ?? [], clock);
   const load = new LoadMeter(clock, config.cores);
   let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
-  const registry = createMetrics({ service: 'media-node' });
+  const registry = givenRegistry ?? createMetrics({ service: 'media-node' });
   registerMetrics(registry, { sessions, hub, cores, load });
   const relayMetrics = registerRelayMetrics(registry);
 
   const readiness = (): Readiness => judgeReadiness(config, channel, cores);
-  const ops = await serveOps(listen, config.opsPort, registry, readiness);
+  const ops = await serveOps(listen, config, registry, readiness);
   closers.push(() => ops.close());
+  const isTrusted = trusts(config.trustedProxies);
+  const onRefused = countHttpRefusals(registry, 'signaling');
   const app = signalingApp({
     node: config.nodeName,
     hub,
@@ -144,13 +159,24 @@ async function assemble(
     listenAddress: listen,
     announcedAddress: announced,
     rtpPorts: { min: config.rtpPortMin, max: config.rtpPortMax },
-    rate: new RateLimit({ perSecond: config.sessionsPerSecondPerAddress, burst: config.sessionsPerSecondPerAddress * 2, clock }),
+    sessionRate: addressRate(config.sessionsPerSecondPerAddress, clock),
+    requestRate: addressRate(config.requestsPerSecondPerAddress, clock),
+    isTrusted,
+    onRefused,
     timeouts: SESSION_TIMEOUTS,
     logger,
     clock,
   });
   const tls = config.tlsDir === undefined ? undefined : await readTls(config.tlsDir);
-  const signaling = await serveHttp(app, { host: listen, port: config.signalingPort, ...(tls ? { tls } : {}) });
+  const signaling = await serveHttp(app, {
+    host: listen,
+    port: config.signalingPort,
+    setting: 'signalingPort (MILLRACE_SIGNALING_PORT)',
+    limits: { connectionsPerAddress: config.connectionsPerAddress },
+    isTrusted,
+    onRefused,
+    ...(tls ? { tls } : {}),
+  });
   closers.push(() => signaling.close());
 
   const host = announced.includes(':') ? `[${announced}]` : announced;
@@ -264,14 +290,24 @@ function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores:
 
 function serveOps(
   host: string,
-  port: number,
+  { opsPort: port, metricsFrom }: MediaNodeConfig,
   registry: ReturnType<typeof createMetrics>,
   ready: () => Readiness,
 ): Promise<HttpService> {
   const app = express();
   app.disable('x-powered-by');
-  app.use(opsRouter({ registry, ready }));
-  return serveHttp(app, { host, port });
+  app.use(opsRouter({ registry, ready, metricsFrom }), notFoundHandler);
+  return serveHttp(app, {
+    host,
+    port,
+    setting: 'opsPort (MILLRACE_OPS_PORT)',
+    limits: OPS_LIMITS,
+    onRefused: countHttpRefusals(registry, 'ops'),
+  });
+}
+
+function addressRate(perSecond: number, clock: Clock): AddressRate {
+  return new AddressRate({ perSecond, burst: 2 * perSecond, clock });
 }
 
 async function readTls(folder: string): Promise<{ cert: Buffer; key: Buffer }> {

@@ -37,6 +37,9 @@ export const HTTP_LIMITS: HttpLimits = {
   stalledMs: 120_000,
 };
 
+/** Of a listener for scrapers and probes, which has no rate. */
+export const OPS_LIMITS: Partial<HttpLimits> = { connections: 200, connectionsPerAddress: 100 };
+
 export type HttpRefusal = 'connections' | 'address-connections' | 'timeout' | 'headers-too-large' | 'malformed' | 'tls' | 'rate';
 
 export function serverOptions(limits: HttpLimits): https.ServerOptions {

@@ -1,4 +1,4 @@
-import { notFoundHandler, problemHandler } from '@millrace/service';
+import { limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
 import express, { type Express } from 'express';
 import { allowApps } from './access.ts';
 import type { HttpContext } from './context.ts';
@@ -15,8 +15,8 @@ export function controlApp(context: HttpContext): { app: Express; close: () => v
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', [...context.trustedProxies]);
-  app.use(cors(context.corsOrigins));
+  app.set('trust proxy', context.isTrusted);
+  app.use(cors(context.corsOrigins), limitRequests(context.requestRate, context.onRefused));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');
     next();

@@ -1,5 +1,5 @@
 import type { IceServer } from '@millrace/api';
-import type { Clock, Logger } from '@millrace/service';
+import type { AddressRate, Clock, HttpRefusal, Logger } from '@millrace/service';
 import type { ControlMetrics } from '../metrics.ts';
 import type { Fleet } from '../fleet/index.ts';
 import type { Placer } from '../placement/index.ts';
@@ -19,8 +19,11 @@ export interface HttpContext {
   corsOrigins: readonly string[];
   iceServers: readonly IceServer[];
   tokenTtlSeconds: number;
-  /** Proxies whose X-Forwarded-For is believed, as express has it: addresses or CIDRs. */
-  trustedProxies: readonly string[];
+  /** Whose X-Forwarded-For is believed. */
+  isTrusted: (address: string) => boolean;
+  /** All requests by client address. */
+  requestRate: AddressRate;
+  onRefused: (reason: HttpRefusal) => void;
   clock: Clock;
   logger: Logger;
 }

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { PlacementRequest, type PlacementResponse } from '@millrace/api';
-import { Problem, parseRequest } from '@millrace/service';
-import { json, Router } from 'express';
+import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router } from 'express';
 import type { HttpContext } from './context.ts';
 
 /** POST /v1/push and /v1/pull: a node, a token for it, and where to go when it cannot be reached. */
 export function placementRoutes(context: HttpContext): Router {
   const router = Router();
   for (const kind of ['push', 'pull'] as const) {
-    router.post(`/${kind}`, json({ limit: '16kb' }), async (req, res) => {
+    router.post(`/${kind}`, jsonBody(16 * 1024), async (req, res) => {
       res.json(await place(context, kind, parseRequest(PlacementRequest, req.body ?? {})));
     });
   }

@@ -1,11 +1,11 @@
 import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken } from '@millrace/api';
-import { Problem, parseRequest } from '@millrace/service';
-import { json, Router, type Request, type Response } from 'express';
+import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router, type Request, type Response } from 'express';
 import type { HttpContext } from './context.ts';
 import { nothingFits } from './placement.ts';
 
 /** An SDP offer or answer with all its candidates. */
-const MAX_BODY = '256kb';
+const MAX_BODY_BYTES = 256 * 1024;
 
 /**
  * The short signalling forms at control's address: the client repeats its request at the node it is sent to (307 keeps method and body).
@@ -13,7 +13,7 @@ const MAX_BODY = '256kb';
  */
 export function signalingRoutes(context: HttpContext): Router {
   const router = Router();
-  const body = json({ limit: MAX_BODY });
+  const body = jsonBody(MAX_BODY_BYTES);
   for (const kind of ['push', 'pull'] as const) {
     router.post(`/${kind}`, body, async (req, res) => redirectToPlace(context, kind, req, res));
   }

@@ -5,6 +5,8 @@ import type { Session } from './session.ts';
 export interface SessionLimits {
   /** Sessions of this node, publishers and viewers together. */
   sessions: number;
+  /** Of those, from one client address; absent: no further bound. */
+  perAddress?: number;
   /** Sessions of one client address that have not connected yet. */
   pendingPerAddress: number;
 }
@@ -49,12 +51,19 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
    * @throws Problem 429 when the address has too many pending ones; whatever `open` throws
    */
   async admit<T extends { session: Session }>(address: string, open: () => Promise<T>): Promise<T> {
-    const pending =
-      this.all().filter((session) => session.address === address && session.state === 'pending').length +
-      (this.#reserved.get(address) ?? 0);
-    if (pending >= this.#limits.pendingPerAddress) {
+    const { pendingPerAddress, perAddress = Infinity } = this.#limits;
+    const reserved = this.#reserved.get(address) ?? 0;
+    const own = this.all().filter((session) => session.address === address);
+    const pending = own.filter((session) => session.state === 'pending').length + reserved;
+    if (own.length + reserved >= perAddress) {
+      throw new Problem(429, 'Too many sessions', {
+        detail: `your address has ${own.length + reserved} sessions here, at most ${perAddress} are allowed; end some, or use another node`,
+        headers: { 'retry-after': '30' },
+      });
+    }
+    if (pending >= pendingPerAddress) {
       throw new Problem(429, 'Too many pending sessions', {
-        detail: `${pending} sessions from your address have not connected yet`,
+        detail: `${pending} sessions from your address have not connected yet, at most ${pendingPerAddress} may wait; connect or end them first`,
         headers: { 'retry-after': '5' },
       });
     }

@@ -1,4 +1,4 @@
-import { notFoundHandler, problemHandler } from '@millrace/service';
+import { limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
 import express, { type Express } from 'express';
 import type { SignalingContext } from './context.ts';
 import { cors } from './cors.ts';
@@ -12,7 +12,8 @@ export function signalingApp(context: SignalingContext): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(cors);
+  app.set('trust proxy', context.isTrusted);
+  app.use(cors, limitRequests(context.requestRate, context.onRefused));
   app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context));
   app.use(notFoundHandler, problemHandler(context.logger));
   return app;

@@ -1,11 +1,10 @@
 import { signalingSessionId, StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
-import { Problem, type Clock, type Logger } from '@millrace/service';
+import { clientGroup, Problem, type AddressRate, type Clock, type HttpRefusal, type Logger } from '@millrace/service';
 import type { Request } from 'express';
 import { bearerOf, type AccessControl, type Caller } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
 import type { Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
-import type { RateLimit } from './rate-limit.ts';
 
 export interface IceServer {
   urls: readonly string[];
@@ -30,7 +29,12 @@ export interface SignalingContext {
   announcedAddress: string;
   rtpPorts: { min: number; max: number };
   /** New sessions by client address. */
-  rate: RateLimit;
+  sessionRate: AddressRate;
+  /** All requests by client address. */
+  requestRate: AddressRate;
+  /** Whose X-Forwarded-For is believed. */
+  isTrusted: (address: string) => boolean;
+  onRefused: (reason: HttpRefusal) => void;
   timeouts: SessionTimeouts;
   logger: Logger;
   clock: Clock;
@@ -58,8 +62,8 @@ export async function enter(
   name: unknown,
   bodyToken?: string,
 ): Promise<Entry> {
-  const address = req.socket.remoteAddress ?? 'unknown';
-  context.rate.take(address);
+  const address = clientGroup(req.ip);
+  context.sessionRate.require(address, 'new sessions');
   const stream = StreamName.safeParse(name);
   if (!stream.success)
     throw new Problem(400, 'Invalid stream name', {

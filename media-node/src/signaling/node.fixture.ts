@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { DEFAULT_POLICY, type PublicJwk, type Snapshot, type StreamPolicy, type StreamState } from '@millrace/api';
-import { createLogger, Problem, realClock, serveHttp } from '@millrace/service';
+import { AddressRate, createLogger, Problem, realClock, serveHttp } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { Relay } from '../relay/index.ts';
 import { SessionMover, SessionRegistry } from '../sessions/index.ts';
-import { RateLimit, signalingApp } from './index.ts';
+import { signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
   name?: string;
@@ -46,7 +46,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network.published);
   await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
-  const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50 });
+  const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50, perAddress: 100 });
   const app = signalingApp({
     node: name,
     hub,
@@ -59,7 +59,10 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     listenAddress: listen,
     announcedAddress: listen,
     rtpPorts: { min: 41000, max: 41999 },
-    rate: new RateLimit({ perSecond: 1000, burst: 1000, clock }),
+    sessionRate: new AddressRate({ perSecond: 1000, burst: 1000, clock }),
+    requestRate: new AddressRate({ perSecond: 10_000, burst: 10_000, clock }),
+    isTrusted: () => false,
+    onRefused: () => undefined,
     timeouts: { connectMs: options.connectMs ?? 20_000, interruptedMs: 10_000 },
     logger,
     clock,

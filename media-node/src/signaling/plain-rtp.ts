@@ -1,5 +1,5 @@
-import { parseRequest, Problem } from '@millrace/service';
-import { json, Router } from 'express';
+import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router } from 'express';
 import { unauthorized } from '../access/index.ts';
 import { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from '../sessions/index.ts';
 import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
@@ -11,7 +11,7 @@ import { methods } from './cors.ts';
  */
 export function plainRtpRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = json({ limit: '64kb' });
+  const body = jsonBody(64 * 1024);
 
   router
     .route('/rtp/push')

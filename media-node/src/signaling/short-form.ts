@@ -1,6 +1,6 @@
 import { signalingSessionId, StreamName } from '@millrace/api';
-import { Problem, parseRequest } from '@millrace/service';
-import { json, Router } from 'express';
+import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router } from 'express';
 import { z } from 'zod';
 import { acceptPullAnswer } from '../sessions/index.ts';
 import { MAX_SDP_BYTES } from '../sdp/index.ts';
@@ -21,7 +21,7 @@ const StopRequest = z.object({ session: SessionRef });
 /** The short JSON forms. Push: the client offers. Pull: the node offers, the client answers with sendanswer. */
 export function shortFormRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = json({ limit: MAX_SDP_BYTES * 2 });
+  const body = jsonBody(MAX_SDP_BYTES * 2);
 
   router
     .route('/signaling/push')

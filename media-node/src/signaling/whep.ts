@@ -1,5 +1,5 @@
-import { Problem, parseRequest } from '@millrace/service';
-import { json, Router, text } from 'express';
+import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router, text } from 'express';
 import { z } from 'zod';
 import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from '../sessions/index.ts';
 import { MAX_SDP_BYTES } from '../sdp/index.ts';
@@ -41,7 +41,7 @@ export function whepRoutes(context: SignalingContext): Router {
     .get((req, res) => {
       res.json({ layers: viewerOf(sessionOf(context, req.params['id'], 'pull')).layers() });
     })
-    .post(json({ limit: '4kb' }), async (req, res) => {
+    .post(jsonBody(4 * 1024), async (req, res) => {
       const viewer = viewerOf(sessionOf(context, req.params['id'], 'pull'));
       const { track, spatialLayer, temporalLayer } = parseRequest(LayerWish, req.body ?? {});
       await viewer.prefer(
