@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { StreamName } from './streams.ts';
 
-/** A session description with all its candidates, in bytes. */
+/** A session description with all its candidates, in bytes; the largest offers of browsers stay below 20 KiB. */
 export const MAX_SDP_BYTES = 64 * 1024;
 
 const Sdp = z.string().min(1).max(MAX_SDP_BYTES);

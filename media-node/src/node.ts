@@ -90,7 +90,7 @@ interface Surroundings extends Required<Omit<MediaNodeOptions, 'registry'>>, Pic
 
 async function assemble(
   config: MediaNodeConfig,
-  { announced, listen, logger, clock, closers, onFatal }: Surroundings,
+  { announced, listen, logger, clock, closers, onFatal, registry: givenRegistry }: Surroundings,
 ): Promise<MediaNode> {
   const relay = await Relay.start({
     trunk: { host: listen, port: config.trunkPort },

@@ -1,3 +1,4 @@
+import { MetricsFrom } from '@millrace/service';
 import { z } from 'zod';
 
 /** Flags, environment (MILLRACE_…) and configuration file of the operator's process. */
@@ -28,6 +29,7 @@ export const OperatorConfig = z.object({
     .max(65535)
     .default(9091)
     .describe('TCP port of /metrics, /healthz and /readyz; 0 picks a free one'),
+  metricsFrom: MetricsFrom,
   qps: z.number().positive().max(10_000).default(50).describe('requests a second to the API in the long run'),
   burst: z.number().int().positive().max(10_000).default(100).describe('requests to the API at once'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info').describe('least level logged'),

@@ -16,6 +16,7 @@ runMain(async () => {
     controlUrl: config.controlUrl,
     mediaNodeImage: config.mediaNodeImage,
     watchHosts: config.watchHosts,
+    metricsFrom: config.metricsFrom,
     ops: { host: config.opsHost, port: config.opsPort },
     qps: config.qps,
     burst: config.burst,

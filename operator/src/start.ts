@@ -1,5 +1,5 @@
 import type { KubeConfig } from '@kubernetes/client-node';
-import { createMetrics, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
+import { createMetrics, notFoundHandler, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
 import express from 'express';
 import { contextNamespace, createKubeClient, createKubeMetrics } from './kube/index.ts';
 import { EdgeMetrics } from './mediaedge/index.ts';
@@ -19,6 +19,8 @@ export interface StartOptions {
   watchHosts?: boolean;
   /** Address of /metrics, /healthz and /readyz; default 127.0.0.1 and a free port. */
   ops?: { host: string; port: number };
+  /** Addresses or CIDRs that may read /metrics; default private networks. */
+  metricsFrom?: readonly string[];
   /** Requests a second to the API in the long run, and at once. */
   qps?: number;
   burst?: number;
@@ -63,7 +65,8 @@ export async function startOperator(options: StartOptions): Promise<OperatorHand
   });
   const app = express()
     .disable('x-powered-by')
-    .use(opsRouter({ registry, ready: () => operator.readiness() }));
+    .use(opsRouter({ registry, ready: () => operator.readiness(), metricsFrom: options.metricsFrom }))
+    .use(notFoundHandler);
   const ops = await serveHttp(app, options.ops ?? { host: '127.0.0.1', port: 0 });
   const stopping = new AbortController();
   const finished = operator.run(stopping.signal);

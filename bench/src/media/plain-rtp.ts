@@ -24,7 +24,8 @@ export async function publishClip(place: PlacementResponse, clip: Clip): Promise
   const socket = await openSocket();
   const parameters = { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 };
   const track = { kind: 'video', mimeType: 'video/H264', payloadType: PAYLOAD_TYPE, clockRate: 90_000, parameters, ssrc: SSRC };
-  const session = await openSession(place, 'push', { tracks: [track] }).catch((error: unknown) => {
+  const address = { ip: '127.0.0.1', port: socket.address().port };
+  const session = await openSession(place, 'push', { address, tracks: [track] }).catch((error: unknown) => {
     socket.close();
     throw error;
   });

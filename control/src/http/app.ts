@@ -4,6 +4,7 @@ import { allowApps } from './access.ts';
 import type { HttpContext } from './context.ts';
 import { cors } from './cors.ts';
 import { placementRoutes } from './placement.ts';
+import { referenceRoutes } from './reference.ts';
 import { signalingRoutes } from './signaling.ts';
 import { streamRoutes } from './streams.ts';
 import { TopologyFeed, topologyRoutes } from './topology.ts';
@@ -22,6 +23,7 @@ export function controlApp(context: HttpContext): { app: Express; close: () => v
     next();
   });
   const feed = new TopologyFeed(context);
+  app.use(referenceRoutes());
   app.use('/signaling', signalingRoutes(context));
   app.use('/v1', allowApps(context), placementRoutes(context), streamRoutes(context), topologyRoutes(feed));
   app.use(notFoundHandler);

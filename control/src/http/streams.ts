@@ -1,17 +1,10 @@
-import { StreamName, type StreamList, type StreamPath, type StreamView } from '@millrace/api';
+import { StreamListQuery, StreamName, type StreamList, type StreamPath, type StreamView } from '@millrace/api';
 import { Problem, parseRequest } from '@millrace/service';
 import { Router } from 'express';
-import { z } from 'zod';
 import type { StreamEntry } from '../directory/index.ts';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import type { HttpContext } from './context.ts';
-
-const ListQuery = z.object({
-  prefix: z.string().max(200).optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(100),
-  continue: z.string().max(200).optional(),
-});
 
 const MAX_PATHS = 64;
 
@@ -19,7 +12,7 @@ const MAX_PATHS = 64;
 export function streamRoutes({ streams, fleet }: HttpContext): Router {
   const router = Router();
   router.get('/streams', (req, res) => {
-    const { prefix = '', limit, continue: after } = parseRequest(ListQuery, req.query, 'query');
+    const { prefix = '', limit, continue: after } = parseRequest(StreamListQuery, req.query, 'query');
     const names: string[] = [];
     for (const { stream } of streams.entries())
       if (stream.startsWith(prefix) && (after === undefined || stream > after)) names.push(stream);

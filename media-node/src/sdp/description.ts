@@ -1,11 +1,10 @@
 import { parse, parseParams, type MediaDescription, type SessionDescription } from 'sdp-transform';
+import { MAX_SDP_BYTES } from '@millrace/api';
 import type { types } from 'mediasoup';
 import { SdpError } from './sdp-error.ts';
 
 type RtpCodec = types.RtpCodecParameters;
 
-/** Descriptions are a few KiB; the largest offers of browsers stay below 20 KiB. */
-export const MAX_SDP_BYTES = 64 * 1024;
 const MAX_SECTIONS = 16;
 const MAX_CODECS = 128;
 

@@ -1,5 +1,5 @@
 // Session descriptions (RFC 8866, RFC 9429) to and from what a media worker understands. Text and data in, text and data out: nothing here does I/O.
-export { parseDescription, MAX_SDP_BYTES, type RemoteDescription, type RemoteSection } from './description.ts';
+export { parseDescription, type RemoteDescription, type RemoteSection } from './description.ts';
 export { SdpError } from './sdp-error.ts';
 export { negotiatePush, type PushNegotiation, type PushTrack } from './push.ts';
 export { negotiatePull, type PullNegotiation, type PullSelection } from './pull.ts';

@@ -12,7 +12,7 @@ export {
 export { SessionRegistry, type SessionLimits } from './registry.ts';
 export { openWebRtcPush, type OpenContext } from './webrtc-push.ts';
 export { acceptPullAnswer, offerWebRtcPull, openWebRtcPull, type PullOpening } from './webrtc-pull.ts';
-export { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from './plain-rtp.ts';
+export { openPlainPull, openPlainPush } from './plain-rtp.ts';
 export { restartIce } from './ice-restart.ts';
 export { planMoves } from './drain.ts';
 export { SessionMover } from './mover.ts';

@@ -1,64 +1,22 @@
-import { StreamName, type StreamPolicy, type StreamState } from '@millrace/api';
+import type {
+  PlainDescription,
+  PlainPullRequest,
+  PlainPushRequest,
+  PlainTrack,
+  Srtp,
+  StreamPolicy,
+  StreamState,
+} from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
-import { z } from 'zod';
 import { mimeName, offerPull, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
 import { newSessionId, Session } from './session.ts';
 import type { OpenContext, OpenRequest } from './webrtc-push.ts';
-
-const Srtp = z.strictObject({
-  cryptoSuite: z.enum(['AES_CM_128_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_32', 'AEAD_AES_128_GCM', 'AEAD_AES_256_GCM']),
-  /** Master key and salt of the client's own packets. */
-  keyBase64: z.base64().max(128),
-});
-
-const Remote = {
-  stream: StreamName,
-  token: z.string().max(4096).optional(),
-  group: z.string().min(1).max(128).optional(),
-  /** Where the client receives; without it, it is where the first packet comes from. */
-  address: z.strictObject({ ip: z.union([z.ipv4(), z.ipv6()]), port: z.number().int().min(1).max(65535) }).optional(),
-  srtp: Srtp.optional(),
-};
-
-const PlainTrack = z.strictObject({
-  kind: z.enum(['audio', 'video']),
-  mimeType: z.string().max(64),
-  payloadType: z.number().int().min(0).max(127),
-  clockRate: z.number().int().positive(),
-  channels: z.number().int().min(1).max(8).optional(),
-  parameters: z.record(z.string().max(64), z.union([z.string().max(512), z.number()])).default({}),
-  ssrc: z.number().int().min(1).max(0xffffffff),
-});
-
-export const PlainPushRequest = z.strictObject({ ...Remote, tracks: z.array(PlainTrack).min(1).max(16) });
-export type PlainPushRequest = z.infer<typeof PlainPushRequest>;
-
-export const PlainPullRequest = z.strictObject({ ...Remote });
-export type PlainPullRequest = z.infer<typeof PlainPullRequest>;
 
 export interface PlainContext extends OpenContext {
   listenAddress: string;
   announcedAddress: string;
   rtpPorts: { min: number; max: number };
-}
-
-interface PlainDescription {
-  session: string;
-  ip: string;
-  /** RTP and RTCP together (RFC 5761). */
-  port: number;
-  srtp?: { cryptoSuite: string; keyBase64: string };
-  tracks: {
-    track: number;
-    kind: string;
-    mimeType: string;
-    payloadType: number;
-    clockRate: number;
-    channels?: number;
-    parameters: unknown;
-    ssrc?: number;
-  }[];
 }
 
 const KEYFRAME_REQUESTS = [
@@ -125,6 +83,11 @@ async function openTransport(
   { address, srtp }: PlainPullRequest,
 ): Promise<types.PlainTransport> {
   const { listenAddress: ip, announcedAddress, rtpPorts } = context;
+  // With neither, the session would be whose packet comes first.
+  if (!address && !srtp)
+    throw new Problem(400, 'Invalid request body', {
+      detail: 'address or srtp: one is needed; say where you send from and receive, or encrypt with keys of your own',
+    });
   if (srtp) checkKey(srtp);
   const transport = await router
     .createPlainTransport({
@@ -152,7 +115,7 @@ async function openTransport(
 /** Key plus salt, in bytes (RFC 3711 section 8.2, RFC 7714 section 12). */
 const KEY_BYTES = { AES_CM_128_HMAC_SHA1_80: 30, AES_CM_128_HMAC_SHA1_32: 30, AEAD_AES_128_GCM: 28, AEAD_AES_256_GCM: 44 };
 
-function checkKey({ cryptoSuite, keyBase64 }: z.infer<typeof Srtp>): void {
+function checkKey({ cryptoSuite, keyBase64 }: Srtp): void {
   const bytes = Buffer.from(keyBase64, 'base64').length;
   if (bytes === KEY_BYTES[cryptoSuite]) return;
   throw new Problem(400, 'Invalid request body', {
@@ -169,7 +132,7 @@ function describe(context: PlainContext, transport: types.PlainTransport): Pick<
   };
 }
 
-function plainTrack(track: z.infer<typeof PlainTrack>, index: number): PushTrack {
+function plainTrack(track: PlainTrack, index: number): PushTrack {
   const codec = { ...track, channels: track.kind === 'audio' ? (track.channels ?? 1) : undefined };
   const mimeType = mimeName(codec);
   if (!mimeType || !mimeType.startsWith(`${track.kind}/`)) {
@@ -204,12 +167,14 @@ function plainTrack(track: z.infer<typeof PlainTrack>, index: number): PushTrack
   };
 }
 
-function codecOf(codec: { mimeType: string; clockRate: number; channels?: number; parameters?: unknown }): {
+function codecOf(codec: {
   mimeType: string;
   clockRate: number;
   channels?: number;
-  parameters: unknown;
-} {
+  parameters?: unknown;
+}): Pick<PlainDescription['tracks'][number], 'mimeType' | 'clockRate' | 'channels' | 'parameters'> {
   const { mimeType, clockRate, channels, parameters } = codec;
-  return { mimeType, clockRate, ...(channels !== undefined ? { channels } : {}), parameters: parameters ?? {} };
+  // mediasoup checks them to be strings and numbers.
+  const known = (parameters ?? {}) as PlainDescription['tracks'][number]['parameters'];
+  return { mimeType, clockRate, ...(channels !== undefined ? { channels } : {}), parameters: known };
 }

@@ -3,6 +3,7 @@ import express, { type Express } from 'express';
 import type { SignalingContext } from './context.ts';
 import { cors } from './cors.ts';
 import { plainRtpRoutes } from './plain-rtp.ts';
+import { referenceRoutes } from './reference.ts';
 import { shortFormRoutes } from './short-form.ts';
 import { whepRoutes } from './whep.ts';
 import { whipRoutes } from './whip.ts';
@@ -14,7 +15,7 @@ export function signalingApp(context: SignalingContext): Express {
   app.disable('etag');
   app.set('trust proxy', context.isTrusted);
   app.use(cors, limitRequests(context.requestRate, context.onRefused));
-  app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context));
+  app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context), referenceRoutes());
   app.use(notFoundHandler, problemHandler(context.logger));
   return app;
 }

@@ -6,6 +6,7 @@ import { RtpHeader, RtpPacket } from 'werift';
 import { eventually, newNetwork, startTestNode, type TestNode } from './node.fixture.ts';
 import { vp8Frame } from './werift.fixture.ts';
 
+const FROM = { address: { ip: '127.0.0.1', port: 5004 } };
 const VIDEO = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, ssrc: 4711 };
 
 interface Opened {
@@ -60,7 +61,7 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     const origin = await startTestNode({ name: 'node-1', network });
     const edge = await startTestNode({ name: 'node-2', network });
     const [source, sink] = await Promise.all([socketOn(), socketOn()]);
-    const pushed = await open(origin, 'push', { tracks: [VIDEO] });
+    const pushed = await open(origin, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
     const timer = sendVideo(source, pushed);
     await eventually('the push connected', () => origin.sessions.get(pushed.session)?.state === 'connected');
     const pulled = await open(edge, 'pull', { address: { ip: '127.0.0.1', port: sink.address().port } });
@@ -105,7 +106,7 @@ describe('plain RTP', { timeout: 60_000 }, () => {
       body: JSON.stringify({ stream: 'live/native', tracks: [VIDEO] }),
     });
     assert.equal(anonymous.status, 401);
-    const unknown = await open(node, 'push', { tracks: [{ ...VIDEO, mimeType: 'video/MPEG2' }] }, 400);
+    const unknown = await open(node, 'push', { ...FROM, tracks: [{ ...VIDEO, mimeType: 'video/MPEG2' }] }, 400);
     assert.match(JSON.stringify(unknown), /tracks\.0: video\/MPEG2\/90000 is not relayed; use one of .*video\/VP8\/90000/);
     const short = await open(
       node,
@@ -114,7 +115,9 @@ describe('plain RTP', { timeout: 60_000 }, () => {
       400,
     );
     assert.match(JSON.stringify(short), /needs 44 bytes of key and salt, these are 3/);
-    const field = await open(node, 'push', { tracks: [] }, 400);
+    const anyone = await open(node, 'push', { tracks: [VIDEO] }, 400);
+    assert.match(JSON.stringify(anyone), /address or srtp: one is needed/);
+    const field = await open(node, 'push', { ...FROM, tracks: [] }, 400);
     assert.match(JSON.stringify(field), /tracks/);
     await node.close();
   });

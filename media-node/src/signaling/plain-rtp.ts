@@ -1,7 +1,8 @@
+import { PlainPullRequest, PlainPushRequest } from '@millrace/api';
 import { jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router } from 'express';
 import { unauthorized } from '../access/index.ts';
-import { openPlainPull, openPlainPush, PlainPullRequest, PlainPushRequest } from '../sessions/index.ts';
+import { openPlainPull, openPlainPush } from '../sessions/index.ts';
 import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 

@@ -1,22 +1,11 @@
-import { signalingSessionId, StreamName } from '@millrace/api';
+import { AnswerRequest, MAX_SDP_BYTES, ShortPullRequest, ShortPushRequest, signalingSessionId, StopRequest } from '@millrace/api';
 import { jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router } from 'express';
-import { z } from 'zod';
 import { acceptPullAnswer } from '../sessions/index.ts';
-import { MAX_SDP_BYTES } from '../sdp/index.ts';
 import { enter, findSession, requireRoom, sdpProblem, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 import { openPull } from './whep.ts';
 import { openPush } from './whip.ts';
-
-const Sdp = z.string().min(1).max(MAX_SDP_BYTES);
-const Token = z.string().min(1).max(4096).optional();
-const SessionRef = z.string().min(1).max(512);
-
-const PushRequest = z.object({ stream: StreamName, token: Token, sdp: Sdp, group: z.string().min(1).max(128).optional() });
-const PullRequest = z.object({ stream: StreamName, token: Token });
-const AnswerRequest = z.object({ session: SessionRef, sdp: Sdp });
-const StopRequest = z.object({ session: SessionRef });
 
 /** The short JSON forms. Push: the client offers. Pull: the node offers, the client answers with sendanswer. */
 export function shortFormRoutes(context: SignalingContext): Router {
@@ -26,7 +15,7 @@ export function shortFormRoutes(context: SignalingContext): Router {
   router
     .route('/signaling/push')
     .post(body, async (req, res) => {
-      const { stream, token, sdp, group } = parseRequest(PushRequest, req.body);
+      const { stream, token, sdp, group } = parseRequest(ShortPushRequest, req.body);
       const entry = await enter(context, req, 'push', stream, token);
       await requireRoom(context, req, 'push', entry);
       const { session, answer } = await openPush(context, entry, 'short', sdp, group);
@@ -37,7 +26,7 @@ export function shortFormRoutes(context: SignalingContext): Router {
   router
     .route('/signaling/pull')
     .post(body, async (req, res) => {
-      const { stream, token } = parseRequest(PullRequest, req.body);
+      const { stream, token } = parseRequest(ShortPullRequest, req.body);
       const entry = await enter(context, req, 'pull', stream, token);
       const { session, sdp } = await openPull(context, req, entry, 'short');
       const id = signalingSessionId(context.node, session.id);

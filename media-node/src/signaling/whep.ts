@@ -1,21 +1,13 @@
+import { LayerWish, MAX_SDP_BYTES } from '@millrace/api';
 import { jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router, text } from 'express';
-import { z } from 'zod';
 import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from '../sessions/index.ts';
-import { MAX_SDP_BYTES } from '../sdp/index.ts';
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 import { streamEvents } from './events.ts';
 import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf, setSessionHeaders } from './resource.ts';
 
 const SESSIONS = '/whep/sessions';
-
-/** What a viewer wants of the layers; without spatialLayer: the best again. */
-const LayerWish = z.strictObject({
-  track: z.number().int().min(0).max(15).optional(),
-  spatialLayer: z.number().int().min(0).max(7).optional(),
-  temporalLayer: z.number().int().min(0).max(7).optional(),
-});
 
 /** WHEP (draft-ietf-wish-whep): /whep/{app}/{name} takes offers, /whep/sessions/{id} is the session, with its events and layers beneath. */
 export function whepRoutes(context: SignalingContext): Router {

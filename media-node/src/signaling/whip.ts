@@ -1,6 +1,6 @@
+import { MAX_SDP_BYTES } from '@millrace/api';
 import { Router, text } from 'express';
 import { openWebRtcPush } from '../sessions/index.ts';
-import { MAX_SDP_BYTES } from '../sdp/index.ts';
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 import { streamEvents } from './events.ts';

@@ -44,13 +44,18 @@ export async function publishForever(options: PublishOptions): Promise<void> {
 
 async function publishOnce({ stream, source, place, signal, onState, adopt }: PublishOptions): Promise<void> {
   const placement = await place();
-  const session = await openSession(placement, stream, source.audio !== undefined);
   const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const session = await openSession(placement, stream, socket.address().port, source.audio !== undefined).catch(
+    (error: unknown) => {
+      socket.close();
+      throw error;
+    },
+  );
   const ending = new AbortController();
   const either = AbortSignal.any([signal, ending.signal]);
   try {
-    socket.bind(0, '127.0.0.1');
-    await once(socket, 'listening');
     funnel(socket, session, () => ending.abort(new Error(`${placement.node} takes no more media`)));
     const watcher = watchSession(placement, session.id, either, () => ending.abort(new Error(`${placement.node} is gone`)));
     onState(`${stream} is published at ${placement.node} in ${placement.region}`);
@@ -69,7 +74,7 @@ interface RtpSession {
   readonly port: number;
 }
 
-async function openSession(placement: PlacementResponse, stream: string, hasAudio: boolean): Promise<RtpSession> {
+async function openSession(placement: PlacementResponse, stream: string, port: number, hasAudio: boolean): Promise<RtpSession> {
   const video = {
     kind: 'video',
     mimeType: 'video/H264',
@@ -81,7 +86,7 @@ async function openSession(placement: PlacementResponse, stream: string, hasAudi
   const response = await fetch(new URL('/rtp/push', placement.signaling), {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${placement.token}` },
-    body: JSON.stringify({ stream, tracks: hasAudio ? [video, audio] : [video] }),
+    body: JSON.stringify({ stream, address: { ip: '127.0.0.1', port }, tracks: hasAudio ? [video, audio] : [video] }),
   });
   const body = (await response.json()) as { session: string; ip: string; port: number; title?: string; detail?: string };
   if (response.status !== 201)
