@@ -9,7 +9,7 @@ import { kubectlOf, startKubeCluster, type KubeCluster } from './kube-cluster.ts
 /** What a test needs of an API, whoever serves it. */
 export type KubeApi = Pick<
   KubeCluster,
-  'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'killApiServer' | 'startApiServer' | 'stop'
+  'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'killApiServer' | 'startApiServer' | 'forgetHistory' | 'stop'
 >;
 
 /** The APIs that operator and control run on, with Millrace's CRDs installed: the same tests hold on each. */
@@ -47,6 +47,10 @@ async function startStandaloneApi(): Promise<KubeApi> {
     ...kubectlOf(join(process.env['MILLRACE_KUBERNETES_BIN'] ?? '', 'kubectl'), kubeconfigPath, folder),
     killApiServer: async () => server?.close(),
     startApiServer: () => start(server?.port),
+    forgetHistory: async () => {
+      await server?.close();
+      await start(server?.port);
+    },
     stop: async () => {
       await server?.close();
       await rm(folder, { recursive: true, force: true });

@@ -33,6 +33,8 @@ export interface KubeCluster {
   killApiServer: () => Promise<void>;
   /** Starts it again at the same address with the same data. */
   startApiServer: () => Promise<void>;
+  /** Leaves the API nothing but its present state: kube-apiserver anew, on a compacted etcd. */
+  forgetHistory: () => Promise<void>;
   /** Ends every program and removes the folder. */
   stop: () => Promise<void>;
 }
@@ -88,7 +90,12 @@ export async function startKubeCluster(options: KubeClusterOptions = {}): Promis
       await until(hasServiceAccount, manager, startTimeoutMs);
     }
     const killApiServer = async (): Promise<void> => apiServer?.kill();
-    return { url, kubeconfigPath, folder, kubectl, kubectlWithInput, killApiServer, startApiServer, stop };
+    const forgetHistory = async (): Promise<void> => {
+      await killApiServer();
+      await compactEtcd(etcdPort);
+      await startApiServer();
+    };
+    return { url, kubeconfigPath, folder, kubectl, kubectlWithInput, killApiServer, startApiServer, forgetHistory, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -209,6 +216,17 @@ function answers(url: string, ca: Buffer, token: string): Promise<boolean> {
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(false));
   });
+}
+
+/** Over etcd's JSON gateway ("gRPC gateway", etcd documentation). */
+async function compactEtcd(port: number): Promise<void> {
+  const call = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`etcd ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { header: { revision: string } };
+  };
+  const { header } = await call('/v3/kv/range', { key: Buffer.from('/').toString('base64') });
+  await call('/v3/kv/compaction', { revision: header.revision, physical: true });
 }
 
 /** Waits until `ready`; rejects when the program ends or takes too long. */

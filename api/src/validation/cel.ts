@@ -28,12 +28,13 @@ export function compileRules(schema: Schema, path = ''): RuleNode | undefined {
   const rules = (schema['x-kubernetes-validations'] ?? []).map((spec, index) => {
     const at = `${path || '<root>'}.x-kubernetes-validations[${index}]`;
     const isTransition = /\boldSelf\b/.test(spec.rule);
-    const evaluate = parse(spec.rule, `${at}.rule`);
+    const scope = spec.optionalOldSelf ? withOptionalOldSelf : environment;
+    const evaluate = parse(spec.rule, `${at}.rule`, scope);
     return {
       spec,
       evaluate,
       isTransition,
-      message: spec.messageExpression ? parse(spec.messageExpression, `${at}.messageExpression`) : undefined,
+      message: spec.messageExpression ? parse(spec.messageExpression, `${at}.messageExpression`, scope) : undefined,
     };
   });
   const properties = new Map<string, RuleNode>();
@@ -128,6 +129,8 @@ const environment = new Environment({
   .registerFunction('list.isSorted(): bool', (list: (number | bigint)[]) =>
     list.every((item, i) => i === 0 || (list[i - 1] ?? item) <= item),
   );
+/** What `oldSelf.value()` is has to be told: without a type its comparison with an int is taken for ambiguous. */
+const withOptionalOldSelf = environment.clone().registerVariable('oldSelf', 'optional<dyn>');
 const none = environment.parse('optional.none()');
 const some = environment.parse('optional.of(value)');
 
@@ -145,9 +148,9 @@ function extreme(list: (number | bigint)[], better: (a: number | bigint, b: numb
   return rest.reduce((best, item) => (better(item, best) ? item : best), first);
 }
 
-function parse(expression: string, at: string): Evaluate {
+function parse(expression: string, at: string, scope: Environment): Evaluate {
   try {
-    const compiled = environment.parse(expression);
+    const compiled = scope.parse(expression);
     const checked = compiled.check();
     if (!checked.valid) throw new Error(checked.error?.message ?? 'does not type-check');
     return (context) => compiled(context) as unknown;

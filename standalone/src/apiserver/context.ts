@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { JsonObject, Schema } from '@millrace/api/validation';
-import type { ResourceRequest } from './http/handler.ts';
-import type { Lister } from './http/read.ts';
+import type { ResourceRequest } from './http/request.ts';
 import type { Registry } from './registry.ts';
 import type { ResourceType } from './resource-type.ts';
 import type { Store } from './storage/store.ts';
@@ -32,7 +31,6 @@ export interface ApiContext {
   store: Store;
   registry: Registry;
   writer: Writer;
-  lister: Lister;
   watches: OpenWatches;
   wall: () => number;
   apply: (target: Target, body: unknown, options: ApplyOptions) => Promise<Written>;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { request as httpsRequest } from 'node:https';
 import { after, before, describe, test } from 'node:test';
-import { ApiUnderTest, collect, widgetCrd } from './testing/api-under-test.ts';
+import { collect } from './testing/api-client.ts';
+import { ApiUnderTest } from './testing/api-under-test.ts';
+import { widgetCrd } from './testing/conformance/widget-crd.ts';
 
 // Whoever holds a token for this API may be clumsy: one bad request must not take the process down that the whole network runs in.
 let api: ApiUnderTest;
@@ -11,7 +13,7 @@ before(async () => {
   api = await ApiUnderTest.start();
   await api.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', widgetCrd);
 });
-after(() => api.close());
+after(() => api.stop());
 
 const nested = (levels: number, open: string, close: string) => `${open.repeat(levels)}1${close.repeat(levels)}`;
 

@@ -4,32 +4,49 @@ import { badRequest } from './status.ts';
 
 export type Predicate = (object: KubeObject) => boolean;
 
-const labelKey = '[A-Za-z0-9._/-]+';
-const setBased = new RegExp(`^(${labelKey})\\s+(in|notin)\\s+\\(([^()]*)\\)$`);
-const equality = new RegExp(`^(${labelKey})\\s*(==|!=|=)\\s*([A-Za-z0-9._-]*)$`);
+const key = '[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?';
+const value = '([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?';
+const setBased = new RegExp(`^(?<key>${key})\\s+(?<operator>in|notin)\\s*\\((?<list>[^()]*)\\)$`);
+const comparison = new RegExp(`^(?<key>${key})\\s*(?<operator>==|!=|=|<|>)\\s*(?<value>${value})$`);
+const existence = new RegExp(`^(?<not>!?)\\s*(?<key>${key})$`);
+const wholeValue = new RegExp(`^${value}$`);
 
-/** Parses a label selector (equality and set based). Throws 400 naming the part that cannot be read. */
+type Labels = Record<string, string>;
+
+/** Parses a label selector (equality, set based, comparison). Throws 400 naming the part that cannot be read. */
 export function parseLabelSelector(selector: string): Predicate {
   const tests = splitOutsideParentheses(selector).map(labelRequirement);
   return (object) => tests.every((test) => test(object.metadata.labels ?? {}));
 }
 
-function labelRequirement(text: string): (labels: Record<string, string>) => boolean {
-  const set = setBased.exec(text);
-  if (set) {
-    const [, key = '', operator, list = ''] = set;
-    const values = new Set(list.split(',').map((value) => value.trim()));
-    return (labels) => (Object.hasOwn(labels, key) && values.has(labels[key] ?? '')) === (operator === 'in');
-  }
-  const equal = equality.exec(text);
-  if (equal) {
-    const [, key = '', operator, value = ''] = equal;
+function labelRequirement(text: string): (labels: Labels) => boolean {
+  const test = setRequirement(text) ?? comparisonRequirement(text) ?? existenceRequirement(text);
+  if (!test) throw badRequest(`unable to parse requirement: ${JSON.stringify(text)} is no label selector requirement`);
+  return test;
+}
+
+function setRequirement(text: string): ((labels: Labels) => boolean) | undefined {
+  const { key = '', operator, list = '' } = setBased.exec(text)?.groups ?? {};
+  const values = list.split(',').map((item) => item.trim());
+  if (!operator || !values.every((item) => wholeValue.test(item))) return undefined;
+  return (labels) => (Object.hasOwn(labels, key) && values.includes(labels[key] ?? '')) === (operator === 'in');
+}
+
+function comparisonRequirement(text: string): ((labels: Labels) => boolean) | undefined {
+  const { key = '', operator, value = '' } = comparison.exec(text)?.groups ?? {};
+  if (!operator) return undefined;
+  if (operator !== '<' && operator !== '>')
     return (labels) => (Object.hasOwn(labels, key) && labels[key] === value) === (operator !== '!=');
-  }
-  const exists = new RegExp(`^(!?)\\s*(${labelKey})$`).exec(text);
-  if (!exists) throw badRequest(`unable to parse requirement: ${JSON.stringify(text)} is no label selector requirement`);
-  const [, not, key = ''] = exists;
-  return (labels) => Object.hasOwn(labels, key) === (not === '');
+  if (!/^-?\d+$/.test(value)) return undefined;
+  return (labels) => {
+    const found = Object.hasOwn(labels, key) && /^-?\d+$/.test(labels[key] ?? '') ? Number(labels[key]) : NaN;
+    return operator === '<' ? found < Number(value) : found > Number(value);
+  };
+}
+
+function existenceRequirement(text: string): ((labels: Labels) => boolean) | undefined {
+  const { key, not } = existence.exec(text)?.groups ?? {};
+  return key === undefined ? undefined : (labels) => Object.hasOwn(labels, key) === (not === '');
 }
 
 function splitOutsideParentheses(text: string): string[] {

@@ -13,9 +13,11 @@ import {
   wantsAggregated,
 } from './discovery/discovery.ts';
 import { groupDocument, openApiIndex } from './discovery/openapi.ts';
-import { handleResource, sendJson } from './http/handler.ts';
+import { handleResource } from './http/handler.ts';
+import { negotiate } from './http/negotiation.ts';
 import type { Identity } from './http/request.ts';
 import { parseResourcePath } from './http/request.ts';
+import { sendJson } from './http/respond.ts';
 import { badRequest, StatusError, unauthorized, unknownPath } from './status.ts';
 
 export interface HttpOptions {
@@ -54,7 +56,8 @@ async function serve({ context, identify }: HttpOptions, request: IncomingMessag
   if (serveDocument(context, request, response, pathname)) return;
   const path = parseResourcePath(pathname);
   if (!path) throw unknownPath();
-  await handleResource(context, { path, query: url.searchParams, request, response, identity });
+  const wanted = negotiate(request.headers.accept);
+  await handleResource(context, { path, query: url.searchParams, request, response, identity, wanted });
 }
 
 /** Discovery and OpenAPI; false when the path is neither. */

@@ -17,8 +17,8 @@ import { OpenWatches } from './context.ts';
 import { startControllers } from './controllers/index.ts';
 import { CrdController, crdErrors } from './crds/crd-controller.ts';
 import type { Identity } from './http/request.ts';
-import { Lister } from './http/read.ts';
 import { bindPod, evictPod, serveLog, serveScale } from './http/subresources.ts';
+import { reviewAccess, reviewSelf } from './http/self-review.ts';
 import { requestToken, reviewToken } from './http/token-review.ts';
 import { strategicMerge } from './patch/strategic-merge.ts';
 import { Registry } from './registry.ts';
@@ -116,11 +116,13 @@ function createContext(
     registry,
     writer,
     wall,
-    lister: new Lister(store),
     watches: new OpenWatches(),
     apply: (target, body, applyOptions) => applyObject(writer, target, body, applyOptions),
     strategicMerge,
-    virtual: (_type, call) => reviewToken(tokens, statics, call),
+    virtual: (type, call) => {
+      if (type.kind === 'SelfSubjectAccessReview') return reviewAccess(call);
+      return type.kind === 'SelfSubjectReview' ? reviewSelf(call) : reviewToken(tokens, statics, call);
+    },
     subresource: async (target, call) => {
       switch (target.subresource) {
         case 'scale':

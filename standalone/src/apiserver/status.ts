@@ -20,6 +20,8 @@ export class StatusError extends Error {
   readonly code: number;
   readonly reason: string;
   readonly details: StatusDetails | undefined;
+  /** With which a list that cannot go on consistently may go on all the same. */
+  continueToken: string | undefined;
 
   constructor(code: number, reason: string, message: string, details?: StatusDetails) {
     super(message);
@@ -30,11 +32,11 @@ export class StatusError extends Error {
   }
 
   toJSON(): object {
-    const { code, reason, message, details } = this;
+    const { code, reason, message, details, continueToken } = this;
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: continueToken ? { continue: continueToken } : {},
       status: 'Failure',
       message,
       reason,
@@ -98,6 +100,17 @@ export const unknownPath = () =>
     causes: [{ reason: 'UnexpectedServerResponse', message: '404 page not found' }],
   });
 export const expired = (message: string) => new StatusError(410, 'Expired', message);
+
+/** 410 for a continue token; `token` goes on in the newest state. */
+export function continueExpired(token: string): StatusError {
+  const error = expired(
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+  );
+  error.continueToken = token;
+  return error;
+}
+export const notAcceptable = (served: string[]) =>
+  new StatusError(406, 'NotAcceptable', `only the following media types are accepted: ${served.join(', ')}`);
 export const unsupportedMedia = (accepted: string[]) =>
   new StatusError(
     415,

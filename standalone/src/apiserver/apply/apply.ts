@@ -1,12 +1,15 @@
 import type { JsonObject } from '@millrace/api/validation';
+import { isObject } from '@millrace/api/validation';
 import type { ApplyOptions } from '../context.ts';
 import type { KubeObject, ManagedFieldsEntry } from '../object.ts';
 import { asJson, fromJson, kubeTime } from '../object.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf } from '../resource-type.ts';
 import type { StatusCause } from '../status.ts';
-import { StatusError, badRequest, conflict, invalidObject, notFound } from '../status.ts';
+import { StatusError, badRequest, conflict, invalidObject, notFound, staleObject } from '../status.ts';
 import { decodeObject } from '../write/decode.ts';
+import { identityErrors } from '../write/metadata.ts';
+import { checkPlace } from '../write/writer.ts';
 import type { Target, Writer, Written } from '../write/writer.ts';
 import type { FieldSet } from './field-set.ts';
 import {
@@ -35,7 +38,9 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
       { reason: 'FieldValueRequired', field: 'fieldManager', message: 'Required value: is required for apply patch' },
     ]);
   }
-  const { object: config, warnings } = decodeObject(type, body, options.fieldValidation);
+  if (!isObject(body) || !body['apiVersion'] || !body['kind'])
+    throw badRequest('apiVersion and kind must be set in what is applied');
+  const { object: config, warnings } = decodeObject(type, body, options);
   checkConfig(target, config);
   const time = kubeTime(writer.context.wall());
   const door = target.subresource;
@@ -75,13 +80,7 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
 function checkConfig({ type, name, namespace }: Target, config: KubeObject): void {
   const { metadata } = config;
   if (metadata.managedFields !== undefined) throw badRequest('metadata.managedFields must be nil');
-  if (metadata.name && metadata.name !== name)
-    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
-  if (metadata.namespace && metadata.namespace !== namespace) {
-    throw badRequest(
-      `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} != ${namespace})`,
-    );
-  }
+  checkPlace({ type, name, namespace }, config);
   const problem = listProblem(asJson(config), type.schema);
   if (problem) {
     const object = `${namespace ? `${namespace}/` : ''}${name}; ${apiVersionOf(type)}, Kind=${type.kind}`;
@@ -112,10 +111,9 @@ async function createApplied(
 }
 
 function checkVersion({ type, name }: Target, { metadata: sent }: KubeObject, { metadata: live }: KubeObject): void {
-  const stale = sent.resourceVersion && sent.resourceVersion !== live.resourceVersion;
-  const other = sent.uid && sent.uid !== live.uid;
-  if (stale || other)
-    throw conflict(type, name, 'the object has been modified; please apply your changes to the latest version and try again');
+  const identity = identityErrors(sent, live);
+  if (identity.length > 0) throw invalidObject(type, name, identity);
+  if (sent.resourceVersion && sent.resourceVersion !== live.resourceVersion) throw staleObject(type, name);
 }
 
 /** Takes out what this manager applied before, applies no longer, and nobody else owns. */

@@ -41,6 +41,8 @@ export function trackUpdate(
   actor: Actor,
   sent?: ManagedFieldsEntry[],
 ): ManagedFieldsEntry[] {
+  // A list of one empty entry gives up all of them ("Server-Side Apply": clearing managedFields); an update of this kind tracks nothing.
+  if (sent?.length === 1 && sent[0] && Object.keys(sent[0]).length === 0) return [];
   const base = old ? (sent ?? old.metadata.managedFields ?? []) : [];
   const door = actor.subresource;
   const { changed, removed } = compare(old ? ownable(type, old, door) : {}, ownable(type, next, door), type.schema);

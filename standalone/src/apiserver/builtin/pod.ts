@@ -117,7 +117,7 @@ export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
     mounts.forEach((mount, mountIndex) => {
       if (!isObject(mount) || volumes.includes(mount['name'])) return;
       errors.push({
-        reason: 'FieldValueInvalid',
+        reason: 'FieldValueNotFound',
         field: `${at}.volumeMounts[${mountIndex}].name`,
         message: `Not found: ${JSON.stringify(mount['name'])}`,
       });

@@ -12,6 +12,7 @@ import {
 import type { KubeObject } from '../object.ts';
 import { asJson } from '../object.ts';
 import type { Column, ResourceType } from '../resource-type.ts';
+import { badRequest } from '../status.ts';
 import * as columns from './columns.ts';
 import { defaultPod, newPodStatus, validatePod } from './pod.ts';
 import { builtinSchema } from './schemas.ts';
@@ -66,11 +67,21 @@ function define(definition: Definition): ResourceType {
     },
     prune: (object) => pruneUnknown(object, schema),
     validate: (object, old) => {
-      const errors = validateSchema(asJson(object), schema, '', old && asJson(old));
+      const errors = schemaErrors(kind, version, validateSchema(asJson(object), schema, '', old && asJson(old)));
       return errors.length > 0 ? errors : (definition.validate?.(object, old) ?? []);
     },
     prepareCreate: definition.prepareCreate,
   };
+}
+
+/**
+ * Built-in kinds are read into Go types: what does not fit those is a malformed request and never becomes an object. List types, on the other
+ * hand, only say how lists are applied.
+ */
+function schemaErrors(kind: string, version: string, errors: FieldError[]): FieldError[] {
+  const unfit = errors.find((error) => error.reason === 'FieldValueTypeInvalid');
+  if (unfit) throw badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${unfit.field}: ${unfit.message}`);
+  return errors.filter((error) => error.reason !== 'FieldValueDuplicate');
 }
 
 function mergeStringData(secret: JsonObject): void {
@@ -93,7 +104,9 @@ function validateSecret(secret: KubeObject, old?: KubeObject): FieldError[] {
 }
 
 function validateConfigMap(map: KubeObject, old?: KubeObject): FieldError[] {
-  return [...validateKeys(map, ['data', 'binaryData']), ...frozenWhenImmutable(map, old)];
+  const twice = Object.keys(map['data'] ?? {}).filter((key) => Object.hasOwn(map['binaryData'] ?? {}, key));
+  const duplicates = twice.map((key) => invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
+  return [...validateKeys(map, ['data', 'binaryData']), ...duplicates, ...frozenWhenImmutable(map, old)];
 }
 
 function validateKeys(object: KubeObject, fields: string[]): FieldError[] {
@@ -106,8 +119,12 @@ function validateKeys(object: KubeObject, fields: string[]): FieldError[] {
 
 function frozenWhenImmutable(object: KubeObject, old?: KubeObject): FieldError[] {
   if (old?.['immutable'] !== true) return [];
+  const why = 'field is immutable when `immutable` is set';
   const content = (of: KubeObject) => ({ data: of['data'] ?? null, binaryData: of['binaryData'] ?? null }) as JsonObject;
-  return jsonEqual(content(object), content(old)) ? [] : [forbidden('data', 'field is immutable when `immutable` is set')];
+  return [
+    ...(object['immutable'] === true ? [] : [forbidden('immutable', why)]),
+    ...(jsonEqual(content(object), content(old)) ? [] : [forbidden('data', why)]),
+  ];
 }
 
 function validateLease(lease: KubeObject): FieldError[] {
@@ -271,6 +288,22 @@ export const builtinTypes: ResourceType[] = [
     model: 'V1TokenReview',
     kind: 'TokenReview',
     plural: 'tokenreviews',
+    clusterScoped: true,
+    virtual: true,
+  }),
+  define({
+    api: 'authentication.k8s.io/v1',
+    model: 'V1SelfSubjectReview',
+    kind: 'SelfSubjectReview',
+    plural: 'selfsubjectreviews',
+    clusterScoped: true,
+    virtual: true,
+  }),
+  define({
+    api: 'authorization.k8s.io/v1',
+    model: 'V1SelfSubjectAccessReview',
+    kind: 'SelfSubjectAccessReview',
+    plural: 'selfsubjectaccessreviews',
     clusterScoped: true,
     virtual: true,
   }),

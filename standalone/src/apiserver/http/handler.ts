@@ -1,29 +1,23 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Identity, ResourcePath } from './request.ts';
-import { mediaType, readBody, wantedForm } from './request.ts';
 import type { ApiContext } from '../context.ts';
 import type { KubeObject } from '../object.ts';
 import { asJson, fromJson } from '../object.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import type { ResourceType, Subresource } from '../resource-type.ts';
-import { apiVersionOf } from '../resource-type.ts';
+import { apiVersionOf, storageKey } from '../resource-type.ts';
 import { StatusError, badRequest, methodNotAllowed, notFound, success, unknownPath, unsupportedMedia } from '../status.ts';
 import { partialMetadata, renderTable } from '../table/table.ts';
 import type { IncludeObject } from '../table/table.ts';
-import { deleteObject, parseDeleteOptions } from '../write/delete.ts';
-import type { FieldValidation } from '../write/decode.ts';
+import { StrictDecodingError } from '../write/decode.ts';
+import { deleteObject } from '../write/delete.ts';
 import type { Target, WriteOptions, Written } from '../write/writer.ts';
-import { selection, shownAs } from './read.ts';
+import { deleteOptions, listOptions, wholeNumber, writeOptions } from './options.ts';
+import { checkNotFuture, listObjects, selection, shownAs } from './read.ts';
+import type { ResourceRequest } from './request.ts';
+import { mediaType, readBody, readDocument } from './request.ts';
+import { respond } from './respond.ts';
 import { serveWatch } from './watch.ts';
 
-export interface ResourceRequest {
-  path: ResourcePath;
-  query: URLSearchParams;
-  request: IncomingMessage;
-  response: ServerResponse;
-  identity: Identity;
-}
 const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
@@ -55,7 +49,10 @@ export async function handleResource(context: ApiContext, call: ResourceRequest)
     case 'POST':
       return create(context, target, call);
     case 'PUT':
-      return write(context, target, call, async (options) => context.writer.update(target, await readBody(request), options));
+      return write(context, target, call, async (options) => {
+        const { body, duplicates } = await readDocument(request);
+        return context.writer.update(target, body, { ...options, duplicates });
+      });
     case 'PATCH':
       return write(context, target, call, (options) => patch(context, target, call, options));
     case 'DELETE':
@@ -66,18 +63,14 @@ export async function handleResource(context: ApiContext, call: ResourceRequest)
 }
 
 function getObject({ store, wall }: ApiContext, target: Target, call: ResourceRequest): void {
-  const object = store.get(`${target.type.group}/${target.type.plural}`, target.namespace, target.name);
+  checkNotFuture(store, wholeNumber(call.query, 'resourceVersion'));
+  const object = store.get(storageKey(target.type), target.namespace, target.name);
   if (!object) throw notFound(target.type, target.name);
   sendObject(call, target.type, object, 200, wall());
 }
 
-export function sendObject(call: ResourceRequest, type: ResourceType, object: KubeObject, code: number, nowMs: number): void {
-  const shown = shownAs(type, object);
-  const form = wantedForm(call.request.headers.accept);
-  const metadata = { resourceVersion: shown.metadata.resourceVersion };
-  if (form === 'Table')
-    sendJson(call.response, code, renderTable(type, [shown], { metadata, includeObject: included(call.query), nowMs }));
-  else sendJson(call.response, code, form === 'PartialObjectMetadata' ? partialMetadata(shown) : shown);
+function sendObject(call: ResourceRequest, type: ResourceType, object: KubeObject, code: number, nowMs: number): void {
+  respond(call, code, renderer(type, call)(shownAs(type, object), nowMs));
 }
 
 function included(query: URLSearchParams): IncludeObject {
@@ -85,41 +78,45 @@ function included(query: URLSearchParams): IncludeObject {
   return wanted === 'Object' || wanted === 'None' ? wanted : 'Metadata';
 }
 
-function listOrWatch(context: ApiContext, { type, namespace, name }: Target, call: ResourceRequest): void {
-  const { query, response, request } = call;
-  const predicate = selection(type, namespace, name, query);
-  const form = wantedForm(request.headers.accept);
-  const nowMs = context.wall();
+/** How one object is shown to this client; `columns` false leaves a Table's head out. */
+function renderer(type: ResourceType, { query, wanted }: ResourceRequest) {
   const includeObject = included(query);
-  if (query.get('watch') === 'true' || query.get('watch') === '1') {
-    const render = (object: KubeObject, isFirst: boolean): object => {
-      const metadata = { resourceVersion: object.metadata.resourceVersion };
-      if (form === 'Table')
-        return renderTable(type, [object], { metadata, includeObject, nowMs: context.wall(), columns: isFirst });
-      return form === 'PartialObjectMetadata' ? partialMetadata(object) : object;
-    };
-    context.watches.add(
-      serveWatch(context.store, type, response, { predicate, query, render, contentType: 'application/json' }),
-      response,
-    );
+  return (object: KubeObject, nowMs: number, columns = true): object => {
+    const metadata = { resourceVersion: object.metadata.resourceVersion };
+    if (wanted.form === 'Table') return renderTable(type, [object], { metadata, includeObject, nowMs, columns });
+    return wanted.form === 'PartialObjectMetadata' ? partialMetadata(object) : object;
+  };
+}
+
+function listOrWatch(context: ApiContext, { type, namespace, name }: Target, call: ResourceRequest): void {
+  const { query, response, wanted } = call;
+  const isWatch = query.get('watch') === 'true' || query.get('watch') === '1';
+  const predicate = selection(type, namespace, name, query);
+  const options = listOptions(query, isWatch);
+  const nowMs = context.wall();
+  if (isWatch) {
+    const show = renderer(type, call);
+    const render = (object: KubeObject, isFirst: boolean) => show(object, context.wall(), isFirst);
+    context.watches.add(serveWatch(context.store, type, response, { ...options, predicate, render }), response);
     return;
   }
-  const { items, metadata } = context.lister.list(type, predicate, query);
-  if (form === 'Table') return sendJson(response, 200, renderTable(type, items, { metadata, includeObject, nowMs }));
-  if (form === 'PartialObjectMetadata') {
-    return sendJson(response, 200, {
-      kind: 'PartialObjectMetadataList',
-      apiVersion: 'meta.k8s.io/v1',
-      metadata,
-      items: items.map(partialMetadata),
-    });
+  const selects = Boolean(query.get('labelSelector') || query.get('fieldSelector') || name);
+  const { items, metadata } = listObjects(context.store, type, predicate, { ...options, selects });
+  if (wanted.form === 'Table')
+    return respond(call, 200, renderTable(type, items, { metadata, includeObject: included(query), nowMs }));
+  if (wanted.form === 'PartialObjectMetadata') {
+    const list = { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata };
+    return respond(call, 200, { ...list, items: items.map(partialMetadata) });
   }
-  sendJson(response, 200, { kind: type.listKind, apiVersion: apiVersionOf(type), metadata, items });
+  respond(call, 200, { kind: type.listKind, apiVersion: apiVersionOf(type), metadata, items });
 }
 
 async function create(context: ApiContext, target: Target, call: ResourceRequest): Promise<void> {
   if (target.name || (target.type.namespaced && !target.namespace)) throw methodNotAllowed();
-  await write(context, target, call, async (options) => context.writer.create(target, await readBody(call.request), options));
+  await write(context, target, call, async (options) => {
+    const { body, duplicates } = await readDocument(call.request);
+    return context.writer.create(target, body, { ...options, duplicates });
+  });
 }
 
 async function write(
@@ -134,31 +131,28 @@ async function write(
   sendObject(call, target.type, written.object, written.created ? 201 : 200, context.wall());
 }
 
-export function writeOptions({ query, request, identity }: ResourceRequest): WriteOptions {
-  const validation = query.get('fieldValidation') || 'Warn';
-  if (!['Ignore', 'Warn', 'Strict'].includes(validation))
-    throw badRequest(`fieldValidation: must be Ignore, Warn or Strict, not ${JSON.stringify(validation)}`);
-  const agent = (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, 128);
-  const fieldManager = query.get('fieldManager') || agent || identity.username;
-  if (fieldManager.length > 128) throw badRequest('fieldManager: may not be more than 128 characters');
-  return { fieldManager, dryRun: query.getAll('dryRun').includes('All'), fieldValidation: validation as FieldValidation };
-}
-
 async function patch(context: ApiContext, target: Target, call: ResourceRequest, options: WriteOptions): Promise<Written> {
   const kind = mediaType(call.request);
   if (!patchTypes.includes(kind) || (kind.startsWith('application/strategic') && target.type.custom)) {
     throw unsupportedMedia(patchTypes.filter((type) => !target.type.custom || !type.startsWith('application/strategic')));
   }
-  const body = await readBody(call.request, patchTypes);
+  const { body, duplicates } = await readDocument(call.request, patchTypes);
   if (kind === 'application/apply-patch+yaml')
     return context.apply(target, body, {
       ...options,
+      duplicates,
       force: call.query.get('force') === 'true',
       manager: call.query.get('fieldManager'),
     });
   const old = context.writer.latest(target);
   if (!old) throw notFound(target.type, target.name);
-  return context.writer.update(target, patchDocument(context, target, old, body, kind), options);
+  try {
+    return await context.writer.change(target, patchDocument(context, target, old, body, kind), options);
+  } catch (error) {
+    // The patch itself is well formed; what it makes is not.
+    if (error instanceof StrictDecodingError) throw new StatusError(422, 'Invalid', error.message);
+    throw error;
+  }
 }
 
 function patchDocument(context: ApiContext, { type }: Target, old: KubeObject, body: unknown, kind: string): KubeObject {
@@ -171,16 +165,20 @@ function patchDocument(context: ApiContext, { type }: Target, old: KubeObject, b
 
 async function remove(context: ApiContext, target: Target, call: ResourceRequest): Promise<void> {
   if (target.subresource) throw methodNotAllowed();
-  const options = parseDeleteOptions(await readBody(call.request), call.query);
+  const options = deleteOptions(await readBody(call.request), call.query);
   const { removed, object } = await deleteObject(context.writer, target, options);
-  if (removed) sendJson(call.response, 200, success(target.type, target.name, object.metadata.uid));
-  else sendJson(call.response, 200, shownAs(target.type, object));
+  if (removed) respond(call, 200, success(target.type, target.name, object.metadata.uid));
+  else respond(call, 200, shownAs(target.type, object));
 }
 
 async function removeCollection(context: ApiContext, { type, namespace }: Target, call: ResourceRequest): Promise<void> {
   if (type.namespaced && !namespace) throw methodNotAllowed();
-  const options = parseDeleteOptions(await readBody(call.request), call.query);
-  const { items, metadata } = context.lister.list(type, selection(type, namespace, '', call.query), call.query);
+  const options = deleteOptions(await readBody(call.request), call.query);
+  const listed = listOptions(call.query, false);
+  const { items, metadata } = listObjects(context.store, type, selection(type, namespace, '', call.query), {
+    ...listed,
+    selects: true,
+  });
   const results = items.map((item) =>
     deleteObject(context.writer, { type, namespace: item.metadata.namespace ?? '', name: item.metadata.name }, options),
   );
@@ -188,15 +186,5 @@ async function removeCollection(context: ApiContext, { type, namespace }: Target
     if (result.status === 'rejected' && !(result.reason instanceof StatusError && result.reason.code === 404))
       throw result.reason;
   }
-  sendJson(call.response, 200, { kind: type.listKind, apiVersion: apiVersionOf(type), metadata, items });
-}
-
-export function sendJson(response: ServerResponse, code: number, body: object): void {
-  const bytes = Buffer.from(JSON.stringify(body));
-  response.writeHead(code, {
-    'Content-Type': 'application/json',
-    'Content-Length': bytes.length,
-    'Cache-Control': 'no-cache, private',
-  });
-  response.end(bytes);
+  respond(call, 200, { kind: type.listKind, apiVersion: apiVersionOf(type), metadata, items });
 }

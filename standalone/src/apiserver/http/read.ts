@@ -3,16 +3,20 @@ import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf, storageKey } from '../resource-type.ts';
 import type { Predicate } from '../selectors.ts';
 import { parseFieldSelector, parseLabelSelector } from '../selectors.ts';
-import { badRequest, expired, timeoutTooLargeVersion } from '../status.ts';
+import { StatusError, badRequest, continueExpired, timeoutTooLargeVersion } from '../status.ts';
 import type { Store } from '../storage/store.ts';
+import { objectId } from '../storage/store.ts';
+import type { ListOptions } from './options.ts';
 
 export interface ListResult {
   items: readonly KubeObject[];
   metadata: { resourceVersion: string; continue?: string; remainingItemCount?: number };
 }
+
+/** Where a list goes on: after the object `after`, at `revision`; undefined: in the newest state, consistent or not. */
 interface Continue {
-  revision: number;
-  after: number;
+  revision: number | undefined;
+  after: string;
 }
 
 /** The objects of a request: its namespace, its selectors, its name when it has one. */
@@ -34,80 +38,64 @@ export function shownAs(type: ResourceType, object: KubeObject): KubeObject {
   return object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 }
 
-/** Lists in pages. Later pages come from the snapshot that the first one saw, as long as that is kept; then 410. */
-export class Lister {
-  readonly #store: Store;
-  readonly #snapshots = new Map<string, readonly KubeObject[]>();
-  readonly #maxSnapshots: number;
+/** Throws 504 with the cause by which clients know to try again. */
+export function checkNotFuture(store: Store, asked: number | undefined): void {
+  if (asked !== undefined && asked > store.revision) throw timeoutTooLargeVersion(asked, store.revision);
+}
 
-  constructor(store: Store, maxSnapshots = 64) {
-    this.#store = store;
-    this.#maxSnapshots = maxSnapshots;
+/** One page of a list. All pages of one list are of one revision, as far back as the store's history reaches; then 410. */
+export function listObjects(
+  store: Store,
+  type: ResourceType,
+  predicate: Predicate,
+  options: ListOptions & { selects: boolean },
+): ListResult {
+  checkNotFuture(store, options.resourceVersion);
+  const from = options.continueToken ? decodeContinue(options.continueToken) : undefined;
+  const revision = from ? from.revision : options.match === 'Exact' ? options.resourceVersion : undefined;
+  const all = listAt(store, type, revision, from);
+  const { limit } = options;
+  const items: KubeObject[] = [];
+  let index = from ? all.findIndex((object) => objectId(object) > from.after) : 0;
+  for (; index >= 0 && index < all.length && (!limit || items.length < limit); index++) {
+    const object = all[index];
+    if (object && predicate(object)) items.push(shownAs(type, object));
   }
-
-  list(type: ResourceType, predicate: Predicate, query: URLSearchParams): ListResult {
-    const limit = wholeNumber(query, 'limit');
-    const token = query.get('continue');
-    const start = token ? decodeContinue(token) : { revision: this.#checkVersion(query), after: 0 };
-    const all = token ? this.#snapshot(type, start.revision) : this.#store.list(storageKey(type));
-    const items: KubeObject[] = [];
-    let index = start.after;
-    for (; index < all.length && (!limit || items.length < limit); index++) {
-      const object = all[index];
-      if (object && predicate(object)) items.push(shownAs(type, object));
-    }
-    const metadata: ListResult['metadata'] = { resourceVersion: String(start.revision) };
-    const remaining = limit ? all.slice(index).filter(predicate).length : 0;
-    if (remaining > 0) {
-      metadata.continue = Buffer.from(JSON.stringify({ v: 1, rv: start.revision, after: index })).toString('base64url');
-      if (!query.get('labelSelector') && !query.get('fieldSelector')) metadata.remainingItemCount = remaining;
-      this.#keep(type, start.revision, all);
-    }
-    return { items, metadata };
+  const metadata: ListResult['metadata'] = { resourceVersion: String(revision ?? store.revision) };
+  const last = items.at(-1);
+  const remaining = limit && last && index >= 0 ? all.slice(index).filter(predicate).length : 0;
+  if (last && remaining > 0) {
+    metadata.continue = encodeContinue({ revision: revision ?? store.revision, after: objectId(last) });
+    if (!options.selects) metadata.remainingItemCount = remaining;
   }
+  return { items, metadata };
+}
 
-  #checkVersion(query: URLSearchParams): number {
-    const current = this.#store.revision;
-    const asked = wholeNumber(query, 'resourceVersion') ?? 0;
-    if (asked > current) throw timeoutTooLargeVersion(asked, current);
-    if (query.get('resourceVersionMatch') === 'Exact' && asked !== current) {
-      throw expired(`The resourceVersion for the provided list is too old: ${asked}, only ${current} is kept`);
-    }
-    return current;
-  }
-
-  #snapshot(type: ResourceType, revision: number): readonly KubeObject[] {
-    const snapshot = this.#snapshots.get(`${storageKey(type)}@${revision}`);
-    if (!snapshot)
-      throw expired(
-        'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
-      );
-    return snapshot;
-  }
-
-  #keep(type: ResourceType, revision: number, all: readonly KubeObject[]): void {
-    const key = `${storageKey(type)}@${revision}`;
-    this.#snapshots.delete(key);
-    this.#snapshots.set(key, all);
-    const oldest = this.#snapshots.keys().next().value;
-    if (this.#snapshots.size > this.#maxSnapshots && oldest !== undefined) this.#snapshots.delete(oldest);
+function listAt(
+  store: Store,
+  type: ResourceType,
+  revision: number | undefined,
+  from: Continue | undefined,
+): readonly KubeObject[] {
+  if (revision === undefined) return store.list(storageKey(type));
+  try {
+    return store.listAt(storageKey(type), revision);
+  } catch (error) {
+    if (!from || !(error instanceof StatusError)) throw error;
+    // The client may start anew, or go on in the newest state and live with what it missed.
+    throw continueExpired(encodeContinue({ ...from, revision: undefined }));
   }
 }
+
+const encodeContinue = ({ revision, after }: Continue) =>
+  Buffer.from(JSON.stringify({ v: 1, rv: revision ?? -1, after })).toString('base64url');
 
 function decodeContinue(token: string): Continue {
   try {
     const { v, rv, after } = JSON.parse(Buffer.from(token, 'base64url').toString('utf8')) as Record<string, unknown>;
-    if (v === 1 && typeof rv === 'number' && typeof after === 'number') return { revision: rv, after };
+    if (v === 1 && typeof rv === 'number' && typeof after === 'string') return { revision: rv < 0 ? undefined : rv, after };
   } catch {
     // Told below, with the wording for any token that is not ours.
   }
   throw badRequest('continue key is not valid');
-}
-
-/** A query parameter that must be a whole number; undefined when absent or empty. Throws 400. */
-export function wholeNumber(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null || text === '') return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw badRequest(`${name}: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
-  return Number(text);
 }

@@ -1,7 +1,9 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { checkDepth } from '../object.ts';
+import { duplicateFields } from './duplicate-fields.ts';
 import { badRequest, tooLarge, unsupportedMedia } from '../status.ts';
+import type { Wanted } from './negotiation.ts';
 
 export interface Identity {
   username: string;
@@ -41,10 +43,28 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
   return beyond.length > 0 ? undefined : { group, version, namespace, plural, name, subresource };
 }
 
+/** One request for a resource, on its way to its answer. */
+export interface ResourceRequest {
+  path: ResourcePath;
+  query: URLSearchParams;
+  request: IncomingMessage;
+  response: ServerResponse;
+  identity: Identity;
+  wanted: Wanted;
+}
+
 export const maxBodyBytes = 3 * 1024 * 1024;
 
 /** Reads and parses a JSON or YAML body; undefined when there is none. `types` are the media types accepted, empty for any of those. */
 export async function readBody(request: IncomingMessage, types: string[] = []): Promise<unknown> {
+  return (await readDocument(request, types)).body;
+}
+
+/** The same with the paths of the fields that a JSON text gives twice. */
+export async function readDocument(
+  request: IncomingMessage,
+  types: string[] = [],
+): Promise<{ body: unknown; duplicates: string[] }> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -52,13 +72,14 @@ export async function readBody(request: IncomingMessage, types: string[] = []): 
     if (size > maxBodyBytes) throw tooLarge(maxBodyBytes);
     chunks.push(chunk);
   }
-  if (size === 0) return undefined;
+  if (size === 0) return { body: undefined, duplicates: [] };
   const type = mediaType(request);
   const accepted = types.length > 0 ? types : ['application/json', 'application/yaml'];
   if (type !== '' && !accepted.includes(type)) throw unsupportedMedia(accepted);
-  const body = parseText(Buffer.concat(chunks).toString('utf8'), type);
+  const text = Buffer.concat(chunks).toString('utf8');
+  const body = parseText(text, type);
   checkDepth(body);
-  return body;
+  return { body, duplicates: text.trimStart().startsWith('{') ? duplicateFields(text) : [] };
 }
 
 export function mediaType(request: IncomingMessage): string {
@@ -74,17 +95,4 @@ function parseText(text: string, type: string): unknown {
   } catch (error) {
     throw badRequest(`error decoding the body: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`);
   }
-}
-
-/** Whether the client asks for a Table, partial metadata or plain objects; the first of its choices that is served wins. */
-export function wantedForm(accept: string | undefined): 'Table' | 'PartialObjectMetadata' | 'Object' {
-  for (const choice of (accept ?? '').split(',')) {
-    const parameters = new Map(choice.split(';').map((part) => part.trim().split('=') as [string, string]));
-    if (!parameters.has('application/json') && !parameters.has('*/*')) continue;
-    const as = parameters.get('as');
-    if (as === 'Table' && parameters.get('v') === 'v1') return 'Table';
-    if (as?.startsWith('PartialObjectMetadata') && parameters.get('v') === 'v1') return 'PartialObjectMetadata';
-    if (as === undefined) return 'Object';
-  }
-  return 'Object';
 }

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '@millrace/api/validation';
 import { isObject } from '@millrace/api/validation';
 import type { ApiContext } from '../context.ts';
 import type { KubeObject } from '../object.ts';
-import { asJson, fromJson, valueAt } from '../object.ts';
+import { asJson, fromJson, kubeTime, valueAt } from '../object.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import type { ResourceType } from '../resource-type.ts';
@@ -18,10 +18,11 @@ import {
   staleObject,
   unsupportedMedia,
 } from '../status.ts';
-import { deleteObject, parseDeleteOptions } from '../write/delete.ts';
+import { deleteObject } from '../write/delete.ts';
 import type { Target } from '../write/writer.ts';
-import type { ResourceRequest } from './handler.ts';
-import { sendJson, writeOptions } from './handler.ts';
+import { deleteOptions, writeOptions } from './options.ts';
+import type { ResourceRequest } from './request.ts';
+import { respond } from './respond.ts';
 import { mediaType, readBody } from './request.ts';
 
 const autoscaling = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
@@ -47,7 +48,7 @@ export async function serveScale(context: ApiContext, target: Target, call: Reso
   const body = method === 'GET' ? undefined : await readBody(call.request, method === 'PUT' ? [] : [mediaType(call.request)]);
   const old = method === 'GET' ? context.store.get(storageKey(type), target.namespace, name) : context.writer.latest(target);
   if (!old) throw notFound(type, name);
-  if (method === 'GET') return sendJson(call.response, 200, scaleOf(type, old));
+  if (method === 'GET') return respond(call, 200, scaleOf(type, old));
   const scale = method === 'PUT' ? body : patchedScale(scaleOf(type, old), body, mediaType(call.request));
   if (!isObject(scale)) throw badRequest('the body must be a Scale object');
   const version = valueAt(scale, ['metadata', 'resourceVersion']);
@@ -59,7 +60,7 @@ export async function serveScale(context: ApiContext, target: Target, call: Reso
   }
   const next = structuredClone(asJson(old));
   setAt(next, path(type.scale?.specReplicasPath), replicas);
-  sendJson(call.response, 200, scaleOf(type, await context.writer.replace(target, fromJson(next), old, writeOptions(call))));
+  respond(call, 200, scaleOf(type, await context.writer.replace(target, fromJson(next), old, writeOptions(call))));
 }
 
 function patchedScale(scale: JsonObject, body: unknown, kind: string): Json {
@@ -97,8 +98,13 @@ export async function bindPod(context: ApiContext, target: Target, call: Resourc
     );
   if (pod.metadata.deletionTimestamp)
     throw conflict(target.type, target.name, `pod ${target.name} is being deleted, cannot be assigned to a host`);
-  await context.store.put(storageKey(target.type), { ...pod, spec: { ...pod.spec, nodeName } });
-  sendJson(call.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+  const others = Array.isArray(pod.status?.['conditions'])
+    ? pod.status['conditions'].filter((known) => !isObject(known) || known['type'] !== 'PodScheduled')
+    : [];
+  const scheduled = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: kubeTime(context.wall()) };
+  const status = { ...pod.status, conditions: [...others, scheduled] };
+  await context.store.put(storageKey(target.type), { ...pod, spec: { ...pod.spec, nodeName }, status });
+  respond(call, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 /** POST pods/NAME/eviction: a delete that respects the disruption budgets which select the pod. */
@@ -122,8 +128,8 @@ export async function evictPod(context: ApiContext, target: Target, call: Resour
       ],
     });
   }
-  await deleteObject(context.writer, target, parseDeleteOptions(isObject(body) ? body['deleteOptions'] : undefined, call.query));
-  sendJson(call.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+  await deleteObject(context.writer, target, deleteOptions(isObject(body) ? body['deleteOptions'] : undefined, call.query));
+  respond(call, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 /** Where the pod agent listens for log requests: an annotation on its Node, since a unix socket fits no field of NodeStatus. */

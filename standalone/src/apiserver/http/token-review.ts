@@ -1,12 +1,12 @@
-import { isObject } from '@millrace/api/validation';
+import { invalid, isObject } from '@millrace/api/validation';
 import type { ServiceAccountTokens } from '../auth/service-accounts.ts';
 import { issuer } from '../auth/service-accounts.ts';
 import type { StaticTokens } from '../auth/authenticator.ts';
 import { kubeTime } from '../object.ts';
-import { badRequest, conflict, invalidObject, methodNotAllowed, notFound } from '../status.ts';
+import { conflict, invalidObject, methodNotAllowed, notFound } from '../status.ts';
 import type { Target, Writer } from '../write/writer.ts';
-import type { ResourceRequest } from './handler.ts';
-import { sendJson } from './handler.ts';
+import type { ResourceRequest } from './request.ts';
+import { respond } from './respond.ts';
 import { readBody } from './request.ts';
 
 const strings = (value: unknown): string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
@@ -23,7 +23,7 @@ export async function reviewToken(tokens: ServiceAccountTokens, statics: StaticT
   const asked = strings(spec['audiences']);
   const audiences = asked.length > 0 ? asked : [issuer];
   const status = await verdict(tokens, statics, spec['token'], audiences, asked.length > 0);
-  sendJson(call.response, 201, {
+  respond(call, 201, {
     kind: 'TokenReview',
     apiVersion: 'authentication.k8s.io/v1',
     metadata: {},
@@ -65,7 +65,9 @@ export async function requestToken(
   const audiences = asked.length > 0 ? asked : [issuer];
   const seconds = typeof spec['expirationSeconds'] === 'number' ? spec['expirationSeconds'] : 3600;
   if (seconds < 600 || seconds > 2 ** 32)
-    throw badRequest('spec.expirationSeconds: may not specify a duration less than 10 minutes');
+    throw invalidObject({ group: 'authentication.k8s.io', plural: 'tokenrequests', kind: 'TokenRequest' }, '', [
+      invalid('spec.expirationSeconds', seconds, 'may not specify a duration less than 10 minutes, nor more than 2^32 seconds'),
+    ]);
   const reference = isObject(spec['boundObjectRef']) ? spec['boundObjectRef'] : undefined;
   const pod = reference && writer.context.store.latest('/pods', target.namespace, reference['name'] as string);
   if (reference && !pod) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, reference['name'] as string);
@@ -90,5 +92,5 @@ export async function requestToken(
     metadata: {},
     spec: { ...spec, audiences, expirationSeconds: seconds },
   };
-  sendJson(call.response, 201, { ...body, status: { token, expirationTimestamp } });
+  respond(call, 201, { ...body, status: { token, expirationTimestamp } });
 }

@@ -4,10 +4,10 @@ import type { KubeObject } from '../object.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf, storageKey } from '../resource-type.ts';
 import type { Predicate } from '../selectors.ts';
-import type { StatusError } from '../status.ts';
-import { invalidObject, timeoutTooLargeVersion } from '../status.ts';
+import { StatusError } from '../status.ts';
 import type { Store, StoreEvent } from '../storage/store.ts';
-import { shownAs, wholeNumber } from './read.ts';
+import type { ListOptions } from './options.ts';
+import { checkNotFuture, shownAs } from './read.ts';
 
 const bookmarkIntervalMs = 60_000;
 /** Timers hold no more than 2^31 ms, and fire at once beyond that. */
@@ -15,51 +15,41 @@ const maxTimeoutMs = 24 * 3600_000;
 /** A watcher that leaves this much unread is cut off: it lists anew. */
 const maxUnreadBytes = 8 * 1024 * 1024;
 
-export interface WatchOptions {
+export interface WatchOptions extends ListOptions {
   predicate: Predicate;
-  query: URLSearchParams;
   /** How one object is put into an event (plain, Table or partial metadata). */
   render: (object: KubeObject, isFirst: boolean) => object;
-  contentType: string;
 }
 
-/** Serves a watch until it times out, the client leaves or reads too slowly. Throws before the first byte only. */
+/** Serves a watch until it times out, the client leaves or reads too slowly. Returns how to end it. */
 export function serveWatch(store: Store, type: ResourceType, response: ServerResponse, options: WatchOptions): () => void {
-  const { query, predicate } = options;
-  const wantsInitial = query.get('sendInitialEvents') === 'true';
-  const bookmarks = query.get('allowWatchBookmarks') === 'true';
-  checkInitialEvents(type, query, wantsInitial, bookmarks);
-  const asked = wholeNumber(query, 'resourceVersion') ?? 0;
-  if (asked > store.revision) throw timeoutTooLargeVersion(asked, store.revision);
-  const timeoutMs = Math.min((wholeNumber(query, 'timeoutSeconds') || 1800 + randomInt(1800)) * 1000, maxTimeoutMs);
-  const fromNow = asked === 0 || wantsInitial;
-  const backlog = fromNow ? [] : store.eventsSince(storageKey(type), asked);
-  const initial = fromNow ? store.list(storageKey(type)).filter(predicate) : [];
-
-  response.writeHead(200, { 'Content-Type': options.contentType, 'Cache-Control': 'no-cache, private' });
+  const { predicate, bookmarks, sendInitialEvents } = options;
+  const asked = options.resourceVersion ?? 0;
+  checkNotFuture(store, asked);
+  const timeoutMs = Math.min((options.timeoutSeconds || 1800 + randomInt(1800)) * 1000, maxTimeoutMs);
+  const writer = new EventWriter(type, response, options.render);
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache, private' });
   response.flushHeaders();
-  let sent = 0;
-  const write = (line: object) => {
-    response.write(`${JSON.stringify(line)}\n`);
-    if (response.writableLength > maxUnreadBytes) response.destroy();
-  };
-  const send = (event: string, object: KubeObject) =>
-    write({ type: event, object: options.render(shownAs(type, object), sent++ === 0) });
-  const bookmark = (endsInitial = false) =>
-    write({ type: 'BOOKMARK', object: bookmarkObject(type, store.revision, endsInitial) });
+
   const deliver = (event: StoreEvent) => {
     if (event.resource !== storageKey(type)) return;
-    const seen = visibleAs(event, predicate);
-    if (seen) send(seen, event.object);
+    const seen = seenAs(event, predicate);
+    if (seen) writer.write(seen.type, seen.object);
   };
-
-  for (const object of initial) send('ADDED', object);
-  if (wantsInitial) bookmark(true);
-  for (const event of backlog) deliver(event);
+  try {
+    if (sendInitialEvents || (asked === 0 && sendInitialEvents === undefined))
+      for (const object of store.list(storageKey(type))) if (predicate(object)) writer.write('ADDED', object);
+    if (sendInitialEvents) writer.bookmark(store.revision, true);
+    else if (asked > 0) for (const event of store.eventsSince(storageKey(type), asked)) deliver(event);
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    // A watch that has begun tells its failures as events, as kube-apiserver does with a version that it has forgotten.
+    response.end(`${JSON.stringify({ type: 'ERROR', object: error.toJSON() })}\n`);
+    return () => undefined;
+  }
   const unsubscribe = store.subscribe(deliver);
-  const bookmarkTimer = bookmarks
-    ? setInterval(bookmark, Math.min(bookmarkIntervalMs, Math.max(timeoutMs - 2000, 500)))
-    : undefined;
+  const every = Math.min(bookmarkIntervalMs, Math.max(timeoutMs - 2000, 500));
+  const bookmarkTimer = bookmarks ? setInterval(() => writer.bookmark(store.revision), every) : undefined;
   const stop = () => {
     unsubscribe();
     clearInterval(bookmarkTimer);
@@ -67,7 +57,7 @@ export function serveWatch(store: Store, type: ResourceType, response: ServerRes
     response.end();
   };
   const timeout = setTimeout(() => {
-    if (bookmarks) bookmark();
+    if (bookmarks) writer.bookmark(store.revision);
     stop();
   }, timeoutMs);
   response.on('close', stop);
@@ -75,35 +65,46 @@ export function serveWatch(store: Store, type: ResourceType, response: ServerRes
   return stop;
 }
 
-function checkInitialEvents(type: ResourceType, query: URLSearchParams, wantsInitial: boolean, bookmarks: boolean): void {
-  const match = query.get('resourceVersionMatch');
-  if (wantsInitial && (match !== 'NotOlderThan' || !bookmarks)) {
-    const detail = 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan and allowWatchBookmarks';
-    throw invalidObject({ group: 'meta.k8s.io', plural: 'listoptions', kind: 'ListOptions' }, type.plural, [
-      { reason: 'FieldValueForbidden', field: 'sendInitialEvents', message: `Forbidden: ${detail}` },
-    ]);
+/** Writes events as lines; cuts off a client that does not read them. */
+class EventWriter {
+  readonly #type: ResourceType;
+  readonly #response: ServerResponse;
+  readonly #render: WatchOptions['render'];
+  #sent = 0;
+
+  constructor(type: ResourceType, response: ServerResponse, render: WatchOptions['render']) {
+    this.#type = type;
+    this.#response = response;
+    this.#render = render;
+  }
+
+  write(type: StoreEvent['type'], object: KubeObject): void {
+    this.#line({ type, object: this.#render(shownAs(this.#type, object), this.#sent++ === 0) });
+  }
+
+  bookmark(revision: number, endsInitial = false): void {
+    const annotations = endsInitial ? { 'k8s.io/initial-events-end': 'true' } : undefined;
+    const metadata = { resourceVersion: String(revision), creationTimestamp: null, annotations };
+    this.#line({ type: 'BOOKMARK', object: { kind: this.#type.kind, apiVersion: apiVersionOf(this.#type), metadata } });
+  }
+
+  #line(event: object): void {
+    if (this.#response.destroyed) return;
+    this.#response.write(`${JSON.stringify(event)}\n`);
+    if (this.#response.writableLength > maxUnreadBytes) this.#response.destroy();
   }
 }
 
-function bookmarkObject(type: ResourceType, revision: number, endsInitial: boolean): object {
-  const annotations = endsInitial ? { 'k8s.io/initial-events-end': 'true' } : undefined;
-  return {
-    kind: type.kind,
-    apiVersion: apiVersionOf(type),
-    metadata: { resourceVersion: String(revision), creationTimestamp: null, annotations },
-  };
-}
-
-/** What a watcher with a selector sees of an event: an object that stops matching is gone for it, one that starts is new. */
-function visibleAs(event: StoreEvent, predicate: Predicate): StoreEvent['type'] | undefined {
-  const was = event.previous !== undefined && predicate(event.previous);
-  const is = event.type !== 'DELETED' && predicate(event.object);
-  if (was && is) return 'MODIFIED';
-  if (was) return 'DELETED';
-  return is ? 'ADDED' : undefined;
-}
-
-/** A watch error as an event, for clients whose stream has begun. */
-export function errorEvent(error: StatusError): object {
-  return { type: 'ERROR', object: error.toJSON() };
+/**
+ * What a watcher with a selector sees of an event: an object that stops matching is gone for it, one that starts is new. One that is gone is
+ * shown as it was last seen, under the version of its going.
+ */
+function seenAs({ type, object, previous }: StoreEvent, predicate: Predicate): Pick<StoreEvent, 'type' | 'object'> | undefined {
+  const was = previous !== undefined && predicate(previous);
+  const is = type !== 'DELETED' && predicate(object);
+  if (was && is) return { type: 'MODIFIED', object };
+  if (is) return { type: 'ADDED', object };
+  if (!was) return undefined;
+  const { resourceVersion } = object.metadata;
+  return { type: 'DELETED', object: { ...previous, metadata: { ...previous.metadata, resourceVersion } } };
 }

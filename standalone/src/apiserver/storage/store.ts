@@ -19,6 +19,9 @@ interface PendingWrite extends Change {
 }
 const idOf = (namespace: string, name: string) => `${namespace}/${name}`;
 
+/** By which objects of a resource are told apart and ordered. */
+export const objectId = ({ metadata }: KubeObject): string => idOf(metadata.namespace ?? '', metadata.name);
+
 /**
  * All objects, in memory, with one revision counter; every write is on disk before it is visible or acknowledged.
  * Writes of one turn of the event loop share one commit. `latest` sees writes that wait for their commit, so that
@@ -64,12 +67,22 @@ export class Store {
   list(resource: string): readonly KubeObject[] {
     let list = this.#sorted.get(resource);
     if (!list) {
-      list = [...(this.#committed.get(resource)?.entries() ?? [])]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, object]) => object);
+      list = inOrder(this.#committed.get(resource) ?? new Map());
       this.#sorted.set(resource, list);
     }
     return list;
+  }
+
+  /** The same as of an earlier revision: what happened since is taken back. Throws 410 when the history does not reach back that far. */
+  listAt(resource: string, revision: number): readonly KubeObject[] {
+    const since = this.eventsSince(resource, revision);
+    if (since.length === 0) return this.list(resource);
+    const objects = new Map(this.#committed.get(resource));
+    for (const { object, previous } of since.reverse()) {
+      if (previous) objects.set(objectId(previous), previous);
+      else objects.delete(objectId(object));
+    }
+    return inOrder(objects);
   }
 
   /** Stores the object under a new resourceVersion; resolves with it once it is on disk. Rejects with 507 when it cannot be. */
@@ -132,7 +145,7 @@ export class Store {
   #set(resource: string, object: KubeObject): void {
     let objects = this.#committed.get(resource);
     if (!objects) this.#committed.set(resource, (objects = new Map<string, KubeObject>()));
-    objects.set(idOf(object.metadata.namespace ?? '', object.metadata.name), object);
+    objects.set(objectId(object), object);
     this.#sorted.delete(resource);
   }
 
@@ -152,4 +165,8 @@ export class Store {
     this.flush();
     this.#db.close();
   }
+}
+
+function inOrder(objects: ReadonlyMap<string, KubeObject>): KubeObject[] {
+  return [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }

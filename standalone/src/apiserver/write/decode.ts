@@ -5,7 +5,10 @@ import type { KubeObject } from '../object.ts';
 import { checkDepth, fromJson } from '../object.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { apiVersionOf } from '../resource-type.ts';
-import { badRequest } from '../status.ts';
+import { StatusError, badRequest } from '../status.ts';
+
+/** Unknown or duplicate fields under fieldValidation=Strict. */
+export class StrictDecodingError extends StatusError {}
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
@@ -16,7 +19,7 @@ export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 export function decodeObject(
   type: ResourceType,
   body: unknown,
-  fieldValidation: FieldValidation,
+  { fieldValidation, duplicates = [] }: { fieldValidation: FieldValidation; duplicates?: readonly string[] },
 ): { object: KubeObject; warnings: string[] } {
   if (!isObject(body)) throw badRequest('the body must be a JSON or YAML object');
   checkDepth(body); // a patch can nest deeper than its own text
@@ -34,10 +37,13 @@ export function decodeObject(
     throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata must be an object`);
   checkStringMaps(type, metadata);
   const unknown = [...(type.custom ? pruneUnknown(metadata, metadataSchema, 'metadata') : []), ...type.prune(object)];
-  const problems = unknown.map((path) => `unknown field "${path}"`);
+  const problems = [
+    ...duplicates.map((path) => `duplicate field "${path}"`),
+    ...unknown.map((path) => `unknown field "${path}"`),
+  ];
   if (problems.length > 0 && fieldValidation === 'Strict') {
     const where = `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}`;
-    throw badRequest(`${where}: strict decoding error: ${problems.join(', ')}`);
+    throw new StrictDecodingError(400, 'BadRequest', `${where}: strict decoding error: ${problems.join(', ')}`);
   }
   return { object: fromJson(object), warnings: fieldValidation === 'Warn' ? problems : [] };
 }

@@ -1,9 +1,7 @@
-import type { JsonObject } from '@millrace/api/validation';
-import { isObject } from '@millrace/api/validation';
 import type { KubeObject } from '../object.ts';
 import { kubeTime } from '../object.ts';
 import { storageKey } from '../resource-type.ts';
-import { badRequest, conflict, notFound } from '../status.ts';
+import { conflict, notFound } from '../status.ts';
 import type { Target, Writer } from './writer.ts';
 
 export interface DeleteOptions {
@@ -11,26 +9,6 @@ export interface DeleteOptions {
   propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
   preconditions?: { uid?: string; resourceVersion?: string };
   dryRun: boolean;
-}
-
-export function parseDeleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
-  const sent: JsonObject = isObject(body) ? body : {};
-  const grace =
-    sent['gracePeriodSeconds'] ?? (query.has('gracePeriodSeconds') ? Number(query.get('gracePeriodSeconds')) : undefined);
-  const policy = sent['propagationPolicy'] ?? query.get('propagationPolicy') ?? undefined;
-  if (grace !== undefined && grace !== null && (typeof grace !== 'number' || !Number.isInteger(grace) || grace < 0)) {
-    throw badRequest(`gracePeriodSeconds: must be a whole number of seconds, not ${JSON.stringify(grace)}`);
-  }
-  if (policy !== undefined && policy !== 'Orphan' && policy !== 'Background' && policy !== 'Foreground') {
-    throw badRequest(`propagationPolicy: must be Orphan, Background or Foreground, not ${JSON.stringify(policy)}`);
-  }
-  const dryRun = query.getAll('dryRun').includes('All') || (Array.isArray(sent['dryRun']) && sent['dryRun'].includes('All'));
-  return {
-    gracePeriodSeconds: grace ?? undefined,
-    propagationPolicy: policy,
-    preconditions: sent['preconditions'] as DeleteOptions['preconditions'],
-    dryRun,
-  };
 }
 
 /**

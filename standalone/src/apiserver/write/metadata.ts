@@ -62,6 +62,15 @@ export function updatedMetadata(sent: Partial<ObjectMeta>, old: ObjectMeta): Obj
   };
 }
 
+/** What a change must leave as it is. Times that are left out, or creationTimestamp in any case, are taken from the old object. */
+export function identityErrors(sent: Partial<ObjectMeta>, old: ObjectMeta): FieldError[] {
+  return (['uid', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const).flatMap((field) => {
+    const value = sent[field];
+    const same = value === undefined || value === null || value === '' || value === old[field];
+    return same ? [] : [invalid(`metadata.${field}`, value, 'field is immutable')];
+  });
+}
+
 export function validateMetadata(object: KubeObject, type: ResourceType, old?: KubeObject): FieldError[] {
   const { name, labels, annotations, ownerReferences, finalizers } = object.metadata;
   const errors: FieldError[] = [];

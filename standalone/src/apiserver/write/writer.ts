@@ -1,5 +1,5 @@
 import type { FieldError, JsonObject } from '@millrace/api/validation';
-import { forbidden, jsonEqual } from '@millrace/api/validation';
+import { forbidden, isObject, jsonEqual } from '@millrace/api/validation';
 import { entriesWithoutTimes, trackUpdate } from '../apply/managed-fields.ts';
 import type { KubeObject, ObjectMeta } from '../object.ts';
 import { asJson, kubeTime } from '../object.ts';
@@ -10,7 +10,7 @@ import { alreadyExists, badRequest, conflict, forbiddenRequest, invalidObject, n
 import type { Store } from '../storage/store.ts';
 import { decodeObject } from './decode.ts';
 import type { FieldValidation } from './decode.ts';
-import { newMetadata, updatedMetadata, validateMetadata } from './metadata.ts';
+import { identityErrors, newMetadata, updatedMetadata, validateMetadata } from './metadata.ts';
 
 /** Where a request points. */
 export interface Target {
@@ -23,6 +23,8 @@ export interface WriteOptions {
   fieldManager: string;
   dryRun: boolean;
   fieldValidation: FieldValidation;
+  /** Paths of fields that the body gives twice. */
+  duplicates?: readonly string[];
 }
 export interface Written {
   object: KubeObject;
@@ -54,7 +56,7 @@ export class Writer {
 
   async create(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
     const { type } = target;
-    const { object: sent, warnings } = decodeObject(type, body, options.fieldValidation);
+    const { object: sent, warnings } = decodeObject(type, body, options);
     if (sent.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
     return {
       object: await this.store(target, this.prepareNew(target, sent, options), undefined, options),
@@ -80,12 +82,23 @@ export class Writer {
     return { ...object, metadata: { ...metadata, ...(entries.length ? { managedFields: entries } : {}) } };
   }
 
+  /** Puts a whole object in the place of the old one; a uid in it is a precondition. */
   async update(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
-    const { object: sent, warnings } = decodeObject(target.type, body, options.fieldValidation);
-    const name = sent.metadata.name;
-    if (name && name !== target.name) {
-      throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
-    }
+    const { uid } = (isObject(body) && isObject(body['metadata']) ? body['metadata'] : {}) as Partial<ObjectMeta>;
+    const current = this.latest(target)?.metadata.uid;
+    if (uid && current && uid !== current)
+      throw conflict(
+        target.type,
+        target.name,
+        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current}`,
+      );
+    return this.change(target, body, options);
+  }
+
+  /** Stores what an update or patch made of an object. */
+  async change(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
+    const { object: sent, warnings } = decodeObject(target.type, body, options);
+    checkPlace(target, sent);
     const old = this.latest(target);
     if (!old) throw notFound(target.type, target.name);
     this.#checkVersion(target, sent, old);
@@ -93,10 +106,7 @@ export class Writer {
   }
 
   #checkVersion({ type, name }: Target, sent: KubeObject, old: KubeObject): void {
-    const { resourceVersion, uid } = sent.metadata;
-    if (uid && uid !== old.metadata.uid) {
-      throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`);
-    }
+    const { resourceVersion } = sent.metadata;
     if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw staleObject(type, name);
     const needsVersion = type.custom || type.kind === 'Lease' || type.kind === 'CustomResourceDefinition';
     if (!resourceVersion && needsVersion) {
@@ -119,6 +129,8 @@ export class Writer {
     managed?: ObjectMeta['managedFields'],
   ): Promise<KubeObject> {
     const { type, subresource } = target;
+    const misplaced = identityErrors(next.metadata, old.metadata);
+    if (misplaced.length > 0) throw invalidObject(type, target.name, misplaced);
     const object = this.#merge(target, next, old);
     type.applyDefaults(asJson(object));
     const specChanged = !jsonEqual(contentOf(object), contentOf(old));
@@ -182,11 +194,7 @@ export class Writer {
       if (named) throw invalidObject(type, sent.metadata.name, [forbidden('metadata.namespace', 'not allowed on this type')]);
       return;
     }
-    if (named && named !== namespace) {
-      throw badRequest(
-        `the namespace of the provided object does not match the namespace sent on the request (${named} != ${namespace})`,
-      );
-    }
+    checkPlace({ type, namespace, name: '' }, sent);
     const namespaceType = { group: '', plural: 'namespaces', kind: 'Namespace' };
     const owner = this.context.store.latest('/namespaces', '', namespace);
     if (!owner) throw notFound(namespaceType, namespace);
@@ -197,6 +205,16 @@ export class Writer {
       ]);
     }
   }
+}
+
+/** Throws 400 when an object names another place than the path does. */
+export function checkPlace({ name, namespace }: Target, { metadata }: KubeObject): void {
+  if (name && metadata.name && metadata.name !== name)
+    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+  if (metadata.namespace && metadata.namespace !== namespace)
+    throw badRequest(
+      `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} != ${namespace})`,
+    );
 }
 
 function contentOf(object: KubeObject): JsonObject {

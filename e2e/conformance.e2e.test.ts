@@ -1,0 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import { after, before, describe } from 'node:test';
+import { conformance } from '@millrace/standalone/conformance';
+import type { KubeApi } from './src/kube-apis.ts';
+import { kubeApis } from './src/kube-apis.ts';
+
+// One suite, written from what Kubernetes documents of its API: it holds on the real one and on the one that stands in for it.
+for (const { name, start } of kubeApis) {
+  describe(name, () => {
+    let api: KubeApi;
+    before(async () => {
+      api = await start();
+    });
+    after(() => api.stop());
+    conformance({ kubeconfig: () => readFile(api.kubeconfigPath, 'utf8'), forgetHistory: () => api.forgetHistory() });
+  });
+}

@@ -1,0 +1,31 @@
+import { notAcceptable } from '../status.ts';
+
+/** How a client wants its answer. */
+export interface Wanted {
+  form: 'Table' | 'PartialObjectMetadata' | 'Object';
+  encoding: 'application/json' | 'application/yaml';
+}
+const encodings: Record<string, Wanted['encoding']> = {
+  'application/json': 'application/json',
+  'application/*': 'application/json',
+  '*/*': 'application/json',
+  'application/yaml': 'application/yaml',
+};
+
+/** The first of the client's choices that is served ("API concepts": alternate representations). Throws 406 when none is. */
+export function negotiate(accept: string | undefined): Wanted {
+  const choices = (accept ?? '').split(',').filter((choice) => choice.trim() !== '');
+  if (choices.length === 0) return { form: 'Object', encoding: 'application/json' };
+  for (const choice of choices) {
+    const [media = '', ...rest] = choice.split(';').map((part) => part.trim());
+    const encoding = encodings[media];
+    if (!encoding) continue;
+    const parameters = new Map(rest.map((part) => part.split('=') as [string, string]));
+    const as = parameters.get('as');
+    if (as === undefined) return { form: 'Object', encoding };
+    if (parameters.get('v') !== 'v1') continue;
+    if (as === 'Table') return { form: 'Table', encoding };
+    if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') return { form: 'PartialObjectMetadata', encoding };
+  }
+  throw notAcceptable(['application/json', 'application/yaml']);
+}

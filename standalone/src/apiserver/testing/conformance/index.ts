@@ -1,0 +1,44 @@
+import { after, before } from 'node:test';
+import { access } from './access.ts';
+import { apply } from './apply.ts';
+import { builtinKinds } from './builtin-kinds.ts';
+import { customResources } from './custom-resources.ts';
+import { discovery } from './discovery.ts';
+import { history } from './history.ts';
+import { lists } from './lists.ts';
+import { objects } from './objects.ts';
+import { ownership } from './ownership.ts';
+import { patches } from './patches.ts';
+import { requests } from './requests.ts';
+import { tables } from './tables.ts';
+import { watches } from './watches.ts';
+import type { ConformanceTarget } from './world.ts';
+import { World } from './world.ts';
+
+export type { ConformanceTarget };
+
+/**
+ * Registers the tests of what the Kubernetes documentation says of its API, over HTTP only: whatever passes them can stand in for a
+ * kube-apiserver under operator, control and kubectl. Call inside a `describe`.
+ */
+export function conformance(target: ConformanceTarget): void {
+  const world = new World(target);
+  before(() => world.open());
+  after(() => world.close());
+  for (const area of [
+    requests,
+    discovery,
+    objects,
+    lists,
+    tables,
+    watches,
+    patches,
+    apply,
+    customResources,
+    builtinKinds,
+    access,
+    ownership,
+    history,
+  ])
+    area(world);
+}
