@@ -2,7 +2,7 @@
 setup := scripts/setup/main.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e bench lint format generate clean
+.PHONY: help up down test e2e bench load lint format generate clean
 
 ifdef SOURCE
 up: export MILLRACE_SOURCE := $(SOURCE)
@@ -25,6 +25,9 @@ e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files w
 
 bench: ## measure: first frame, gap after a relay's death, packets per CPU-second
 	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts
+
+load: ## ten minutes with as many viewers as fit: memory and CPU of each process, whether anything grows (MINUTES=60)
+	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts --only load --load-minutes $(or $(MINUTES),10) --json bench/results/load.json
 
 lint: ## types, lint and format only
 	@exec $(setup) node -- node scripts/test/main.ts --checks

@@ -2,12 +2,14 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 /** In order: the relay's first, before a network runs beside it. */
-export const FIGURES = ['relay', 'join', 'reroute', 'fanout'] as const;
+export const FIGURES = ['relay', 'join', 'reroute', 'fanout', 'load'] as const;
+/** `load` takes minutes: only when it is asked for. */
+const USUAL = FIGURES.filter((name) => name !== 'load');
 
 export const BenchConfig = z.object({
   only: z
     .array(z.enum(FIGURES))
-    .default([...FIGURES])
+    .default([...USUAL])
     .describe('Which figures to measure, comma-separated'),
   json: z
     .string()
@@ -18,6 +20,15 @@ export const BenchConfig = z.object({
   fanoutViewers: z.array(z.number().int().min(1).max(900)).default([100, 300]).describe('Numbers of viewers on the pull node'),
   relayStreams: z.number().int().min(1).max(200).default(10).describe('Streams through the relay'),
   windowSeconds: z.number().min(1).max(120).default(10).describe('How long CPU time is measured for one row'),
+  loadMinutes: z.number().min(1).max(720).default(10).describe('How long the network is under load'),
+  loadWarmUpMinutes: z.number().min(0).max(60).default(2).describe('How much of it counts as warm-up'),
+  loadViewers: z.number().int().min(0).max(1500).default(0).describe('Plain viewers; 0: as many as fit, found by a ramp'),
+  loadHeadroomPercent: z.number().min(1).max(90).default(20).describe("Share of the machine's CPU that the ramp leaves free"),
+  loadChurnPercent: z.number().min(0).max(20).default(2).describe('Share of the viewers that come and go each second'),
+  loadPicture: z
+    .string()
+    .default(fileURLToPath(new URL('../results/load.svg', import.meta.url)))
+    .describe('Where the picture of memory and CPU over time is written'),
   namespace: z.boolean().default(true).describe('Run in a network namespace of its own where that is allowed'),
 });
 export type BenchConfig = z.infer<typeof BenchConfig>;

@@ -16,12 +16,17 @@ export interface Bench {
   readonly say: (line: string) => void;
 }
 
-export interface Figure {
+export interface Table {
   readonly title: string;
-  /** How it was measured: with the table it must be enough to judge the numbers. */
-  readonly conditions: readonly string[];
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
+}
+
+export interface Figure extends Table {
+  /** How it was measured: with the table it must be enough to judge the numbers. */
+  readonly conditions: readonly string[];
+  /** Further tables of the same run. */
+  readonly also?: readonly Table[];
   /** Single measurements, for the JSON. */
   readonly samples: unknown;
 }

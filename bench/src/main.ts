@@ -6,6 +6,7 @@ import { BenchConfig, FIGURES } from './config.ts';
 import type { Bench, Figure } from './figure.ts';
 import { measureFanout } from './figures/fanout.ts';
 import { measureJoin } from './figures/join.ts';
+import { measureLoad } from './figures/load/index.ts';
 import { measureRelay } from './figures/relay.ts';
 import { measureReroute } from './figures/reroute.ts';
 import { conditionsNow, formatConditions } from './machine.ts';
@@ -19,6 +20,7 @@ const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure
   reroute: measureReroute,
   fanout: measureFanout,
   relay: measureRelay,
+  load: measureLoad,
 };
 
 async function main(config: BenchConfig): Promise<void> {
@@ -50,8 +52,9 @@ async function main(config: BenchConfig): Promise<void> {
   process.stdout.write(`\n${Math.round((performance.now() - startMs) / 1000)} s; all measurements: ${config.json}\n`);
 }
 
-function formatFigure({ title, conditions, columns, rows }: Figure): string {
-  return `${title}\n${formatTable(columns, rows)}\n${conditions.map((line) => `  - ${line}`).join('\n')}`;
+function formatFigure({ conditions, also = [], ...first }: Figure): string {
+  const tables = [first, ...also].map(({ title, columns, rows }) => `${title}\n${formatTable(columns, rows)}\n`);
+  return `${tables.join('\n')}${conditions.map((line) => `  - ${line}`).join('\n')}`;
 }
 
 try {

@@ -45,6 +45,8 @@ export async function publishClip(place: PlacementResponse, clip: Clip): Promise
 
 export interface PlainViewer {
   readonly session: PlainSession;
+  /** Sources of all that came. */
+  readonly ssrcs: ReadonlySet<number>;
   /** What came since the last call. */
   take(): ReceivedPacket[];
   stop(): Promise<void>;
@@ -54,9 +56,11 @@ export interface PlainViewer {
 export async function openPlainViewer(place: PlacementResponse): Promise<PlainViewer> {
   const socket = await openSocket();
   let packets: ReceivedPacket[] = [];
+  const ssrcs = new Set<number>();
   socket.on('message', (packet) => {
     const isRtcp = packet[1]! >= 192 && packet[1]! <= 223;
     if (isRtcp) return;
+    ssrcs.add(packet.readUInt32BE(8));
     packets.push({
       sequence: packet.readUInt16BE(2),
       timestamp: packet.readUInt32BE(4),
@@ -71,6 +75,7 @@ export async function openPlainViewer(place: PlacementResponse): Promise<PlainVi
   });
   return {
     session,
+    ssrcs,
     take: () => {
       const taken = packets;
       packets = [];

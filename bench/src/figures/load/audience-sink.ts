@@ -1,0 +1,95 @@
+// Receives for all plain RTP viewers, in a thread of its own, and keeps an account of each stream. Started by startAudienceSink.
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { addAccount, Arrivals, emptyAccount, type Account } from './arrivals.ts';
+
+const THREAD = 'audience-sink';
+/** More than one socket, so that a frame for hundreds of viewers fits the sockets' buffers. */
+const SOCKETS = 16;
+const SHORTEST_RTP_BYTES = 40;
+/** A viewer that was there this long must have got something by then, and go on getting it. */
+const SILENT_MS = 2_000;
+
+type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' };
+
+export interface AudienceReport {
+  /** By stream; of all viewers since the start, those that left too. */
+  readonly streams: readonly Account[];
+  /** Viewers there now to whom nothing came for 2 s. */
+  readonly silent: number;
+}
+
+export interface AudienceSink {
+  readonly ports: readonly number[];
+  /** From now on what comes with this SSRC counts for that viewer; what came before counts too. */
+  expect(ssrc: number, stream: number): void;
+  forget(ssrc: number, stream: number): void;
+  report(): Promise<AudienceReport>;
+  stop(): Promise<void>;
+}
+
+export async function startAudienceSink(): Promise<AudienceSink> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: THREAD, name: THREAD });
+  const [ports] = (await once(worker, 'message')) as [number[]];
+  const post = (message: Message): void => worker.postMessage(message);
+  return {
+    ports,
+    expect: (ssrc, stream) => post({ is: 'viewer', ssrc, stream }),
+    forget: (ssrc, stream) => post({ is: 'gone', ssrc, stream }),
+    report: async () => {
+      post({ is: 'report' });
+      return ((await once(worker, 'message')) as [AudienceReport])[0];
+    },
+    stop: async () => void (await worker.terminate()),
+  };
+}
+
+interface Viewer {
+  readonly arrivals: Arrivals;
+  readonly sinceMs: number;
+  stream: number | undefined;
+}
+
+async function receive(): Promise<void> {
+  const viewers = new Map<number, Viewer>();
+  const left: Account[] = [];
+  const viewerOf = (ssrc: number): Viewer => {
+    let viewer = viewers.get(ssrc);
+    if (!viewer) viewers.set(ssrc, (viewer = { arrivals: new Arrivals(), sinceMs: performance.now(), stream: undefined }));
+    return viewer;
+  };
+  parentPort!.on('message', (message: Message) => {
+    if (message.is === 'report') return parentPort!.postMessage(reportOf(viewers, left));
+    if (message.is === 'viewer') return void (viewerOf(message.ssrc).stream = message.stream);
+    const viewer = viewers.get(message.ssrc);
+    if (viewer) addAccount((left[message.stream] ??= emptyAccount()), viewer.arrivals.account());
+    viewers.delete(message.ssrc);
+  });
+  const ports: number[] = [];
+  for (let i = 0; i < SOCKETS; i++) {
+    const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 2 ** 20 });
+    socket.on('message', (packet) => {
+      if (packet.length < SHORTEST_RTP_BYTES || (packet[1]! >= 192 && packet[1]! <= 223)) return;
+      viewerOf(packet.readUInt32BE(8)).arrivals.packet(packet.readUInt16BE(2), performance.now());
+    });
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    ports.push(socket.address().port);
+  }
+  parentPort!.postMessage(ports);
+}
+
+function reportOf(viewers: ReadonlyMap<number, Viewer>, left: readonly (Account | undefined)[]): AudienceReport {
+  const nowMs = performance.now();
+  const streams = Array.from(left, (account) => ({ ...(account ?? emptyAccount()) }));
+  let silent = 0;
+  for (const { arrivals, sinceMs, stream } of viewers.values()) {
+    if (stream === undefined) continue;
+    addAccount((streams[stream] ??= emptyAccount()), arrivals.account());
+    if (sinceMs < nowMs - SILENT_MS && arrivals.isSilentSince(nowMs - SILENT_MS)) silent += 1;
+  }
+  return { streams: Array.from(streams, (account) => account ?? emptyAccount()), silent };
+}
+
+if (!isMainThread && workerData === THREAD) await receive();

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import type { PlacementResponse } from '@millrace/api';
+import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import { delay } from '../../figure.ts';
+import { closeSession, openSession, type PlainSession } from '../../media/plain-rtp.ts';
+import { CRYPTO_SUITE, KEY_BYTES } from '../fanout.ts';
+import { startAudienceSink, type AudienceReport, type AudienceSink } from './audience-sink.ts';
+
+/** Packets of a session that has ended may still be on their way. */
+const LAST_PACKETS_MS = 500;
+/** A node takes 50 new sessions a second from one address; there are two pull nodes. */
+const BETWEEN_JOINS_MS = 25;
+
+interface Viewer {
+  readonly place: PlacementResponse;
+  readonly session: PlainSession;
+  readonly stream: number;
+}
+
+/** Plain RTP viewers with SRTP who come and go. Each asks the app backend for a place, as a page does. */
+export class Audience {
+  readonly #network: TestNetwork;
+  readonly #sink: AudienceSink;
+  readonly #streams: readonly string[];
+  readonly #regions: readonly string[];
+  readonly #viewers: Viewer[] = [];
+  #opened = 0;
+  /** Since the start, the first joins too. */
+  readonly counts = { joined: 0, left: 0, failed: 0 };
+  /** Why joins failed, each reason once. */
+  readonly failures = new Map<string, number>();
+
+  static async open(network: TestNetwork, streams: readonly string[], regions: readonly string[]): Promise<Audience> {
+    return new Audience(network, await startAudienceSink(), streams, regions);
+  }
+
+  private constructor(network: TestNetwork, sink: AudienceSink, streams: readonly string[], regions: readonly string[]) {
+    this.#network = network;
+    this.#sink = sink;
+    this.#streams = streams;
+    this.#regions = regions;
+  }
+
+  get size(): number {
+    return this.#viewers.length;
+  }
+
+  report(): Promise<AudienceReport> {
+    return this.#sink.report();
+  }
+
+  async grow(by: number): Promise<void> {
+    for (let i = 0; i < by; i++) {
+      await this.#join();
+      await delay(BETWEEN_JOINS_MS);
+    }
+  }
+
+  async shrinkTo(size: number): Promise<void> {
+    while (this.#viewers.length > size) await this.#leave(this.#viewers.shift()!);
+  }
+
+  /** Until the signal: `perSecond` viewers leave each second, the longest there first, and as many come. */
+  async comeAndGo(perSecond: number, signal: AbortSignal): Promise<void> {
+    const size = this.#viewers.length;
+    const startMs = performance.now();
+    const going = new Set<Promise<void>>();
+    for (let i = 1; !signal.aborted; i++) {
+      await delay(Math.max(1, startMs + (i * 1_000) / perSecond - performance.now()));
+      if (signal.aborted) break;
+      const change = this.#change(size).finally(() => going.delete(change));
+      going.add(change);
+    }
+    await Promise.all(going);
+  }
+
+  async stop(): Promise<void> {
+    await this.shrinkTo(0);
+    await this.#sink.stop();
+  }
+
+  async #change(size: number): Promise<void> {
+    const first = this.#viewers.length >= size ? this.#viewers.shift() : undefined;
+    if (first) await this.#leave(first);
+    await this.#join();
+  }
+
+  async #join(): Promise<void> {
+    const turn = this.#opened++;
+    const stream = turn % this.#streams.length;
+    const region = this.#regions[Math.floor(turn / this.#streams.length) % this.#regions.length]!;
+    try {
+      const place = await this.#network.place('pull', this.#streams[stream]!, region);
+      const port = this.#sink.ports[turn % this.#sink.ports.length]!;
+      const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: randomBytes(KEY_BYTES).toString('base64') };
+      const session = await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
+      this.#sink.expect(session.ssrc!, stream);
+      this.#viewers.push({ place, session, stream });
+      this.counts.joined += 1;
+    } catch (error) {
+      this.counts.failed += 1;
+      const why = (error instanceof Error ? error.message : String(error)).slice(0, 300);
+      this.failures.set(why, (this.failures.get(why) ?? 0) + 1);
+    }
+  }
+
+  async #leave({ place, session, stream }: Viewer): Promise<void> {
+    await closeSession(place, session);
+    this.counts.left += 1;
+    setTimeout(() => this.#sink.forget(session.ssrc!, stream), LAST_PACKETS_MS);
+  }
+}

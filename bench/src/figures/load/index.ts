@@ -1,0 +1,213 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import { delay, type Bench, type Figure } from '../../figure.ts';
+import { publishClip } from '../../media/plain-rtp.ts';
+import { childrenOf } from '../../processes/cpu-time.ts';
+import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../../routes.ts';
+import { Audience } from './audience.ts';
+import { costTable } from './cost.ts';
+import { runCrowd, type CrowdReport } from './crowd.ts';
+import { drawPanels } from './picture.ts';
+import { processesOf, sizeOf, type NetworkProcess } from './processes.ts';
+import { findViewers } from './ramp.ts';
+import { record, type Recording } from './recording.ts';
+import { heapGrowth, heapTable, panelsOf, processGrowth, processTable, sizeGrowth, sizeTable } from './report.ts';
+import { troublesOf } from './troubles.ts';
+import { measureUse } from './use.ts';
+import { startWatchedNetwork, type WatchedNetwork } from './watched-network.ts';
+import { publishByWhip } from './webrtc-peers.ts';
+
+const STREAMS = ['load/a', 'load/b', 'load/c', 'load/webrtc'] as const;
+const VIEWER_REGIONS = [WATCHED_IN, 'frankfurt'] as const;
+const SETTLE_MS = 4_000;
+const USE_MS = 6_000;
+const MOST_VIEWERS = 1_500;
+const WEBRTC_VIEWERS = 4;
+
+/** The whole network under as many viewers as fit, who come and go, for minutes: what it costs, and whether anything grows. */
+export async function measureLoad(bench: Bench): Promise<Figure> {
+  const { config, ending, say } = bench;
+  const clip = await bench.clip();
+  say('starting a network of three regions …');
+  const watched = await startWatchedNetwork();
+  ending.add(() => watched.stop());
+  const { network } = watched;
+  const processes = await processFinder(watched);
+  await delay(SETTLE_MS);
+  const idle = await measureUse(processes, USE_MS);
+
+  say(`${STREAMS.length} publishers …`);
+  for (const stream of STREAMS) {
+    const publish = stream === 'load/webrtc' ? publishByWhip : publishClip;
+    const publisher = await publish(await network.place('push', stream, PUBLISHED_IN), clip);
+    ending.add(() => publisher.stop());
+    await waitUntilKnown(network, stream);
+  }
+  await delay(SETTLE_MS);
+  const published = await measureUse(processes, USE_MS);
+
+  const audience = await Audience.open(network, STREAMS, VIEWER_REGIONS);
+  ending.add(() => audience.stop());
+  const { loadHeadroomPercent, loadViewers } = config;
+  const limits =
+    loadViewers > 0 ? { headroom: 0, most: loadViewers } : { headroom: loadHeadroomPercent / 100, most: MOST_VIEWERS };
+  const ramp = await findViewers(audience, processes, limits, say);
+
+  const perSecond = Math.max(0.1, (ramp.viewers * config.loadChurnPercent) / 100);
+  say(`${ramp.viewers} viewers for ${config.loadMinutes} minutes, ${perSecond.toFixed(1)} come and go each second …`);
+  const over = new AbortController();
+  const stopAll = ending.add(() => over.abort());
+  const startedMs = Date.now();
+  const before = { ...audience.counts };
+  const parts = Promise.all([
+    record(
+      {
+        processes,
+        heapFolder: watched.heaps,
+        audience: () => audience.report(),
+        viewers: () => audience.size,
+        sizes: () => sizesOf(watched),
+      },
+      over.signal,
+    ),
+    runCrowd(bench, network, STREAMS, WEBRTC_VIEWERS, over.signal),
+    audience.comeAndGo(perSecond, over.signal),
+  ]);
+  const minutes = setInterval(
+    () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`),
+    60_000,
+  );
+  await Promise.race([delay(config.loadMinutes * 60_000), parts]);
+  clearInterval(minutes);
+  await stopAll();
+  const [recording, crowd] = await parts;
+
+  const warmUntilMs = startedMs + config.loadWarmUpMinutes * 60_000;
+  const [grown, heaps, sizes] = [
+    processGrowth(recording, warmUntilMs),
+    heapGrowth(recording, warmUntilMs),
+    sizeGrowth(recording, warmUntilMs),
+  ];
+  mkdirSync(dirname(config.loadPicture), { recursive: true });
+  const title = `${STREAMS.length} publishers, ${ramp.viewers} viewers, ${perSecond.toFixed(1)} of them come and go each second`;
+  writeFileSync(config.loadPicture, drawPanels(title, panelsOf(recording), warmUntilMs));
+  const last = recording.moments[recording.moments.length - 1]!;
+  return {
+    title: 'load: what each process of a network of three regions holds and uses',
+    conditions: [
+      `${STREAMS.length} publishers in ${PUBLISHED_IN} (one by WHIP, the others plain RTP), ${ramp.viewers} plain RTP viewers with SRTP in ${VIEWER_REGIONS.join(' and ')}; the ramp ended because ${ramp.why}`,
+      `${perSecond.toFixed(1)} viewers come and go each second; beside them ${WEBRTC_VIEWERS} WebRTC viewers (werift) who stay 20 s, a browser that stays 45 s, a stream of its own name every 5 s that lasts for 4 s, a console page for 7 s`,
+      `CPU: seconds a second, median; slopes over the ${config.loadMinutes - config.loadWarmUpMinutes} minutes after ${config.loadWarmUpMinutes} of warm-up: Theil-Sen with 95% interval (Sen 1968) over the least value of each 30 s`,
+      'every process collects all its garbage each 10 s (preloaded for this measurement), so that heaps show what is held, not what waits',
+      'grows: the interval lies above 0, and it adds up to more than 1 MiB and 1% (resident memory) or 128 KiB and 0.5% (heap)',
+      ...describeAudience(audience, before, last),
+      ...describeCrowd(crowd),
+      ...troublesOf(network.stateDir).map((trouble) => `logs: ${trouble}`),
+      `source: ${clip.description}`,
+      `picture: ${config.loadPicture}`,
+    ],
+    ...processTable(grown),
+    also: [
+      heapTable(heaps),
+      streamTable(recording),
+      costTable({ idle, published, ramp, streams: STREAMS.length }),
+      sizeTable(sizes),
+    ],
+    samples: { ramp, idle, published, grown, heaps, sizes, crowd, recording: plain(recording) },
+  };
+}
+
+/** Names of processes stay when nodes are replaced: `tokyo-relay 2` is the second node of its edge by name. */
+async function processFinder(watched: WatchedNetwork): Promise<() => NetworkProcess[]> {
+  const edges = new Map((await watched.nodes()).map(({ metadata, spec }) => [metadata.name, spec.edge]));
+  const names = new Map<string, string>();
+  for (const edge of new Set(edges.values())) {
+    const nodes = [...edges].filter(([, each]) => each === edge).map(([node]) => node);
+    nodes.sort().forEach((node, i) => names.set(node, nodes.length === 1 ? edge : `${edge} ${i + 1}`));
+  }
+  return () => processesOf(watched.network.pid, (node) => names.get(node) ?? node);
+}
+
+async function sizesOf(watched: WatchedNetwork): Promise<Record<string, number>> {
+  const { network } = watched;
+  const sizes: Record<string, number> = {
+    'store of the API, KiB': sizeOf(`${network.stateDir}/api`) / 1_024,
+    'logs, KiB': (sizeOf(`${network.stateDir}/logs`) + logsOfPods(network)) / 1_024,
+  };
+  const nodes = await watched.nodes();
+  sizes['MediaNodes'] = nodes.length;
+  for (const { metadata, status } of nodes) {
+    const url = status?.endpoints?.opsUrl;
+    if (url) sizes[`rows of /metrics, ${metadata.name}`] = await metricRows(url);
+  }
+  sizes['rows of /metrics, control'] = await metricRows(controlUrlOf(network));
+  return sizes;
+}
+
+function logsOfPods({ stateDir }: TestNetwork): number {
+  return sizeOf(`${stateDir}/pods`);
+}
+
+async function metricRows(url: string): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', url), { signal: AbortSignal.timeout(5_000) })).text();
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+}
+
+/** Nodes are told where control is. */
+function controlUrlOf({ pid }: TestNetwork): string {
+  for (const child of childrenOf(pid)) {
+    const environment = readFileSync(`/proc/${child}/environ`, 'utf8').split('\0');
+    const url = environment.find((each) => each.startsWith('MILLRACE_CONTROL_URL='))?.slice('MILLRACE_CONTROL_URL='.length);
+    if (url) return url.replace(/^ws/, 'http');
+  }
+  throw new Error('no node knows where control is');
+}
+
+function streamTable({ moments }: Recording) {
+  const [first, last] = [moments[0]!, moments[moments.length - 1]!];
+  return {
+    title: 'Streams to plain viewers, from the end of the ramp on',
+    columns: ['stream', 'packets due', 'arrived', 'missing', 'arrived %', 'freezes of 200 ms', 'longest gap ms'],
+    rows: last.streams.slice(0, STREAMS.length).map((account, i) => {
+      const start = first.streams[i] ?? { due: 0, arrived: 0, freezes: 0 };
+      const [due, arrived] = [account.due - start.due, account.arrived - start.arrived];
+      const share = due > 0 ? Number(((100 * arrived) / due).toFixed(4)) : 0;
+      return [
+        STREAMS[i]!,
+        due,
+        arrived,
+        due - arrived,
+        String(share),
+        account.freezes - start.freezes,
+        Math.round(account.longestGapMs),
+      ];
+    }),
+  };
+}
+
+function describeAudience(audience: Audience, before: Audience['counts'], last: Recording['moments'][number]): string[] {
+  const { joined, left, failed } = audience.counts;
+  return [
+    `plain viewers: ${joined - before.joined} joined and ${left - before.left} left during the minutes, ${failed} joins failed; at the end ${last.silent} got nothing`,
+    ...[...audience.failures].map(([why, count]) => `${count} times: ${why}`),
+  ];
+}
+
+function describeCrowd({ webrtc, browser, passingStreams, consolePages, errors }: CrowdReport): string[] {
+  const { due, arrived, freezes } = webrtc.account;
+  return [
+    `WebRTC viewers: ${webrtc.joined} joined, ${webrtc.failed} failed, ${arrived} of ${due} packets, ${freezes} freezes`,
+    `browser: joined ${browser.joined} times, ${browser.failed} failed, ${browser.framesDecoded} frames decoded, ${browser.freezes} freezes`,
+    `passing streams: ${passingStreams.ended} came and went, ${passingStreams.failed} failed; ${consolePages} console pages`,
+    ...Object.entries(errors).map(([why, count]) => `${count} times: ${why}`),
+  ];
+}
+
+function plain({ moments, processes, heaps }: Recording) {
+  return {
+    moments,
+    processes: Object.fromEntries(processes),
+    heaps: Object.fromEntries([...heaps].map(([name, threads]) => [name, Object.fromEntries(threads)])),
+  };
+}

@@ -1,0 +1,33 @@
+// Preloaded (NODE_OPTIONS=--import) into each process of the network and its threads: collects all garbage from time to time and writes
+// down what is left, since V8 leaves an idle process' garbage alone for minutes. The folder is this module's query: `?folder=/…`.
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import v8 from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { threadId } from 'node:worker_threads';
+
+/** Of one thread, right after a full collection. Bytes; `external` holds buffers too. */
+export interface LiveHeap {
+  readonly atMs: number;
+  readonly heapUsed: number;
+  readonly external: number;
+  readonly arrayBuffers: number;
+  /** Timers, sockets and so on that keep the thread alive. */
+  readonly resources: number;
+}
+
+const EVERY_MS = 10_000;
+
+const folder = new URL(import.meta.url).searchParams.get('folder');
+if (folder) {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const file = join(folder, `${process.pid}-${threadId}.jsonl`);
+  setInterval(() => {
+    collect();
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    const resources = process.getActiveResourcesInfo().length;
+    const live: LiveHeap = { atMs: Date.now(), heapUsed, external, arrayBuffers, resources };
+    appendFileSync(file, `${JSON.stringify(live)}\n`);
+  }, EVERY_MS).unref();
+}

@@ -1,0 +1,75 @@
+import { delay } from '../../figure.ts';
+import type { Account } from './arrivals.ts';
+import type { Audience } from './audience.ts';
+import type { NetworkProcess } from './processes.ts';
+import { measureUse, type Use } from './use.ts';
+
+export const STEP_VIEWERS = 20;
+const STEP_MS = 3_000;
+/** Below this share of what is due the machine has too much to do. */
+const LEAST_ARRIVED = 0.999;
+/** Share of the viewers found that stay: comings and goings cost too. */
+const KEPT = 0.85;
+
+/** What the network used with a number of viewers, and which share of the packets due to them arrived. */
+export interface Step extends Use {
+  readonly viewers: number;
+  readonly arrived: number;
+}
+
+export interface Ramp {
+  readonly steps: readonly Step[];
+  readonly viewers: number;
+  /** What made it stop, in words. */
+  readonly why: string;
+}
+
+/** Adds viewers until the machine has no more than `headroom` of its CPU left, packets are missing, or there are `most`. */
+export async function findViewers(
+  audience: Audience,
+  processes: () => readonly NetworkProcess[],
+  limits: { headroom: number; most: number },
+  say: (line: string) => void,
+): Promise<Ramp> {
+  const steps: Step[] = [];
+  for (;;) {
+    await audience.grow(Math.min(STEP_VIEWERS, limits.most - audience.size));
+    await delay(1_000);
+    let step = await measureStep(audience, processes);
+    // Once may be chance, or somebody else's work.
+    if (limitOf(step, limits)) step = await measureStep(audience, processes);
+    steps.push(step);
+    const share = (ratio: number) => `${(ratio * 100).toFixed(1)}%`;
+    say(`${step.viewers} viewers: ${share(step.machineBusy)} of the CPU, ${share(step.arrived)} of the packets arrived`);
+    const why = limitOf(step, limits);
+    if (!why) continue;
+    const viewers = step.viewers >= limits.most ? limits.most : Math.floor(step.viewers * KEPT);
+    await audience.shrinkTo(viewers);
+    return { steps, viewers, why };
+  }
+}
+
+/** Why there can be no more viewers, in words; undefined while there can. */
+export function limitOf(step: Omit<Step, 'processes'>, limits: { headroom: number; most: number }): string | undefined {
+  if (step.arrived < LEAST_ARRIVED) return `of ${step.viewers} viewers' packets ${(step.arrived * 100).toFixed(1)}% arrived`;
+  if (step.machineBusy > 1 - limits.headroom)
+    return `${step.viewers} viewers left ${((1 - step.machineBusy) * 100).toFixed(0)}% of the CPU`;
+  if (step.viewers >= limits.most) return `${limits.most} viewers were asked for`;
+  return undefined;
+}
+
+async function measureStep(audience: Audience, processes: () => readonly NetworkProcess[]): Promise<Step> {
+  const before = sum((await audience.report()).streams);
+  const use = await measureUse(processes, STEP_MS);
+  const after = sum((await audience.report()).streams);
+  const due = after.due - before.due;
+  const arrived = due === 0 ? 1 : Math.min(1, (after.arrived - before.arrived) / due);
+  return { viewers: audience.size, arrived, ...use };
+}
+
+function sum(accounts: readonly Account[]): { due: number; arrived: number } {
+  return accounts.reduce(({ due, arrived }, each) => ({ due: due + each.due, arrived: arrived + each.arrived }), {
+    due: 0,
+    arrived: 0,
+  });
+}

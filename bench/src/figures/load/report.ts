@@ -1,0 +1,189 @@
+import type { Figure, Table } from '../../figure.ts';
+import { median } from '../../statistics.ts';
+import type { LiveHeap } from './live-heap.ts';
+import type { Panel } from './picture.ts';
+import type { Moment, ProcessSample, Recording } from './recording.ts';
+import { growthOf, minima, type Growth, type Point } from './slope.ts';
+
+/** Readings of 10 s make windows of at least three. */
+const WINDOW_MS = 30_000;
+const FEWEST_WINDOWS = 8;
+/** What is taken for noise, in KiB. */
+const RSS_NOISE = { least: 1_024, share: 0.01 };
+const HEAP_NOISE = { least: 128, share: 0.005 };
+const SIZE_NOISE = { least: 0, share: 0.02 };
+
+export interface ProcessGrowth {
+  readonly process: string;
+  readonly cpu: number;
+  /** KiB. */
+  readonly rss: Growth;
+  readonly descriptors: readonly [first: number, last: number];
+  readonly restarts: number;
+}
+
+export interface HeapGrowth {
+  readonly process: string;
+  readonly thread: 'main' | 'relay';
+  /** Heap and external memory, in KiB. */
+  readonly memory: Growth;
+  readonly resources: readonly [first: number, last: number];
+}
+
+/** How each process' memory moves after the warm-up. */
+export function processGrowth(recording: Recording, fromMs: number): ProcessGrowth[] {
+  return [...recording.processes].flatMap(([process, all]) => {
+    const samples = all.filter(({ atMs }) => atMs >= fromMs);
+    const [first, last] = [samples[0], samples[samples.length - 1]];
+    if (!first || !last) return [];
+    const points = samples.map(({ atMs, rssKib }) => ({ atMs, value: rssKib }));
+    const rss = grown(points, RSS_NOISE);
+    if (!rss) return [];
+    return {
+      process,
+      cpu: cpuOf(samples),
+      rss,
+      descriptors: [first.descriptors, last.descriptors] as const,
+      restarts: new Set(samples.map(({ pid }) => pid)).size - 1,
+    };
+  });
+}
+
+export function heapGrowth(recording: Recording, fromMs: number): HeapGrowth[] {
+  return [...recording.heaps].flatMap(([process, threads]) =>
+    [...threads].flatMap(([thread, all]) => {
+      const heaps = all.filter(({ atMs }) => atMs >= fromMs);
+      const memory = grown(
+        heaps.map((heap) => ({ atMs: heap.atMs, value: kibOf(heap) })),
+        HEAP_NOISE,
+      );
+      if (!memory) return [];
+      const resources = [heaps[0]!.resources, heaps[heaps.length - 1]!.resources] as const;
+      return { process, thread: threadOf(thread), memory, resources };
+    }),
+  );
+}
+
+/** Sizes that should be bounded: rows of /metrics, bytes of files. */
+export function sizeGrowth(
+  recording: Recording,
+  fromMs: number,
+): { name: string; first: number; last: number; growth: Growth }[] {
+  const moments = recording.moments.filter(({ atMs, sizes }) => atMs >= fromMs && Object.keys(sizes).length > 0);
+  const names = [...new Set(moments.flatMap(({ sizes }) => Object.keys(sizes)))];
+  return names.flatMap((name) => {
+    const points = moments.flatMap(({ atMs, sizes }) => (name in sizes ? [{ atMs, value: sizes[name]! }] : []));
+    if (points.length < 4) return [];
+    return { name, first: points[0]!.value, last: points[points.length - 1]!.value, growth: growthOf(points, SIZE_NOISE) };
+  });
+}
+
+export function processTable(rows: readonly ProcessGrowth[]): Pick<Figure, 'columns' | 'rows'> {
+  return {
+    columns: ['process', 'CPU', 'RSS MiB', 'RSS KiB/min (95%)', 'RSS', 'descriptors', 'restarts'],
+    rows: rows.map(({ process, cpu, rss, descriptors, restarts }) => [
+      process,
+      Number(cpu.toFixed(3)),
+      Number((rss.level / 1_024).toFixed(1)),
+      formatSlope(rss),
+      formatVerdict(rss),
+      descriptors.join(' to '),
+      restarts,
+    ]),
+  };
+}
+
+export function heapTable(rows: readonly HeapGrowth[]): Table {
+  return {
+    title: 'Live heap and external memory after garbage collection',
+    columns: ['process', 'thread', 'MiB', 'KiB/min (95%)', 'heap', 'resources'],
+    rows: rows.map(({ process, thread, memory, resources }) => [
+      process,
+      thread,
+      Number((memory.level / 1_024).toFixed(1)),
+      formatSlope(memory),
+      formatVerdict(memory),
+      resources.join(' to '),
+    ]),
+  };
+}
+
+export function sizeTable(rows: ReturnType<typeof sizeGrowth>): Table {
+  return {
+    title: 'Other sizes',
+    columns: ['what', 'first', 'last', 'a minute', 'size'],
+    rows: rows.map(({ name, first, last, growth }) => [name, first, last, growth.perMinute.slope, growth.verdict]),
+  };
+}
+
+export function panelsOf({ processes, heaps, moments }: Recording): Panel[] {
+  const mib = (kib: number) => kib / 1_024;
+  const everyProcess = (value: (sample: ProcessSample, before: ProcessSample) => number) =>
+    [...processes].map(([name, samples]) => ({
+      name,
+      points: samples.slice(1).map((sample, i) => ({ atMs: sample.atMs, value: value(sample, samples[i]!) })),
+    }));
+  const heapsOf = (thread: HeapGrowth['thread']) =>
+    [...heaps].flatMap(([name, threads]) =>
+      [...threads]
+        .filter(([id]) => threadOf(id) === thread)
+        .map(([, all]) => ({ name, points: all.map((heap) => ({ atMs: heap.atMs, value: mib(kibOf(heap)) })) })),
+    );
+  return [
+    { title: 'Resident memory, MiB', series: everyProcess(({ rssKib }) => mib(rssKib)) },
+    { title: 'Live heap and external memory of the main threads after garbage collection, MiB', series: heapsOf('main') },
+    { title: 'The same of the relay threads, MiB', series: heapsOf('relay') },
+    {
+      title: 'CPU, cores',
+      series: everyProcess((sample, before) =>
+        sample.pid === before.pid ? ((sample.cpuSeconds - before.cpuSeconds) / (sample.atMs - before.atMs)) * 1_000 : 0,
+      ),
+    },
+    {
+      title: 'Plain viewers',
+      series: [{ name: 'there', points: moments.map(({ atMs, viewers }) => ({ atMs, value: viewers })) }],
+    },
+    { title: 'Packets missing of the viewers there, in 2 s', series: [{ name: 'missing', points: missing(moments) }] },
+  ];
+}
+
+/** Packets that were due since the moment before and did not come; an account that is late by a packet is none. */
+function missing(moments: readonly Moment[]): Point[] {
+  const total = ({ streams }: Moment) => streams.reduce((sum, { due, arrived }) => sum + due - arrived, 0);
+  return moments.slice(1).map((moment, i) => ({ atMs: moment.atMs, value: Math.max(0, total(moment) - total(moments[i]!)) }));
+}
+
+function grown(points: readonly Point[], noise: { least: number; share: number }): Growth | undefined {
+  if (points.length < FEWEST_WINDOWS) return undefined;
+  const spanMs = points[points.length - 1]!.atMs - points[0]!.atMs;
+  const windows = minima(points, Math.min(WINDOW_MS, spanMs / FEWEST_WINDOWS));
+  return windows.length < 4 ? undefined : growthOf(windows, noise);
+}
+
+/** A media node has one further thread. */
+function threadOf(id: string): HeapGrowth['thread'] {
+  return id === '0' ? 'main' : 'relay';
+}
+
+function kibOf({ heapUsed, external }: LiveHeap): number {
+  return (heapUsed + external) / 1_024;
+}
+
+function cpuOf(samples: readonly ProcessSample[]): number {
+  const rates = samples.slice(1).flatMap((sample, i) => {
+    const before = samples[i]!;
+    if (sample.pid !== before.pid) return [];
+    return ((sample.cpuSeconds - before.cpuSeconds) / (sample.atMs - before.atMs)) * 1_000;
+  });
+  return rates.length === 0 ? 0 : median(rates);
+}
+
+function formatSlope({ perMinute: { slope, low, high } }: Growth): string {
+  const round = (value: number) => (Math.round(value) || 0).toLocaleString('en');
+  return `${round(slope)} (${round(low)} to ${round(high)})`;
+}
+
+function formatVerdict({ verdict, grownBy }: Growth): string {
+  if (verdict === 'flat') return 'flat';
+  return `${verdict} by ${(Math.abs(grownBy) / 1_024).toFixed(1)} MiB`;
+}
