@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NodeEndpoints, Report, Snapshot } from '@millrace/api';
+import type { NodeEndpoints, NodeSettings, Report } from '@millrace/api';
 import {
   AddressRate,
   countHttpRefusals,
@@ -135,7 +135,7 @@ async function assemble(
     clock,
   });
   const hub = new StreamHub({ cores, relay, directory: channel, logger, clock });
-  const access = new AccessControl(() => channel.snapshot?.tokenKeys ?? [], clock);
+  const access = new AccessControl(() => channel.settings?.tokenKeys ?? [], clock);
   const load = new LoadMeter(clock, config.cores);
   let report: Report = { at: clock.wall(), load: EMPTY_LOAD, links: [], streams: [] };
   const registry = givenRegistry ?? createMetrics({ service: 'media-node' });
@@ -197,14 +197,15 @@ async function assemble(
     clock,
   });
   const silence = new SilenceWatch({ sessions, logger });
-  const apply = (snapshot: Snapshot): void => {
-    const { self } = snapshot;
-    relay.configure(snapshot).catch((err: unknown) => logger.error({ err }, 'the relay refuses its settings'));
-    hub.applySnapshot(snapshot);
+  const apply = (settings: NodeSettings): void => {
+    const { self } = settings;
+    relay.configure(settings).catch((err: unknown) => logger.error({ err }, 'the relay refuses its settings'));
+    hub.applySettings();
     if (self.drain?.policy === 'Move') mover.drain(self.drain.deadlineAt, 'this node is being drained');
     else mover.stop();
   };
-  channel.on('snapshot', apply);
+  channel.on('settings', apply);
+  channel.on('stream', (stream, state) => hub.applyStream(stream, state));
   channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason));
   relay.on('failed', onFatal);
   cores.on('restarted', (core) => logger.info({ core }, 'media worker replaced'));
@@ -215,7 +216,7 @@ async function assemble(
     const { ok, reasons } = readiness();
     return readyFile.set(ok ? { ...endpoints, reasons } : undefined);
   };
-  channel.on('snapshot', () => void showReadiness());
+  channel.on('settings', () => void showReadiness());
   cores.on('lost', () => void showReadiness());
   cores.on('restarted', () => void showReadiness());
   const tick = async (): Promise<void> => {
@@ -278,13 +279,13 @@ async function assemble(
 /** Without control but with what it said last the node goes on: ready, with a reason that says so. */
 function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores: MediaCores): Readiness {
   const missing: string[] = [];
-  if (!channel.snapshot) missing.push('nothing heard from control yet');
+  if (!channel.settings) missing.push('nothing heard from control yet');
   if (cores.alive < workerCount(config)) missing.push(`${workerCount(config) - cores.alive} media workers are being replaced`);
   const { failing } = cores;
   if (failing.length > 0) missing.push(`media workers of core ${failing.join(', ')} die again and again`);
   const degraded = channel.state === 'connected' ? [] : ['control is not reached; going on with what it said last'];
   const hasWorkers = workerCount(config) === 0 || cores.alive > 0;
-  const ok = channel.snapshot !== undefined && hasWorkers && failing.length === 0;
+  const ok = channel.settings !== undefined && hasWorkers && failing.length === 0;
   return { ok, reasons: [...missing, ...degraded] };
 }
 

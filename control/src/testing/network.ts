@@ -236,7 +236,7 @@ export class TestNode {
   /** A started channel that has its snapshot. */
   async connect(urls: readonly string[], options: Partial<ChannelOptions> = {}): Promise<ControlChannel> {
     const channel = this.channel(urls, options);
-    const heard = once(channel, 'snapshot');
+    const heard = once(channel, 'settings');
     await channel.start();
     await heard;
     await eventually(() => channel.state === 'connected', 'the channel connects');

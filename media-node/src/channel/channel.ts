@@ -1,22 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type {
-  ControlMessage,
-  Hello,
-  PublishRequest,
-  Report,
-  Snapshot,
-  StreamPolicy,
-  StreamState,
-  TrackDescription,
-} from '@millrace/api';
+import type { ControlMessage, Hello, PublishRequest, Report, Snapshot, StreamPolicy, StreamState } from '@millrace/api';
 import { AGENT_PROTOCOL, AgentClose } from '@millrace/api';
 import { Problem, realClock, type Clock, type Logger, type Timer } from '@millrace/service';
 import { redialAfterMs } from './backoff.ts';
 import { ControlLink, type Welcome } from './link.ts';
 import { Requests, unreachable, type AnswerMessage, type RequestBody } from './requests.ts';
 import { SnapshotFile } from './snapshot-file.ts';
+import { StreamBook } from './stream-book.ts';
 
+/** All that control says of this node but the streams. */
+export type ChannelSettings = Omit<Snapshot, 'streams'>;
 export type ChannelState = 'stopped' | 'connecting' | 'connected' | 'disconnected';
 export type Kick = { session: string; stream?: string | undefined; reason: string };
 
@@ -40,9 +34,9 @@ export interface ChannelOptions {
 }
 
 export interface ChannelEvents {
-  /** Settings or streams have changed. */
-  snapshot: [Snapshot];
-  /** One carried stream has changed; undefined: it is no longer published. */
+  /** Comes before the streams that go with them. */
+  settings: [ChannelSettings];
+  /** One carried stream was told of anew; undefined: it is no longer published. */
   stream: [string, StreamState | undefined];
   /** End this publisher. */
   kick: [Kick];
@@ -69,11 +63,9 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   readonly #bootedAt: number;
   readonly #requests: Requests;
   readonly #file: SnapshotFile;
-  readonly #publications = new Map<string, { epoch: number; session: string; tracks: TrackDescription[] }>();
-  readonly #subscriptions = new Set<string>();
+  readonly #book = new StreamBook((stream, state) => this.emit('stream', stream, state));
   readonly #resolving = new Map<string, Promise<StreamState>>();
-  readonly #streams = new Map<string, StreamState>();
-  #settings: Omit<Snapshot, 'streams'> | undefined;
+  #settings: ChannelSettings | undefined;
   #state: ChannelState = 'stopped';
   #link: ControlLink | undefined;
   #dialling: ControlLink | undefined;
@@ -101,8 +93,13 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   }
 
   /** What control said last, in this process or, until it says anew, in the one before. */
+  get settings(): ChannelSettings | undefined {
+    return this.#settings;
+  }
+
+  /** The settings and all streams: a copy, costly where streams are many. */
   get snapshot(): Snapshot | undefined {
-    return this.#settings && { ...this.#settings, streams: [...this.#streams.values()] };
+    return this.#settings && { ...this.#settings, streams: this.#book.states };
   }
 
   /** Reads the kept snapshot and dials. Resolves once the kept snapshot, if any, is in place; does not wait for control. */
@@ -142,14 +139,13 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     const answer = await this.#request({ type: 'publish', ...request }, PUBLISH_WITHIN_MS);
     if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
     if (!answer.ok) throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
-    this.#publications.set(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
+    this.#book.published(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
     return { epoch: answer.epoch, policy: answer.policy };
   }
 
   /** Gives the name back; without control it is given back at the next connection. */
   unpublish(stream: string, epoch: number, session: string): void {
-    const mine = this.#publications.get(stream);
-    if (mine?.session === session && mine.epoch === epoch) this.#publications.delete(stream);
+    this.#book.unpublished(stream, epoch, session);
     this.#link?.send({ type: 'unpublish', stream, epoch, session });
   }
 
@@ -158,17 +154,16 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
    * from what was known last when control is away. Throws Problem: 404 when nobody publishes it, 503 without control.
    */
   resolve(stream: string): Promise<StreamState> {
-    const known = this.#streams.get(stream);
-    const carried = this.#subscriptions.has(stream) || this.#publications.has(stream);
-    if (known && (carried || this.#state !== 'connected')) {
-      this.#subscriptions.add(stream);
+    const known = this.#book.known(stream);
+    if (known && (this.#book.carries(stream) || this.#state !== 'connected')) {
+      this.#book.want(stream);
       return Promise.resolve(known);
     }
     const asked = this.#askOnce(stream);
     if (!known?.hold) return asked;
     // Held by control's wish: current, but control must hear that it is wanted here as well.
     asked.catch(() => undefined);
-    this.#subscriptions.add(stream);
+    this.#book.want(stream);
     return Promise.resolve(known);
   }
 
@@ -183,9 +178,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
 
   /** The node no longer wants the stream. */
   release(stream: string): void {
-    if (!this.#subscriptions.delete(stream)) return;
-    if (!this.#publications.has(stream) && !this.#streams.get(stream)?.hold) this.#streams.delete(stream);
-    this.#link?.send({ type: 'release', stream });
+    if (this.#book.release(stream)) this.#link?.send({ type: 'release', stream });
   }
 
   /** Base signalling URLs of other nodes for this client, best first; none without control. */
@@ -221,13 +214,13 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       if (answer.type !== 'resolved') throw new Problem(502, 'Unexpected answer of control');
       if (!answer.ok)
         throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
-      this.#subscriptions.add(stream);
-      this.#takeStream(answer.stream);
+      this.#book.want(stream);
+      this.#book.take(answer.stream);
       return answer.stream;
     } catch (error) {
-      const known = this.#streams.get(stream);
+      const known = this.#book.known(stream);
       if (!known || !(error instanceof Problem) || error.status < 500) throw error;
-      this.#subscriptions.add(stream);
+      this.#book.want(stream);
       return known;
     }
   }
@@ -259,8 +252,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       bootId: this.bootId,
       bootedAt: this.#bootedAt,
       ...version,
-      publications: [...this.#publications].map(([stream, publication]) => ({ stream, ...publication })),
-      subscriptions: [...this.#subscriptions],
+      ...this.#book.said,
     };
   }
 
@@ -326,8 +318,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
         return this.#requests.answered(message);
       case 'kick': {
         const { session, stream, reason } = message;
-        for (const [name, publication] of this.#publications)
-          if (publication.session === session) this.#publications.delete(name);
+        this.#book.kicked(session);
         this.emit('kick', { session, stream, reason });
         return;
       }
@@ -340,11 +331,10 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     }
   }
 
-  #takeSnapshot(snapshot: Snapshot): void {
-    const { streams, ...settings } = snapshot;
+  #takeSnapshot({ streams, ...settings }: Snapshot): void {
     this.#settings = settings;
-    this.#replaceStreams(streams);
-    this.emit('snapshot', snapshot);
+    this.emit('settings', settings);
+    this.#book.replace(streams);
   }
 
   #takeStreams(link: ControlLink, message: Extract<ControlMessage, { type: 'streams' }>): void {
@@ -353,29 +343,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       return;
     }
     this.#settings = { ...this.#settings, version: message.version };
-    if (message.full) this.#replaceStreams(message.changed);
+    if (message.full) this.#book.replace(message.changed);
     else {
-      for (const state of message.changed) this.#takeStream(state);
-      for (const stream of message.removed) if (this.#streams.delete(stream)) this.emit('stream', stream, undefined);
+      for (const state of message.changed) this.#book.take(state);
+      for (const stream of message.removed) this.#book.remove(stream);
     }
-    this.emit('snapshot', this.snapshot!);
     this.#changed(link);
-  }
-
-  #replaceStreams(states: readonly StreamState[]): void {
-    const named = new Set(states.map((state) => state.stream));
-    for (const stream of [...this.#streams.keys()]) {
-      if (!named.has(stream) && this.#streams.delete(stream)) this.emit('stream', stream, undefined);
-    }
-    for (const state of states) this.#takeStream(state);
-  }
-
-  /** Answers and changes may overtake each other; the later epoch counts. */
-  #takeStream(state: StreamState): void {
-    const known = this.#streams.get(state.stream);
-    if (known && known.epoch > state.epoch) return;
-    this.#streams.set(state.stream, state);
-    this.emit('stream', state.stream, state);
   }
 
   #changed(link: ControlLink): void {

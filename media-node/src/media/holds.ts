@@ -1,5 +1,5 @@
 import type { StreamState } from '@millrace/api';
-import type { Logger } from '@millrace/service';
+import type { Clock, Logger } from '@millrace/service';
 import type { Egress, Relay } from '../relay/index.ts';
 import { isSameRoute, type RoutePlan } from './route-plan.ts';
 
@@ -8,38 +8,58 @@ interface Hold {
   egress: Promise<Egress | undefined>;
 }
 
+const RETRY_MS = 2000;
+
 /**
  * Streams that are kept here without a viewer, because control says so: a subscription each, no router. Letting go is like the last viewer's
  * leaving: the relay keeps the stream for its linger.
  */
 export class Holds {
   readonly #relay: Pick<Relay, 'egress'>;
+  readonly #plan: (state: StreamState) => RoutePlan;
   readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #wanted = new Map<string, StreamState>();
   readonly #holds = new Map<string, Hold>();
 
-  constructor(relay: Pick<Relay, 'egress'>, logger: Logger) {
-    this.#relay = relay;
-    this.#logger = logger;
+  constructor(parts: { relay: Pick<Relay, 'egress'>; plan: (state: StreamState) => RoutePlan; logger: Logger; clock: Clock }) {
+    this.#relay = parts.relay;
+    this.#plan = parts.plan;
+    this.#logger = parts.logger;
+    this.#clock = parts.clock;
   }
 
   get streams(): string[] {
     return [...this.#holds.keys()];
   }
 
-  /** Makes what is held equal to `states`. */
-  apply(states: readonly StreamState[], plan: (state: StreamState) => RoutePlan): void {
-    const wanted = new Set(states.map(({ stream }) => stream));
-    for (const stream of [...this.#holds.keys()]) if (!wanted.has(stream)) this.#letGo(stream, 'no longer asked to hold it');
-    for (const state of states) this.#keep(state, plan(state));
+  want(state: StreamState): void {
+    this.#wanted.set(state.stream, state);
+    this.#keep(state);
+  }
+
+  /** Routes may have changed: takes the better way, or the first, for each. */
+  replan(): void {
+    for (const state of this.#wanted.values()) this.#keep(state);
+  }
+
+  release(stream: string, reason: string): void {
+    this.#wanted.delete(stream);
+    const held = this.#holds.get(stream);
+    if (!held) return;
+    this.#holds.delete(stream);
+    void held.egress.then((egress) => egress?.close()).catch(() => undefined);
+    this.#logger.info({ stream, reason }, 'stream no longer held here');
   }
 
   close(reason: string): void {
-    for (const stream of [...this.#holds.keys()]) this.#letGo(stream, reason);
+    for (const stream of [...this.#wanted.keys()]) this.release(stream, reason);
   }
 
-  #keep({ stream, epoch, policy }: StreamState, route: RoutePlan): void {
+  #keep({ stream, epoch, policy }: StreamState): void {
+    const route = this.#plan(this.#wanted.get(stream)!);
     const held = this.#holds.get(stream);
-    // Without a way now, the next snapshot may bring one; a way that vanished does not stop what flows.
+    // Without a way now, the next routes may bring one; a way that vanished does not stop what flows.
     if (!route.ok || (held && isSameRoute(route, held.route))) return;
     const { path, backup } = route;
     if (held) {
@@ -48,18 +68,17 @@ export class Holds {
       return;
     }
     const egress = this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs }).catch((err: unknown) => {
-      this.#logger.warn({ err, stream }, 'stream cannot be held');
+      this.#logger.warn({ err, stream }, 'stream cannot be held; trying again');
       this.#holds.delete(stream);
+      this.#clock.setTimeout(() => this.#retry(stream), RETRY_MS).unref();
       return undefined;
     });
     this.#holds.set(stream, { route, egress });
     this.#logger.info({ stream, path: path.map(({ node }) => node) }, 'stream held here');
   }
 
-  #letGo(stream: string, reason: string): void {
-    const held = this.#holds.get(stream);
-    this.#holds.delete(stream);
-    void held?.egress.then((egress) => egress?.close()).catch(() => undefined);
-    this.#logger.info({ stream, reason }, 'stream no longer held here');
+  #retry(stream: string): void {
+    const state = this.#wanted.get(stream);
+    if (state && !this.#holds.has(stream)) this.#keep(state);
   }
 }

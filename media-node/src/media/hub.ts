@@ -1,4 +1,4 @@
-import type { Snapshot, StreamPolicy, StreamState } from '@millrace/api';
+import type { StreamPolicy, StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
@@ -67,7 +67,7 @@ export class StreamHub {
     this.#logger = parts.logger;
     this.#clock = parts.clock;
     this.#republishMs = parts.republishMs ?? REPUBLISH_MS;
-    this.#holds = new Holds(parts.relay, parts.logger);
+    this.#holds = new Holds({ ...parts, plan: (state) => this.#plan(state) });
   }
 
   get published(): PublishedStream[] {
@@ -202,22 +202,25 @@ export class StreamHub {
     return (this.#served.get(stream)?.distributions.size ?? 0) < MAX_NUMBERINGS * this.#cores.count;
   }
 
-  /** A new snapshot: paths may have changed, streams may have moved or ended. */
-  applySnapshot(snapshot: Snapshot): void {
-    const known = new Map(snapshot.streams.map((state) => [state.stream, state]));
-    for (const published of this.#published.values()) {
-      const state = known.get(published.stream);
-      if (state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
-    }
-    for (const [stream, served] of this.#served) {
-      const state = known.get(stream);
+  /** Control's settings have changed: other routes, other addresses. */
+  applySettings(): void {
+    for (const stream of this.#served.keys()) this.#reroute(stream);
+    this.#holds.replan();
+  }
+
+  /** Control said something of one stream: another policy, another origin, wished here without a viewer; undefined: it has ended. */
+  applyStream(stream: string, state: StreamState | undefined): void {
+    const published = this.#published.get(stream);
+    if (published && state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
+    const served = this.#served.get(stream);
+    if (served) {
       if (state) served.state = state;
-      if (state || this.#published.has(stream)) this.#adopt(served);
+      if (state || published) this.#adopt(served);
       else this.#orphan(served);
       this.#reroute(stream);
     }
-    const held = snapshot.streams.filter(({ hold, stream }) => hold && !this.#published.has(stream));
-    this.#holds.apply(held, (state) => this.#plan(state));
+    if (state?.hold && !published) this.#holds.want(state);
+    else this.#holds.release(stream, state ? 'no longer asked to hold it' : 'the stream ended');
   }
 
   /** Ends what is left: publishers' streams are unpublished. */
@@ -253,8 +256,8 @@ export class StreamHub {
 
   #plan(state: StreamState): RoutePlan {
     if (this.#published.has(state.stream)) return { ok: true, path: [], backup: [] };
-    const snapshot = this.#directory.snapshot;
-    return snapshot ? planRoute(state, snapshot) : { ok: false, reason: 'this node has no snapshot from control yet' };
+    const { settings } = this.#directory;
+    return settings ? planRoute(state, settings) : { ok: false, reason: 'this node has heard nothing from control yet' };
   }
 
   async #open(served: ServedStream, core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
@@ -308,7 +311,7 @@ export class StreamHub {
 
   async #find(stream: string): Promise<StreamState> {
     const published = this.#published.get(stream);
-    const self = this.#directory.snapshot?.self;
+    const self = this.#directory.settings?.self;
     if (!published || !self) return this.#directory.resolve(stream);
     const { epoch, since, policy, origin } = published;
     const here = { node: self.node, region: self.region, host: '127.0.0.1', port: 0 };

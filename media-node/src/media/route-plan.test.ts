@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DEFAULT_POLICY, type Snapshot, type StreamState } from '@millrace/api';
+import { DEFAULT_POLICY, type NodeSettings, type StreamState } from '@millrace/api';
 import { planRoute } from './route-plan.ts';
 
 const peers = ['c-relay', 'c-relay-2', 'b-relay', 'd-relay', 'a-relay'].map((node, index) => ({
@@ -20,7 +20,7 @@ function state(region: string, node = `${region}-push`, policyKey = 'default'): 
   };
 }
 
-function snapshot(paths: string[][], policy = 'default'): Pick<Snapshot, 'self' | 'routes' | 'peers'> {
+function settings(paths: string[][], policy = 'default'): Pick<NodeSettings, 'self' | 'routes' | 'peers'> {
   return {
     self: { node: 'c-pull', region: 'c', cordoned: false },
     peers,
@@ -34,17 +34,17 @@ function nodes(plan: ReturnType<typeof planRoute>): string[][] | string {
 
 describe('the way to a stream', () => {
   test('published on this node is empty', () => {
-    assert.deepEqual(nodes(planRoute(state('c', 'c-pull'), snapshot([]))), [[], []]);
+    assert.deepEqual(nodes(planRoute(state('c', 'c-pull'), settings([]))), [[], []]);
   });
 
   test('of the same region is the origin itself', () => {
-    assert.deepEqual(nodes(planRoute(state('c'), snapshot([]))), [['c-push'], []]);
+    assert.deepEqual(nodes(planRoute(state('c'), settings([]))), [['c-push'], []]);
   });
 
   test('of another region follows the first two programmed paths, with the origin at the end', () => {
     const plan = planRoute(
       state('a'),
-      snapshot([
+      settings([
         ['c-relay', 'b-relay', 'a-relay'],
         ['c-relay-2', 'd-relay', 'a-relay'],
         ['c-relay', 'a-relay'],
@@ -58,11 +58,11 @@ describe('the way to a stream', () => {
   });
 
   test('does not name the origin twice when it is the last relay itself', () => {
-    assert.deepEqual(nodes(planRoute(state('a', 'a-relay'), snapshot([['c-relay', 'a-relay']]))), [['c-relay', 'a-relay'], []]);
+    assert.deepEqual(nodes(planRoute(state('a', 'a-relay'), settings([['c-relay', 'a-relay']]))), [['c-relay', 'a-relay'], []]);
   });
 
   test('skips this node when it is a relay on the path', () => {
-    const here = { ...snapshot([['c-relay', 'a-relay']]), self: { node: 'c-relay', region: 'c', cordoned: false } };
+    const here = { ...settings([['c-relay', 'a-relay']]), self: { node: 'c-relay', region: 'c', cordoned: false } };
     assert.deepEqual(nodes(planRoute(state('a'), here)), [['a-relay', 'a-push'], []]);
   });
 
@@ -71,7 +71,7 @@ describe('the way to a stream', () => {
       nodes(
         planRoute(
           state('a'),
-          snapshot([
+          settings([
             ['c-relay', 'gone', 'a-relay'],
             ['c-relay-2', 'a-relay'],
           ]),
@@ -83,19 +83,19 @@ describe('the way to a stream', () => {
 
   test('follows the routes of the stream’s own path policy', () => {
     const routes = [
-      ...snapshot([['c-relay', 'a-relay']]).routes,
-      ...snapshot([['c-relay', 'b-relay', 'a-relay']], 'via-b').routes,
+      ...settings([['c-relay', 'a-relay']]).routes,
+      ...settings([['c-relay', 'b-relay', 'a-relay']], 'via-b').routes,
     ];
-    assert.deepEqual(nodes(planRoute(state('a', 'a-push', 'via-b'), { ...snapshot([]), routes })), [
+    assert.deepEqual(nodes(planRoute(state('a', 'a-push', 'via-b'), { ...settings([]), routes })), [
       ['c-relay', 'b-relay', 'a-relay', 'a-push'],
       [],
     ]);
   });
 
   test('without any route goes straight to the origin, but never against a path policy', () => {
-    assert.deepEqual(nodes(planRoute(state('a'), { ...snapshot([]), routes: [] })), [['a-push'], []]);
+    assert.deepEqual(nodes(planRoute(state('a'), { ...settings([]), routes: [] })), [['a-push'], []]);
     assert.match(
-      String(nodes(planRoute(state('a', 'a-push', 'via-b'), snapshot([['c-relay', 'a-relay']])))),
+      String(nodes(planRoute(state('a', 'a-push', 'via-b'), settings([['c-relay', 'a-relay']])))),
       /no route from region a/,
     );
   });

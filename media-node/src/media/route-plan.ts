@@ -1,4 +1,4 @@
-import type { Snapshot, StreamState } from '@millrace/api';
+import type { NodeSettings, StreamState } from '@millrace/api';
 import type { Hop } from '@millrace/api/trunk';
 
 export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
@@ -7,15 +7,15 @@ export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; 
  * How this node reaches a stream's origin: upstream hops, nearest first, the origin last. The primary path and, where routes give a second one, a backup.
  * Same region: straight to the origin. Nothing programmed for the region: straight too, unless a path policy would be broken by it.
  */
-export function planRoute(state: StreamState, snapshot: Pick<Snapshot, 'self' | 'routes' | 'peers'>): RoutePlan {
+export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self' | 'routes' | 'peers'>): RoutePlan {
   const { origin, policy } = state;
-  const self = snapshot.self.node;
+  const self = settings.self.node;
   if (origin.node === self) return { ok: true, path: [], backup: [] };
   const last: Hop = { node: origin.node, host: origin.host, port: origin.port };
-  if (origin.region === snapshot.self.region) return { ok: true, path: [last], backup: [] };
+  if (origin.region === settings.self.region) return { ok: true, path: [last], backup: [] };
 
-  const addresses = new Map(snapshot.peers.map((peer) => [peer.node, { node: peer.node, host: peer.host, port: peer.port }]));
-  const route = snapshot.routes.find(
+  const addresses = new Map(settings.peers.map((peer) => [peer.node, { node: peer.node, host: peer.host, port: peer.port }]));
+  const route = settings.routes.find(
     (candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey,
   );
   const paths = (route?.paths ?? []).flatMap(({ hops }) => {

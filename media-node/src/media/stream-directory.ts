@@ -1,8 +1,8 @@
-import type { Snapshot, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
+import type { NodeSettings, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
 
 /** What the hub needs of the channel to control. */
 export interface StreamDirectory {
-  readonly snapshot: Snapshot | undefined;
+  readonly settings: NodeSettings | undefined;
   publish(request: {
     stream: string;
     session: string;

@@ -19,7 +19,7 @@ export interface SignalingContext {
   hub: StreamHub;
   sessions: SessionRegistry;
   access: AccessControl;
-  directory: Pick<StreamDirectory, 'snapshot'> & {
+  directory: Pick<StreamDirectory, 'settings'> & {
     alternatives(kind: TokenAction, stream: string, user?: string): Promise<string[]>;
   };
   roles: readonly string[];
@@ -99,7 +99,7 @@ export async function requireRoom(
 }
 
 function refusal(context: SignalingContext, act: TokenAction, policy: StreamPolicy | undefined): string | undefined {
-  const self = context.directory.snapshot?.self;
+  const self = context.directory.settings?.self;
   if (!context.roles.includes(act)) return `this node does not have the ${act} role`;
   if (self?.cordoned || self?.drain) return 'this node is being drained';
   if (context.sessions.full) return 'this node is full';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { DEFAULT_POLICY, type PublicJwk, type Snapshot, type StreamPolicy, type StreamState } from '@millrace/api';
+import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
 import { AddressRate, createLogger, Problem, realClock, serveHttp } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AccessControl } from '../access/index.ts';
@@ -106,7 +106,7 @@ export type TestNode = Awaited<ReturnType<typeof startTestNode>>;
 
 export interface TestNetwork {
   published: Map<string, { session: string; state: StreamState }>;
-  mesh: NonNullable<Snapshot['mesh']>;
+  mesh: NonNullable<NodeSettings['mesh']>;
 }
 
 export function newNetwork(): TestNetwork {
@@ -123,7 +123,7 @@ export function newNetwork(): TestNetwork {
 }
 
 class TestDirectory implements StreamDirectory {
-  readonly snapshot: Snapshot;
+  readonly settings: NodeSettings;
   readonly published: TestNetwork['published'];
   readonly #node: string;
   readonly #trunkPort: number;
@@ -143,9 +143,7 @@ class TestDirectory implements StreamDirectory {
     this.published = published;
     this.#policy = policy;
     this.#alternatives = alternatives;
-    this.snapshot = {
-      version: 1,
-      digest: '',
+    this.settings = {
       generation: 1,
       self: { node, region: 'a', cordoned: false },
       tokenKeys: [],
@@ -153,7 +151,6 @@ class TestDirectory implements StreamDirectory {
       probe: [],
       relays: [],
       routes: [],
-      streams: [],
     };
   }
 

@@ -210,7 +210,7 @@ describe('when things break', { timeout: 60_000 }, () => {
     await eventually('the limit is set', async () => (await stats()) === 300_000);
     const { state } = node.directory.published.get('live/demo')!;
     const changed = { ...state, policy: { ...state.policy, maxPublishKbps: 500 } };
-    node.hub.applySnapshot({ ...node.directory.snapshot, streams: [changed] });
+    node.hub.applyStream(changed.stream, changed);
     await eventually('the new limit is set', async () => (await stats()) === 500_000);
     await publisher.close();
     await node.close();
