@@ -12,6 +12,45 @@ const WRONG: { what: string; text: string; says: RegExp; push?: boolean }[] = [
   { what: 'no media', text: 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n', says: /m= line missing/ },
   { what: 'no BUNDLE group', text: whip.replace(/a=group.*\r\n/, ''), says: /a=group:BUNDLE missing: .*max-bundle/ },
   { what: 'a section outside the BUNDLE group', text: whip.replace('BUNDLE 0 1', 'BUNDLE 0'), says: /section "1" is not in it/ },
+  {
+    what: 'two BUNDLE groups',
+    text: whip.replace('a=group:BUNDLE 0 1', 'a=group:BUNDLE 0\r\na=group:BUNDLE 1'),
+    says: /a=group:BUNDLE 1: is a second group/,
+  },
+  {
+    what: 'a BUNDLE group of a section that is not there',
+    text: whip.replace('BUNDLE 0 1', 'BUNDLE 0 1 7'),
+    says: /no section has a=mid:7/,
+  },
+  { what: 'a payload type twice in a section', text: whip.replace(/(m=audio \d+ \S+) (\d+)/, '$1 $2 $2'), says: /occurs twice/ },
+  {
+    what: 'a payload type mapped twice',
+    text: whip.replace(/(a=rtpmap:(\d+) opus.*)/, '$1\r\na=rtpmap:$2 PCMU/8000'),
+    says: /a=rtpmap:\d+ PCMU: \d+ is opus too; map it once/,
+  },
+  {
+    what: 'a payload type of two codecs in two sections',
+    text: offerText('obs-whip').replace(/\b96\b/g, '111'),
+    says: /a=rtpmap:111 H264\/90000: 111 is opus\/48000 too/,
+  },
+  {
+    what: 'a header extension id of two extensions',
+    text: whip
+      .replace(/a=extmap:\d+ (http\S*abs-send-time)/, 'a=extmap:9 $1')
+      .replace(/a=extmap:\d+ (\S*sdes:mid)/, 'a=extmap:9 $1'),
+    says: /a=extmap:9 \S+: 9 is \S+ too; give each header extension an id of its own/,
+  },
+  {
+    what: 'a thousand sections',
+    text: `${whip}${Array.from({ length: 1000 }, (_, i) => `m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:x${i}\r\n`).join('')}`,
+    says: /1002 m= lines: at most 16 are allowed/,
+  },
+  { what: 'more than 64 KiB', text: `${whip}${'a=x\r\n'.repeat(13_000)}`, says: /is longer than 65536 bytes/ },
+  {
+    what: 'bytes',
+    text: Buffer.from(Array.from({ length: 500 }, (_, i) => (i * 89) & 255)).toString(),
+    says: /begins with "v=0"/,
+  },
   { what: 'no mid', text: whip.replace('a=mid:1\r\n', ''), says: /a=mid missing/ },
   { what: 'a mid twice', text: whip.replace('a=mid:1\r\n', 'a=mid:0\r\n'), says: /a=mid:0: occurs twice/ },
   { what: 'no rtcp-mux', text: whip.replaceAll('a=rtcp-mux\r\n', ''), says: /a=rtcp-mux missing/ },

@@ -1,12 +1,15 @@
 import { parse, parseParams, type MediaDescription, type SessionDescription } from 'sdp-transform';
 import { MAX_SDP_BYTES } from '@millrace/api';
 import type { types } from 'mediasoup';
+import { checkBundleNumbers } from './bundle-numbers.ts';
 import { SdpError } from './sdp-error.ts';
 
 type RtpCodec = types.RtpCodecParameters;
 
 const MAX_SECTIONS = 16;
 const MAX_CODECS = 128;
+/** Longer fmtp values are passed over: none that tells formats apart is. */
+const MAX_VALUE_CHARS = 256;
 
 export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
@@ -69,6 +72,7 @@ export function parseDescription(text: string, role: 'offer' | 'answer'): Remote
     if (mids.has(mid)) throw new SdpError(`a=mid:${mid}`, 'occurs twice; each m= section needs its own mid');
     mids.add(mid);
   }
+  checkBundleNumbers(sections);
   const bundle = readBundle(session, sections);
   const first = sections.find((section) => section.mid === bundle[0])!;
   const shared = media[first.index]!;
@@ -137,14 +141,16 @@ function readCodecs(media: MediaDescription, line: string): RtpCodec[] {
     .split(' ')
     .filter((text) => text !== '');
   if (order.length > MAX_CODECS) throw new SdpError(line, `at most ${MAX_CODECS} payload types are allowed`);
+  if (new Set(order).size < order.length) throw new SdpError(line, 'a payload type occurs twice; list each once');
   const codecs: RtpCodec[] = [];
-  for (const text of new Set(order)) {
+  for (const text of order) {
     const payloadType = Number(text);
     if (!Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) {
       throw new SdpError(line, `"${text}" is no payload type; they are numbers from 0 to 127`);
     }
-    const rtp = media.rtp.find((entry) => entry.payload === payloadType);
+    const [rtp, second] = media.rtp.filter((entry) => entry.payload === payloadType);
     if (!rtp) continue;
+    if (second) throw new SdpError(`a=rtpmap:${payloadType} ${second.codec}`, `${payloadType} is ${rtp.codec} too; map it once`);
     const mimeType = `${media.type}/${rtp.codec}`;
     if (!Number.isInteger(rtp.rate) || rtp.rate! <= 0) {
       throw new SdpError(`a=rtpmap:${payloadType} ${rtp.codec}`, 'the clock rate is missing, e.g. "VP8/90000"');
@@ -169,8 +175,8 @@ function readParameters(media: MediaDescription, payloadType: number): Record<st
     for (const [name, value] of Object.entries(parseParams(String(entry.config)) as Record<string, unknown>)) {
       if (name === '__proto__' || name.length > 64) continue;
       // parseParams makes numbers of what looks like one; a profile-level-id such as 640028 is hexadecimal text.
-      if (name === 'profile-level-id') parameters[name] = hexText(String(entry.config), value);
-      else if (typeof value === 'number' || typeof value === 'string') parameters[name] = value;
+      const read = name === 'profile-level-id' ? hexText(String(entry.config), value) : value;
+      if (typeof read === 'number' || (typeof read === 'string' && read.length <= MAX_VALUE_CHARS)) parameters[name] = read;
     }
   }
   return parameters;
@@ -236,8 +242,12 @@ function readSsrcs(media: MediaDescription): Pick<RemoteSection, 'ssrcs' | 'ssrc
 function readBundle(session: SessionDescription, sections: RemoteSection[]): string[] {
   const active = sections.filter((section) => !section.rejected);
   if (active.length === 0) throw new SdpError(sections[0]!.line, 'every section is rejected (port 0); offer at least one');
-  const groups = (session.groups ?? []).filter((group) => group.type === 'BUNDLE');
-  const first = groups[0];
+  const [first, second] = (session.groups ?? []).filter((group) => group.type === 'BUNDLE');
+  if (second)
+    throw new SdpError(
+      `a=group:BUNDLE ${second.mids}`,
+      'is a second group; all sections must be in one, use the bundle policy max-bundle',
+    );
   if (!first) {
     if (active.length === 1) return [active[0]!.mid];
     throw new SdpError(
@@ -245,9 +255,12 @@ function readBundle(session: SessionDescription, sections: RemoteSection[]): str
       'all sections must share one transport; use the bundle policy max-bundle (RFC 9143)',
     );
   }
-  const bundle = String(first.mids)
+  const named = String(first.mids)
     .split(' ')
-    .filter((mid) => sections.some((section) => section.mid === mid && !section.rejected));
+    .filter((mid) => mid !== '');
+  const unknown = named.find((mid) => !sections.some((section) => section.mid === mid));
+  if (unknown !== undefined) throw new SdpError(`a=group:BUNDLE ${first.mids}`, `no section has a=mid:${unknown}`);
+  const bundle = [...new Set(named)].filter((mid) => sections.some((section) => section.mid === mid && !section.rejected));
   const outside = active.find((section) => !bundle.includes(section.mid));
   if (outside)
     throw new SdpError(`a=group:BUNDLE ${first.mids}`, `section "${outside.mid}" is not in it; use the bundle policy max-bundle`);

@@ -24,6 +24,13 @@ export function methods(allowed: string, extra: Record<string, string> = {}): Re
       res
         .status(405)
         .type('application/problem+json')
-        .send(JSON.stringify({ type: 'about:blank', title: 'Method Not Allowed', status: 405, detail: `use ${allowed}` }));
+        .send(
+          JSON.stringify({
+            type: 'about:blank',
+            title: 'Method Not Allowed',
+            status: 405,
+            detail: `this path takes ${allowed}, not ${req.method}`,
+          }),
+        );
   };
 }

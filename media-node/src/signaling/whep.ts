@@ -12,7 +12,7 @@ const SESSIONS = '/whep/sessions';
 /** WHEP (draft-ietf-wish-whep): /whep/{app}/{name} takes offers, /whep/sessions/{id} is the session, with its events and layers beneath. */
 export function whepRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES });
+  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES, inflate: false });
 
   router
     .route(`${SESSIONS}/:id`)

@@ -12,7 +12,7 @@ const MAX_SESSION_ID = 64;
 /** WHIP (RFC 9725): /whip/{app}/{name} takes offers, /whip/sessions/{id} is the session. */
 export function whipRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES });
+  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES, inflate: false });
 
   router
     .route(`${SESSIONS}/:id`)
