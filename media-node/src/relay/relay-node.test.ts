@@ -134,7 +134,7 @@ describe('a stream over relays', () => {
       ['a', 'b'],
       ['b', 'c'],
     ] as const)
-      nodes.setWay(x, y, { jitterMs: 15, loss: 0.03, duplicates: 0.05 });
+      nodes.setWay(x, y, { jitterMs: 15, loss: 0.03, duplication: 0.05 });
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
     await puller.start(STREAM, nodes.path('b', 'a'));

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { LinkModel, PERFECT_LINK, seededRandom, type LinkProfile } from '@millrace/link-emulator';
 import type { Hop, TrackDescription } from '@millrace/api/trunk';
 import { FakeClock } from '@millrace/service';
 import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
@@ -9,32 +9,14 @@ import {
   type OutgoingDatagram,
   type PeerAddress,
   type ReceivedDatagram,
+  type TrunkKnobs,
 } from '../trunk/index.ts';
 import type { RelayEvent } from './commands.ts';
 import { RelayNode } from './relay-node.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
 
-/** One direction of the way between two nodes. */
-export interface Way {
-  delayMs: number;
-  /** Up to this much more, at random: what comes later may overtake. */
-  jitterMs: number;
-  loss: number;
-  duplicates: number;
-}
-
-const GOOD: Way = { delayMs: 20, jitterMs: 0, loss: 0, duplicates: 0 };
-
-/** mulberry32: the same faults in each run of a test. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** Ways between nodes, unless a test asks for others. Jitter reorders here: relays have to cope with that. */
+const GOOD: Partial<LinkProfile> = { delayMs: 20, keepsOrder: false };
 
 class SimulatedIo implements DatagramIo {
   onBatch: (batch: ReceivedDatagram[]) => void = () => {};
@@ -115,12 +97,14 @@ export class SimulatedMesh {
   readonly clock = new FakeClock();
   readonly nodes = new Map<string, SimulatedNode>();
   readonly #byAddress = new Map<string, { io: SimulatedIo; node: SimulatedNode }>();
-  readonly #ways = new Map<string, Way>();
+  readonly #ways = new Map<string, LinkModel>();
   readonly #random: () => number;
-  readonly #keys = [{ id: 'k', secret: randomBytes(32).toString('base64') }];
+  readonly #keys = [{ id: 'k', secret: Buffer.alloc(32, 7).toString('base64') }];
+  readonly #knobs: TrunkKnobs;
 
-  constructor(names: string[], seed = 1) {
-    this.#random = seeded(seed);
+  constructor(names: string[], seed = 1, knobs: Partial<TrunkKnobs> = {}) {
+    this.#random = seededRandom(seed);
+    this.#knobs = { ...DEFAULT_KNOBS, ...knobs };
     names.forEach((name, index) => this.#add(name, `10.0.0.${index + 1}`));
   }
 
@@ -132,10 +116,24 @@ export class SimulatedMesh {
     return names.map((name) => this.node(name).hop);
   }
 
-  /** Both directions. */
-  setWay(a: string, b: string, way: Partial<Way>): void {
-    this.#ways.set(`${a} ${b}`, { ...GOOD, ...way });
-    this.#ways.set(`${b} ${a}`, { ...GOOD, ...way });
+  /** Both directions. What is not named is as on a good way. */
+  setWay(a: string, b: string, profile: Partial<LinkProfile>): void {
+    this.setOneWay(a, b, profile);
+    this.setOneWay(b, a, profile);
+  }
+
+  setOneWay(from: string, to: string, profile: Partial<LinkProfile>): void {
+    this.way(from, to).change({ ...PERFECT_LINK, ...GOOD, ...profile }, this.clock.now());
+  }
+
+  way(from: string, to: string): LinkModel {
+    const key = `${from} ${to}`;
+    let way = this.#ways.get(key);
+    if (!way) {
+      way = new LinkModel(GOOD, this.#random);
+      this.#ways.set(key, way);
+    }
+    return way;
   }
 
   /** As by kill -9: nothing comes from the node any more, not even a goodbye. */
@@ -157,7 +155,14 @@ export class SimulatedMesh {
 
   #add(name: string, address: string): void {
     const io = new SimulatedIo({ address, port: 40_100 }, (datagram) => this.#carry(name, datagram));
-    const endpoint = new TrunkEndpoint({ io, self: { node: name }, keys: this.#keys, knobs: DEFAULT_KNOBS, clock: this.clock });
+    const endpoint = new TrunkEndpoint({
+      io,
+      self: { node: name },
+      keys: this.#keys,
+      knobs: this.#knobs,
+      clock: this.clock,
+      random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(this.#random() * 256))),
+    });
     const sockets = new LoopbackSockets();
     const events: RelayEvent[] = [];
     const emit = (event: RelayEvent) => void events.push(event);
@@ -179,15 +184,12 @@ export class SimulatedMesh {
     const from = this.node(fromName);
     const target = this.#byAddress.get(to.address);
     if (!target || !from.alive) return;
-    const way = this.#ways.get(`${fromName} ${target.node.name}`) ?? GOOD;
-    const copies = this.#random() < way.duplicates ? 2 : 1;
-    for (let i = 0; i < copies; i++) {
-      if (this.#random() < way.loss) continue;
+    for (const { atMs } of this.way(fromName, target.node.name).offer(data.length, this.clock.now())) {
       const bytes = Buffer.from(data);
       const arrive = () => {
         if (target.node.alive) target.io.onBatch([{ data: bytes, from: { address: from.hop.host, port: 40_100 } }]);
       };
-      this.clock.setTimeout(arrive, way.delayMs + this.#random() * way.jitterMs);
+      this.clock.setTimeout(arrive, atMs - this.clock.now());
     }
   }
 }

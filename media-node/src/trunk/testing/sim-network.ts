@@ -1,28 +1,9 @@
+import { LinkModel, PERFECT_LINK, seededRandom, type LinkProfile } from '@millrace/link-emulator';
 import type { Clock, Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from '../io/datagram.ts';
 
-/** Seeded random numbers (mulberry32), so that a failing run can be had again. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
-
-/** What happens to datagrams on their way. */
-export interface Path {
-  delayMs: number;
-  /** Each datagram is late by up to this much more, which also reorders. */
-  jitterMs: number;
-  loss: number;
-  duplication: number;
-}
-
-export const CLEAN: Path = { delayMs: 10, jitterMs: 0, loss: 0, duplication: 0 };
+/** Jitter reorders here: a trunk has to cope with that. */
+export const CLEAN: Partial<LinkProfile> = { delayMs: 10, keepsOrder: false };
 
 interface SimEvent extends Timer {
   atMs: number;
@@ -30,13 +11,13 @@ interface SimEvent extends Timer {
   run: (() => void) | undefined;
 }
 
-/** A network in virtual time: sockets, a clock, and paths that lose, delay, reorder and double. Nothing happens but in `run`. */
+/** Sockets and a clock in virtual time, joined by emulated links. Nothing happens but in `run`. */
 export class SimNetwork {
-  /** Of all datagrams; may be changed at any time. */
-  path: Path = { ...CLEAN };
   /** Sees each datagram; false loses it. */
   filter: (datagram: OutgoingDatagram, from: PeerAddress) => boolean = () => true;
   readonly random: () => number;
+  private profile: Partial<LinkProfile> = CLEAN;
+  private readonly links = new Map<string, LinkModel>();
   private nowMs = 1_000;
   private order = 0;
   private readonly events: SimEvent[] = [];
@@ -44,6 +25,27 @@ export class SimNetwork {
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
+  }
+
+  /** Every link's profile, where `link` said nothing else since; may be changed at any time. */
+  get path(): Partial<LinkProfile> {
+    return this.profile;
+  }
+
+  set path(profile: Partial<LinkProfile>) {
+    this.profile = profile;
+    for (const link of this.links.values()) link.change({ ...PERFECT_LINK, ...profile }, this.nowMs);
+  }
+
+  /** One direction between two addresses. */
+  link(from: string, to: string): LinkModel {
+    const key = `${from} ${to}`;
+    let link = this.links.get(key);
+    if (!link) {
+      link = new LinkModel(this.profile, this.random);
+      this.links.set(key, link);
+    }
+    return link;
   }
 
   readonly clock: Clock = {
@@ -95,10 +97,8 @@ export class SimNetwork {
   }
 
   transmit(datagram: OutgoingDatagram, from: PeerAddress): void {
-    if (!this.filter(datagram, from) || this.random() < this.path.loss) return;
-    const copies = this.random() < this.path.duplication ? 2 : 1;
-    for (let i = 0; i < copies; i++) {
-      const atMs = this.nowMs + this.path.delayMs + this.random() * this.path.jitterMs;
+    if (!this.filter(datagram, from)) return;
+    for (const { atMs } of this.link(from.address, datagram.to.address).offer(datagram.data.length, this.nowMs)) {
       const data = Buffer.from(datagram.data);
       this.at(atMs, () => this.sockets.get(key(datagram.to))?.receive({ data, from }));
     }
