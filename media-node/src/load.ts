@@ -2,8 +2,10 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '@millrace/service';
 import type { Session } from './sessions/index.ts';
 
-/** Transports asked for statistics in one second, so that measuring stays cheap with thousands of sessions. */
-const SAMPLED_SESSIONS = 64;
+/** Transports asked for statistics in one second, however many there are: each question costs this process and the worker. */
+const SAMPLED_SESSIONS = 16;
+/** For this long a session's own figures count; then it is taken for one like those of the same stream. */
+const FRESH_MS = 10_000;
 /** Kernel clock ticks a second in /proc/PID/stat; fixed by Linux' user-space ABI. */
 const TICKS_PER_SECOND = 100;
 
@@ -13,6 +15,7 @@ export class LoadMeter {
   readonly #cores: number;
   #cpu: { atMs: number; usedMs: number } | undefined;
   #next = 0;
+  readonly #measuredMs = new WeakMap<Session, number>();
   cpuPercent = 0;
 
   /** @param cores CPUs that count as 100% */
@@ -36,10 +39,11 @@ export class LoadMeter {
     return this.cpuPercent;
   }
 
-  /** Refreshes the rates of some sessions, round robin. */
+  /** Measures some sessions, round robin; those whose turn is long ago take the mean of those that play, or publish, the same stream. */
   async sampleRates(sessions: readonly Session[]): Promise<void> {
+    const nowMs = this.#clock.now();
     const start = this.#next % Math.max(1, sessions.length);
-    const sample = [...sessions.slice(start), ...sessions.slice(0, start)].slice(0, SAMPLED_SESSIONS);
+    const sample = [...sessions.slice(start, start + SAMPLED_SESSIONS), ...sessions.slice(0, start)].slice(0, SAMPLED_SESSIONS);
     this.#next = start + sample.length;
     await Promise.all(
       sample.map(async (session) => {
@@ -47,9 +51,33 @@ export class LoadMeter {
         if (!transport || transport.closed) return;
         const stats = await transport.getStats().catch(() => []);
         session.rates = { receiveBps: stats[0]?.recvBitrate ?? 0, sendBps: stats[0]?.sendBitrate ?? 0 };
+        this.#measuredMs.set(session, nowMs);
       }),
     );
+    if (sessions.length > SAMPLED_SESSIONS) this.#estimateOthers(sessions, nowMs);
   }
+
+  #estimateOthers(sessions: readonly Session[], nowMs: number): void {
+    const groups = new Map<string, { fresh: Rates[]; stale: Session[] }>();
+    for (const session of sessions) {
+      const key = `${session.kind} ${session.stream}`;
+      const group = groups.get(key) ?? { fresh: [], stale: [] };
+      groups.set(key, group);
+      if (nowMs - (this.#measuredMs.get(session) ?? -Infinity) <= FRESH_MS) group.fresh.push(session.rates);
+      else group.stale.push(session);
+    }
+    for (const { fresh, stale } of groups.values()) {
+      if (fresh.length === 0) continue;
+      const rates = { receiveBps: mean(fresh, 'receiveBps'), sendBps: mean(fresh, 'sendBps') };
+      for (const session of stale) session.rates = rates;
+    }
+  }
+}
+
+type Rates = Session['rates'];
+
+function mean(all: readonly Rates[], of: keyof Rates): number {
+  return all.reduce((sum, rates) => sum + rates[of], 0) / all.length;
 }
 
 async function cpuMsOf(pid: number): Promise<number> {
