@@ -4,7 +4,8 @@ import type { ReadableStream } from 'node:stream/web';
 import express from 'express';
 import type { Request, Response } from 'express';
 import type { HttpService, Logger } from '@millrace/service';
-import { Problem, problemHandler, serveHttp } from '@millrace/service';
+import { notFoundHandler, Problem, problemHandler, serveHttp } from '@millrace/service';
+import { isLoopback, ownPageOnly, requirePassword } from './access.ts';
 import { bundlePage } from './bundle.ts';
 
 export interface ConsoleOptions {
@@ -25,7 +26,7 @@ const page = new URL('page/', import.meta.url);
 
 /**
  * Serves the console: a page that shows the network and plays a stream, and the little app backend that it needs.
- * Whoever reaches it can publish and watch, so it listens on loopback unless told otherwise.
+ * Whoever reaches it can publish and watch: on loopback anyone, elsewhere who knows its app key.
  */
 export async function startConsole(options: ConsoleOptions): Promise<HttpService> {
   const [script, html, style] = await Promise.all([
@@ -35,6 +36,8 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   ]);
   const app = express();
   app.disable('x-powered-by');
+  app.use(ownPageOnly);
+  if (!isLoopback(options.host)) app.use(requirePassword(options.appKey));
   app.get('/', (_request, response) => void response.type('html').send(html));
   app.get('/style.css', (_request, response) => void response.type('css').send(style));
   app.get('/app.js', (_request, response) => void response.type('js').send(script));
@@ -47,6 +50,7 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   });
   app.get('/api/topology', (_request, response) => pass(options, '/v1/topology', {}, response));
   app.get('/api/topology/events', (_request, response) => pass(options, '/v1/topology/events', {}, response));
+  app.use(notFoundHandler);
   app.use(problemHandler(options.logger));
   return serveHttp(app, { host: options.host, port: options.port });
 }

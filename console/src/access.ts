@@ -1,0 +1,47 @@
+import { timingSafeEqual } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+import { Problem } from '@millrace/service';
+import type { RequestHandler } from 'express';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/** Whether only this machine reaches what listens there. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || (isIP(host) !== 0 && loopback.check(host, isIP(host) === 4 ? 'ipv4' : 'ipv6'));
+}
+
+/**
+ * Keeps pages of others from using a visitor's browser: those that point a name of their own here (DNS rebinding; an address or
+ * localhost cannot be), and those that call across origins.
+ */
+export const ownPageOnly: RequestHandler = (request, _response, next) => {
+  const host = URL.parse(`http://${request.headers.host ?? ''}`)?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  if (host !== 'localhost' && isIP(host) === 0)
+    throw new Problem(403, 'Forbidden', { detail: `this console is not called ${host.slice(0, 253)}; open it by its address` });
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  const isForeign =
+    origin === undefined ? site === 'cross-site' || site === 'same-site' : URL.parse(origin)?.host !== request.headers.host;
+  if (isForeign && request.path.startsWith('/api/'))
+    throw new Problem(403, 'Forbidden', { detail: 'only the console’s own page may call this' });
+  next();
+};
+
+/** HTTP Basic (RFC 7617): any user name, and the console's app key as the password. */
+export function requirePassword(password: string): RequestHandler {
+  const wanted = Buffer.from(password);
+  return (request, _response, next) => {
+    const encoded = /^Basic ([\w+/=]{1,1024})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const shown = Buffer.from(
+      Buffer.from(encoded, 'base64')
+        .toString()
+        .replace(/^[^:]*:/, ''),
+    );
+    if (shown.length === wanted.length && timingSafeEqual(shown, wanted)) return next();
+    throw new Problem(401, 'Unauthorized', {
+      detail: 'beyond this machine the console asks for its app key as the password: field "console" of Secret millrace-app-keys',
+      headers: { 'WWW-Authenticate': 'Basic realm="Millrace console"' },
+    });
+  };
+}
