@@ -4,11 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
+import { descendantsOf, pidsNaming } from './node-process.ts';
 
 export interface Browser {
   /** An empty page of an http origin on this machine, where camera and microphone are fakes. */
   newPage(): Promise<Page>;
   close(): Promise<void>;
+  /** SIGKILL to all of its processes at once: nothing says goodbye. */
+  kill(): void;
 }
 
 const ARGS = [
@@ -51,13 +54,17 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<Brows
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
+    kill() {
+      const own = pidsNaming(profile).filter((pid) => pid !== process.pid);
+      for (const pid of new Set(own.flatMap((each) => [each, ...descendantsOf(each)]))) process.kill(pid, 'SIGKILL');
+    },
     async newPage() {
       const page = await context.newPage();
       await page.goto(`http://127.0.0.1:${port}/`);
       return page;
     },
     async close() {
-      await context.close();
+      await context.close().catch(() => undefined); // It may have been killed.
       server.close();
       await rm(profile, { recursive: true, force: true });
     },

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,24 +36,16 @@ export interface TestNetworkOptions {
   /** See `make up SOURCE=…`. */
   readonly source?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Where to listen; default: anywhere. */
+  readonly ports?: { readonly api: number; readonly control: number; readonly console: number };
 }
 
 /** Starts a network and waits until it says that it is up. */
 export async function startNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'millrace-e2e-'));
-  const argv = [
-    'up',
-    '--state-dir',
-    stateDir,
-    '--api-port',
-    '0',
-    '--control-port',
-    '0',
-    '--console-port',
-    '0',
-    '--source',
-    options.source ?? 'none',
-  ];
+  const ports = options.ports ?? { api: 0, control: 0, console: 0 };
+  const argv = ['up', '--state-dir', stateDir, '--source', options.source ?? 'none'];
+  for (const [name, port] of Object.entries(ports)) argv.push(`--${name}-port`, String(port));
   if (options.kubeconfig) argv.push('--kubeconfig', options.kubeconfig);
   const child = spawn(process.execPath, [MAIN, ...argv], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -81,6 +75,15 @@ export async function startNetwork(options: TestNetworkOptions = {}): Promise<Te
     kill: () => end('SIGKILL'),
     output: () => output,
   };
+}
+
+/** Ports that were free a moment ago, for a network that is to be started again where it was. */
+export async function freeNetworkPorts(): Promise<NonNullable<TestNetworkOptions['ports']>> {
+  const servers = Array.from({ length: 3 }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const [api, control, console] = servers.map((server) => (server.address() as AddressInfo).port) as [number, number, number];
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return { api, control, console };
 }
 
 async function waitForRecord(

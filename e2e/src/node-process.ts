@@ -1,17 +1,66 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
+interface ProcessFacts {
+  readonly pid: number;
+  readonly parent: number;
+  readonly state: string;
+  /** Name of its program, as proc(5) `comm` has it. */
+  readonly program: string;
+  readonly commandLine: string;
+}
+
+function processes(): ProcessFacts[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => {
+      try {
+        const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+        const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        const program = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+        const commandLine = readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+        return [{ pid: Number(entry), parent: Number(parent), state, program, commandLine }];
+      } catch {
+        return []; // It ended while we looked.
+      }
+    });
+}
+
 /** Process id of a media node on this machine, by the title it gives itself. */
 export function pidOfNode(node: string): number {
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const title = readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      if (title === `millrace-media-node ${node}`) return Number(entry);
-    } catch {
-      // It ended while we looked.
-    }
+  const pids = pidsOfNode(node);
+  if (pids[0] === undefined) throw new Error(`no process of node ${node}`);
+  return pids[0];
+}
+
+/** All that run as this node: more than one would be a fault. */
+export function pidsOfNode(node: string): number[] {
+  return processes().flatMap(({ pid, commandLine }) => (commandLine === `millrace-media-node ${node}` ? [pid] : []));
+}
+
+/** All whose command line has this text in it, e.g. a folder that only they know. */
+export function pidsNaming(text: string): number[] {
+  return processes().flatMap(({ pid, commandLine }) => (commandLine.includes(text) ? [pid] : []));
+}
+
+/** Process ids of a node's media workers. */
+export function workersOf(node: string): number[] {
+  const parent = pidOfNode(node);
+  return processes().flatMap((each) => (each.parent === parent && each.program.startsWith('mediasoup-work') ? [each.pid] : []));
+}
+
+/** Whether the process runs; one that has ended and was not waited for does not. */
+export function isRunning(pid: number): boolean {
+  return processes().some((each) => each.pid === pid && each.state !== 'Z');
+}
+
+/** What a process has started, with what that has started, and so on. */
+export function descendantsOf(pid: number): number[] {
+  const all = processes();
+  const found = [pid];
+  for (let i = 0; i < found.length; i++) {
+    for (const each of all) if (each.parent === found[i]) found.push(each.pid);
   }
-  throw new Error(`no process of node ${node}`);
+  return found.slice(1);
 }
 
 /** One number of a node's metrics; the sum over its label sets when there are several. */

@@ -44,6 +44,8 @@ export interface PlaceOptions {
   placeUrl: string;
   stream: string;
   region: string;
+  /** Of a publisher; default VP8. */
+  codec?: string;
   /** Not these, besides those that failed. */
   avoid?: readonly string[];
 }
@@ -108,13 +110,13 @@ export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promis
 /** Publishes the fake camera with the SDK's Publisher; resolves when it is live. */
 export async function sdkPublisher(browser: Browser, options: PlaceOptions): Promise<Page> {
   const page = await sdkPage(browser, options.placeUrl);
-  await page.evaluate(async ({ placeUrl, stream, region }) => {
+  await page.evaluate(async ({ placeUrl, stream, region, codec }) => {
     const own = globalThis as unknown as SdkWindow;
     const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
     const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 30 } });
     const publisher = (own.publisher = new own.millrace.Publisher({
       media,
-      codecs: ['video/VP8'],
+      codecs: [codec ?? 'video/VP8'],
       placement: async (exclude) => {
         const body = JSON.stringify({ stream, region, exclude });
         const response = await fetch(placeUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body });

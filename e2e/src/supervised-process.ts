@@ -13,10 +13,15 @@ export interface SupervisedProcess {
 }
 
 /** Starts a program in the background with stdout and stderr in `logFile`; rejects when it cannot be started. */
-export async function startProcess(program: string, args: readonly string[], logFile: string): Promise<SupervisedProcess> {
+export async function startProcess(
+  program: string,
+  args: readonly string[],
+  logFile: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<SupervisedProcess> {
   const log = openSync(logFile, 'a');
   // The kernel ends the child when this process is gone (prctl(2), PR_SET_PDEATHSIG); setpriv execs the program, so the pid is its own.
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], { stdio: ['ignore', log, log] });
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], { stdio: ['ignore', log, log], env });
   closeSync(log);
   const exited = once(child, 'exit');
   await once(child, 'spawn');
