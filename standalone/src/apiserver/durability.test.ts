@@ -176,6 +176,41 @@ describe('store', () => {
     assert.equal(store.eventsSince('/configmaps', store.revision - 5).length, 5);
     store.close();
   });
+  test('history is forgotten after five minutes: a watch that old is 410, a younger one resumes', async () => {
+    let nowMs = 0;
+    const store = new Store(join(mkdtempSync(join(root, 'store-')), 'db'), { wall: () => nowMs });
+    const revisions: number[] = [];
+    for (let second = 0; second < 900; second++, nowMs += 1_000) {
+      await store.put('/configmaps', object('one', String(second)));
+      revisions.push(store.revision);
+    }
+    const resumed = (secondsAgo: number) => store.eventsSince('/configmaps', revisions.at(-1 - secondsAgo)!).length;
+    assert.equal(resumed(299), 299);
+    assert.throws(
+      () => resumed(400),
+      (error) => error instanceof StatusError && error.code === 410,
+    );
+    nowMs += 3_600_000;
+    await store.put('/configmaps', object('one', 'after a quiet hour'));
+    assert.deepEqual(
+      store.eventsSince('/configmaps', store.revision - 1).map(({ object: { data } }) => data),
+      [{ value: 'after a quiet hour' }],
+    );
+    store.close();
+  });
+  test('thirty thousand writes leave a small file and a bounded history', { timeout: 120_000 }, async () => {
+    const { dir, store } = open();
+    for (let batch = 0; batch < 300; batch++)
+      await Promise.all(
+        Array.from({ length: 100 }, (_, index) => store.put('/configmaps', object(`o-${index}`, `${batch}`.repeat(300)))),
+      );
+    assert.throws(() => store.eventsSince('/configmaps', store.revision - 12_001));
+    assert.ok(store.eventsSince('/configmaps', store.revision - 10_000).length === 10_000);
+    const bytes = ['db', 'db-wal'].map((name) => statSync(join(dir, name)).size).reduce((sum, size) => sum + size, 0);
+    // 100 objects of about 1 KiB; the write-ahead log is reused from 1,000 pages of 4 KiB on.
+    assert.ok(bytes < 8 * 2 ** 20, `${bytes} bytes`);
+    store.close();
+  });
   test('revisions go on after a restart, and watches from before it are 410', async () => {
     const { dir, store } = open();
     await store.put('/configmaps', object('kept'));

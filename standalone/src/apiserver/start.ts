@@ -59,7 +59,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { dataDir, host = '127.0.0.1', wall = Date.now } = options;
   const logger = options.logger ?? createLogger({ service: 'apiserver' });
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const store = new Store(join(dataDir, 'objects.sqlite'), { maxHistory: options.maxHistory });
+  const store = new Store(join(dataDir, 'objects.sqlite'), { maxHistory: options.maxHistory, wall });
   const registry = new Registry();
   for (const type of builtinTypes) registry.add(type);
   const crdController = new CrdController(store, registry, wall);

@@ -17,6 +17,10 @@ interface PendingWrite extends Change {
   resolve: (object: KubeObject) => void;
   reject: (error: unknown) => void;
 }
+/** As etcd under a kube-apiserver, which is compacted every five minutes (--etcd-compaction-interval). */
+const HISTORY_MS = 5 * 60_000;
+const HISTORY_EVENTS = 10_000;
+
 const idOf = (namespace: string, name: string) => `${namespace}/${name}`;
 
 /** By which objects of a resource are told apart and ordered. */
@@ -33,16 +37,19 @@ export class Store {
   readonly #sorted = new Map<string, KubeObject[]>();
   readonly #overlay = new Map<string, KubeObject | undefined>();
   readonly #events = new EventEmitter();
-  readonly #history: StoreEvent[] = [];
+  readonly #history: { event: StoreEvent; atMs: number }[] = [];
   readonly #maxHistory: number;
+  readonly #wall: () => number;
   #pending: PendingWrite[] = [];
   #revision: number;
   #nextRevision: number;
   #oldestWatchable: number;
 
-  constructor(file: string, opts: { maxHistory?: number } = {}) {
+  /** maxHistory: events kept at most for watches that resume; none is kept for longer than some minutes. */
+  constructor(file: string, opts: { maxHistory?: number; wall?: () => number } = {}) {
     this.#db = new Database(file);
-    this.#maxHistory = opts.maxHistory ?? 10_000;
+    this.#maxHistory = opts.maxHistory ?? HISTORY_EVENTS;
+    this.#wall = opts.wall ?? Date.now;
     this.#events.setMaxListeners(0);
     this.#revision = this.#nextRevision = this.#oldestWatchable = this.#db.revision();
     for (const { resource, object } of this.#db.objects()) this.#set(resource, object);
@@ -133,13 +140,21 @@ export class Store {
     this.#revision = revision;
     if (!shown) return;
     const event: StoreEvent = { type, revision, resource, object: shown, previous };
-    this.#history.push(event);
-    if (this.#history.length > this.#maxHistory * 1.2) {
-      const dropped = this.#history.splice(0, this.#history.length - this.#maxHistory);
-      this.#oldestWatchable = dropped.at(-1)?.revision ?? this.#oldestWatchable;
-    }
+    this.#history.push({ event, atMs: this.#wall() });
+    this.#compact();
     resolve(shown);
     this.#events.emit('event', event);
+  }
+
+  /** Forgets what is too much or too old, a fifth of it at a time, since each time costs a copy of the rest. */
+  #compact(): void {
+    const keepable = (index: number) => (this.#history[index]?.atMs ?? 0) >= this.#wall() - HISTORY_MS;
+    const slack = Math.ceil(this.#history.length / 6);
+    if (this.#history.length <= this.#maxHistory * 1.2 && keepable(slack)) return;
+    const excess = Math.max(0, this.#history.length - this.#maxHistory);
+    const firstKept = this.#history.findIndex((_, index) => index >= excess && keepable(index));
+    const dropped = this.#history.splice(0, firstKept);
+    this.#oldestWatchable = dropped.at(-1)?.event.revision ?? this.#oldestWatchable;
   }
 
   #set(resource: string, object: KubeObject): void {
@@ -152,7 +167,7 @@ export class Store {
   /** Events of a resource after `revision`, oldest first. Throws 410 when the history does not reach back that far. */
   eventsSince(resource: string, revision: number): StoreEvent[] {
     if (revision < this.#oldestWatchable) throw expired(`too old resource version: ${revision} (${this.#oldestWatchable})`);
-    return this.#history.filter((event) => event.revision > revision && event.resource === resource);
+    return this.#history.flatMap(({ event }) => (event.revision > revision && event.resource === resource ? [event] : []));
   }
 
   /** Calls back on every committed change, in order; the returned function ends it. */
