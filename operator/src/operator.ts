@@ -14,6 +14,7 @@ import {
   Informer,
   leases,
   LeaderElector,
+  ServerClock,
   nodes,
   pods,
   type Controller,
@@ -61,6 +62,8 @@ export interface OperatorOptions {
 
 const LEASE_NAME = 'millrace-operator';
 const COMPONENT = 'millrace-operator';
+/** For the lists at the start of a term. */
+const REFRESH_MS = 60_000;
 
 /** The caches of all kinds that the controllers look at. They run in every replica, so that a new leader starts warm. */
 export class Operator {
@@ -78,8 +81,10 @@ export class Operator {
   #isLeading = false;
 
   constructor(options: OperatorOptions) {
-    const { client, clock, logger, metrics, random } = options;
-    this.#options = options;
+    const { logger, metrics, random } = options;
+    const clock = new ServerClock(options.clock);
+    const client = options.client.setting(clock);
+    this.#options = { ...options, clock, client };
     const lease = { namespace: options.leaseNamespace, name: LEASE_NAME };
     const { identity } = options;
     this.#elector = new LeaderElector({ client, lease, logger, random, metrics, ...(identity ? { identity } : {}) });
@@ -120,6 +125,7 @@ export class Operator {
   }
 
   async #lead({ fence, signal }: Term): Promise<void> {
+    if (!(await this.#refreshCaches(signal))) return;
     const { clock, random, logger, metrics, edgeMetrics, pods: settings } = this.#options;
     const client = this.#options.client.fenced(fence);
     const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
@@ -155,6 +161,29 @@ export class Operator {
       stop.abort();
       await recording;
       this.#isLeading = false;
+    }
+  }
+
+  /**
+   * A new leader knows nothing of its predecessor's last writes but what the API says, and its watches may lag behind without knowing.
+   * So a term begins with lists of the newest state. False when they cannot be had: the Lease is then given back.
+   */
+  async #refreshCaches(signal: AbortSignal): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    const scope = new AbortController();
+    const giveUp = (): void => scope.abort(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    const timer = clock.setTimeout(() => scope.abort(new Error(`no list within ${REFRESH_MS} ms`)), REFRESH_MS);
+    try {
+      await Promise.all(this.#informers.map((informer) => informer.refresh(scope.signal)));
+      return true;
+    } catch (error) {
+      logger.warn({ err: error }, 'the newest state could not be listed; leaving the lead');
+      return false;
+    } finally {
+      clock.clearTimeout(timer);
+      signal.removeEventListener('abort', giveUp);
     }
   }
 

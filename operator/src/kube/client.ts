@@ -106,6 +106,11 @@ export class KubeClient {
     return new KubeClient({ ...this.#policy, limiter: undefined });
   }
 
+  /** Same connections; the clock is told what time the API server says it is. */
+  setting(clock: { observe(dateMs: number, sentMs: number): void }): KubeClient {
+    return new KubeClient({ ...this.#policy, onServerTime: (dateMs, sentMs) => clock.observe(dateMs, sentMs) });
+  }
+
   /** Closes the connections, also those of the clients derived from this one. */
   close(): void {
     this.#policy.transport.close();

@@ -1,7 +1,7 @@
 import type { Logger } from '@millrace/service';
 import { abortable } from './abortable.ts';
 import type { KubeClient, Selection } from './client.ts';
-import { runListWatch, type ListWatchTuning } from './list-watch.ts';
+import { ListWatch, type ListWatchTuning } from './list-watch.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { KubeObject } from './object.ts';
 import type { Resource } from './resources.ts';
@@ -28,6 +28,7 @@ export class Informer<T extends KubeObject> {
   readonly #subscribers = new Set<(change: Change<T>) => void>();
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
+  readonly #listWatch: ListWatch<T>;
   #running: Promise<void> | undefined;
 
   constructor(options: InformerOptions<T>) {
@@ -37,6 +38,25 @@ export class Informer<T extends KubeObject> {
     this.store = new Store(options.indexers, (error, index, item) => {
       options.metrics?.handlerErrors.inc({ resource: options.resource.plural });
       this.#logger.error({ err: error, index, item }, 'indexer failed');
+    });
+    const { client, resource, selection, logger, random = Math.random, metrics, tuning } = options;
+    this.#listWatch = new ListWatch<T>({
+      client,
+      resource,
+      ...(selection ? { selection } : {}),
+      onList: (items) => {
+        const changes = this.store.replace(items);
+        this.#hasSynced = true;
+        this.#synced.resolve();
+        this.#publish(changes);
+      },
+      onEvent: (type, object) => {
+        this.#publish(this.store.apply(type, object));
+      },
+      logger,
+      metrics,
+      random,
+      tuning,
     });
   }
 
@@ -61,29 +81,16 @@ export class Informer<T extends KubeObject> {
   /** Runs until the signal aborts; that alone settles the promise. Once an informer. */
   run(signal: AbortSignal): Promise<void> {
     if (this.#running) throw new Error(`informer of ${this.resource.plural} runs already`);
-    const { client, selection, random = Math.random, metrics, tuning } = this.#options;
-    this.#running = runListWatch<T>(
-      {
-        client,
-        resource: this.resource,
-        ...(selection ? { selection } : {}),
-        onList: (items) => {
-          const changes = this.store.replace(items);
-          this.#hasSynced = true;
-          this.#synced.resolve();
-          this.#publish(changes);
-        },
-        onEvent: (type, object) => {
-          this.#publish(this.store.apply(type, object));
-        },
-        logger: this.#options.logger,
-        metrics,
-        random,
-        tuning,
-      },
-      signal,
-    );
+    this.#running = this.#listWatch.run(signal);
     return this.#running;
+  }
+
+  /**
+   * Lists anew, and resolves when the store is no older than this call: a watch may lag behind without knowing. Rejects with the signal's
+   * reason when aborted first.
+   */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await abortable(this.#listWatch.refresh(), signal);
   }
 
   #publish(changes: Change<T>[]): void {

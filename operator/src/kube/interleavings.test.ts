@@ -35,7 +35,7 @@ function world(seed: number) {
   const { logger } = quietLogger();
   const tuning = { watchTimeoutMs: 60_000, inactivityMs: 30_000 };
   const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger, random, tuning });
-  const pending = new PendingWrites({ informer, clock, logger, timeoutMs: 120_000 });
+  const pending = new PendingWrites({ informer, client, clock, logger, timeoutMs: 20_000 });
   const wish = { count: 0 };
   let names = 0;
   const controller = createController({
@@ -45,6 +45,7 @@ function world(seed: number) {
     clock,
     random,
     reconcile: async (_key, { signal }) => {
+      await pending.verify('all', signal);
       const view = pending.view('all', informer.store.list());
       const live = view.objects.filter((object) => !view.isDeleting(object));
       for (let n = live.length + view.uncertain.length; n < wish.count; n++) {

@@ -8,6 +8,7 @@ import { LeaseFence, type Fence } from './fence.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { ObjectRef } from './object.ts';
 import type { CallOptions } from './request.ts';
+import { compareResourceVersions } from './resource-version.ts';
 import { leases, type Lease } from './resources.ts';
 import { sleep } from './sleep.ts';
 
@@ -38,6 +39,10 @@ export interface Term {
 /**
  * Leader election over a coordination.k8s.io Lease. Holders' clocks are not compared: a lease counts as expired when we ourselves saw no
  * change of it for its duration. Runs outside the client's rate limit.
+ *
+ * The holder's fence stays open for a while after its last renewal, whatever becomes of the Lease. So a rival that was seen to hold it is
+ * waited for when the Lease is deleted, or when an API server that was restored from a backup shows an older one: only a release, which
+ * comes after the last version seen, ends the wait.
  */
 export class LeaderElector {
   readonly identity: string;
@@ -48,8 +53,11 @@ export class LeaderElector {
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
-  /** The lease as last seen or written, and when (monotonic) it was first seen so. */
-  #observed: { lease: Lease; sinceMs: number } | undefined;
+  /** The lease as last seen or written. */
+  #observed: Lease | undefined;
+  /** Until when (monotonic) a rival that was seen to hold the Lease may still write. */
+  #rivalUntilMs = -Infinity;
+  #isServing = false;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -71,7 +79,7 @@ export class LeaderElector {
 
   /** Who held the lease when last looked at; undefined when nobody. */
   get holder(): string | undefined {
-    return this.#observed?.lease.spec?.holderIdentity || undefined;
+    return this.#observed?.spec?.holderIdentity || undefined;
   }
 
   /**
@@ -83,7 +91,8 @@ export class LeaderElector {
     while (!signal.aborted) {
       const acquiredMs = await this.#tryOnce(signal);
       if (acquiredMs !== undefined) await this.#serve(signal, acquiredMs, lead);
-      else await sleep(this.#clock, this.#retryPeriodMs * (1 + 0.2 * this.#options.random()), signal);
+      // After a term others get their turn.
+      await sleep(this.#clock, this.#retryPeriodMs * (1 + 0.2 * this.#options.random()), signal);
     }
   }
 
@@ -98,6 +107,7 @@ export class LeaderElector {
     if (stop.aborted) term.abort(stop.reason);
     this.#logger.info('leading');
     this.#reportLeading(true);
+    this.#isServing = true;
     const over = new AbortController();
     const renewing = this.#keep(fence, over.signal);
     try {
@@ -109,6 +119,7 @@ export class LeaderElector {
       stop.removeEventListener('abort', end);
       over.abort();
       await renewing;
+      this.#isServing = false;
       const held = !fence.signal.aborted;
       fence.close('the term is over');
       this.#reportLeading(false);
@@ -145,10 +156,10 @@ export class LeaderElector {
   }
 
   async #acquireOrRenew(timing: CallOptions): Promise<number | undefined> {
-    const mine = this.holder === this.identity ? this.#observed?.lease : undefined;
+    const mine = this.#isServing && this.holder === this.identity ? this.#observed : undefined;
     let lease = mine ?? (await this.#look(timing));
     for (let attempt = 1; ; attempt++) {
-      if (lease && !this.#mayTake(lease)) return undefined;
+      if (!this.#mayTake(lease)) return undefined;
       const sentMs = this.#clock.now();
       try {
         const wish = this.#claim(lease);
@@ -169,16 +180,20 @@ export class LeaderElector {
   }
 
   #observe(lease: Lease): void {
-    const known = this.#observed?.lease;
-    const same = known?.metadata?.uid === lease.metadata?.uid && JSON.stringify(known?.spec) === JSON.stringify(lease.spec);
-    this.#observed = { lease, sinceMs: same ? this.#observed!.sinceMs : this.#clock.now() };
+    const known = this.#observed;
+    const isSame = known?.metadata?.uid === lease.metadata?.uid && JSON.stringify(known?.spec) === JSON.stringify(lease.spec);
+    const { holderIdentity, leaseDurationSeconds } = lease.spec ?? {};
+    if (holderIdentity && holderIdentity !== this.identity) {
+      const durationMs = leaseDurationSeconds ? leaseDurationSeconds * 1000 : this.#leaseDurationMs;
+      if (!isSame) this.#rivalUntilMs = this.#clock.now() + durationMs;
+    } else if (known && isLater(lease, known)) this.#rivalUntilMs = -Infinity;
+    this.#observed = lease;
   }
 
-  #mayTake(lease: Lease): boolean {
-    const { holderIdentity, leaseDurationSeconds } = lease.spec ?? {};
-    if (!holderIdentity || holderIdentity === this.identity) return true;
-    const durationMs = leaseDurationSeconds ? leaseDurationSeconds * 1000 : this.#leaseDurationMs;
-    return this.#clock.now() >= (this.#observed?.sinceMs ?? Infinity) + durationMs;
+  /** While a term lasts our name in it is enough. */
+  #mayTake(lease: Lease | undefined): boolean {
+    const isOurs = this.#isServing && lease?.spec?.holderIdentity === this.identity;
+    return isOurs || this.#clock.now() >= this.#rivalUntilMs;
   }
 
   #claim(lease: Lease | undefined): Lease {
@@ -215,4 +230,10 @@ export class LeaderElector {
   #reportLeading(leading: boolean): void {
     this.#options.metrics?.leading.set({ lease: this.#options.lease.name }, leading ? 1 : 0);
   }
+}
+
+/** A later version of the same object. */
+function isLater(lease: Lease, known: Lease): boolean {
+  const [a, b] = [lease.metadata, known.metadata];
+  return a?.uid === b?.uid && (compareResourceVersions(a?.resourceVersion ?? '', b?.resourceVersion ?? '') ?? 1) > 0;
 }

@@ -5,6 +5,7 @@ import { isGone, KubeError } from './errors.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { KubeObject } from './object.ts';
 import { compareResourceVersions } from './resource-version.ts';
+import { RequestScope } from './request-scope.ts';
 import type { Resource } from './resources.ts';
 import { sleep } from './sleep.ts';
 
@@ -43,57 +44,74 @@ export const LIST_WATCH_TUNING: ListWatchTuning = {
 };
 
 /** Why the state has to be listed. */
-type RelistCause = 'start' | 'expired' | 'error' | 'disorder';
+type RelistCause = 'start' | 'expired' | 'error' | 'disorder' | 'refresh';
 
 /** How a watch ended: go on from the last version, or list anew. */
 type Ending = { next: 'resume' | 'relist'; cause: string; failed: boolean; error?: unknown };
 
 /**
- * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise. Where a watch was cut off, one
- * attempt goes on from the last version seen; if that yields nothing either, or the answer is 410 or makes no sense, everything is
- * listed anew. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
+ * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise of `run`. Where a watch was cut
+ * off, one attempt goes on from the last version seen; if that yields nothing either, or the answer is 410 or makes no sense, everything
+ * is listed anew. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
  */
-export async function runListWatch<T extends KubeObject>(options: ListWatchOptions<T>, signal: AbortSignal): Promise<void> {
-  await new ListWatch(options, signal).run();
-}
-
-class ListWatch<T extends KubeObject> {
+export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
   readonly #tuning: ListWatchTuning;
-  readonly #signal: AbortSignal;
   readonly #logger: Logger;
+  /** The list, watch or wait under way. */
+  #attempt: RequestScope;
+  #wanted: PromiseWithResolvers<void> | undefined;
   #resourceVersion = '';
   /** Failures in a row, for the back-off. */
   #failures = 0;
   /** Watches in a row that reached the server and brought nothing before they broke. */
   #fruitless = 0;
 
-  constructor(options: ListWatchOptions<T>, signal: AbortSignal) {
+  constructor(options: ListWatchOptions<T>) {
     this.#options = options;
     this.#tuning = { ...LIST_WATCH_TUNING, ...options.tuning };
-    this.#signal = signal;
+    this.#attempt = new RequestScope(options.client.clock, []);
     this.#logger = options.logger.child({ resource: options.resource.plural });
   }
 
-  async run(): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
     let relist: RelistCause | undefined = 'start';
-    while (!this.#signal.aborted) {
-      if (relist) {
-        if (!(await this.#list(relist))) continue;
-        relist = undefined;
-      }
-      const ending = await this.#watch();
-      if (this.#signal.aborted) return;
-      this.#options.metrics?.watchRestarts.inc({ resource: this.#options.resource.plural, cause: ending.cause });
-      if (ending.next === 'relist') relist = relistCause(ending.cause);
-      if (ending.failed) {
-        this.#logger.warn({ err: ending.error, cause: ending.cause, next: ending.next }, 'watch broke');
-        await this.#backOff(ending.error);
+    while (!signal.aborted) {
+      this.#attempt = new RequestScope(this.#options.client.clock, [signal]);
+      try {
+        relist = (relist ?? this.#wanted) ? await this.#list(relist ?? 'refresh') : await this.#watchOnce();
+      } finally {
+        this.#attempt.end();
       }
     }
   }
 
-  async #list(cause: RelistCause): Promise<boolean> {
+  /** Lists anew, whatever the watch says; resolves when a list that was asked for from now on has been taken. */
+  refresh(): Promise<void> {
+    this.#wanted ??= Promise.withResolvers();
+    this.#attempt.abort(new Error('refresh'));
+    return this.#wanted.promise;
+  }
+
+  get #signal(): AbortSignal {
+    return this.#attempt.signal;
+  }
+
+  /** Returns why a list is needed next, if one is. */
+  async #watchOnce(): Promise<RelistCause | undefined> {
+    const ending = await this.#watch();
+    if (this.#signal.aborted) return undefined;
+    this.#options.metrics?.watchRestarts.inc({ resource: this.#options.resource.plural, cause: ending.cause });
+    if (ending.failed) {
+      this.#logger.warn({ err: ending.error, cause: ending.cause, next: ending.next }, 'watch broke');
+      await this.#backOff(ending.error);
+    }
+    return ending.next === 'relist' ? relistCause(ending.cause) : undefined;
+  }
+
+  /** Returns why it is still needed, if it is. */
+  async #list(cause: RelistCause): Promise<RelistCause | undefined> {
+    const wanted = this.#wanted;
     const { client, resource, selection } = this.#options;
     this.#options.metrics?.relists.inc({ resource: resource.plural, cause });
     try {
@@ -107,12 +125,14 @@ class ListWatch<T extends KubeObject> {
       this.#guard(() => {
         this.#options.onList(items, resourceVersion);
       });
-      return true;
+      this.#wanted = undefined;
+      wanted?.resolve();
+      return undefined;
     } catch (error) {
-      if (this.#signal.aborted) return false;
+      if (this.#signal.aborted) return cause;
       this.#logger.warn({ err: error }, 'list failed');
       await this.#backOff(error);
-      return false;
+      return cause;
     }
   }
 

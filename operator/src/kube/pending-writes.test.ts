@@ -26,7 +26,7 @@ async function start() {
   const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
   const { logger, lines } = quietLogger();
   const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger, random: () => 0 });
-  const pending = new PendingWrites({ informer, clock, logger, timeoutMs: 10_000 });
+  const pending = new PendingWrites({ informer, client, clock, logger, timeoutMs: 10_000 });
   const stop = new AbortController();
   stops.push(stop);
   let running: Promise<void> | undefined;
@@ -127,11 +127,66 @@ describe('pending writes', () => {
     assert.equal(view().objects[0]?.data?.['mode'], 'new');
   });
 
-  test('after its time the cache is believed again, and that is told', async () => {
+  const { signal } = new AbortController();
+
+  test('a creation that the cache does not show in time is asked for: what exists counts on, and that is told', async () => {
     const { clock, client, pending, view, lines } = await start();
     await pending.create('owner', { namespace: 'ns', name: 'a' }, () => client.create(configMaps, named('a')));
     await clock.settle(10_000);
-    assert.deepEqual(view().objects, []);
+    await pending.verify('owner', signal);
+    assert.deepEqual(namesOf(view().objects), ['a']);
     assert.equal(lines.filter((line) => line.msg.startsWith('own write not seen')).length, 1);
+    assert.equal(pending.recheckAfterMs('owner'), 10_000);
+  });
+
+  test('a creation without answer is found, or counts no more, when the API is asked', async () => {
+    const { api, clock, client, pending, view } = await start();
+    for (const [name, fault] of [
+      ['done', 'after'],
+      ['lost', 'before'],
+    ] as const) {
+      api.faults.fail = () => fault;
+      await assert.rejects(
+        pending.create('owner', { namespace: 'ns', name }, () => client.create(configMaps, named(name))),
+        KubeError,
+      );
+    }
+    api.faults = {};
+    assert.equal(view().uncertain.length, 2);
+    await clock.settle(10_000);
+    await pending.verify('owner', signal);
+    assert.deepEqual([view().uncertain, namesOf(view().objects)], [[], ['done']]);
+  });
+
+  test('a deletion holds while the cache lags behind it, and is forgotten when it did not happen', async () => {
+    const { api, client, clock, pending, catchUp, view, informer } = await start();
+    for (const name of ['gone', 'kept']) api.put(`${path}/${name}`, named(name));
+    await catchUp();
+    api.late = true;
+    const [gone, kept] = [informer.store.get('ns/gone')!, informer.store.get('ns/kept')!];
+    await pending.delete('owner', gone, () => client.delete(configMaps, { namespace: 'ns', name: 'gone' }));
+    api.faults.fail = () => 'before';
+    await assert.rejects(
+      pending.delete('owner', kept, () => client.delete(configMaps, { namespace: 'ns', name: 'kept' })),
+      KubeError,
+    );
+    api.faults = {};
+    await clock.settle(10_000);
+    await pending.verify('owner', signal);
+    assert.deepEqual([view().isDeleting(gone), view().isDeleting(kept)], [true, false]);
+  });
+
+  test('a change that the cache does not show in time is read anew', async () => {
+    const { api, client, clock, pending, catchUp, view } = await start();
+    api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
+    await catchUp();
+    api.late = true;
+    const ref = { namespace: 'ns', name: 'a' };
+    await pending.update(() => client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'ours' } } }));
+    await client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'theirs' } } });
+    await clock.settle(10_000);
+    assert.equal(view().objects[0]?.data?.['mode'], 'ours');
+    await pending.verify('owner', signal);
+    assert.equal(view().objects[0]?.data?.['mode'], 'theirs');
   });
 });

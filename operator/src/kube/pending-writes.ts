@@ -1,8 +1,9 @@
 import type { Clock, Logger } from '@millrace/service';
+import type { KubeClient } from './client.ts';
 import { isNotFound, outcomeUnknown } from './errors.ts';
 import type { Informer } from './informer.ts';
 import type { KubeMetrics } from './metrics.ts';
-import { objectKey, type KubeObject, type ObjectRef } from './object.ts';
+import { objectKey, parseKey, refOf, type KubeObject, type ObjectRef } from './object.ts';
 import { compareResourceVersions } from './resource-version.ts';
 import type { Change } from './store.ts';
 
@@ -15,6 +16,7 @@ interface Create<T> {
 
 interface Delete {
   owner: string;
+  ref: ObjectRef;
   expiresMs: number;
 }
 
@@ -35,9 +37,11 @@ export interface View<T> {
 
 export interface PendingWritesOptions<T extends KubeObject> {
   informer: Informer<T>;
+  /** Asked for what the cache does not show in time. */
+  client: KubeClient;
   clock: Clock;
   logger: Logger;
-  /** After this long the cache is believed again; default 60 s. */
+  /** After this long without news from the cache the API itself is asked; default 60 s. */
   timeoutMs?: number;
   metrics?: KubeMetrics | undefined;
 }
@@ -45,7 +49,8 @@ export interface PendingWritesOptions<T extends KubeObject> {
 /**
  * Own writes that the cache has not shown yet, so that a late watch never makes a controller create too many or delete twice (the
  * "expectations" of kube-controller-manager, with the objects themselves kept as Agones does). `owner` is any key that groups the
- * objects one reconciliation looks at. Names must be chosen by us, so that a create without answer can be recognized.
+ * objects one reconciliation looks at. Names must be chosen by us, so that a create without answer can be recognized. Time alone proves
+ * nothing (a watch may be silent for longer): `verify` asks the API about what is overdue.
  */
 export class PendingWrites<T extends KubeObject> {
   readonly #options: PendingWritesOptions<T>;
@@ -86,7 +91,7 @@ export class PendingWrites<T extends KubeObject> {
   /** Deletes by `send`; that it is gone already is success. */
   async delete(owner: string, object: T, send: () => Promise<unknown>): Promise<void> {
     const uid = object.metadata?.uid ?? '';
-    this.#deletes.set(uid, { owner, expiresMs: this.#expiry() });
+    this.#deletes.set(uid, { owner, ref: refOf(object), expiresMs: this.#expiry() });
     try {
       await send();
     } catch (error) {
@@ -105,9 +110,24 @@ export class PendingWrites<T extends KubeObject> {
     return object;
   }
 
+  /** Takes what was just read from the API itself for newer than the cache, until that has caught up. */
+  learn(object: T): void {
+    const cached = this.#options.informer.store.get(objectKey(object));
+    if (cached && !caughtUp(cached, object)) this.#updates.set(objectKey(object), { object, expiresMs: this.#expiry() });
+  }
+
+  /** To be called before `view`: asks the API about own writes that the cache should long have shown. Throws KubeError. */
+  async verify(owner: string, signal: AbortSignal): Promise<void> {
+    const now = this.#options.clock.now();
+    const isOverdue = (entry: { expiresMs: number; owner?: string }): boolean =>
+      entry.expiresMs <= now && (entry.owner === undefined || entry.owner === owner);
+    for (const [key, entry] of this.#creates) if (isOverdue(entry)) await this.#verifyCreate(key, entry, signal);
+    for (const [uid, entry] of this.#deletes) if (isOverdue(entry)) await this.#verifyDelete(uid, entry, signal);
+    for (const [key, entry] of this.#updates) if (isOverdue(entry)) await this.#verifyUpdate(key, entry, signal);
+  }
+
   /** `cached`: the owner's objects as the informer shows them. */
   view(owner: string, cached: T[]): View<T> {
-    this.#expire();
     const known = new Set(cached.map((object) => object.metadata?.uid));
     const creates = [...this.#creates].filter(([, create]) => create.owner === owner);
     const created = creates.flatMap(([, { object }]) => (object && !known.has(object.metadata?.uid) ? [object] : []));
@@ -120,11 +140,10 @@ export class PendingWrites<T extends KubeObject> {
   }
 
   /**
-   * When the owner's oldest entry expires: what a reconciliation returns, after its writes, as requeueAfterMs, because the cache may
+   * When the owner's oldest entry is overdue: what a reconciliation returns, after its writes, as requeueAfterMs, because the cache may
    * never show them (created and deleted between two lists). Undefined when nothing is pending.
    */
   recheckAfterMs(owner: string): number | undefined {
-    this.#expire();
     const entries = [...this.#creates.values(), ...this.#deletes.values()].filter((entry) => entry.owner === owner);
     if (entries.length === 0) return undefined;
     return Math.max(1, Math.min(...entries.map((entry) => entry.expiresMs)) - this.#options.clock.now());
@@ -142,20 +161,34 @@ export class PendingWrites<T extends KubeObject> {
     if (update && (change.type === 'deleted' || caughtUp(object, update.object))) this.#updates.delete(key);
   }
 
-  #expire(): void {
-    const now = this.#options.clock.now();
-    for (const entries of [this.#creates, this.#deletes, this.#updates] as Map<string, { expiresMs: number }>[]) {
-      for (const [key, { expiresMs }] of entries) {
-        if (expiresMs > now) continue;
-        entries.delete(key);
-        const resource = this.#options.informer.resource.plural;
-        this.#options.metrics?.pendingWritesExpired.inc({ resource });
-        this.#options.logger.warn(
-          { resource, item: key },
-          'own write not seen in the cache in time; the cache is believed again',
-        );
-      }
-    }
+  async #verifyCreate(key: string, entry: Create<T>, signal: AbortSignal): Promise<void> {
+    const found = await this.#ask(key, parseKey(key), signal);
+    if (this.#creates.get(key) !== entry) return; // the cache was faster
+    if (!found) this.#creates.delete(key);
+    else this.#creates.set(key, { ...entry, object: found, expiresMs: this.#expiry() });
+  }
+
+  async #verifyDelete(uid: string, entry: Delete, signal: AbortSignal): Promise<void> {
+    const found = await this.#ask(objectKey(entry.ref), entry.ref, signal);
+    const isAlive = found?.metadata?.uid === uid && found.metadata.deletionTimestamp === undefined;
+    const isCached = this.#options.informer.store.get(objectKey(entry.ref))?.metadata?.uid === uid;
+    if (isAlive || !isCached) this.#deletes.delete(uid);
+    else this.#deletes.set(uid, { ...entry, expiresMs: this.#expiry() });
+  }
+
+  async #verifyUpdate(key: string, entry: Update<T>, signal: AbortSignal): Promise<void> {
+    const found = await this.#ask(key, refOf(entry.object), signal);
+    if (this.#updates.get(key) !== entry) return;
+    this.#updates.delete(key);
+    if (found) this.learn(found);
+  }
+
+  async #ask(item: string, ref: ObjectRef, signal: AbortSignal): Promise<T | undefined> {
+    const { client, informer, logger, metrics } = this.#options;
+    const resource = informer.resource.plural;
+    metrics?.pendingWritesExpired.inc({ resource });
+    logger.warn({ resource, item }, 'own write not seen in the cache in time; asking the API');
+    return await client.find(informer.resource, ref, { signal });
   }
 
   #expiry(): number {

@@ -18,6 +18,8 @@ export interface RequestPolicy {
   /** Guards every request that is not a read. */
   fence?: Fence | undefined;
   metrics?: KubeMetrics | undefined;
+  /** Told the `Date` of each answer (ms since the epoch, whole seconds) and when its request left (monotonic). */
+  onServerTime?: ((dateMs: number, sentMs: number) => void) | undefined;
 }
 
 export interface CallOptions {
@@ -99,6 +101,7 @@ export async function open(policy: RequestPolicy, request: ApiRequest): Promise<
       beforeSend: () => fence?.assertOpen(),
     });
     outcome = `${response.status}`;
+    tellServerTime(policy, response, startMs);
     if (response.status >= 200 && response.status < 300) return { response, scope };
     throw KubeError.fromAnswer(response.status, await readText(response.body), what, retryAfter(response));
   } catch (error) {
@@ -133,6 +136,11 @@ function parseAnswer<T>(text: string, request: ApiRequest): T {
   } catch (error) {
     throw KubeError.local('BadAnswer', `${request.method} ${request.path}: not JSON: ${text.slice(0, 80)}`, error);
   }
+}
+
+function tellServerTime({ onServerTime }: RequestPolicy, { headers }: HttpResponse, sentMs: number): void {
+  const dateMs = onServerTime ? Date.parse(String(headers['date'])) : NaN;
+  if (!Number.isNaN(dateMs)) onServerTime?.(dateMs, sentMs);
 }
 
 function retryAfter(response: HttpResponse): number | undefined {

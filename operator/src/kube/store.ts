@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { controllerOf, objectKey, type KubeObject } from './object.ts';
 
 /** What happened to one object of a cache. Objects are frozen: clone before changing one. */
@@ -68,17 +69,23 @@ export class Store<T extends KubeObject> {
     return type === 'DELETED' ? this.#remove(object) : this.#put(object);
   }
 
-  /** Takes a full list: what is not in it was deleted. A list is believed even where it looks older (a restored etcd). */
+  /**
+   * Takes a full list: what is not in it was deleted. A list is believed even where it looks older, and where a known version holds
+   * something else: an etcd that was restored from a backup gives the same numbers out again.
+   */
   replace(objects: T[]): Change<T>[] {
     const present = new Set(objects.map((object) => objectKey(object)));
     const gone = [...this.#objects].filter(([key]) => !present.has(key)).map(([, object]) => object);
-    return [...gone.flatMap((object) => this.#remove(object)), ...objects.flatMap((object) => this.#put(object))];
+    return [
+      ...gone.flatMap((object) => this.#remove(object)),
+      ...objects.flatMap((object) => this.#put(object, isDeepStrictEqual)),
+    ];
   }
 
-  #put(object: T): Change<T>[] {
+  #put(object: T, isSame: (a: T, b: T) => boolean = sameVersion): Change<T>[] {
     const key = objectKey(object);
     const old = this.#objects.get(key);
-    if (old && sameVersion(old, object)) return [];
+    if (old && isSame(old, object)) return [];
     if (old) this.#unindex(key);
     this.#objects.set(key, deepFreeze(object));
     this.#reindex(key, object);

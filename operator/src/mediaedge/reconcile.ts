@@ -46,9 +46,9 @@ export class MediaEdgeReconciler {
     this.#deps = deps;
     this.#applier = new Applier(client, FIELD_MANAGER);
     this.#budgets = new DisruptionBudgets(client, clock);
-    this.#edges = new PendingWrites({ informer: deps.edges, clock, logger, metrics });
-    this.#pods = new PendingWrites({ informer: deps.pods, clock, logger, metrics });
-    this.#nodes = new PendingWrites({ informer: deps.nodes, clock, logger, metrics });
+    this.#edges = new PendingWrites({ informer: deps.edges, client, clock, logger, metrics });
+    this.#pods = new PendingWrites({ informer: deps.pods, client, clock, logger, metrics });
+    this.#nodes = new PendingWrites({ informer: deps.nodes, client, clock, logger, metrics });
   }
 
   close(): void {
@@ -62,6 +62,7 @@ export class MediaEdgeReconciler {
       this.#deps.edgeMetrics?.remove(namespace, name);
       return {};
     }
+    for (const writes of [this.#edges, this.#pods, this.#nodes]) await writes.verify(key, signal);
     let edge = this.#edges.view(key, [cached]).objects[0] ?? cached;
     const isDeleting = edge.metadata.deletionTimestamp !== undefined;
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
@@ -114,7 +115,7 @@ export class MediaEdgeReconciler {
       const patch = { type: 'merge', patch: { metadata: { labels: { [LABEL.inUse]: String(inUse) } } } } as const;
       await this.#pods.update(() => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
     }
-    for (const node of plan.deleteMediaNodes) await this.#deleteNode(node, signal);
+    for (const node of plan.deleteMediaNodes) await this.#deleteNode(key, node, signal);
     if (!isPaused(edge) && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
     await this.#tellStatus(edge, refused ? planEdge({ ...observation, createRefused: refused.why }) : plan, signal);
     if (refused) throw refused.error;
@@ -174,13 +175,13 @@ export class MediaEdgeReconciler {
   }
 
   /** The caches of pods and MediaNodes are apart, so that the pod is asked for once more before its MediaNode goes. */
-  async #deleteNode(node: MediaNode, signal: AbortSignal): Promise<void> {
+  async #deleteNode(key: string, node: MediaNode, signal: AbortSignal): Promise<void> {
     const { client } = this.#deps;
     const { namespace = '', uid = '' } = node.metadata;
     const pod = await client.find(pods, { namespace, name: node.spec.pod.name }, { signal });
     if (pod?.metadata?.uid === node.spec.pod.uid) return;
     const remove = (): Promise<void> => client.delete(mediaNodes, refOf(node), { preconditions: { uid }, signal });
-    await this.#nodes.delete('', node, remove);
+    await this.#nodes.delete(key, node, remove);
   }
 
   async #tellStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {

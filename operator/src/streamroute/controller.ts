@@ -34,13 +34,14 @@ export interface StreamRouteDependencies {
 export function createStreamRouteController(deps: StreamRouteDependencies): Controller {
   const { client, clock, logger, metrics } = deps;
   const applier = new Applier(client, FIELD_MANAGER);
-  const writes = new PendingWrites({ informer: deps.streamRoutes, clock, logger, metrics });
+  const writes = new PendingWrites({ informer: deps.streamRoutes, client, clock, logger, metrics });
   const inNamespace = (namespace: string | undefined): StreamRoute[] =>
     deps.streamRoutes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
 
   const reconcile = async (key: string, { signal }: { signal: AbortSignal }): Promise<void> => {
     const cached = deps.streamRoutes.store.get(key);
     if (!cached || cached.metadata.deletionTimestamp || isPaused(cached)) return;
+    await writes.verify(key, signal);
     const route = writes.view(key, [cached]).objects[0] ?? cached;
     const { namespace = '', name } = route.metadata;
     const nodes = deps.nodes.store.list().filter(({ metadata }) => metadata.namespace === namespace);

@@ -23,7 +23,12 @@ export function serve(api: MemoryApi, request: HttpRequest, connection: ApiConne
   if (request.method !== 'GET' && api.recording) api.requests.push({ method: request.method, path: pathname, body });
   const subresource = pathname.endsWith('/status') ? 'status' : '';
   const path = subresource ? pathname.slice(0, -'/status'.length) : pathname;
-  const call: Call = { api, connection, request, path, query: new URLSearchParams(search), subresource, body };
+  const answer = answerTo({ api, connection, request, path, query: new URLSearchParams(search), subresource, body });
+  return api.clock ? { ...answer, headers: { ...answer.headers, date: new Date(api.clock.wall()).toUTCString() } } : answer;
+}
+
+function answerTo(call: Call): HttpResponse {
+  const { request } = call;
   try {
     if (request.method === 'GET') return read(call);
     if (request.method === 'POST') return create(call);
