@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { after, before, describe } from 'node:test';
 import { conformance } from '@millrace/standalone/conformance';
+import { kubectlConformance } from './conformance/kubectl.ts';
 import type { KubeApi } from './src/kube-apis.ts';
 import { kubeApis } from './src/kube-apis.ts';
 
@@ -12,6 +13,8 @@ for (const { name, start } of kubeApis) {
       api = await start();
     });
     after(() => api.stop());
+    // Before the other part, which makes the API forget; meanwhile the garbage collector learns of that part's CRD.
+    kubectlConformance(() => api);
     conformance({ kubeconfig: () => readFile(api.kubeconfigPath, 'utf8'), forgetHistory: () => api.forgetHistory() });
   });
 }

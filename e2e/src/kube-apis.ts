@@ -9,7 +9,7 @@ import { kubectlOf, startKubeCluster, type KubeCluster } from './kube-cluster.ts
 /** What a test needs of an API, whoever serves it. */
 export type KubeApi = Pick<
   KubeCluster,
-  'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'killApiServer' | 'startApiServer' | 'forgetHistory' | 'stop'
+  'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'tryKubectl' | 'killApiServer' | 'startApiServer' | 'forgetHistory' | 'stop'
 >;
 
 /** The APIs that operator and control run on, with Millrace's CRDs installed: the same tests hold on each. */

@@ -29,6 +29,8 @@ export interface KubeCluster {
   kubectl: (...args: string[]) => Promise<string>;
   /** kubectl with `input` on stdin, e.g. for `apply -f -`. */
   kubectlWithInput: (input: string, ...args: string[]) => Promise<string>;
+  /** kubectl, however it ends. */
+  tryKubectl: (args: string[], options?: { input?: string; env?: NodeJS.ProcessEnv }) => Promise<KubectlEnd>;
   /** Ends kube-apiserver as a crash would. */
   killApiServer: () => Promise<void>;
   /** Starts it again at the same address with the same data. */
@@ -37,6 +39,13 @@ export interface KubeCluster {
   forgetHistory: () => Promise<void>;
   /** Ends every program and removes the folder. */
   stop: () => Promise<void>;
+}
+
+export interface KubectlEnd {
+  /** Exit status; -1 when a signal ended it. */
+  code: number;
+  stdout: string;
+  stderr: string;
 }
 
 /** A real Kubernetes API of this machine's own: etcd, kube-apiserver (RBAC on) and kube-controller-manager on free loopback ports. */
@@ -82,11 +91,12 @@ export async function startKubeCluster(options: KubeClusterOptions = {}): Promis
     others.push(await start('etcd', etcdFlags(join(folder, 'etcd'), etcdPort, etcdPeerPort)));
     await startApiServer();
     await writeFile(kubeconfigPath, await kubeconfig(url, files), { mode: 0o600 });
-    const { kubectl, kubectlWithInput } = kubectlOf(join(bin, 'kubectl'), kubeconfigPath, folder);
+    const kubectls = kubectlOf(join(bin, 'kubectl'), kubeconfigPath, folder);
     if (options.controllerManager ?? true) {
       const manager = await start('kube-controller-manager', controllerManagerFlags(kubeconfigPath, files));
       others.push(manager);
-      const hasServiceAccount = (): Promise<boolean> => kubectl('get', 'serviceaccount', 'default').then(Boolean, () => false);
+      const hasServiceAccount = (): Promise<boolean> =>
+        kubectls.kubectl('get', 'serviceaccount', 'default').then(Boolean, () => false);
       await until(hasServiceAccount, manager, startTimeoutMs);
     }
     const killApiServer = async (): Promise<void> => apiServer?.kill();
@@ -95,7 +105,7 @@ export async function startKubeCluster(options: KubeClusterOptions = {}): Promis
       await compactEtcd(etcdPort);
       await startApiServer();
     };
-    return { url, kubeconfigPath, folder, kubectl, kubectlWithInput, killApiServer, startApiServer, forgetHistory, stop };
+    return { url, kubeconfigPath, folder, ...kubectls, killApiServer, startApiServer, forgetHistory, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -188,19 +198,24 @@ export function kubectlOf(
   program: string,
   kubeconfigPath: string,
   home: string,
-): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput'> {
+): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput' | 'tryKubectl'> {
   // HOME of its own: kubectl caches what it discovered by host and port, and another test's server may have had this port.
   const env = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: home };
-  const kubectlWithInput = (input: string, ...args: string[]): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const child = execFile(program, args, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-        if (error) reject(new Error(`kubectl ${args.join(' ')}: ${stderr.trim() || error.message}`, { cause: error }));
-        else resolve(stdout);
-      });
+  const tryKubectl: KubeCluster['tryKubectl'] = (args, options = {}) =>
+    new Promise((resolve) => {
+      const settings = { env: { ...env, ...options.env }, maxBuffer: 64 * 1024 * 1024 };
+      const child = execFile(program, args, settings, (error, stdout, stderr) =>
+        resolve({ code: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr }),
+      );
       child.stdin?.on('error', () => undefined);
-      child.stdin?.end(input);
+      child.stdin?.end(options.input ?? '');
     });
-  return { kubectlWithInput, kubectl: (...args) => kubectlWithInput('', ...args) };
+  const kubectlWithInput = async (input: string, ...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await tryKubectl(args, { input });
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr.trim() || `ended with ${code}`}`);
+    return stdout;
+  };
+  return { tryKubectl, kubectlWithInput, kubectl: (...args) => kubectlWithInput('', ...args) };
 }
 
 function answers(url: string, ca: Buffer, token: string): Promise<boolean> {

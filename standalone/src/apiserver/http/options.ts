@@ -87,7 +87,9 @@ export function writeOptions({ query, request, identity }: ResourceRequest): Wri
 
 export function dryRunErrors(sent: readonly unknown[]): FieldError[] {
   const unknown = sent.find((value) => value !== 'All' && value !== '');
-  return unknown === undefined ? [] : [notSupported('dryRun', JSON.stringify(unknown), ['All'])];
+  return unknown === undefined
+    ? []
+    : [notSupported('dryRun', typeof unknown === 'string' ? unknown : JSON.stringify(unknown), ['All'])];
 }
 
 /** meta/v1 DeleteOptions from the body or the query. Throws 400 for what cannot be read, 422 for what makes no sense. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { checkDepth } from '../object.ts';
+import { decodeProtobuf, protobufMediaType } from '../protobuf/decode.ts';
 import { duplicateFields } from './duplicate-fields.ts';
 import { badRequest, tooLarge, unsupportedMedia } from '../status.ts';
 import type { Wanted } from './negotiation.ts';
@@ -74,9 +75,11 @@ export async function readDocument(
   }
   if (size === 0) return { body: undefined, duplicates: [] };
   const type = mediaType(request);
-  const accepted = types.length > 0 ? types : ['application/json', 'application/yaml'];
+  const accepted = types.length > 0 ? types : ['application/json', 'application/yaml', protobufMediaType];
   if (type !== '' && !accepted.includes(type)) throw unsupportedMedia(accepted);
-  const text = Buffer.concat(chunks).toString('utf8');
+  const bytes = Buffer.concat(chunks);
+  if (type === protobufMediaType) return { body: decodeProtobuf(bytes), duplicates: [] };
+  const text = bytes.toString('utf8');
   const body = parseText(text, type);
   checkDepth(body);
   return { body, duplicates: text.trimStart().startsWith('{') ? duplicateFields(text) : [] };
