@@ -37,6 +37,15 @@ export function pidsOfNode(node: string): number[] {
   return processes().flatMap(({ pid, commandLine }) => (commandLine === `millrace-media-node ${node}` ? [pid] : []));
 }
 
+/** Names of the nodes that a process runs beneath it, sorted; one that runs twice is there twice. */
+export function nodesBeneath(pid: number): string[] {
+  const own = new Set(descendantsOf(pid));
+  return processes()
+    .flatMap((each) => (own.has(each.pid) ? [/^millrace-media-node (\S+)$/.exec(each.commandLine)?.[1] ?? ''] : []))
+    .filter((name) => name !== '')
+    .sort();
+}
+
 /** All whose command line has this text in it, e.g. a folder that only they know. */
 export function pidsNaming(text: string): number[] {
   return processes().flatMap(({ pid, commandLine }) => (commandLine.includes(text) ? [pid] : []));
