@@ -15,11 +15,15 @@ export const BenchConfig = z.object({
     .string()
     .default(fileURLToPath(new URL('../results/bench.json', import.meta.url)))
     .describe('Where the figures and every single measurement are written'),
-  joinTries: z.number().int().min(1).max(100).default(7).describe('Joins of each kind'),
-  rerouteTries: z.number().int().min(1).max(20).default(4).describe('Relays to kill, one after the other'),
-  fanoutViewers: z.array(z.number().int().min(1).max(900)).default([100, 300]).describe('Numbers of viewers on the pull node'),
+  joinTries: z.number().int().min(1).max(100).default(5).describe('Joins of each kind'),
+  rerouteTries: z.number().int().min(0).max(20).default(3).describe('Relays to kill, one after the other'),
+  drainTries: z.number().int().min(0).max(20).default(2).describe('Relays to take away as planned, in each of two ways'),
+  fanoutViewers: z
+    .array(z.number().int().min(1).max(900))
+    .default([100, 300, 600])
+    .describe('Numbers of viewers on the pull node'),
   relayStreams: z.number().int().min(1).max(200).default(10).describe('Streams through the relay'),
-  windowSeconds: z.number().min(1).max(120).default(10).describe('How long CPU time is measured for one row'),
+  windowSeconds: z.number().min(1).max(120).default(8).describe('How long CPU time is measured for one row'),
   loadMinutes: z.number().min(1).max(720).default(10).describe('How long the network is under load'),
   loadWarmUpMinutes: z.number().min(0).max(60).default(2).describe('How much of it counts as warm-up'),
   loadViewers: z.number().int().min(0).max(1500).default(0).describe('Plain viewers; 0: as many as fit, found by a ramp'),

@@ -1,5 +1,6 @@
 import type { Browser } from '../../e2e/src/browser.ts';
 import type { TestNetwork } from '../../e2e/src/network.ts';
+import type { Cluster } from './cluster.ts';
 import type { BenchConfig } from './config.ts';
 import type { Clip } from './media/clip.ts';
 import type { Ending } from './processes/ending.ts';
@@ -11,6 +12,8 @@ export interface Bench {
   readonly ending: Ending;
   readonly clip: () => Promise<Clip>;
   readonly network: () => Promise<TestNetwork>;
+  /** The network's Kubernetes API. */
+  readonly cluster: () => Promise<Cluster>;
   readonly browser: () => Promise<Browser>;
   /** Progress, to a person. */
   readonly say: (line: string) => void;

@@ -23,8 +23,18 @@ const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure
   load: measureLoad,
 };
 
-async function main(config: BenchConfig): Promise<void> {
+/** Of the JSON; grows when a reader of the one before would misread it. Described in docs/bench.md. */
+const SCHEMA = 2;
+
+/** @returns whether all figures could be measured */
+async function main(config: BenchConfig): Promise<boolean> {
   const ending = new Ending();
+  const conditions = conditionsNow();
+  const figures: Record<string, Figure | { failed: string }> = {};
+  const write = (): void => {
+    mkdirSync(dirname(config.json), { recursive: true });
+    writeFileSync(config.json, `${JSON.stringify({ schema: SCHEMA, conditions, config, figures }, null, 2)}\n`);
+  };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
       process.stderr.write(`bench: ${signal}, ending what was started …\n`);
@@ -33,23 +43,23 @@ async function main(config: BenchConfig): Promise<void> {
   const startMs = performance.now();
   const say = (line: string) =>
     process.stderr.write(`  ${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
-  const conditions = conditionsNow();
   process.stdout.write(`${formatConditions(conditions)}\n`);
-  const figures: Record<string, Figure> = {};
-  try {
-    const bench = benchOf(config, ending, say);
-    for (const name of FIGURES.filter((each) => config.only.includes(each))) {
-      say(`${name} …`);
-      const figure = await measure[name](bench);
-      figures[name] = figure;
-      process.stdout.write(`\n${formatFigure(figure)}\n`);
-    }
-  } finally {
-    await ending.end();
-    mkdirSync(dirname(config.json), { recursive: true });
-    writeFileSync(config.json, `${JSON.stringify({ conditions, config, figures }, null, 2)}\n`);
+  const bench = benchOf(config, ending, say);
+  for (const name of FIGURES.filter((each) => config.only.includes(each))) {
+    if (ending.hasBegun) break;
+    say(`${name} …`);
+    const figure = await measure[name](bench).catch((error: unknown) => ({ failed: reasonOf(error) }));
+    figures[name] = figure;
+    write();
+    process.stdout.write(`\n${'failed' in figure ? `${name}: FAILED: ${figure.failed}` : formatFigure(figure)}\n`);
   }
+  await ending.end();
   process.stdout.write(`\n${Math.round((performance.now() - startMs) / 1000)} s; all measurements: ${config.json}\n`);
+  return Object.values(figures).every((figure) => !('failed' in figure));
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function formatFigure({ conditions, also = [], ...first }: Figure): string {
@@ -60,8 +70,7 @@ function formatFigure({ conditions, also = [], ...first }: Figure): string {
 try {
   const config = loadConfig(BenchConfig, { argv: process.argv.slice(2), env: process.env, envPrefix: 'MILLRACE_BENCH_' });
   if (config.namespace) enterNamespace();
-  await main(config);
-  process.exit(0);
+  process.exit((await main(config)) ? 0 : 1);
 } catch (error) {
   if (error instanceof HelpRequested) process.stdout.write(error.message);
   else

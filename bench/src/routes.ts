@@ -11,27 +11,26 @@ export async function waitUntilKnown(network: TestNetwork, stream: string): Prom
 }
 
 /** The nodes on a stream's way to its viewers, as measured there: nearest first, the origin last. */
-export async function upstreamOf(network: TestNetwork, stream: string): Promise<readonly string[]> {
+export async function upstreamOf(network: TestNetwork, stream: string, watchedIn = WATCHED_IN): Promise<readonly string[]> {
   return eventually(`the path of ${stream} is reported`, 20_000, async () => {
     const view = (await network.topology()).streams.find((each) => each.stream === stream);
-    const edges = (view?.paths ?? []).filter((path) => path.role === 'edge' && path.region === WATCHED_IN);
+    const edges = (view?.paths ?? []).filter((path) => path.role === 'edge' && path.region === watchedIn);
     return edges.map(({ hops }) => hops).find((hops) => hops.length > 0);
   });
 }
 
-/** E.g. `tokyo-push > tokyo-relay > virginia-relay > virginia-pull (2 relays)`. */
-export async function describePath(network: TestNetwork, hops: readonly string[]): Promise<string> {
+/** E.g. `tokyo-push > tokyo-relay > virginia-relay > virginia-pull`. */
+export async function describePath(network: TestNetwork, hops: readonly string[], viewersEdge: string): Promise<string> {
   const { nodes } = await network.topology();
   const edgeOf = (node: string) => nodes.find((each) => each.node === node)?.edge ?? node;
-  const names = [`${WATCHED_IN}-pull`, ...hops.map(edgeOf)].reverse();
-  return `${names.join(' > ')} (${hops.length - 1} relays)`;
+  return [viewersEdge, ...hops.map(edgeOf)].reverse().join(' > ');
 }
 
 /** Whether every node is connected and every route of the viewers' region has a backup again. */
 export function isWhole({ nodes, routes }: Topology, nodeCount: number): boolean {
   const backed = routes.filter(({ from, to }) => from === PUBLISHED_IN && to === WATCHED_IN);
   return (
-    nodes.filter(({ connected }) => connected).length >= nodeCount &&
+    nodes.filter(({ connected, draining }) => connected && !draining).length >= nodeCount &&
     backed.length > 0 &&
     backed.every(({ backup }) => backup !== undefined)
   );

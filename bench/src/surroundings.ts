@@ -1,5 +1,6 @@
 import { launchBrowser } from '../../e2e/src/browser.ts';
-import { startNetwork } from '../../e2e/src/network.ts';
+import { startNetwork, type TestNetwork } from '../../e2e/src/network.ts';
+import { Cluster } from './cluster.ts';
 import type { BenchConfig } from './config.ts';
 import type { Bench } from './figure.ts';
 import { encodeClip } from './media/clip.ts';
@@ -9,6 +10,7 @@ const STOP_WITHIN_MS = 40_000;
 
 /** Starts each part when a figure first asks for it, and keeps it for the next. */
 export function benchOf(config: BenchConfig, ending: Ending, say: (line: string) => void): Bench {
+  const network = once(() => startNetworkOf(ending, say));
   return {
     config,
     ending,
@@ -17,22 +19,11 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
       say('encoding the clip …');
       return encodeClip();
     }),
-    network: once(async () => {
-      say('starting a network of three regions …');
-      const network = await startNetwork();
-      const kill = (): void => void process.kill(network.pid, 'SIGTERM');
-      process.once('exit', kill);
-      ending.add(async () => {
-        process.removeListener('exit', kill);
-        say('stopping the network …');
-        const patience = setTimeout(() => {
-          say(`the network did not stop within ${STOP_WITHIN_MS / 1000} s and is killed; its logs: ${network.stateDir}`);
-          void network.kill();
-        }, STOP_WITHIN_MS);
-        await network.stop();
-        clearTimeout(patience);
-      });
-      return network;
+    network,
+    cluster: once(async () => {
+      const cluster = new Cluster(await network());
+      ending.add(() => cluster.close());
+      return cluster;
     }),
     browser: once(async () => {
       const browser = await launchBrowser({ leaveSignals: true });
@@ -40,6 +31,24 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
       return browser;
     }),
   };
+}
+
+async function startNetworkOf(ending: Ending, say: (line: string) => void): Promise<TestNetwork> {
+  say('starting a network of three regions …');
+  const network = await startNetwork();
+  const kill = (): void => void process.kill(network.pid, 'SIGTERM');
+  process.once('exit', kill);
+  ending.add(async () => {
+    process.removeListener('exit', kill);
+    say('stopping the network …');
+    const patience = setTimeout(() => {
+      say(`the network did not stop within ${STOP_WITHIN_MS / 1000} s and is killed; its logs: ${network.stateDir}`);
+      void network.kill();
+    }, STOP_WITHIN_MS);
+    await network.stop();
+    clearTimeout(patience);
+  });
+  return network;
 }
 
 function once<T>(start: () => Promise<T>): () => Promise<T> {

@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createWorker, type types } from 'mediasoup';
 import type { Clip } from '../media/clip.ts';
 import { asksForKeyframe, ClipSender, PAYLOAD_TYPE } from '../media/clip-sender.ts';
-import { CRYPTO_SUITE, KEY_BYTES } from './fanout.ts';
+import { CRYPTO_SUITE, newSrtpKey } from '../media/srtp.ts';
 
 const SSRC = 0x6d720b02;
 const LISTEN: types.TransportListenInfo = { protocol: 'udp', ip: '127.0.0.1' };
@@ -63,8 +62,7 @@ async function addViewer(router: types.Router, producer: types.Producer, port: n
     enableSrtp: true,
     srtpCryptoSuite: CRYPTO_SUITE,
   });
-  const keyBase64 = randomBytes(KEY_BYTES).toString('base64');
-  await transport.connect({ ip: '127.0.0.1', port, srtpParameters: { cryptoSuite: CRYPTO_SUITE, keyBase64 } });
+  await transport.connect({ ip: '127.0.0.1', port, srtpParameters: { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() } });
   // As the node's plain viewers: no bandwidth estimation, no retransmission.
   const codecs = router.rtpCapabilities.codecs!.map((codec) => ({ ...codec, rtcpFeedback: KEYFRAME_REQUESTS }));
   await transport.consume({ producerId: producer.id, rtpCapabilities: { codecs, headerExtensions: [] } });

@@ -1,17 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import type { PlacementResponse } from '@millrace/api';
 import { pidOfNode } from '../../../e2e/src/node-process.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';
 import { startSink, type PacketSink } from '../media/packet-sink.ts';
 import { openSession, publishClip } from '../media/plain-rtp.ts';
+import { CRYPTO_SUITE, newSrtpKey } from '../media/srtp.ts';
 import { childrenOf } from '../processes/cpu-time.ts';
 import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from '../processes/window.ts';
 import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../routes.ts';
 import { startBareWorker } from './bare-worker.ts';
 
-export const CRYPTO_SUITE = 'AEAD_AES_256_GCM';
-/** Key and salt (RFC 7714 section 12). */
-export const KEY_BYTES = 44;
 const STEADY_MS = 3_000;
 /** A node takes 50 new sessions a second from one address. */
 const BETWEEN_VIEWERS_MS = 25;
@@ -100,7 +97,7 @@ async function measureNode(bench: Bench, sink: PacketSink, viewers: number): Pro
 }
 
 async function openViewer(place: PlacementResponse, port: number): Promise<void> {
-  const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: randomBytes(KEY_BYTES).toString('base64') };
+  const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() };
   await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
 }
 

@@ -33,13 +33,11 @@ interface Way {
 export async function measureRelay(bench: Bench): Promise<Figure> {
   const clip = await bench.clip();
   const streams = bench.config.relayStreams;
-  const ways = [
-    await overForwarder(bench, clip, false),
-    await overForwarder(bench, clip, true),
-    await overRelays(bench, clip, false),
-    await overRelays(bench, clip, true),
-  ];
-  const [plain, forwarder, trunk, hop] = ways as [Way, Way, Way, Way];
+  const plain = await overForwarder(bench, clip);
+  const forwarder = await overForwarder(bench, clip, 'forwarder');
+  const sealing = await overForwarder(bench, clip, 'sealing-forwarder');
+  const trunk = await overRelays(bench, clip, false);
+  const hop = await overRelays(bench, clip, true);
   const added = (way: Way, without: Way, of: 'p50' | 'p99') => way.delayMs[of] - without.delayMs[of];
   return {
     title: 'relay: packets per CPU-second through one relay, and the delay that it adds',
@@ -47,6 +45,7 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       `${streams} streams at once, ${Math.round(streams * clip.packetsPerSecond)} packets/s in all, ${bench.config.windowSeconds} s each; frames of the streams evenly spread over time`,
       'relay: publisher > node (gate) > trunk > relay in a process of its own > trunk > node > UDP; its delay is beside the same without the relay (one trunk). Both end nodes run in threads of the measuring process',
       'forwarder: a process that sends on each datagram with node:dgram; its delay is beside a datagram sent straight to its receiver',
+      'sealing forwarder: the same with one AES-256-GCM seal and one open by node:crypto for each datagram, as a relay must: what cannot be saved without native code',
       "packets per CPU-second: of the whole process in the middle, from /proc/PID/stat; delay: from the publisher's send to the receiver's callback, added: difference of the quantiles",
       `source: ${clip.description}`,
     ],
@@ -55,6 +54,7 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       'packets per CPU-second',
       'µs/packet',
       'to forwarder',
+      'to sealing',
       'added p50 ms',
       'added p99 ms',
       'p50 ms',
@@ -63,11 +63,12 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       'without p99',
       'arrived %',
     ],
-    rows: [[hop, trunk] as const, [forwarder, plain] as const].map(([way, without]) => [
+    rows: [[hop, trunk] as const, [sealing, plain] as const, [forwarder, plain] as const].map(([way, without]) => [
       way.name,
       Math.round(packetsPerCpuSecond(way.window)),
       (totalCpuSeconds(way.window) / way.window.packets) * 1e6,
       packetsPerCpuSecond(way.window) / packetsPerCpuSecond(forwarder.window),
+      packetsPerCpuSecond(way.window) / packetsPerCpuSecond(sealing.window),
       added(way, without, 'p50'),
       added(way, without, 'p99'),
       way.delayMs.p50,
@@ -76,21 +77,21 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       without.delayMs.p99,
       way.arrived * 100,
     ]),
-    samples: ways,
+    samples: { plain, forwarder, sealing, trunk, hop },
   };
 }
 
-async function overForwarder(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<Way> {
+async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | 'sealing-forwarder'): Promise<Way> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
-  const middle = hasMiddle ? await startChild('forwarder.ts', String(timed.port)) : undefined;
+  const middle = program && (await startChild(`${program}.ts`, String(timed.port)));
   const stopMiddle = bench.ending.add(() => middle?.stop());
   const target = { ip: '127.0.0.1', port: middle?.port ?? timed.port };
   timed.start(
     clip,
     Array.from({ length: bench.config.relayStreams }, () => target),
   );
-  const way = await measureWay(bench, clip, timed, hasMiddle ? 'forwarder' : 'nothing', middle?.pid);
+  const way = await measureWay(bench, clip, timed, program?.replace('-', ' ') ?? 'nothing', middle?.pid);
   await stopTimed();
   await stopMiddle();
   return way;

@@ -1,18 +1,21 @@
+import type { Page } from 'playwright-core';
 import { eventually, type TestNetwork } from '../../../e2e/src/network.ts';
 import { pidOfNode } from '../../../e2e/src/node-process.ts';
-import type { Page } from 'playwright-core';
 import { joinStream, leaveStream, observeViewer, takeFrames } from '../browser-viewer.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';
 import { TICKS_PER_FRAME } from '../media/clip-sender.ts';
 import { accountFrames, type FrameAccount } from '../media/frame-ledger.ts';
 import { openPlainViewer, publishClip, type ClipPublisher, type PlainViewer } from '../media/plain-rtp.ts';
+import { isAlive } from '../processes/cpu-time.ts';
 import { describePath, isWhole, PUBLISHED_IN, upstreamOf, waitUntilKnown, WATCHED_IN } from '../routes.ts';
 import { longestGap, median } from '../statistics.ts';
+import { failureLines, tryEach } from '../tries.ts';
+import { DEPARTURES, type Departure } from './departures.ts';
 
-/** How long a viewer is watched without, and with, a death in the middle. */
-const WATCHED_MS = 4_000;
-const BEFORE_KILL_MS = 1_000;
+const BEFORE_MS = 1_000;
+const AFTER_MS = 3_000;
 const STEADY_MS = 2_000;
+const GONE_WITHIN_MS = 45_000;
 
 interface Watched {
   /** Longest time between two frames that the browser showed. */
@@ -23,18 +26,21 @@ interface Watched {
   readonly framesDropped: number;
 }
 
-interface Kill {
+interface Try {
+  readonly departure: string;
   readonly victim: string;
   readonly quiet: Watched;
-  readonly killed: Watched;
+  readonly struck: Watched;
+  /** From the strike until the victim's process was gone. */
+  readonly goneAfterMs: number;
   readonly sameSsrc: boolean;
 }
 
-/** The gap that a viewer sees when the process of a relay on the path is killed. */
+/** The gap that a viewer sees when a relay on the path goes: killed, or as planned. */
 export async function measureReroute(bench: Bench): Promise<Figure> {
   const stream = 'live/reroute';
   const [clip, network, browser] = [await bench.clip(), await bench.network(), await bench.browser()];
-  const nodeCount = (await network.topology()).nodes.length;
+  const nodeCount = (await network.topology()).nodes.filter(({ connected }) => connected).length;
   const publisher = await publishClip(await network.place('push', stream, PUBLISHED_IN), clip);
   const stopPublisher = bench.ending.add(() => publisher.stop());
   await waitUntilKnown(network, stream);
@@ -43,23 +49,33 @@ export async function measureReroute(bench: Bench): Promise<Figure> {
   const page = await browser.newPage();
   await page.bringToFront();
   const { session } = await joinStream(page, () => network.place('pull', stream, WATCHED_IN));
-  const path = await describePath(network, await upstreamOf(network, stream));
-  const kills: Kill[] = [];
-  for (let i = 0; i < bench.config.rerouteTries; i++)
-    kills.push(await killOne(bench, network, { page, plain, publisher, stream, nodeCount }));
+  const path = await describePath(network, await upstreamOf(network, stream), `${WATCHED_IN}-pull`);
+  const watching = { page, plain, publisher, stream, nodeCount };
+  const tries: Try[] = [];
+  const failures: string[] = [];
+  for (const departure of DEPARTURES) {
+    const count = departure.planned ? bench.config.drainTries : bench.config.rerouteTries;
+    const { done, failed } = await tryEach(count, () => strikeOne(bench, network, watching, departure), bench.say);
+    tries.push(...done);
+    failures.push(...failureLines(departure.name, failed));
+  }
   await leaveStream(page, session);
   await page.close();
   await stopPlain();
   await stopPublisher();
   return {
-    title: 'reroute: kill -9 of a relay on the path while viewers play',
+    title: 'reroute: what viewers see when a relay on their path goes',
     conditions: [
-      `path: ${path}; each try kills the relay of another region than the one before, and the next waits until all nodes and backups are there again`,
-      `shown: longest time between two frames that headless Chromium showed (requestVideoFrameCallback), in ${WATCHED_MS / 1000} s around the kill; beside it the same without a kill, just before. At 30 frames/s a frame is 33 ms`,
+      `path: ${path}; each try takes the relay of another region than the one before, and waits until all nodes and backups are there`,
+      ...DEPARTURES.map(({ name, what }) => `${name}: ${what}`),
+      'shown: longest time between two frames that headless Chromium showed (requestVideoFrameCallback), from a second before until three seconds after the relay was gone; beside it (quiet) the same viewers just before, nothing touched. At 30 frames/s a frame is 33 ms',
       'received: at a plain RTP viewer of the same node, by RTP sequence numbers and timestamps: longest time between two whole frames, frames and packets that never came',
+      'gone after: from the order, or the kill, until the relay had ended',
       `source: ${clip.description}`,
+      ...failures,
     ],
     columns: [
+      'how',
       'relay',
       'shown ms',
       'quiet shown ms',
@@ -69,9 +85,13 @@ export async function measureReroute(bench: Bench): Promise<Figure> {
       'packets missing',
       'keyframes asked',
       'SSRC',
+      'gone after s',
     ],
-    rows: [...kills.map(rowOf), medianRow(kills)],
-    samples: kills,
+    rows: DEPARTURES.flatMap(({ name }) => {
+      const own = tries.filter(({ departure }) => departure === name);
+      return own.length > 0 ? [...own.map(rowOf), medianRow(name, own)] : [];
+    }),
+    samples: tries,
   };
 }
 
@@ -85,31 +105,48 @@ interface Watching {
 
 let turn = 0;
 
-async function killOne(bench: Bench, network: TestNetwork, watching: Watching): Promise<Kill> {
-  await eventually('all nodes and backup routes are there', 60_000, async () =>
-    isWhole(await network.topology(), watching.nodeCount) ? true : undefined,
-  );
+async function strikeOne(bench: Bench, network: TestNetwork, watching: Watching, departure: Departure): Promise<Try> {
+  const cluster = await bench.cluster();
+  const whole = () =>
+    eventually('all nodes and backup routes are there', 60_000, async () =>
+      isWhole(await network.topology(), watching.nodeCount) ? true : undefined,
+    );
+  await whole();
   await delay(STEADY_MS);
-  const before = await observeViewer(watching.page);
-  const quiet = await watch(watching, async () => undefined);
   // All but the last hop, the origin, are relays.
   const relays = (await upstreamOf(network, watching.stream)).slice(0, -1);
   const victim = relays[turn++ % relays.length]!;
-  const killed = await watch(watching, async () => {
-    process.kill(pidOfNode(victim), 'SIGKILL');
-  });
-  const after = await observeViewer(watching.page);
-  bench.say(`killed ${victim}: ${Math.round(killed.shownGapMs)} ms without a frame, ${killed.received.missingFrames} missing`);
-  return { victim, quiet, killed, sameSsrc: before.ssrc === after.ssrc };
+  const undo = await departure.prepare(cluster, victim);
+  try {
+    await whole();
+    await delay(STEADY_MS);
+    const before = await observeViewer(watching.page);
+    const pid = pidOfNode(victim);
+    const quiet = await watch(watching, () => delay(departure.planned ? AFTER_MS : 0));
+    let goneAfterMs = 0;
+    const struck = await watch(watching, async () => {
+      const startMs = performance.now();
+      await departure.strike(cluster, victim);
+      await eventually(`${victim} has ended`, GONE_WITHIN_MS, () => (isAlive(pid) ? undefined : true));
+      goneAfterMs = performance.now() - startMs;
+    });
+    const after = await observeViewer(watching.page);
+    bench.say(
+      `${departure.name} ${victim}: ${Math.round(struck.shownGapMs)} ms without a frame, ${struck.received.missingFrames} missing`,
+    );
+    return { departure: departure.name, victim, quiet, struck, goneAfterMs, sameSsrc: before.ssrc === after.ssrc };
+  } finally {
+    await undo();
+  }
 }
 
 async function watch({ page, plain, publisher }: Watching, strike: () => Promise<void>): Promise<Watched> {
   await takeFrames(page);
   plain.take();
   const [asked, { framesDropped }] = [publisher.sender.keyframesAsked, await observeViewer(page)];
-  await delay(BEFORE_KILL_MS);
+  await delay(BEFORE_MS);
   await strike();
-  await delay(WATCHED_MS - BEFORE_KILL_MS);
+  await delay(AFTER_MS);
   const shown = await takeFrames(page);
   return {
     shownGapMs: longestGap(shown.map(({ atMs }) => atMs)),
@@ -119,32 +156,36 @@ async function watch({ page, plain, publisher }: Watching, strike: () => Promise
   };
 }
 
-function rowOf({ victim, quiet, killed, sameSsrc }: Kill): (string | number)[] {
-  const { missingFrames, missingPackets, longestGapMs } = killed.received;
+function rowOf({ departure, victim, quiet, struck, goneAfterMs, sameSsrc }: Try): (string | number)[] {
+  const { missingFrames, missingPackets, longestGapMs } = struck.received;
   return [
+    departure,
     victim,
-    Math.round(killed.shownGapMs),
+    Math.round(struck.shownGapMs),
     Math.round(quiet.shownGapMs),
     Math.round(longestGapMs),
     Math.round(quiet.received.longestGapMs),
     missingFrames,
     missingPackets,
-    killed.keyframesAsked,
+    struck.keyframesAsked,
     sameSsrc ? 'same' : 'changed',
+    (goneAfterMs / 1000).toFixed(1),
   ];
 }
 
-function medianRow(kills: readonly Kill[]): (string | number)[] {
-  const of = (value: (kill: Kill) => number) => Math.round(median(kills.map(value)));
+function medianRow(departure: string, tries: readonly Try[]): (string | number)[] {
+  const of = (value: (each: Try) => number) => Math.round(median(tries.map(value)));
   return [
+    departure,
     'median',
-    of(({ killed }) => killed.shownGapMs),
+    of(({ struck }) => struck.shownGapMs),
     of(({ quiet }) => quiet.shownGapMs),
-    of(({ killed }) => killed.received.longestGapMs),
+    of(({ struck }) => struck.received.longestGapMs),
     of(({ quiet }) => quiet.received.longestGapMs),
-    of(({ killed }) => killed.received.missingFrames),
-    of(({ killed }) => killed.received.missingPackets),
-    of(({ killed }) => killed.keyframesAsked),
-    kills.every(({ sameSsrc }) => sameSsrc) ? 'same' : 'changed',
+    of(({ struck }) => struck.received.missingFrames),
+    of(({ struck }) => struck.received.missingPackets),
+    of(({ struck }) => struck.keyframesAsked),
+    tries.every(({ sameSsrc }) => sameSsrc) ? 'same' : 'changed',
+    (median(tries.map(({ goneAfterMs }) => goneAfterMs)) / 1000).toFixed(1),
   ];
 }

@@ -4,6 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 const TICKS_PER_SECOND = 100;
 
 export interface ProcessStat {
+  /** As in proc(5): R, S, D, Z, … */
+  readonly state: string;
   readonly parent: number;
   /** User and system time of all its threads, those that ended too. */
   readonly cpuSeconds: number;
@@ -16,12 +18,21 @@ export function parseStat(text: string): ProcessStat {
   const [parent, user, system] = [fields[1], fields[11], fields[12]].map(Number);
   if (!Number.isInteger(parent) || !Number.isInteger(user) || !Number.isInteger(system))
     throw new Error(`no process statistics: ${text.slice(0, 80)}`);
-  return { parent: parent!, cpuSeconds: (user! + system!) / TICKS_PER_SECOND };
+  return { state: fields[0]!, parent: parent!, cpuSeconds: (user! + system!) / TICKS_PER_SECOND };
 }
 
 /** CPU time of a process since its start, in seconds, to 0.01. @throws Error when there is no such process */
 export function cpuSecondsOf(pid: number): number {
   return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).cpuSeconds;
+}
+
+/** Whether there is such a process; one that has ended and is not waited for yet is none. */
+export function isAlive(pid: number): boolean {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state !== 'Z';
+  } catch {
+    return false;
+  }
 }
 
 export function childrenOf(pid: number): number[] {

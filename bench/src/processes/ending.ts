@@ -15,6 +15,11 @@ export class Ending {
     return once;
   }
 
+  /** Nothing more is to be started. */
+  get hasBegun(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Goes on when one fails, so that no process is left for another's sake. */
   end(): Promise<void> {
     this.#running ??= this.#end();

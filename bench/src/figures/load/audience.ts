@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import type { PlacementResponse } from '@millrace/api';
 import type { TestNetwork } from '../../../../e2e/src/network.ts';
 import { delay } from '../../figure.ts';
 import { closeSession, openSession, type PlainSession } from '../../media/plain-rtp.ts';
-import { CRYPTO_SUITE, KEY_BYTES } from '../fanout.ts';
+import { CRYPTO_SUITE, newSrtpKey } from '../../media/srtp.ts';
 import { startAudienceSink, type AudienceReport, type AudienceSink } from './audience-sink.ts';
 
 /** Packets of a session that has ended may still be on their way. */
@@ -92,7 +91,7 @@ export class Audience {
     try {
       const place = await this.#network.place('pull', this.#streams[stream]!, region);
       const port = this.#sink.ports[turn % this.#sink.ports.length]!;
-      const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: randomBytes(KEY_BYTES).toString('base64') };
+      const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() };
       const session = await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
       this.#sink.expect(session.ssrc!, stream);
       this.#viewers.push({ place, session, stream });

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MediaEdge } from '@millrace/api';
+import { createKubeClient, loadKubeconfig, mediaEdges, pods, type KubeClient } from '@millrace/operator/kube';
+import { eventually, type TestNetwork } from '../../e2e/src/network.ts';
+
+const NAMESPACE = 'default';
+const PROPAGATION_MS = 1_000;
+
+/** What an operator of the network does with kubectl, done over the same API. */
+export class Cluster {
+  readonly #network: TestNetwork;
+  readonly #client: KubeClient;
+
+  constructor(network: TestNetwork) {
+    this.#network = network;
+    this.#client = createKubeClient({ kubeconfig: loadKubeconfig({ file: network.kubeconfig }) });
+  }
+
+  /** Adds a region of one node that takes publishers and viewers and relays; returns when the mesh has measured it. */
+  async addRegion(region: string): Promise<void> {
+    const spec: MediaEdge['spec'] = { ...(await this.#specOfAnother()), region, roles: ['push', 'pull', 'relay'], replicas: 1 };
+    await this.#client.create(mediaEdges, { metadata: { name: region, namespace: NAMESPACE }, spec });
+    await eventually(`the node in ${region} is connected, with routes to all regions`, 60_000, async () => {
+      const { nodes, routes } = await this.#network.topology();
+      const connected = nodes.some((node) => node.region === region && node.connected);
+      const others = new Set(nodes.map((node) => node.region).filter((other) => other !== region));
+      const reached = routes.filter(({ from, to }) => from === region && others.has(to)).length;
+      return connected && reached > 0 ? true : undefined;
+    });
+    await delay(PROPAGATION_MS);
+  }
+
+  /** Removes it, and waits until it is gone. */
+  async removeRegion(region: string): Promise<void> {
+    await this.#client.delete(mediaEdges, { name: region, namespace: NAMESPACE });
+    await eventually(`the node in ${region} is gone`, 60_000, async () =>
+      (await this.#network.topology()).nodes.some((node) => node.region === region && node.connected) ? undefined : true,
+    );
+  }
+
+  /** As `kubectl delete pod`. */
+  async deletePod(name: string): Promise<void> {
+    await this.#client.delete(pods, { name, namespace: NAMESPACE });
+  }
+
+  /** As `kubectl scale mediaedge`. */
+  async scale(edge: string, replicas: number): Promise<void> {
+    await this.#client.setScale(mediaEdges, { name: edge, namespace: NAMESPACE }, replicas);
+  }
+
+  /** The edge that a node belongs to. @throws Error when the network does not know the node */
+  async edgeOf(node: string): Promise<string> {
+    const known = (await this.#network.topology()).nodes.find((each) => each.node === node);
+    if (!known) throw new Error(`${node} is no node of the network`);
+    return known.edge;
+  }
+
+  /** Pods of an edge, the oldest first: among relays the one that goes first. */
+  async podsOf(edge: string): Promise<string[]> {
+    const { nodes } = await this.#network.topology();
+    const names = new Set(nodes.filter((node) => node.edge === edge).map(({ node }) => node));
+    const { items } = await this.#client.list(pods, { namespace: NAMESPACE });
+    const born = (pod: (typeof items)[number]) => Date.parse(pod.metadata?.creationTimestamp ?? '') || 0;
+    return items
+      .filter((pod) => names.has(pod.metadata?.name ?? '') && !pod.metadata?.deletionTimestamp)
+      .sort((a, b) => born(a) - born(b))
+      .map((pod) => pod.metadata!.name!);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  /** Ports and the mesh as every edge of this network has them. */
+  async #specOfAnother(): Promise<MediaEdge['spec']> {
+    const { items } = await this.#client.list(mediaEdges, { namespace: NAMESPACE });
+    const known = items[0];
+    if (!known) throw new Error('the network has no MediaEdge');
+    return known.spec;
+  }
+}

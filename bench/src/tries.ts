@@ -1,0 +1,32 @@
+export interface Tries<T> {
+  readonly done: readonly T[];
+  /** Why each of the others failed. */
+  readonly failed: readonly string[];
+}
+
+/** Tries one after the other; one that fails does not end those behind it, and is told. */
+export async function tryEach<T>(
+  count: number,
+  attempt: (index: number) => Promise<T>,
+  say: (line: string) => void = () => {},
+): Promise<Tries<T>> {
+  const done: T[] = [];
+  const failed: string[] = [];
+  for (let i = 0; i < count; i++) {
+    try {
+      done.push(await attempt(i));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failed.push(reason);
+      say(`try ${i + 1} of ${count} failed: ${reason}`);
+    }
+  }
+  return { done, failed };
+}
+
+/** For the conditions of a figure: each reason once, with how often. */
+export function failureLines(what: string, failed: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const reason of failed) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return [...counts].map(([reason, count]) => `failed, ${what}: ${reason}${count > 1 ? ` (${count} times)` : ''}`);
+}
