@@ -30,9 +30,11 @@ describe('the OpenAPI documents', () => {
   test('every reference leads to a schema, and none is there for nothing', () => {
     for (const service of services) {
       const text = JSON.stringify(openApiDocument(service));
-      const document = JSON.parse(text) as { components: { schemas: object } };
+      const document = JSON.parse(text) as { components: { schemas: Record<string, object> } };
       const used = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name));
       assert.deepEqual([...used].sort(), Object.keys(document.components.schemas).sort(), service.name);
+      for (const [name, schema] of Object.entries(document.components.schemas))
+        assert.ok('type' in schema || 'anyOf' in schema, `${name} says nothing`);
     }
   });
 

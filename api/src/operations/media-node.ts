@@ -47,19 +47,21 @@ const created = {
 /** What any request for a session may be refused with. */
 function refusals(act: 'push' | 'pull'): Record<number, Answer> {
   const taken = problem('Somebody else publishes this name, and its StreamRoute does not let you take it over');
-  const ofPush: Record<number, Answer> = act === 'push' ? { 409: taken } : {};
+  const own: Record<number, Answer> =
+    act === 'push'
+      ? { 409: taken }
+      : { 404: problem('Nobody publishes the stream'), 504: problem('The stream did not come from upstream in time') };
   return {
-    ...ofPush,
+    ...own,
     307: problem('This node takes no more, is being drained or may not serve it: go there', {
       location: 'the same operation at another node',
     }),
     400: problem('The request or its SDP cannot be used; the detail names what is wrong and the remedy', undefined, SdpProblem),
     401: problem('No token where one is needed, or one that is not valid', CHALLENGE),
     403: problem('The token is for something else'),
-    404: problem(act === 'push' ? 'Nothing is known under this name' : 'Nobody publishes the stream'),
     406: problem('No codec that both sides know, or the answer is not acceptable', undefined, SdpProblem),
     503: problem('No room here nor elsewhere, no port, or control cannot be asked', RETRY_AFTER),
-    504: problem('Control or the upstream did not answer in time'),
+    502: problem('Control answered what this node does not understand'),
   };
 }
 
@@ -201,7 +203,7 @@ const short: Operation[] = [
     query: token,
     body: { [JSON_TYPE]: ShortPushRequest },
     answers: { 200: json('The answer', ShortPushResponse), ...refusals('push') },
-    example: `jq -n --rawfile sdp offer.sdp '{stream: "live/demo", sdp: $sdp}' |\n  curl -fsS ${bearer} ${jsonBody} -d @- $NODE/signaling/push`,
+    example: `node -p 'JSON.stringify({ stream: "live/demo", sdp: fs.readFileSync("offer.sdp", "utf8") })' |\n  curl -fsS ${bearer} ${jsonBody} -d @- $NODE/signaling/push`,
   },
   {
     id: 'short-pull',

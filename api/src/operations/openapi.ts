@@ -118,7 +118,8 @@ class Components {
     for (let todo = [...this.#used.keys()]; todo.length > 0; todo = [...this.#used.keys()].filter((id) => !(id in done))) {
       for (const id of todo) {
         const { $defs = {}, ...schema } = convert(this.#used.get(id)!);
-        done[id] = schema;
+        // A named schema is given as a reference to itself among the definitions.
+        done[id] = schema['$ref'] === reference(id) ? ($defs as Json)[id] : schema;
         for (const inner of Object.keys($defs as Json)) this.#use(inner);
       }
     }
@@ -142,14 +143,17 @@ const reference = (id: string): string => `#/components/schemas/${id}`;
 function convert(type: z.ZodType): Json {
   const schema = z.toJSONSchema(type, { metadata: named.registry, io: 'input', override: simplify }) as Json;
   delete schema['$schema'];
-  delete schema['id'];
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/')) as Json;
 }
 
 /** A well-known format says more than the pattern that checks it. */
 function simplify({ jsonSchema }: { jsonSchema: Json }): void {
+  delete jsonSchema['id'];
   if (['ipv4', 'ipv6', 'date-time', 'uri'].includes(String(jsonSchema['format']))) delete jsonSchema['pattern'];
-  if (jsonSchema['contentEncoding'] === 'base64') delete jsonSchema['pattern'];
+  if (jsonSchema['contentEncoding'] === 'base64') {
+    delete jsonSchema['pattern'];
+    delete jsonSchema['format'];
+  }
   if (jsonSchema['minimum'] === Number.MIN_SAFE_INTEGER) delete jsonSchema['minimum'];
   if (jsonSchema['maximum'] === Number.MAX_SAFE_INTEGER) delete jsonSchema['maximum'];
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { openApiDocument, type Answer, type Operation, type Service } from '@millrace/api/operations';
 
@@ -32,6 +32,7 @@ export class HttpContract {
   readonly #url: string;
   readonly #ajv: Ajv2020;
   readonly #document: Json;
+  readonly #validators = new Map<object, ValidateFunction>();
   /** `operationId status` of every answer so far. */
   readonly seen = new Set<string>();
 
@@ -41,7 +42,6 @@ export class HttpContract {
     this.#document = closed(openApiDocument(service)) as Json;
     this.#ajv = new Ajv2020({ strict: false, allErrors: true });
     formats.default(this.#ajv);
-    this.#ajv.addSchema(this.#document, 'document');
   }
 
   get operations(): readonly Operation[] {
@@ -70,7 +70,7 @@ export class HttpContract {
         ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
         ...options.headers,
       },
-      ...(options.body === undefined ? {} : { body: isText ? (options.body) : JSON.stringify(options.body) }),
+      ...(options.body === undefined ? {} : { body: isText ? options.body : JSON.stringify(options.body) }),
       signal: ending.signal,
     });
     const isEvents = response.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
@@ -88,30 +88,36 @@ export class HttpContract {
     assert.notEqual(status, 500, `${what}: ${text.slice(0, 300)}`);
     for (const name of Object.keys(answer.headers ?? {})) assert.ok(headers.has(name), `${what} without ${name}`);
     const type = headers.get('content-type')?.split(';', 1)[0];
-    const { content } = this.#answerObject(operation, status);
+    const { content, 'x-events': events = {} } = this.#answerObject(operation, status);
     if (!content) assert.equal(text, '', `${what} with a body`);
     else {
       assert.ok(type && type in content, `${what} as ${type}, documented is ${Object.keys(content).join(', ')}`);
-      if (/json$/.test(type)) this.#validate(['content', type, 'schema'], operation, status, JSON.parse(text), what);
+      if (/json$/.test(type)) this.#validate(content[type]!.schema, JSON.parse(text), what);
     }
     for (const [event, data] of type === 'text/event-stream' ? eventsOf(text) : []) {
-      assert.ok(answer.events && event in answer.events, `${what} with an event ${event}, which is not documented`);
-      this.#validate(['x-events', event], operation, status, JSON.parse(data), `${what}, event ${event}`);
+      assert.ok(event in events, `${what} with an event ${event}, which is not documented`);
+      this.#validate(events[event]!, JSON.parse(data), `${what}, event ${event}`);
     }
     this.seen.add(`${operation.id} ${status}`);
   }
 
-  #answerObject({ path, method }: Operation, status: number): { content?: Record<string, unknown> } {
-    const paths = this.#document['paths'] as Record<string, Record<string, { responses: Record<string, Json> }>>;
+  #answerObject({ path, method }: Operation, status: number): AnswerObject {
+    const paths = this.#document['paths'] as Record<string, Record<string, { responses: Record<string, AnswerObject> }>>;
     return paths[path]![method.toLowerCase()]!.responses[status]!;
   }
 
-  #validate(place: string[], { path, method }: Operation, status: number, value: unknown, what: string): void {
-    const pointer = ['paths', path, method.toLowerCase(), 'responses', String(status), ...place];
-    const reference = `document#/${pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
-    const validate = this.#ajv.getSchema(reference) ?? this.#ajv.compile({ $ref: reference });
+  #validate(schema: Json, value: unknown, what: string): void {
+    let validate = this.#validators.get(schema);
+    // References in it are to the document's components.
+    if (!validate)
+      this.#validators.set(schema, (validate = this.#ajv.compile({ ...schema, components: this.#document['components'] })));
     assert.ok(validate(value), `${what}: ${this.#ajv.errorsText(validate.errors)} in ${JSON.stringify(value).slice(0, 400)}`);
   }
+}
+
+interface AnswerObject {
+  content?: Record<string, { schema: Json }>;
+  'x-events'?: Record<string, Json>;
 }
 
 /** A reader of the document must not rely on a property being the last, but here each that is not documented is a fault. */
