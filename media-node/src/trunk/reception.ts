@@ -9,7 +9,8 @@ import type { Trunk, TrunkHost } from './trunk.ts';
 const HANDSHAKES_PER_SECOND = 500;
 const REPLIES_PER_SECOND = 100;
 
-export type EndpointDropReason = DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved';
+export type EndpointDropReason =
+  DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved' | 'unreadable';
 
 /** What the reception needs of its endpoint. */
 export interface ReceptionHost extends TrunkHost {
@@ -66,9 +67,9 @@ export class Reception {
     }
     const plaintext = trunk.link.open(index, datagram, from, nowMs);
     if (typeof plaintext === 'string') return plaintext;
-    trunk.receive(plaintext, datagram.length, nowMs);
+    const isSound = trunk.receive(plaintext, datagram.length, nowMs);
     this.host.touch(trunk);
-    return undefined;
+    return isSound ? undefined : 'unreadable';
   }
 
   private receiveInitiation(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {

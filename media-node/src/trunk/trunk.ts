@@ -141,11 +141,14 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.host.touch(this);
   }
 
-  /** A data datagram's plaintext. */
-  receive(plaintext: Buffer, datagramBytes: number, nowMs: number): void {
+  /** A data datagram's plaintext. False when something in it could not be read; the rest counts. */
+  receive(plaintext: Buffer, datagramBytes: number, nowMs: number): boolean {
     this.totals.received++;
     this.totals.receivedBytes += datagramBytes;
-    this.living?.receive(plaintext, nowMs);
+    const association = this.living;
+    const before = association?.malformed;
+    association?.receive(plaintext, nowMs);
+    return association?.malformed === before;
   }
 
   /** Does what is due and sends what may go; returns when to come again. */

@@ -7,6 +7,8 @@ import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
 export const CONTROL_CONVERSATION = 0;
 
 const MAX_CONVERSATIONS = 4096;
+/** Candidates when one has to go. */
+const LOOK_AT = 8;
 const FORGET_AFTER_MS = 60_000;
 const TIDY_MS = 10_000;
 /** Conversations are looked over for what is due no more often than this. */
@@ -164,6 +166,7 @@ export class Arq {
     this.toldMs = nowMs;
     const left: ReceiveConversation[] = [];
     for (const conversation of this.telling) {
+      if (conversation.isForgotten) continue;
       offset = conversation.writeAcks(out, offset, limit);
       conversation.listed = conversation.pendingAcks > 0 || conversation.tellWindow;
       if (conversation.listed) left.push(conversation);
@@ -375,15 +378,20 @@ export class Arq {
     return id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.receiveWindow;
   }
 
+  /** Of the few that were looked at longest ago, the idlest goes: looking at all for each new one would let a peer make this node work. */
   private forgetIdlest(): void {
-    let idlest: ReceiveConversation | undefined;
+    const looked: ReceiveConversation[] = [];
     for (const conversation of this.receives.values()) {
-      if (conversation.id === CONTROL_CONVERSATION) continue;
-      if (!idlest || conversation.lastArrivalMs < idlest.lastArrivalMs) idlest = conversation;
+      looked.push(conversation);
+      if (looked.length === LOOK_AT) break;
     }
-    if (!idlest) return;
-    // Only this half: the other one's serials go on.
-    this.receives.delete(idlest.id);
-    this.telling = this.telling.filter((conversation) => conversation !== idlest);
+    const media = looked.filter(({ id }) => id !== CONTROL_CONVERSATION);
+    const idlest = media.reduce((a, b) => (b.lastArrivalMs < a.lastArrivalMs ? b : a));
+    for (const conversation of looked) {
+      this.receives.delete(conversation.id);
+      // Only this half goes: the other one's serials go on.
+      if (conversation !== idlest) this.receives.set(conversation.id, conversation);
+    }
+    idlest.isForgotten = true;
   }
 }

@@ -20,6 +20,8 @@ export class ReceiveConversation {
   lastArrivalMs: number;
   /** Is in its owner's list of those that have something to tell the peer. */
   listed = false;
+  /** Has made room for another; what it still had to tell is not told. */
+  isForgotten = false;
   /** The peer has to hear our una or window though nothing arrived. */
   tellWindow = false;
   private readonly ordered: boolean;
