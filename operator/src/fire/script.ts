@@ -10,7 +10,7 @@ export type Step =
   | { do: 'scale'; edge: number; replicas: number }
   | { do: 'changeTemplate' | 'pause' | 'resume' | 'deleteEdge' | 'makeEdge' | 'cordon' | 'uncordon'; edge: number }
   | { do: 'setDrainTimeout'; edge: number; seconds: number }
-  | { do: 'deletePod' | 'deleteMediaNode' | 'clearFinalizer' | 'editStatus'; nth: number }
+  | { do: 'deletePod' | 'deleteMediaNode' | 'editStatus'; nth: number }
   | {
       do:
         'deleteMesh' | 'makeMesh' | 'deleteRoute' | 'makeRoute' | 'deleteKey' | 'deleteBudget' | 'deleteLease' | 'collectGarbage';

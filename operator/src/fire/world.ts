@@ -63,6 +63,7 @@ export class World {
 
   /** Ends every fault, and what people left half done. */
   async endFaults(): Promise<void> {
+    this.api.isDown = false;
     for (const process of this.processes) {
       process.connection.faults = {};
       process.connection.late = false;
@@ -76,13 +77,18 @@ export class World {
     await this.clock.settle(0);
   }
 
+  /** Both processes run, and one of them leads. */
+  get isStaffed(): boolean {
+    return this.processes.every(({ ended }) => !ended) && this.processes.some(({ operator }) => operator.isLeading);
+  }
+
   /** Ends both processes gracefully; what they leave behind, as complaints. */
   async end(): Promise<string[]> {
     for (const process of this.processes) process.end();
     await this.clock.settle(60_000);
     return this.processes.flatMap(({ identity, ended, clock }) => [
       ...(ended ? [] : [`${identity} did not stop`]),
-      ...(ended?.error ? [`${identity} failed: ${String(ended.error)}`] : []),
+      ...(ended?.error ? [`${identity} failed: ${ended.error instanceof Error ? ended.error.message : 'unknown'}`] : []),
       ...(clock.pendingTimers > 0 ? [`${identity} left ${clock.pendingTimers} timers`] : []),
     ]);
   }
@@ -139,8 +145,6 @@ export class World {
         return this.#withNth(PODS, step.nth, (path, pod) => api.store.delete(path, (pod as Pod).spec?.nodeName ? 30 : 0));
       case 'deleteMediaNode':
         return this.#withNth(MEDIA_NODES, step.nth, (path) => api.store.delete(path));
-      case 'clearFinalizer':
-        return;
       case 'editStatus':
         return this.#withNth(EDGES, step.nth, (path, edge) => api.store.write(path, { ...edge, status: {} }, 'status'));
       case 'deleteMesh':
@@ -276,13 +280,8 @@ export class World {
 
   #restartApi(ms: number): void {
     this.api.cutWatches(reset());
-    for (const { connection } of this.processes) {
-      const before = connection.faults;
-      connection.faults = { ...before, fail: () => 'refuse' };
-      this.clock.setTimeout(() => {
-        connection.faults = { ...connection.faults, fail: before.fail };
-      }, ms);
-    }
+    this.api.isDown = true;
+    this.clock.setTimeout(() => (this.api.isDown = false), ms);
   }
 
   #editEdge(index: number, change: (spec: NonNullable<Stored['spec']>) => object): void {

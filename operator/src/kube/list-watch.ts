@@ -50,9 +50,10 @@ type RelistCause = 'start' | 'expired' | 'error' | 'disorder' | 'refresh';
 type Ending = { next: 'resume' | 'relist'; cause: string; failed: boolean; error?: unknown };
 
 /**
- * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise of `run`. Where a watch was cut
- * off, one attempt goes on from the last version seen; if that yields nothing either, or the answer is 410 or makes no sense, everything
- * is listed anew. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
+ * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise of `run`. Where the server ended a
+ * watch in peace the next goes on from the last version seen; after anything else everything is listed anew. For in the meantime the API
+ * may have come back with an older state, in which our version lies ahead: a watch from there is silent and then goes on in another
+ * history. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
  */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
@@ -64,8 +65,6 @@ export class ListWatch<T extends KubeObject> {
   #resourceVersion = '';
   /** Failures in a row, for the back-off. */
   #failures = 0;
-  /** Watches in a row that reached the server and brought nothing before they broke. */
-  #fruitless = 0;
 
   constructor(options: ListWatchOptions<T>) {
     this.#options = options;
@@ -121,7 +120,6 @@ export class ListWatch<T extends KubeObject> {
         signal: this.#signal,
       });
       this.#resourceVersion = resourceVersion;
-      this.#fruitless = 0;
       this.#guard(() => {
         this.#options.onList(items, resourceVersion);
       });
@@ -159,7 +157,6 @@ export class ListWatch<T extends KubeObject> {
         if (version !== this.#resourceVersion) {
           this.#resourceVersion = version;
           this.#failures = 0;
-          this.#fruitless = 0;
           seen++;
         }
         if (event.type !== 'BOOKMARK') {
@@ -169,20 +166,12 @@ export class ListWatch<T extends KubeObject> {
         }
       }
       const tooShort = seen === 0 && client.clock.now() - startedMs < this.#tuning.shortWatchMs;
-      return this.#afterBreak('ended', tooShort, seen);
+      return { next: tooShort ? 'relist' : 'resume', cause: 'ended', failed: tooShort };
     } catch (error) {
       if (isGone(error)) return { next: 'relist', cause: 'expired', failed: this.#failures > 0 || seen === 0, error };
-      const cut =
-        error instanceof KubeError && ['ConnectionLost', 'ConnectionFailed', 'Inactive', 'Timeout'].includes(error.reason);
-      if (cut && error.code === 0) return { ...this.#afterBreak(error.reason, true, seen), error };
-      return { next: 'relist', cause: 'error', failed: true, error };
+      const cause = error instanceof KubeError && error.code === 0 ? error.reason : 'error';
+      return { next: 'relist', cause, failed: true, error };
     }
-  }
-
-  /** A break is followed by one attempt to go on, and that by a list; a server that was not even reached has judged nothing. */
-  #afterBreak(cause: string, failed: boolean, seen: number): Ending {
-    if (failed && seen === 0 && cause !== 'ConnectionFailed') this.#fruitless++;
-    return { next: this.#fruitless > 1 ? 'relist' : 'resume', cause, failed };
   }
 
   async #backOff(error: unknown): Promise<void> {

@@ -31,9 +31,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
   return {
     create: changes.create,
     deletePods: changes.remove.map(({ instance }) => instance.pod),
-    mediaNodes: isPaused
-      ? []
-      : after.filter(({ node, state }) => node ?? state === 'active').map((instance) => desiredMediaNode(edge, instance, nowMs)),
+    mediaNodes: isPaused ? [] : after.filter(hasMediaNode).map((instance) => desiredMediaNode(edge, instance, nowMs)),
     deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
     inUse: isPaused ? [] : after.flatMap((instance) => inUseChange(instance, observation)),
     finalizer:
@@ -43,6 +41,11 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
     statusEvents,
     requeueAfterMs: requeueAfterMs(after, edge, nowMs),
   };
+}
+
+/** What serves or drains has one, also when somebody deleted it; what goes gets none made anew. */
+function hasMediaNode({ node, state }: Instance): boolean {
+  return node !== undefined || state === 'active' || state === 'draining';
 }
 
 function observe(observation: EdgeObservation): Instance[] {

@@ -48,7 +48,7 @@ export class ApiConnection implements Transport {
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
     const fault = this.onDoomed?.(request) ?? this.faults.fail?.(request);
-    if (fault === 'refuse') throw KubeError.local('ConnectionFailed', 'connection refused');
+    if (fault === 'refuse' || this.#api.isDown) throw KubeError.local('ConnectionFailed', 'connection refused');
     request.beforeSend?.();
     if (fault === 'stall') return await never(request.signal);
     if (fault === 'before') throw reset();

@@ -29,7 +29,8 @@ export class MemoryApi implements Transport {
   /** Requests that are not reads, in order of arrival; `recording = false` keeps none. */
   readonly requests: { method: string; path: string; body: unknown }[] = [];
   recording = true;
-  /** Bounds pages further than the client asks for. */
+  /** Nobody reaches it. */
+  isDown = false;
   readonly #connections = new Set<ApiConnection>();
   readonly #first: ApiConnection;
 
