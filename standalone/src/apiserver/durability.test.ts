@@ -145,7 +145,7 @@ describe('store', () => {
     ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'a' }, data: { value } }) as unknown as KubeObject;
   const open = (maxHistory?: number) => {
     const dir = mkdtempSync(join(root, 'store-'));
-    return { dir, store: new Store(join(dir, 'db'), { maxHistory }) };
+    return { dir, store: new Store(join(dir, 'db'), maxHistory ? { history: { events: maxHistory } } : {}) };
   };
   test('writes of one turn become visible together, in order, with growing revisions', async () => {
     const { store } = open();

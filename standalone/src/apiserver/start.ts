@@ -15,6 +15,7 @@ import { builtinTypes, crdType } from './builtin/types.ts';
 import type { ApiContext } from './context.ts';
 import { OpenWatches } from './context.ts';
 import { startControllers } from './controllers/index.ts';
+import { Retries } from './controllers/retries.ts';
 import { CrdController, crdErrors } from './crds/crd-controller.ts';
 import type { Identity } from './http/request.ts';
 import { bindPod, evictPod, serveLog, serveScale } from './http/subresources.ts';
@@ -24,6 +25,7 @@ import { strategicMerge } from './patch/strategic-merge.ts';
 import { Registry } from './registry.ts';
 import { createApiServer } from './server.ts';
 import { unknownPath } from './status.ts';
+import type { HistoryLimits } from './storage/history.ts';
 import { Store } from './storage/store.ts';
 import { Writer } from './write/writer.ts';
 
@@ -40,8 +42,8 @@ export interface ApiServerOptions {
   /** Own certificate in place of the generated one. */
   tls?: TlsFiles;
   logger?: Logger;
-  /** Watch events kept for resuming watches; older resourceVersions answer 410. */
-  maxHistory?: number;
+  /** What is kept for watches that resume; older resourceVersions answer 410. */
+  history?: Partial<HistoryLimits>;
   wall?: () => number;
 }
 export interface ApiServer {
@@ -54,18 +56,33 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Starts the API server; resolves when it answers. Throws when the data directory is in use or the port taken. */
+/** Starts the API server; resolves when it answers. Throws when the data directory is in use or the port taken; then nothing is left open. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  const store = new Store(join(options.dataDir, 'objects.sqlite'), { history: options.history, wall: options.wall });
+  const stops: (() => unknown)[] = [() => store.close()];
+  const close = async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  };
+  try {
+    return { ...(await startOn(store, options, stops)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function startOn(store: Store, options: ApiServerOptions, stops: (() => unknown)[]): Promise<Omit<ApiServer, 'close'>> {
   const { dataDir, host = '127.0.0.1', wall = Date.now } = options;
   const logger = options.logger ?? createLogger({ service: 'apiserver' });
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const store = new Store(join(dataDir, 'objects.sqlite'), { maxHistory: options.maxHistory, wall });
   const registry = new Registry();
   for (const type of builtinTypes) registry.add(type);
-  const crdController = new CrdController(store, registry, wall);
+  const retries = new Retries(logger);
+  stops.push(() => retries.stop());
+  const crdController = new CrdController(store, registry, wall, retries);
   store.subscribe((event) => crdController.observe(event));
   const writer = new Writer({ store, registry, wall }, crdErrors);
-  const stopControllers = await startControllers({ store, registry, writer, wall, logger });
+  stops.push(await startControllers({ store, registry, writer, wall, logger, retries }));
   await installCrds(writer, options.crds ?? []);
 
   const statics = new StaticTokens(options.tokens);
@@ -84,23 +101,16 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     server.once('error', reject);
     server.listen(options.port ?? 0, host, resolve);
   });
+  stops.push(async () => {
+    context.watches.stopAll();
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 1000).unref();
+    await closed;
+  });
   const { port } = server.address() as AddressInfo;
   const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return {
-    url,
-    port,
-    ca: tls.ca,
-    kubeconfig: (user) => kubeconfig(url, tls.ca, user, options.tokens),
-    close: async () => {
-      stopControllers();
-      context.watches.stopAll();
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
-      setTimeout(() => server.closeAllConnections(), 1000).unref();
-      await closed;
-      store.close();
-    },
-  };
+  return { url, port, ca: tls.ca, kubeconfig: (user) => kubeconfig(url, tls.ca, user, options.tokens) };
 }
 
 function createContext(

@@ -1,4 +1,4 @@
-import type { ControllerContext } from './index.ts';
+import type { ControllerContext } from './context.ts';
 
 const keepMs = 3_600_000;
 const sweepMs = 60_000;

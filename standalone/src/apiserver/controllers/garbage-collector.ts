@@ -4,27 +4,22 @@ import { storageKey } from '../resource-type.ts';
 import type { StoreEvent } from '../storage/store.ts';
 import { deleteObject } from '../write/delete.ts';
 import { isReleased } from '../write/writer.ts';
-import type { ControllerContext } from './index.ts';
+import type { ControllerContext } from './context.ts';
 
 /**
  * Deletes what has lost all its owners (background), and carries out the `foregroundDeletion` and `orphan` finalizers.
  * An owner is gone when no object of its kind has its uid; a kind that is not served is never judged.
  */
 export function startGarbageCollector(context: ControllerContext): () => void {
-  const { store, logger } = context;
-  const dirty = new Set<() => Promise<void>>();
-  let scheduled = false;
-  const run = async () => {
-    scheduled = false;
-    const work = [...dirty];
-    dirty.clear();
-    for (const step of work) await step().catch((error: unknown) => logger.warn({ err: error }, 'garbage collector'));
-  };
-  const enqueue = (step: () => Promise<void>) => {
-    dirty.add(step);
-    if (!scheduled) setImmediate(() => void run());
-    scheduled = true;
-  };
+  const { store, retries } = context;
+  let last: Promise<unknown> = Promise.resolve();
+  // One after the other: what one step finds, the one before it has finished.
+  const enqueue = (step: () => Promise<void>) =>
+    retries.run('garbage collection', () => {
+      const mine = last.then(step);
+      last = mine.catch(() => undefined);
+      return mine;
+    });
   const judge = (resource: string, object: KubeObject) => enqueue(() => settle(context, resource, object));
   const stop = store.subscribe((event) => observe(context, event, judge));
   for (const type of context.registry.resources()) {

@@ -6,7 +6,7 @@ import { storageKey } from '../resource-type.ts';
 import type { StoreEvent } from '../storage/store.ts';
 import { deleteObject } from '../write/delete.ts';
 import { isReleased } from '../write/writer.ts';
-import type { ControllerContext } from './index.ts';
+import type { ControllerContext } from './context.ts';
 
 const initial = ['default', 'kube-system', 'kube-node-lease'];
 const options = { fieldManager: 'millrace-standalone', dryRun: false, fieldValidation: 'Ignore' as const };
@@ -14,13 +14,13 @@ const find = (plural: string) => builtinTypes.find((type) => type.plural === plu
 
 /** Gives each namespace its default ServiceAccount, and empties namespaces and CRDs that are being deleted before they go. */
 export async function startNamespaceController(context: ControllerContext): Promise<() => void> {
-  const { store, writer, logger } = context;
-  const run = (work: Promise<unknown>) =>
-    void work.catch((error: unknown) => logger.warn({ err: error }, 'namespace controller'));
+  const { store, writer, retries } = context;
   const stop = store.subscribe((event) => {
-    if (event.resource === '/namespaces' && event.type !== 'DELETED') run(settleNamespace(context, event.object));
-    else if (event.resource === storageKey(crdType) && event.type !== 'DELETED') run(settleCrd(context, event.object));
-    else if (event.type === 'DELETED') run(resume(context, event));
+    if (event.resource === '/namespaces' && event.type !== 'DELETED')
+      retries.run('namespace', () => settleNamespace(context, event.object));
+    else if (event.resource === storageKey(crdType) && event.type !== 'DELETED')
+      retries.run('CRD', () => settleCrd(context, event.object));
+    else if (event.type === 'DELETED') retries.run('namespace or CRD', () => resume(context, event));
   });
   for (const name of initial) {
     const target = { type: find('namespaces'), namespace: '', name };

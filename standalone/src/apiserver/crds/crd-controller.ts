@@ -3,6 +3,7 @@ import { isObject, jsonEqual, parseCrd } from '@millrace/api/validation';
 import { crdType } from '../builtin/types.ts';
 import type { KubeObject } from '../object.ts';
 import { asJson, kubeTime } from '../object.ts';
+import type { Retries } from '../controllers/retries.ts';
 import type { Registry } from '../registry.ts';
 import type { ResourceType } from '../resource-type.ts';
 import { storageKey } from '../resource-type.ts';
@@ -51,11 +52,13 @@ export class CrdController {
   readonly #store: Store;
   readonly #registry: Registry;
   readonly #wall: () => number;
+  readonly #retries: Retries;
 
-  constructor(store: Store, registry: Registry, wall: () => number) {
+  constructor(store: Store, registry: Registry, wall: () => number, retries: Retries) {
     this.#store = store;
     this.#registry = registry;
     this.#wall = wall;
+    this.#retries = retries;
     for (const crd of store.list(crdKey)) this.#serve(crd);
   }
 
@@ -100,8 +103,10 @@ export class CrdController {
       storedVersions: [...new Set([...before, ...stored])],
     };
     if (jsonEqual(crd.status, status)) return;
-    const latest = this.#store.latest(crdKey, '', crd.metadata.name);
-    if (latest) this.#store.put(crdKey, { ...latest, status }).catch(() => undefined);
+    this.#retries.run('status of a CRD', async () => {
+      const latest = this.#store.latest(crdKey, '', crd.metadata.name);
+      if (latest?.metadata.uid === crd.metadata.uid) await this.#store.put(crdKey, { ...latest, status });
+    });
   }
 
   #condition(crd: KubeObject, type: string, reason: string, message: string): JsonObject {

@@ -2,13 +2,13 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { KubeObject } from '../object.ts';
 
-/** One change of one object: stored (`object`) or removed (undefined) at `revision`. */
+/** One change of one object: stored (as JSON `text`) or removed (undefined) at `revision`. */
 export interface Change {
   resource: string;
   namespace: string;
   name: string;
   revision: number;
-  object: KubeObject | undefined;
+  text: string | undefined;
 }
 
 /**
@@ -21,15 +21,14 @@ export class Database {
   readonly #delete;
   readonly #setRevision;
 
+  /** Throws an Error that names the file and the remedy when it cannot be opened. */
   constructor(file: string) {
-    // Secrets are in it: made readable by its owner only; the WAL takes over the mode.
-    closeSync(openSync(file, 'a', 0o600));
-    this.#db = new DatabaseSync(file);
-    this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
-      CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL,
-        PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
-      INSERT OR IGNORE INTO revision VALUES (1, 1);`);
+    try {
+      this.#db = open(file);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`cannot open the store ${file}: ${why}. ${remedy(why)}`, { cause: error });
+    }
     this.#put = this.#db.prepare('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)');
     this.#delete = this.#db.prepare('DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?');
     this.#setRevision = this.#db.prepare('UPDATE revision SET value = ?');
@@ -49,8 +48,8 @@ export class Database {
   commit(changes: readonly Change[]): void {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
-      for (const { resource, namespace, name, object } of changes) {
-        if (object) this.#put.run(resource, namespace, name, JSON.stringify(object));
+      for (const { resource, namespace, name, text } of changes) {
+        if (text !== undefined) this.#put.run(resource, namespace, name, text);
         else this.#delete.run(resource, namespace, name);
       }
       const last = changes.at(-1);
@@ -65,4 +64,30 @@ export class Database {
   close(): void {
     this.#db.close();
   }
+}
+
+function open(file: string): DatabaseSync {
+  // Secrets are in it: made readable by its owner only; the WAL takes over the mode.
+  closeSync(openSync(file, 'a', 0o600));
+  const db = new DatabaseSync(file);
+  try {
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
+      CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL,
+        PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
+      INSERT OR IGNORE INTO revision VALUES (1, 1);`);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** What SQLite's words mean for whoever has to mend it. */
+function remedy(why: string): string {
+  if (/locked/.test(why)) return 'Another process uses this folder: stop it, or choose another folder';
+  if (/full|no space/i.test(why)) return 'Free space on this disk and start again';
+  if (/malformed|not a database/.test(why))
+    return 'The file is damaged: restore it from a copy, or remove the folder to begin anew';
+  return 'Give this user the right to read and write there';
 }

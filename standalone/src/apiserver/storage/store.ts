@@ -1,26 +1,19 @@
 import { EventEmitter } from 'node:events';
 import type { KubeObject } from '../object.ts';
-import { expired, storageFull } from '../status.ts';
+import { storageFull } from '../status.ts';
 import type { Change } from './database.ts';
 import { Database } from './database.ts';
+import { History } from './history.ts';
+import type { HistoryLimits, StoreEvent } from './history.ts';
 
-export interface StoreEvent {
-  type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  revision: number;
-  resource: string;
-  object: KubeObject;
-  /** The object before this event; undefined when it was added. */
-  previous: KubeObject | undefined;
-}
+export type { StoreEvent };
+
 interface PendingWrite extends Change {
+  object: KubeObject | undefined;
   previous: KubeObject | undefined;
   resolve: (object: KubeObject) => void;
   reject: (error: unknown) => void;
 }
-/** As etcd under a kube-apiserver, which is compacted every five minutes (--etcd-compaction-interval). */
-const HISTORY_MS = 5 * 60_000;
-const HISTORY_EVENTS = 10_000;
-
 const idOf = (namespace: string, name: string) => `${namespace}/${name}`;
 
 /** By which objects of a resource are told apart and ordered. */
@@ -37,21 +30,17 @@ export class Store {
   readonly #sorted = new Map<string, KubeObject[]>();
   readonly #overlay = new Map<string, KubeObject | undefined>();
   readonly #events = new EventEmitter();
-  readonly #history: { event: StoreEvent; atMs: number }[] = [];
-  readonly #maxHistory: number;
-  readonly #wall: () => number;
+  readonly #history: History;
   #pending: PendingWrite[] = [];
   #revision: number;
   #nextRevision: number;
-  #oldestWatchable: number;
 
-  /** maxHistory: events kept at most for watches that resume; none is kept for longer than some minutes. */
-  constructor(file: string, opts: { maxHistory?: number; wall?: () => number } = {}) {
+  /** `history` bounds what is kept for watches that resume. */
+  constructor(file: string, opts: { history?: Partial<HistoryLimits>; wall?: () => number } = {}) {
     this.#db = new Database(file);
-    this.#maxHistory = opts.maxHistory ?? HISTORY_EVENTS;
-    this.#wall = opts.wall ?? Date.now;
     this.#events.setMaxListeners(0);
-    this.#revision = this.#nextRevision = this.#oldestWatchable = this.#db.revision();
+    this.#revision = this.#nextRevision = this.#db.revision();
+    this.#history = new History(this.#revision, opts.wall ?? Date.now, opts.history);
     for (const { resource, object } of this.#db.objects()) this.#set(resource, object);
   }
 
@@ -109,7 +98,8 @@ export class Store {
     const previous = this.latest(resource, namespace, name);
     this.#overlay.set(`${resource}/${idOf(namespace, name)}`, object);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ resource, namespace, name, revision, object, previous, resolve, reject });
+      const text = object && JSON.stringify(object);
+      this.#pending.push({ resource, namespace, name, revision, object, text, previous, resolve, reject });
       if (this.#pending.length === 1) setImmediate(() => this.flush());
     });
   }
@@ -129,7 +119,7 @@ export class Store {
     for (const write of batch) this.#publish(write);
   }
 
-  #publish({ resource, namespace, name, revision, object, previous, resolve }: PendingWrite): void {
+  #publish({ resource, namespace, name, revision, object, text, previous, resolve }: PendingWrite): void {
     const type = !object ? 'DELETED' : previous ? 'MODIFIED' : 'ADDED';
     const shown = object ?? (previous && { ...previous, metadata: { ...previous.metadata, resourceVersion: String(revision) } });
     if (object) this.#set(resource, object);
@@ -140,21 +130,9 @@ export class Store {
     this.#revision = revision;
     if (!shown) return;
     const event: StoreEvent = { type, revision, resource, object: shown, previous };
-    this.#history.push({ event, atMs: this.#wall() });
-    this.#compact();
+    this.#history.add(event, text?.length ?? 0);
     resolve(shown);
     this.#events.emit('event', event);
-  }
-
-  /** Forgets what is too much or too old, a fifth of it at a time, since each time costs a copy of the rest. */
-  #compact(): void {
-    const keepable = (index: number) => (this.#history[index]?.atMs ?? 0) >= this.#wall() - HISTORY_MS;
-    const slack = Math.ceil(this.#history.length / 6);
-    if (this.#history.length <= this.#maxHistory * 1.2 && keepable(slack)) return;
-    const excess = Math.max(0, this.#history.length - this.#maxHistory);
-    const firstKept = this.#history.findIndex((_, index) => index >= excess && keepable(index));
-    const dropped = this.#history.splice(0, firstKept);
-    this.#oldestWatchable = dropped.at(-1)?.event.revision ?? this.#oldestWatchable;
   }
 
   #set(resource: string, object: KubeObject): void {
@@ -166,8 +144,7 @@ export class Store {
 
   /** Events of a resource after `revision`, oldest first. Throws 410 when the history does not reach back that far. */
   eventsSince(resource: string, revision: number): StoreEvent[] {
-    if (revision < this.#oldestWatchable) throw expired(`too old resource version: ${revision} (${this.#oldestWatchable})`);
-    return this.#history.flatMap(({ event }) => (event.revision > revision && event.resource === resource ? [event] : []));
+    return this.#history.since(resource, revision);
   }
 
   /** Calls back on every committed change, in order; the returned function ends it. */

@@ -42,7 +42,7 @@ export class ApiUnderTest extends ApiClient {
 
 export const testToken = randomBytes(16).toString('hex');
 
-export function startTestServer(dataDir: string, more: { maxHistory?: number; port?: number } = {}): Promise<ApiServer> {
+export function startTestServer(dataDir: string, more: { port?: number } = {}): Promise<ApiServer> {
   const logger = createLogger({ service: 'apiserver', level: 'warn' });
   return startApiServer({ dataDir, tokens: { [testToken]: { user: 'tester', groups: ['system:masters'] } }, logger, ...more });
 }

@@ -1,0 +1,34 @@
+import type { Logger } from '@millrace/service';
+import { StatusError } from '../status.ts';
+
+const retryMs = 2_000;
+
+/** Carries work out in the background, again and again while it cannot be stored, as on a full disk. */
+export class Retries {
+  readonly #logger: Logger;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #stopped = false;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  run(what: string, work: () => Promise<unknown>): void {
+    if (this.#stopped) return;
+    work().catch((error: unknown) => {
+      // Gone or changed meanwhile: whoever did that has caused work of its own.
+      if (this.#stopped || (error instanceof StatusError && (error.code === 404 || error.code === 409))) return;
+      this.#logger.warn({ err: error, work: what }, 'not done yet, trying again');
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        this.run(what, work);
+      }, retryMs);
+      this.#timers.add(timer);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}
