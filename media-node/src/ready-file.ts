@@ -23,8 +23,8 @@ export class ReadyFile {
   async #write(text: string): Promise<void> {
     const path = join(this.#folder, 'ready.json');
     if (text === '') return rm(path, { force: true });
-    await mkdir(this.#folder, { recursive: true });
-    await writeFile(`${path}.new`, text);
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await writeFile(`${path}.new`, text, { mode: 0o600 });
     await rename(`${path}.new`, path);
   }
 }

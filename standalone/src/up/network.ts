@@ -1,4 +1,4 @@
-import { createWriteStream, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import type { PlacementResponse } from '@millrace/api';
@@ -11,7 +11,7 @@ import { Informer, createKubeClient, loadKubeconfig } from '@millrace/operator/k
 import type { KubeClient } from '@millrace/operator/kube';
 import type { Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
-import { startPodAgent } from '../agent/index.ts';
+import { LogFile, startPodAgent } from '../agent/index.ts';
 import { startApiServer } from '../apiserver/index.ts';
 import type { UpConfig } from '../main.ts';
 import { ensureAppKey } from './app-key.ts';
@@ -161,13 +161,10 @@ function loadCrds(): CrdManifest[] {
   return files.map((name) => parse(readFileSync(new URL(name, folder), 'utf8')) as CrdManifest);
 }
 
+/** Bounded, as the logs of nodes. A full disk costs the log, not the network. */
 function openLog(config: UpConfig, dir: StateDir): Logger {
-  mkdirSync(dir.file('logs'), { recursive: true });
-  const file = createWriteStream(dir.file('logs', 'network.log'), { flags: 'a', mode: 0o600 });
-  // A full disk costs the log, not the network.
-  file.once('error', (error) => process.stderr.write(`  the log is not written any more: ${error.message}\n`));
-  file.on('error', () => undefined);
-  return createLogger({ service: 'millrace', level: config.logLevel }, file);
+  const file = new LogFile(dir.file('logs', 'network.log'));
+  return createLogger({ service: 'millrace', level: config.logLevel }, { write: (line) => file.write(Buffer.from(line)) });
 }
 
 /** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
