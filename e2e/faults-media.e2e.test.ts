@@ -3,11 +3,10 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import type { Topology } from '@millrace/api';
-import { TICKS_PER_FRAME } from '../bench/src/media/clip-sender.ts';
 import { encodeClip, type Clip } from '../bench/src/media/clip.ts';
-import { accountFrames, type ReceivedPacket } from '../bench/src/media/frame-ledger.ts';
-import { openPlainViewer, publishClip, type ClipPublisher, type PlainViewer } from '../bench/src/media/plain-rtp.ts';
+import { openPlainViewer, publishClip } from '../bench/src/media/plain-rtp.ts';
 import { launchBrowser, type Browser } from './src/browser.ts';
+import { CountedStream } from './src/counted-stream.ts';
 import { kubectlOf } from './src/kube-cluster.ts';
 import { delay, eventually, freeNetworkPorts, startNetwork, type TestNetwork } from './src/network.ts';
 import { descendantsOf, isRunning, metricOf, nodesBeneath, pidOfNode, workersOf } from './src/node-process.ts';
@@ -282,46 +281,3 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     return Object.fromEntries(items.map(({ metadata, spec }) => [metadata.name, spec.replicas]));
   }
 });
-
-/** Frames as they come out, from the first packet on. */
-class CountedStream {
-  readonly #publisher: ClipPublisher | undefined;
-  readonly #viewer: PlainViewer;
-  readonly #packets: ReceivedPacket[] = [];
-  #stopped = false;
-
-  constructor(publisher: ClipPublisher | undefined, viewer: PlainViewer) {
-    this.#publisher = publisher;
-    this.#viewer = viewer;
-  }
-
-  /** Waits for so many frames from now on. */
-  async more(frames: number, withinMs: number): Promise<void> {
-    const ends = () => this.#take().filter(({ marker }) => marker).length;
-    const before = ends();
-    await eventually(`${frames} more frames`, withinMs, () => (ends() >= before + frames ? true : undefined));
-  }
-
-  /** Every frame that was sent since the first one that came has come, under one SSRC. */
-  assertWhole(t: { diagnostic(text: string): void }): void {
-    const { complete, missingFrames, missingPackets, longestGapMs } = accountFrames(this.#packets, TICKS_PER_FRAME);
-    t.diagnostic(`${complete} frames came whole, ${missingFrames} missing; longest gap ${Math.round(longestGapMs)} ms`);
-    assert.ok(complete > 0);
-    assert.equal(missingFrames, 0);
-    assert.equal(missingPackets, 0);
-    assert.equal(this.#viewer.ssrcs.size, 1);
-  }
-
-  async stop(): Promise<void> {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    await this.#publisher?.stop();
-    this.#take();
-    await this.#viewer.stop();
-  }
-
-  #take(): readonly ReceivedPacket[] {
-    this.#packets.push(...this.#viewer.take());
-    return this.#packets;
-  }
-}

@@ -96,7 +96,10 @@ function offer(protocol: 'whip' | 'whep', tag: string): Operation {
     parameters: STREAM_NAME_HALVES,
     query:
       act === 'push'
-        ? token.extend({ group: z.string().max(128).optional().describe('streams of one group share a core') })
+        ? token.extend({
+            group: z.string().max(128).optional().describe('streams of one group share a core'),
+            replaces: z.string().max(64).optional().describe('id of the publisher’s earlier session, whose name this one takes over'),
+          })
         : token,
     body: { [SDP]: Text },
     answers: {

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { TICKS_PER_FRAME } from '../../bench/src/media/clip-sender.ts';
+import { accountFrames, type ReceivedPacket } from '../../bench/src/media/frame-ledger.ts';
+import type { ClipPublisher, PlainViewer } from '../../bench/src/media/plain-rtp.ts';
+import { eventually } from './network.ts';
+
+/** Frames as they come out at a plain RTP viewer, from the first packet on. */
+export class CountedStream {
+  readonly #publisher: ClipPublisher | undefined;
+  readonly #viewer: PlainViewer;
+  readonly #packets: ReceivedPacket[] = [];
+  #stopped = false;
+
+  constructor(publisher: ClipPublisher | undefined, viewer: PlainViewer) {
+    this.#publisher = publisher;
+    this.#viewer = viewer;
+  }
+
+  /** Waits for so many frames from now on. */
+  async more(frames: number, withinMs: number): Promise<void> {
+    const ends = () => this.#take().filter(({ marker }) => marker).length;
+    const before = ends();
+    await eventually(`${frames} more frames`, withinMs, () => (ends() >= before + frames ? true : undefined));
+  }
+
+  /** Every frame that was sent since the first one that came has come, under one SSRC. */
+  assertWhole(t: { diagnostic(text: string): void }): void {
+    const { complete, missingFrames, missingPackets, longestGapMs } = accountFrames(this.#take(), TICKS_PER_FRAME);
+    t.diagnostic(`${complete} frames came whole, ${missingFrames} missing; longest gap ${Math.round(longestGapMs)} ms`);
+    assert.ok(complete > 0);
+    assert.equal(missingFrames, 0);
+    assert.equal(missingPackets, 0);
+    assert.equal(this.#viewer.ssrcs.size, 1);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    await this.#publisher?.stop();
+    this.#take();
+    await this.#viewer.stop();
+  }
+
+  #take(): readonly ReceivedPacket[] {
+    this.#packets.push(...this.#viewer.take());
+    return this.#packets;
+  }
+}
