@@ -1,16 +1,16 @@
 import type { Logger } from '@millrace/service';
 import { StatusError } from '../status.ts';
 
-const retryMs = 2_000;
-
 /** Carries work out in the background, again and again while it cannot be stored, as on a full disk. */
 export class Retries {
   readonly #logger: Logger;
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #retryMs: number;
   #stopped = false;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, retryMs = 2_000) {
     this.#logger = logger;
+    this.#retryMs = retryMs;
   }
 
   run(what: string, work: () => Promise<unknown>): void {
@@ -22,7 +22,7 @@ export class Retries {
       const timer = setTimeout(() => {
         this.#timers.delete(timer);
         this.run(what, work);
-      }, retryMs);
+      }, this.#retryMs);
       this.#timers.add(timer);
     });
   }
