@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import type { LinkReport } from '@millrace/api';
 import type { RelayStats } from './relay/index.ts';
 
@@ -30,6 +30,24 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
     'Trunk frames that could not be used, by reason; a count since the start',
     ['reason'],
   );
+  const refused = (name: string, help: string): ((counts: Readonly<Record<string, number>>) => void) => {
+    const counter = new Counter({ name, help, labelNames: ['reason'], registers: [registry] });
+    const known: Record<string, number> = {};
+    return (counts) => {
+      for (const [reason, count] of Object.entries(counts)) {
+        counter.inc({ reason }, Math.max(0, count - (known[reason] ?? 0)));
+        known[reason] = count;
+      }
+    };
+  };
+  const refusedRtp = refused(
+    'millrace_relay_refused_rtp_total',
+    "Publishers' RTP packets that were not forwarded, by reason; a count",
+  );
+  const refusedDatagrams = refused(
+    'millrace_relay_refused_datagrams_total',
+    'Datagrams at the trunk port that were not taken, by reason; a count',
+  );
   return {
     update(reports, stats) {
       for (const each of [links, rtt, loss, sent, received, streams]) each.reset();
@@ -46,6 +64,8 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       faults.set({ reason: 'stray' }, stats.strayFrames);
       faults.set({ reason: 'malformed' }, stats.malformedFrames);
       faults.set({ reason: 'control' }, stats.controlErrors);
+      refusedRtp(stats.refusedRtp);
+      refusedDatagrams(stats.refusedDatagrams);
     },
   };
 }

@@ -85,6 +85,11 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
   }
 
+  /** The worker's own socket towards the relay thread. */
+  get feedsFrom(): { ip: string; port: number } {
+    return { ip: '127.0.0.1', port: this.#egress.tuple.localPort };
+  }
+
   /** What the publisher is told to send at most (REMB), in kbps; undefined: as much as the network takes. */
   async limit(maxKbps: number | undefined): Promise<void> {
     if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);

@@ -24,6 +24,8 @@ export interface IngestRequest {
   rttMs?: number;
   /** Where to listen; loopback unless mediasoup is elsewhere. */
   localIp?: string;
+  /** Where the publisher's packets come from: what comes from elsewhere on this machine is not taken. */
+  from?: SocketAddress;
 }
 
 export interface EgressRequest {
@@ -65,6 +67,10 @@ export interface RelayStats {
   malformedFrames: number;
   /** Messages that could not be read or sent. */
   controlErrors: number;
+  /** Publishers' packets that were not forwarded, by reason. */
+  refusedRtp: Readonly<Record<string, number>>;
+  /** Datagrams at the trunk port that were not taken, by reason. */
+  refusedDatagrams: Readonly<Record<string, number>>;
 }
 
 /** Requests to the relay thread by name: arguments and answer. */

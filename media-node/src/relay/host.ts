@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { MeshSettings } from '@millrace/api';
 import { realClock } from '@millrace/service';
-import { DEFAULT_KNOBS, DgramIo, TrunkEndpoint, type TrunkKnobs } from '../trunk/index.ts';
+import { DEFAULT_KNOBS, DgramIo, TRUNK_VERSION, TrunkEndpoint, type TrunkKnobs } from '../trunk/index.ts';
 import type { CommandAnswer, CommandArgument, RelayCommand, RelayEvent, RelaySettings } from './commands.ts';
 import { RelayNode } from './relay-node.ts';
 import { DgramRtpSockets } from './rtp-sockets.ts';
@@ -33,6 +33,16 @@ export class RelayHost {
     const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
     this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });
     const warn = (error: Error) => emit({ type: 'warning', message: error.message, fields: {} });
+    this.#endpoint.on('trunk', (trunk) =>
+      trunk.on('refused', ({ lowest, highest }) => {
+        const theirs = lowest === highest ? `version ${lowest}` : `versions ${lowest} to ${highest}`;
+        warn(
+          new Error(
+            `${trunk.peer} speaks ${theirs} of the trunk protocol, this node ${TRUNK_VERSION}: update the older of the two`,
+          ),
+        );
+      }),
+    );
     this.#relay = new RelayNode({
       node: options.node,
       trunks: this.#endpoint,
@@ -68,7 +78,7 @@ export class RelayHost {
       egressStats: ({ id }) => relay.egressStats(id),
       closeEgress: ({ id }) => relay.closeEgress(id),
       links: () => relay.links(),
-      stats: () => relay.stats(),
+      stats: () => ({ ...relay.stats(), refusedDatagrams: { ...this.#endpoint.drops } }),
       close: () => this.#close(),
     };
   }

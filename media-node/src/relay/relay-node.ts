@@ -69,6 +69,8 @@ export class RelayNode {
   readonly #wakeBy: (dueMs: number) => void;
   #subscriptionDueMs = Infinity;
   #tidyAtMs: number;
+  /** Of ingests that are closed. */
+  readonly #refusedRtp: Record<string, number> = {};
   #strayFrames = 0;
   #malformedFrames = 0;
   #controlErrors = 0;
@@ -107,7 +109,7 @@ export class RelayNode {
 
   async ingest(request: IngestRequest): Promise<SocketAddress> {
     const { id, stream, epoch, tracks, rttMs } = request;
-    const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1');
+    const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1', request.from);
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
       this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
@@ -137,6 +139,7 @@ export class RelayNode {
     const running = this.#ingests.get(id);
     if (!running) return;
     this.#ingests.delete(id);
+    addRefused(running.ingest.counters, this.#refusedRtp);
     running.socket.close();
     this.#changed((nowMs) => this.#subscriptions.unpublish(running.stream, running.epoch, reason, nowMs));
   }
@@ -214,7 +217,9 @@ export class RelayNode {
     return this.#directory.reports(this.#now());
   }
 
-  stats(): RelayStats {
+  stats(): Omit<RelayStats, 'refusedDatagrams'> {
+    const refusedRtp = { ...this.#refusedRtp };
+    for (const { ingest } of this.#ingests.values()) addRefused(ingest.counters, refusedRtp);
     const streams = [...this.#subscriptions.streams()].map((subscription) => {
       const carried = this.#carried.get(subscription.name);
       const counters = carried?.counters ?? { packets: 0, bytes: 0, duplicates: 0, stale: 0 };
@@ -232,6 +237,7 @@ export class RelayNode {
       strayFrames: this.#strayFrames,
       malformedFrames: this.#malformedFrames,
       controlErrors: this.#controlErrors,
+      refusedRtp,
     };
   }
 
@@ -411,6 +417,11 @@ export class RelayNode {
     }
     this.#alarm.by(Math.min(this.#subscriptionDueMs, this.#tidyAtMs));
   }
+}
+
+function addRefused({ malformed, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
+  for (const [reason, count] of Object.entries({ malformed, 'unknown-ssrc': unknownSsrc, ...dropped }))
+    to[reason] = (to[reason] ?? 0) + count;
 }
 
 function feedKey(stream: string, downstream: ServedDownstream): string {

@@ -250,7 +250,7 @@ describe('An authenticated peer that means harm', () => {
       (random) => plain([0, 1, 2, 3, 5, 6, 255][random(7)]!, Buffer.from(Array.from({ length: random(40) }, () => random(256)))),
       { unreadable: true },
     ],
-    ['a new conversation with each datagram', (random, i) => plain(FrameType.segments, segment({ id: 16 + i })), {}],
+    ['a new conversation with each datagram', (_random, i) => plain(FrameType.segments, segment({ id: 16 + i })), {}],
     [
       'fifty new conversations with each datagram',
       (_random, i) =>

@@ -141,7 +141,7 @@ export class Reception {
   private receiveRefusal(datagram: Buffer): EndpointDropReason {
     const refusal = wire.decodeRefusal(datagram);
     for (const trunk of this.host.trunks) {
-      if (refusal && trunk.link.answersTo(refusal.echo)) trunk.refusedBy = { lowest: refusal.lowest, highest: refusal.highest };
+      if (refusal && trunk.link.answersTo(refusal.echo)) trunk.refuse({ lowest: refusal.lowest, highest: refusal.highest });
     }
     return 'version';
   }

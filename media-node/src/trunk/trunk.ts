@@ -28,6 +28,8 @@ export interface MediaSend {
 interface TrunkEvents {
   up: [];
   lost: [LostReason];
+  /** The peer speaks only other versions of the protocol. Not authenticated: for people to read. */
+  refused: [{ lowest: number; highest: number }];
   closed: [];
 }
 
@@ -53,7 +55,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   heapIndex = -1;
   onControl: (message: Buffer) => void = () => {};
   onMedia: (conversation: number, payload: Buffer) => void = () => {};
-  /** Versions that the peer said it speaks, when it refused ours. Not authenticated: for people to read. */
+  /** Versions that the peer said it speaks, when it refused ours. */
   refusedBy: { lowest: number; highest: number } | undefined;
   /** When the state last changed, for the endpoint's housekeeping. */
   sinceMs: number;
@@ -149,6 +151,13 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     const before = association?.malformed;
     association?.receive(plaintext, nowMs);
     return association?.malformed === before;
+  }
+
+  /** Told once for each change, however often the peer says so. */
+  refuse(versions: { lowest: number; highest: number }): void {
+    const before = this.refusedBy;
+    this.refusedBy = versions;
+    if (before?.lowest !== versions.lowest || before.highest !== versions.highest) this.emit('refused', versions);
   }
 
   /** Does what is due and sends what may go; returns when to come again. */
