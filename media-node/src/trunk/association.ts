@@ -12,6 +12,18 @@ import { Outbox } from './scheduling/outbox.ts';
 /** Largest payload of `sendMedia`: one datagram of the path MTU assumed, less what every layer adds. */
 export const MAX_MEDIA_PAYLOAD = frameRoom(MAX_DATAGRAM) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
 
+/** A resend comes too late to be repeated once more, so it goes so often that it is lost as rarely as this. */
+const RESEND_LOSS = 1e-4;
+const MAX_RESEND_COPIES = 5;
+/** Below this, loss is not told from what is still on its way. */
+const LOSSY = 0.005;
+
+/** Times that a resend goes, where this share of datagrams is lost. */
+export function resendCopies(loss: number): number {
+  if (loss <= LOSSY) return 1;
+  return Math.min(MAX_RESEND_COPIES, Math.ceil(Math.log(RESEND_LOSS) / Math.log(Math.min(0.9, loss))));
+}
+
 export interface AssociationHooks {
   onMedia: (conversation: number, payload: Buffer) => void;
   onControl: (message: Buffer) => void;
@@ -78,9 +90,18 @@ export class Association {
 
   /** Resends, gives up, sends; returns when to come again. `heldUp`: acknowledgements may lie unread, so that nothing is overdue yet. */
   flush(nowMs: number, heldUp: boolean): number {
+    this.adaptToLoss();
     if (!heldUp) this.arq.service(nowMs);
     const outboxDueMs = this.outbox.flush(nowMs);
     return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs));
+  }
+
+  private adaptToLoss(): void {
+    const { arq } = this;
+    const { in: lossIn, out: lossOut } = this.liveness.loss;
+    arq.resendCopies = resendCopies(lossOut);
+    arq.repeatsAcks = lossOut > LOSSY;
+    arq.rtt.slackMs = this.outbox.parityDelayMs + (lossIn > LOSSY ? arq.knobs.intervalMs : 0);
   }
 
   /** Nothing that is still being read counts any more. */

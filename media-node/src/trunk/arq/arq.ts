@@ -1,6 +1,6 @@
 import { ReceiveConversation } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
-import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime } from './segment.ts';
+import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime, serialDistance, sinceSegmentTime } from './segment.ts';
 import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
 
 /** Reliable and in order; all others hand over at once. */
@@ -43,6 +43,10 @@ export interface ArqCounters {
   malformed: number;
   sent: number;
   resent: number;
+  /** Of those resent, the ones that went to be sure beside another. */
+  resentCopies: number;
+  /** Of those resent, the ones whose earlier transmission came after all. */
+  resentInVain: number;
   /** Given up by this sender, past their deadline. */
   abandoned: number;
   /** Given up by this receiver. */
@@ -59,11 +63,17 @@ export class Arq {
     malformed: 0,
     sent: 0,
     resent: 0,
+    resentCopies: 0,
+    resentInVain: 0,
     abandoned: 0,
     givenUp: 0,
   };
   /** The peer takes FORWARD, so overdue segments may be dropped here. */
   mayAbandon = false;
+  /** How many times each resend goes. */
+  resendCopies = 1;
+  /** Acknowledgements are told once more, since so many datagrams are lost that each loss would have something sent again for nothing. */
+  repeatsAcks = false;
   /** Window of the peer's media conversations, when the handshake told it; else what KCP assumes until a segment tells. */
   peerWindow: number | undefined;
   /** May be exchanged at any time; windows count for conversations that begin later. */
@@ -80,10 +90,14 @@ export class Arq {
   private controlBytes = 0;
   private urgent = false;
   private tellDueMs = Infinity;
+  private told = new Set<ReceiveConversation>();
+  private repeatDueMs = Infinity;
   private toldMs = -Infinity;
   /** No conversation has anything due before this; looking at all of them for each packet would cost more than the packets. */
   private scanDueMs = Infinity;
   private tidyMs = 0;
+  private stamp = 0;
+  private sampledStamp = 0;
   private windowProbeMs = Infinity;
 
   constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
@@ -109,6 +123,12 @@ export class Arq {
       this.controlWaiting.push({ payload, fragment: count - 1 - i });
     }
     this.controlBytes += message.length;
+  }
+
+  /** What is written from here on goes in one datagram: it gets a stamp that is later than all before it, by which losses are told. */
+  beginDatagram(nowMs: number): void {
+    const stamp = segmentTime(nowMs);
+    this.stamp = serialDistance(this.stamp, stamp) > 0 ? stamp : (this.stamp + 1) >>> 0;
   }
 
   /** Size of the next control segment that may go now, with header; 0 when none may. */
@@ -144,6 +164,7 @@ export class Arq {
 
   writeResend(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
     this.counters.resent++;
+    if (conversation.isCopy(serial)) this.counters.resentCopies++;
     return this.write(conversation, serial, out, offset, nowMs);
   }
 
@@ -167,6 +188,7 @@ export class Arq {
     const left: ReceiveConversation[] = [];
     for (const conversation of this.telling) {
       if (conversation.isForgotten) continue;
+      if (this.repeatsAcks && conversation.pendingAcks > 0) this.told.add(conversation);
       offset = conversation.writeAcks(out, offset, limit);
       conversation.listed = conversation.pendingAcks > 0 || conversation.tellWindow;
       if (conversation.listed) left.push(conversation);
@@ -174,6 +196,7 @@ export class Arq {
     this.telling = left;
     this.urgent = left.length > 0;
     this.tellDueMs = Infinity;
+    this.repeatDueMs = this.told.size > 0 ? nowMs + this.knobs.intervalMs : Infinity;
     return offset;
   }
 
@@ -208,6 +231,7 @@ export class Arq {
       offset = next;
     }
     for (const conversation of this.acked) {
+      conversation.listed = false;
       conversation.fastAck(this.knobs.fastResend);
       this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
     }
@@ -218,6 +242,7 @@ export class Arq {
   /** Resends and gives up what is due. */
   service(nowMs: number): void {
     if (nowMs >= this.windowProbeMs) this.probeWindow();
+    if (nowMs >= this.repeatDueMs) this.repeatTellings(nowMs);
     if (nowMs >= this.tidyMs) this.tidy(nowMs);
     if (nowMs < this.scanDueMs) return;
     let dueMs = Infinity;
@@ -234,14 +259,26 @@ export class Arq {
 
   /** When `service` or `writeTellings` has work again. */
   nextDueMs(nowMs: number): number {
-    return Math.max(Math.min(this.tellDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
+    return Math.max(Math.min(this.tellDueMs, this.repeatDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
   }
 
   /** Forgets a conversation. Its number must not be used again on this trunk before the next 'lost'. */
   close(id: number): void {
     this.sends.delete(id);
+    const receive = this.receives.get(id);
+    if (!receive) return;
     this.receives.delete(id);
-    this.telling = this.telling.filter((conversation) => conversation.id !== id);
+    this.told.delete(receive);
+    this.telling = this.telling.filter((conversation) => conversation !== receive);
+  }
+
+  private repeatTellings(nowMs: number): void {
+    this.repeatDueMs = Infinity;
+    for (const conversation of this.told) {
+      conversation.tellWindow = true;
+      this.tell(conversation, nowMs);
+    }
+    this.told.clear();
   }
 
   private serviceSend(conversation: SendConversation, nowMs: number): void {
@@ -293,10 +330,16 @@ export class Arq {
   }
 
   private receiveAck(send: SendConversation, serial: number, timestamp: number, nowMs: number): void {
-    const rttMs = (segmentTime(nowMs) - timestamp) >>> 0;
-    if (rttMs < 10_000) this.rtt.sample(rttMs);
-    if (send.ackedTop < 0) this.acked.push(send);
-    send.acknowledge(serial);
+    const rttMs = sinceSegmentTime(timestamp, nowMs);
+    // An acknowledgement may be told again, later: only the newest says how long the way takes.
+    if (rttMs >= 0 && rttMs < 10_000 && serialDistance(this.sampledStamp, timestamp) > 0) {
+      this.sampledStamp = timestamp;
+      this.rtt.sample(rttMs);
+    }
+    if (send.acknowledge(serial, timestamp)) this.counters.resentInVain++;
+    if (send.listed) return;
+    send.listed = true;
+    this.acked.push(send);
   }
 
   private receivePush(id: number, serial: number, timestamp: number, fragment: number, payload: Buffer, nowMs: number): void {
@@ -349,7 +392,7 @@ export class Arq {
   private write(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
     const receive = this.receives.get(conversation.id);
     const window = receive?.window ?? this.windowOf(conversation.id);
-    const end = conversation.write(serial, out, offset, nowMs, window, receive?.nxt ?? 0);
+    const end = conversation.write(serial, out, offset, nowMs, this.stamp, this.resendCopies, window, receive?.nxt ?? 0);
     this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
     return end;
   }

@@ -4,6 +4,9 @@ const FIRST_SLOTS = 32;
 /** Acknowledgements remembered until the next datagram goes; beyond, the peer resends and is acknowledged then. */
 const MAX_PENDING_ACKS = 1024;
 
+/** Of those behind a gap so many are told twice. */
+const MAX_TOLD = 16;
+
 export type Arrival = 'new' | 'duplicate' | 'beyondWindow';
 
 /**
@@ -34,6 +37,9 @@ export class ReceiveConversation {
   private ackTimes: number[] = [];
   /** Of the pending ones: came again, so the acknowledgement before may be lost, or its sender heeds no una. */
   private ackAgain: boolean[] = [];
+  /** Behind a gap, told once already: `una` does not cover them, so that one lost datagram would have all of them sent again. */
+  private toldSerials: number[] = [];
+  private toldTimes: number[] = [];
 
   constructor(id: number, window: number, ordered: boolean, nowMs: number) {
     this.id = id;
@@ -121,9 +127,10 @@ export class ReceiveConversation {
 
   /**
    * Writes what has to be acknowledged, as far as it fits below `limit`, and returns the offset behind it. Serials below nxt need no segment
-   * of their own, since every segment's una says as much: of those only the last goes, for its timestamp.
+   * of their own, since every segment's una says as much: of those only the last goes, for its timestamp. Those behind a gap go twice.
    */
   writeAcks(out: Buffer, offset: number, limit: number): number {
+    offset = this.repeatAcks(out, offset, limit);
     const { ackSerials, ackTimes, ackAgain } = this;
     const count = ackSerials.length;
     let lastCovered = count - 1;
@@ -135,6 +142,10 @@ export class ReceiveConversation {
       if (offset + SEGMENT_HEADER_BYTES <= limit) {
         offset = this.writeEmpty(out, offset, SegmentCommand.ack, ackTimes[i]!, serial);
         this.tellWindow = false;
+        if (serialDistance(this.nxt, serial) > 0 && this.toldSerials.length < MAX_TOLD) {
+          this.toldSerials.push(serial);
+          this.toldTimes.push(ackTimes[i]!);
+        }
       } else {
         // Not enough room: the next datagram takes it.
         ackSerials[kept] = serial;
@@ -147,6 +158,16 @@ export class ReceiveConversation {
       offset = this.writeEmpty(out, offset, SegmentCommand.windowTell, 0, 0);
       this.tellWindow = false;
     }
+    return offset;
+  }
+
+  private repeatAcks(out: Buffer, offset: number, limit: number): number {
+    const { toldSerials, toldTimes } = this;
+    for (let i = 0; i < toldSerials.length && offset + SEGMENT_HEADER_BYTES <= limit; i++) {
+      if (serialDistance(this.nxt, toldSerials[i]!) <= 0) continue;
+      offset = this.writeEmpty(out, offset, SegmentCommand.ack, toldTimes[i]!, toldSerials[i]!);
+    }
+    toldSerials.length = toldTimes.length = 0;
     return offset;
   }
 

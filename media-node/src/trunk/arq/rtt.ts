@@ -8,6 +8,8 @@ export class RttEstimator {
   smoothedMs = 0;
   rtoMs = INITIAL_RTO_MS;
   private variationMs = 0;
+  /** Time more that an acknowledgement may take, because parity may bring what was lost, or a second telling of it. */
+  slackMs = 0;
   private readonly ackDelayMs: number;
 
   /** `ackDelayMs`: how long the peer may sit on an acknowledgement. */
@@ -23,7 +25,7 @@ export class RttEstimator {
       this.variationMs += (Math.abs(rttMs - this.smoothedMs) - this.variationMs) / 4;
       this.smoothedMs += (rttMs - this.smoothedMs) / 8;
     }
-    const rto = this.smoothedMs + Math.max(this.ackDelayMs, 4 * this.variationMs);
+    const rto = this.smoothedMs + Math.max(this.ackDelayMs, 4 * this.variationMs) + this.slackMs;
     this.rtoMs = Math.min(MAX_RTO_MS, Math.max(MIN_RTO_MS, rto));
   }
 }

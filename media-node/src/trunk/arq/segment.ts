@@ -25,9 +25,17 @@ export function writeSegmentHeader(
   return out.writeUInt32LE(length, offset);
 }
 
-/** Milliseconds as they stand in a segment's `ts`. */
+/** Units of `ts`, ms. A peer only echoes it, so its unit is the sender's affair: fine enough for each datagram to have its own. */
+const STAMP_MS = 0.01;
+
+/** Time as it stands in a segment's `ts`. */
 export function segmentTime(nowMs: number): number {
-  return Math.floor(nowMs) >>> 0;
+  return Math.floor(nowMs / STAMP_MS) >>> 0;
+}
+
+/** Milliseconds since a time that was written into a `ts`; below zero when the stamp ran ahead of the clock. */
+export function sinceSegmentTime(stamp: number, nowMs: number): number {
+  return serialDistance(stamp, segmentTime(nowMs)) * STAMP_MS;
 }
 
 /** Signed distance between 32-bit serials, right across the wrap. */

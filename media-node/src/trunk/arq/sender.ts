@@ -1,11 +1,15 @@
 import type { RttEstimator } from './rtt.ts';
-import { SegmentCommand, segmentTime, serialDistance, SEGMENT_HEADER_BYTES, writeSegmentHeader } from './segment.ts';
+import { SegmentCommand, serialDistance, SEGMENT_HEADER_BYTES, writeSegmentHeader } from './segment.ts';
 
 /** What KCP takes a peer's window to be until it has said so (IKCP_WND_RCV). */
 export const UNTOLD_WINDOW = 128;
 /** Fast resends of one segment, beyond which only the timeout counts (IKCP_FASTACK_LIMIT). */
 const MAX_FAST_RESENDS = 5;
 const MAX_SEGMENT_RTO_MS = 1_000;
+/** Copies of one resend are so far apart that a short burst of loss does not take all of them. */
+const COPY_SPACING_MS = 5;
+/** FORWARD goes so many times at most until the peer's una shows that one came. */
+const MAX_FORWARDS = 4;
 const FIRST_SLOTS = 32;
 
 /** Serials between una and nxt live in a ring of slots; arrays by field rather than an object each, so that a packet makes no garbage. */
@@ -16,10 +20,14 @@ export class SendConversation {
   remoteWindow = UNTOLD_WINDOW;
   /** When `collectDue` has to look again. */
   dueMs = Infinity;
-  /** Highest serial acknowledged within the datagram being read, for `fastAck`. */
-  ackedTop = -1;
+  /** Is in its owner's list of those that the datagram being read acknowledged something of. */
+  listed = false;
   /** The peer has to be told that segments below una will not come. */
   forwardPending = false;
+  private forwardsLeft = 0;
+  private forwardAgainMs = Infinity;
+  /** Newest stamp acknowledged within the datagram being read, for `fastAck`. */
+  private ackedStamp = 0;
   private readonly maxInFlight: number;
   private readonly rtt: RttEstimator;
   private mask = FIRST_SLOTS - 1;
@@ -29,6 +37,8 @@ export class SendConversation {
   private deadlineMs = new Float64Array(FIRST_SLOTS);
   private sends = new Uint8Array(FIRST_SLOTS);
   private skips = new Uint8Array(FIRST_SLOTS);
+  private stamp = new Uint32Array(FIRST_SLOTS);
+  private copies = new Uint8Array(FIRST_SLOTS);
   private fragment = new Uint8Array(FIRST_SLOTS);
   private queued = new Uint8Array(FIRST_SLOTS);
 
@@ -61,6 +71,7 @@ export class SendConversation {
     this.fragment[slot] = fragment;
     this.sends[slot] = 0;
     this.skips[slot] = 0;
+    this.copies[slot] = 0;
     this.queued[slot] = 0;
     this.nxt = (serial + 1) >>> 0;
     return serial;
@@ -79,17 +90,34 @@ export class SendConversation {
     return SEGMENT_HEADER_BYTES + this.payload[serial & this.mask]!.length;
   }
 
-  /** Writes the segment as sent now; returns the offset behind it. */
-  write(serial: number, out: Buffer, offset: number, nowMs: number, ownWindow: number, ownUna: number): number {
+  /** Whether what `write` would write now is one more copy of a resend. */
+  isCopy(serial: number): boolean {
+    return this.copies[serial & this.mask]! > 0;
+  }
+
+  /**
+   * Writes the segment as sent now; returns the offset behind it. `stamp`: what its `ts` is to be, later for each datagram. A resend goes
+   * so many times, a little apart: what was lost once has no time to be lost again.
+   */
+  write(
+    serial: number,
+    out: Buffer,
+    offset: number,
+    nowMs: number,
+    stamp: number,
+    resendCopies: number,
+    ownWindow: number,
+    ownUna: number,
+  ): number {
     const slot = serial & this.mask;
     const payload = this.payload[slot]!;
-    const rto =
-      this.sends[slot] === 0 ? this.rtt.rtoMs : Math.min(MAX_SEGMENT_RTO_MS, Math.max(this.rtt.rtoMs, this.rtoMs[slot]! * 1.5));
-    this.rtoMs[slot] = rto;
-    this.resendAtMs[slot] = nowMs + rto;
-    this.dueMs = Math.min(this.dueMs, nowMs + rto, this.deadlineMs[slot]!);
-    if (this.sends[slot]! < 255) this.sends[slot]!++;
+    if (this.copies[slot]! > 0) this.copies[slot]!--;
+    else this.beginRound(slot, resendCopies);
+    const waitMs = this.copies[slot]! > 0 ? COPY_SPACING_MS : this.rtoMs[slot]!;
+    this.resendAtMs[slot] = nowMs + waitMs;
+    this.dueMs = Math.min(this.dueMs, nowMs + waitMs, this.deadlineMs[slot]!);
     this.skips[slot] = 0;
+    this.stamp[slot] = stamp;
     this.queued[slot] = 0;
     const { length } = payload;
     const at = writeSegmentHeader(
@@ -99,7 +127,7 @@ export class SendConversation {
       SegmentCommand.push,
       this.fragment[slot]!,
       ownWindow,
-      segmentTime(nowMs),
+      stamp,
       serial,
       ownUna,
       length,
@@ -111,28 +139,38 @@ export class SendConversation {
   /** Frees everything below `una`. Anything outside what was sent is a lie or very old: ignored. */
   acknowledgeBelow(una: number): void {
     const freed = serialDistance(this.una, una);
+    if (freed >= 0) this.forwardsLeft = 0;
     if (freed <= 0 || freed > this.inFlight) return;
     while (this.una !== una) this.freeFirst();
     this.skipFreed();
   }
 
-  acknowledge(serial: number): void {
-    if (!this.isOutstanding(serial)) return;
-    this.payload[serial & this.mask] = undefined;
+  /** `stamp`: of the transmission that arrived. Whether that was not the last one, so that a resend was for nothing. */
+  acknowledge(serial: number, stamp: number): boolean {
+    if (!this.listed || serialDistance(this.ackedStamp, stamp) > 0) this.ackedStamp = stamp;
+    if (!this.isOutstanding(serial)) return false;
+    const slot = serial & this.mask;
+    this.payload[slot] = undefined;
     if (serial === this.una) this.skipFreed();
-    if (this.ackedTop < 0 || serialDistance(this.ackedTop, serial) > 0) this.ackedTop = serial;
+    return this.sends[slot]! > 1 && this.stamp[slot] !== stamp;
   }
 
-  /** Counts one more acknowledgement that passed over older segments, once for each datagram as the reference does. */
+  /**
+   * Counts one more acknowledgement, once for each datagram as the reference does, against what was sent before the transmission that it
+   * tells of. By the time of sending and not by serial, as the reference has it, since a segment that was just sent again says nothing
+   * when what was under way before it is acknowledged (RACK, RFC 8985).
+   */
   fastAck(fastResend: number): void {
-    const top = this.ackedTop;
-    this.ackedTop = -1;
-    if (top < 0) return;
-    for (let serial = this.una; serialDistance(serial, top) > 0; serial = (serial + 1) >>> 0) {
+    for (let serial = this.una; serial !== this.nxt; serial = (serial + 1) >>> 0) {
       const slot = serial & this.mask;
       if (this.payload[slot] === undefined || this.sends[slot] === 0) continue;
+      if (serialDistance(this.stamp[slot]!, this.ackedStamp) <= 0) {
+        // Behind the first sending of this one all others are newer still.
+        if (this.sends[slot] === 1) return;
+        continue;
+      }
       const skips = ++this.skips[slot]!;
-      if (skips >= fastResend && this.sends[slot]! <= MAX_FAST_RESENDS) this.dueMs = 0;
+      if (skips >= fastResend && this.mayResendFast(slot)) this.dueMs = 0;
     }
   }
 
@@ -156,19 +194,39 @@ export class SendConversation {
         abandoned++;
         continue;
       }
-      const fast = this.skips[slot]! >= fastResend && this.sends[slot]! <= MAX_FAST_RESENDS;
+      const fast = this.skips[slot]! >= fastResend && this.mayResendFast(slot);
       if (this.queued[slot] === 0 && (fast || this.resendAtMs[slot]! <= nowMs)) {
         this.queued[slot] = resend(this, serial) ? 1 : 0;
       }
       if (this.queued[slot] === 0) dueMs = Math.min(dueMs, this.resendAtMs[slot]!);
       if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);
     }
-    this.dueMs = dueMs;
     if (abandoned > 0) {
-      this.forwardPending = true;
       this.skipFreed();
+      this.forwardsLeft = MAX_FORWARDS;
     }
+    this.forward(nowMs, abandoned > 0);
+    this.dueMs = this.forwardsLeft > 0 ? Math.min(dueMs, this.forwardAgainMs) : dueMs;
     return abandoned;
+  }
+
+  private forward(nowMs: number, moved: boolean): void {
+    if (this.forwardsLeft === 0 || (!moved && nowMs < this.forwardAgainMs)) return;
+    this.forwardPending = true;
+    this.forwardsLeft--;
+    this.forwardAgainMs = nowMs + this.rtt.rtoMs;
+  }
+
+  private mayResendFast(slot: number): boolean {
+    return this.copies[slot] === 0 && this.sends[slot]! <= MAX_FAST_RESENDS;
+  }
+
+  private beginRound(slot: number, resendCopies: number): void {
+    const { rtoMs } = this.rtt;
+    const isFirst = this.sends[slot] === 0;
+    this.rtoMs[slot] = isFirst ? rtoMs : Math.min(MAX_SEGMENT_RTO_MS, Math.max(rtoMs, this.rtoMs[slot]! * 1.5));
+    if (!isFirst) this.copies[slot] = resendCopies - 1;
+    if (this.sends[slot]! < 255) this.sends[slot]!++;
   }
 
   private freeFirst(): void {
@@ -182,8 +240,8 @@ export class SendConversation {
 
   private grow(): void {
     const slots = (this.mask + 1) * 2;
-    const { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, fragment, queued } = this;
-    const old = { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, fragment, queued };
+    const { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued } = this;
+    const old = { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued };
     this.mask = slots - 1;
     this.payload = new Array<Buffer | undefined>(slots).fill(undefined);
     this.resendAtMs = new Float64Array(slots);
@@ -191,6 +249,8 @@ export class SendConversation {
     this.deadlineMs = new Float64Array(slots);
     this.sends = new Uint8Array(slots);
     this.skips = new Uint8Array(slots);
+    this.stamp = new Uint32Array(slots);
+    this.copies = new Uint8Array(slots);
     this.fragment = new Uint8Array(slots);
     this.queued = new Uint8Array(slots);
     for (let serial = this.una; serial !== this.nxt; serial = (serial + 1) >>> 0) {
@@ -201,6 +261,8 @@ export class SendConversation {
       this.deadlineMs[to] = old.deadlineMs[from]!;
       this.sends[to] = old.sends[from]!;
       this.skips[to] = old.skips[from]!;
+      this.stamp[to] = old.stamp[from]!;
+      this.copies[to] = old.copies[from]!;
       this.fragment[to] = old.fragment[from]!;
       this.queued[to] = old.queued[from]!;
     }

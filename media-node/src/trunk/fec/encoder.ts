@@ -1,8 +1,14 @@
 import { Envelope, PARITY_HEADER_BYTES, SHARD_LENGTH_BYTES } from '../frames.ts';
 import { addProduct, coefficient, MAX_DATA_SHARDS, MAX_PARITY_SHARDS } from './gf256.ts';
 
-/** A group of a slow stream is closed after this, so that its parity is still of use. */
-const GROUP_LIFE_MS = 30;
+/** A group of a slow stream is closed before it is full, in time for its parity to be there before a resend would be. */
+const LEAST_GROUP_LIFE_MS = 30;
+const MOST_GROUP_LIFE_MS = 100;
+
+/** How long a group may stay open on a trunk of this RTT. */
+export function groupLifeMs(rttMs: number): number {
+  return Math.min(MOST_GROUP_LIFE_MS, Math.max(LEAST_GROUP_LIFE_MS, rttMs / 2));
+}
 
 /** Makes parity over groups of datagrams as they go out: each shard is added to the sums and then forgotten. */
 export class FecEncoder {
@@ -36,10 +42,10 @@ export class FecEncoder {
     return this.count === this.dataShards;
   }
 
-  /** Adds what a datagram carries to the open group; says under which group and index it has to travel. */
-  add(frames: Buffer, nowMs: number): { group: number; index: number } {
+  /** Adds what a datagram carries to the open group; says under which group and index it has to travel. A group lives `lifeMs` from its first. */
+  add(frames: Buffer, nowMs: number, lifeMs = LEAST_GROUP_LIFE_MS): { group: number; index: number } {
     const index = this.count++;
-    if (index === 0) this.dueMs = nowMs + GROUP_LIFE_MS;
+    if (index === 0) this.dueMs = nowMs + lifeMs;
     this.longest = Math.max(this.longest, frames.length);
     for (let parity = 0; parity < this.parityShards; parity++) {
       const factor = coefficient(parity, index);

@@ -1,6 +1,6 @@
 import type { Arq } from '../arq/arq.ts';
 import { SEGMENT_HEADER_BYTES } from '../arq/segment.ts';
-import { FecEncoder } from '../fec/encoder.ts';
+import { FecEncoder, groupLifeMs } from '../fec/encoder.ts';
 import { FORWARD_BYTES, frameRoom, FrameType, FrameWriter } from '../frames.ts';
 import type { TrunkKnobs } from '../knobs.ts';
 import { MAX_DATAGRAM } from '../link/wire.ts';
@@ -51,6 +51,11 @@ export class Outbox {
     this.encoder = this.makeEncoder(knobs, this.encoder?.nextGroup ?? 0);
   }
 
+  /** How long after a datagram its parity may follow. */
+  get parityDelayMs(): number {
+    return this.encoder ? groupLifeMs(this.layers.arq.rtt.smoothedMs) : 0;
+  }
+
   /** Sends what is due and what the pacer lets through; returns when there is more to do. */
   flush(nowMs: number): number {
     for (let i = 0; i < MAX_DATAGRAMS_A_TURN; i++) {
@@ -84,6 +89,7 @@ export class Outbox {
   private sendOne(nowMs: number): boolean {
     const { arq, liveness } = this.layers;
     this.writer.begin();
+    arq.beginDatagram(nowMs);
     if (liveness.beatDueMs(nowMs) <= nowMs) this.addBeat(nowMs);
     this.addForwards();
     const mayPush = this.pacer.readyInMs(nowMs) === 0 && this.hasPushes(nowMs);
@@ -158,7 +164,7 @@ export class Outbox {
 
   /** Only datagrams that push something are protected: beats and acknowledgements are soon followed by newer ones. */
   private sendShard(encoder: FecEncoder, nowMs: number): void {
-    const { group, index } = encoder.add(this.writer.frames, nowMs);
+    const { group, index } = encoder.add(this.writer.frames, nowMs, groupLifeMs(this.layers.arq.rtt.smoothedMs));
     this.transmit(this.writer.asShard(group, index), nowMs);
     if (encoder.isFull) this.sendParity(encoder, nowMs);
   }

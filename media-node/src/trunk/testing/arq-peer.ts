@@ -39,6 +39,7 @@ export class ArqPeer {
     const datagrams: Buffer[] = [];
     const add = (write: (out: Buffer) => number): void => {
       const out = Buffer.alloc(DATAGRAM);
+      arq.beginDatagram(nowMs);
       const end = write(out);
       if (end > 0) datagrams.push(out.subarray(0, end));
     };

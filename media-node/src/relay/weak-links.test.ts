@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import type { LinkProfile } from '@millrace/link-emulator';
+import type { TrunkKnobs } from '../trunk/index.ts';
+import { FramePublisher, FrameViewer, type Showing } from './frame-stream.fixture.ts';
+import { SimulatedMesh } from './simulated-mesh.fixture.ts';
+
+const STREAM = 'live/weak';
+/** What is on its way at the end is not missing. */
+const TAIL_MS = 1500;
+const FEC: TrunkKnobs['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
+
+let open: SimulatedMesh | undefined;
+afterEach(() => open?.close());
+
+interface Watched extends Showing {
+  /** What the weak trunk sent, beside the media that came to it. */
+  sentToMedia: number;
+}
+
+/** Origin, relay, relay, viewer's node; RTT 80 ms between the relays, whose trunk has the profile. */
+async function watch(
+  seconds: number,
+  seed: number,
+  profile: Partial<LinkProfile>,
+  knobs: Partial<TrunkKnobs> = {},
+): Promise<Watched> {
+  const mesh = (open = new SimulatedMesh(['a', 'x', 'y', 'b'], seed, knobs));
+  mesh.setWay('a', 'x', { delayMs: 2 });
+  mesh.setWay('y', 'b', { delayMs: 2 });
+  mesh.setWay('x', 'y', { delayMs: 40, ...profile });
+  const publisher = new FramePublisher(mesh, 'a', STREAM);
+  await publisher.start();
+  const viewer = new FrameViewer(mesh, 'b', publisher);
+  await viewer.start(STREAM, mesh.path('y', 'x', 'a'));
+  await mesh.run(3000);
+  const fromMs = mesh.clock.now();
+  const sentBytes = () => mesh.node('x').endpoint.trunk('y')!.stats().sentBytes;
+  const mediaBytes = () => mesh.node('x').relay.stats().streams[0]!.bytes;
+  const before = { sent: sentBytes(), media: mediaBytes() };
+  await mesh.run(seconds * 1000);
+  return {
+    ...viewer.showing(fromMs, mesh.clock.now() - TAIL_MS),
+    sentToMedia: (sentBytes() - before.sent) / (mediaBytes() - before.media),
+  };
+}
+
+function assertWatchable(seen: Watched, most: { freezeMs: number; sentToMedia: number }): void {
+  const all = JSON.stringify(seen);
+  assert.ok(seen.decodable >= 0.99, `decodable: ${all}`);
+  assert.ok(seen.heard >= 0.99, `audio: ${all}`);
+  assert.ok(seen.longestFreezeMs < most.freezeMs, `freeze: ${all}`);
+  assert.ok(seen.sentToMedia < most.sentToMedia, `overhead: ${all}`);
+}
+
+describe('With RTT 80 ms on the middle hop a viewer sees at least 99% of the frames decodable', () => {
+  test('and no freeze of 200 ms in three minutes at 10% loss', async () => {
+    assertWatchable(await watch(180, 1, { loss: 0.1 }), { freezeMs: 200, sentToMedia: 1.7 });
+  });
+
+  for (const seed of [2, 3, 4]) {
+    test(`and no freeze of 200 ms at 10% loss (seed ${seed})`, async () => {
+      assertWatchable(await watch(25, seed, { loss: 0.1 }), { freezeMs: 200, sentToMedia: 1.7 });
+    });
+  }
+
+  test('and no freeze of 200 ms at 10% loss with FEC, which half of the frames need not wait for', async () => {
+    const seen = await watch(25, 5, { loss: 0.1 }, { fec: FEC });
+    assertWatchable(seen, { freezeMs: 200, sentToMedia: 1.75 });
+    assert.ok(seen.delayMs.p50 < 60, JSON.stringify(seen.delayMs));
+  });
+
+  test('when 5% is lost in bursts', async () => {
+    assertWatchable(await watch(25, 6, { burstLoss: 0.05, burstLength: 4 }), { freezeMs: 300, sentToMedia: 1.5 });
+  });
+
+  test('and hardly anything is sent twice when 5% is overtaken', async () => {
+    assertWatchable(await watch(25, 7, { reordering: 0.05, reorderingMs: 15 }), { freezeMs: 100, sentToMedia: 1.15 });
+  });
+
+  test('at 5% loss, jitter and reordering together', async () => {
+    const bad = { loss: 0.05, jitterMs: 20, jitterCorrelationMs: 30, reordering: 0.02, duplication: 0.01, keepsOrder: true };
+    assertWatchable(await watch(25, 8, bad), { freezeMs: 250, sentToMedia: 1.6 });
+  });
+});
+
+describe('A link cut in one direction', () => {
+  for (const [from, to] of [
+    ['b1', 'c'],
+    ['c', 'b1'],
+    ['a', 'b1'],
+  ] as const) {
+    test(`(${from} to ${to}) is gone around by itself, and nothing is missing`, async () => {
+      const mesh = (open = new SimulatedMesh(['a', 'b1', 'b2', 'c'], 1));
+      const publisher = new FramePublisher(mesh, 'a', STREAM);
+      await publisher.start();
+      const viewer = new FrameViewer(mesh, 'c', publisher);
+      await viewer.start(STREAM, mesh.path('b1', 'a'), mesh.path('b2', 'a'));
+      for (const name of ['c', 'b2'])
+        mesh.node(name).relay.configure({ relays: true, probe: mesh.path(name === 'c' ? 'b2' : 'a') });
+      await mesh.run(5000);
+      const fromMs = mesh.clock.now();
+      assert.deepEqual(viewer.path, ['b1', 'a']);
+      mesh.setOneWay(from, to, { cut: true });
+      await mesh.run(5000);
+      assert.deepEqual(viewer.path, ['b2', 'a']);
+      const seen = viewer.showing(fromMs, mesh.clock.now() - TAIL_MS);
+      assert.equal(seen.decodable, 1, JSON.stringify(seen));
+      assert.ok(seen.longestFreezeMs < 500, JSON.stringify(seen));
+    });
+  }
+});
