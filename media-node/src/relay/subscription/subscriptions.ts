@@ -7,7 +7,9 @@ import type { LocalWant } from './wants.ts';
 /** Conversations below are the trunk's own. */
 const FIRST_CONVERSATION = 16;
 const MAX_STREAMS = 20_000;
+/** Of one peer, and peers: the rest finds out when their trunk is gone. */
 const MAX_UNTOLD = 4096;
+const MAX_UNTOLD_PEERS = 1500;
 
 export interface SubscriptionsOptions {
   self: string;
@@ -182,6 +184,7 @@ export class Subscriptions {
     this.#upstreamIds.delete(id);
     if (told) return;
     const untold = this.#untold.get(peer) ?? [];
+    if (untold.length === 0 && this.#untold.size >= MAX_UNTOLD_PEERS) return;
     if (untold.length < MAX_UNTOLD) this.#untold.set(peer, [...untold, id]);
   }
 
