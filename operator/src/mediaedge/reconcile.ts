@@ -13,6 +13,7 @@ import {
   type ReconcileContext,
 } from '../kube/index.ts';
 import type { MediaEdgeDependencies } from './controller.ts';
+import { confirmDeletions } from './confirm.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
 import { isPaused } from '../paused.ts';
@@ -68,13 +69,23 @@ export class MediaEdgeReconciler {
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
     if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER))
       edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
-    const observation = await this.#observe(key, edge, signal);
-    const plan = planEdge(observation);
+    const confirmed = await confirmDeletions(this.#deps.client, await this.#observe(key, edge, signal), signal);
+    if (!confirmed) return {}; // the edge is gone: its deletion is on its way to the cache
+    const { observation, plan } = confirmed;
+    this.#learn(observation);
+    edge = observation.edge;
     this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
     const secretAgainMs = observation.missing.tlsSecret ? SECRET_RECHECK_MS : undefined;
     const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, this.#pods.recheckAfterMs(key));
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
+  }
+
+  /** What was read beside the caches counts until they have caught up. */
+  #learn({ edge, pods: read, mediaNodes: nodes }: EdgeObservation): void {
+    this.#edges.learn(edge);
+    for (const pod of read) this.#pods.learn(pod);
+    for (const node of nodes) this.#nodes.learn(node);
   }
 
   async #observe(key: string, edge: MediaEdge, signal: AbortSignal): Promise<EdgeObservation> {
@@ -107,7 +118,8 @@ export class MediaEdgeReconciler {
     for (const node of plan.mediaNodes) await this.#applyNode(node, signal);
     for (const event of plan.events) recorder.event(edge, event);
     for (const pod of plan.deletePods) {
-      const preconditions = { uid: pod.metadata?.uid ?? '' };
+      const { uid = '', resourceVersion = '' } = pod.metadata ?? {};
+      const preconditions = { uid, resourceVersion }; // what changed since it was looked at is looked at again
       await this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal }));
     }
     const refused = await this.#createNodes(key, edge, observation, plan.create, signal);
