@@ -210,6 +210,9 @@ export class AgentSession implements ProgrammedNode {
     }
     await settled();
     const policy = streams.policyOf(stream);
+    // Nodes say so of publishers without a token. Those learn nothing of a name that is not theirs, and never hold it.
+    if (takeoverAllowed === false && policy.access.publish === 'Token')
+      throw new Problem(401, 'Unauthorized', { detail: `a token is needed to publish ${stream}` });
     const { host, trunkPort } = this.hello.endpoints;
     const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
     const isLost = (node: string): boolean => node !== this.node && !fleet.isLive(node, SUSPECT_MS);

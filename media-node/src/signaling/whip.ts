@@ -1,5 +1,7 @@
 import { MAX_SDP_BYTES } from '@millrace/api';
+import { Problem } from '@millrace/service';
 import { Router, text } from 'express';
+import { unauthorized } from '../access/index.ts';
 import { openWebRtcPush } from '../sessions/index.ts';
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
@@ -71,6 +73,7 @@ export async function openPush(
       }),
     );
   } catch (error) {
+    if (error instanceof Problem && error.status === 401) throw unauthorized('push');
     throw sdpProblem(error);
   }
 }
