@@ -214,6 +214,9 @@ export async function startControl(options: ControlOptions): Promise<Control> {
           setting: 'opsPort (MILLRACE_OPS_PORT)',
           limits: OPS_LIMITS,
           onRefused: countHttpRefusals(registry, 'ops'),
+        }).catch(async (error: unknown) => {
+          await http.close();
+          throw error;
         });
 
   const tokenKeys = new NamedSecret({

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { NodeEndpoints, NodeSettings, Report } from '@millrace/api';
 import {
   AddressRate,
+  CannotListen,
   countHttpRefusals,
   createMetrics,
   notFoundHandler,
@@ -97,6 +98,14 @@ async function assemble(
     logger,
     self: { node: config.nodeName },
     roles: config.roles,
+  }).catch((error: unknown) => {
+    if (!/\bEADDR|\bEACCES/.test(String(error))) throw error;
+    throw new CannotListen(error, {
+      host: listen,
+      port: config.trunkPort,
+      setting: 'trunkPort (MILLRACE_TRUNK_PORT)',
+      protocol: 'UDP',
+    });
   });
   closers.push(() => relay.close());
   const cores = await MediaCores.start({

@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { CannotListen } from './cannot-listen.ts';
 import { readThroughStreams } from './pausable-tls.ts';
 import { enforceLimits, HTTP_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 
@@ -74,19 +75,11 @@ function trackSockets(server: http.Server): Set<Socket> {
   return sockets;
 }
 
-function listen(server: http.Server, { host, port, setting = 'the port' }: ListenOptions): Promise<void> {
+function listen(server: http.Server, at: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refuse = (error: NodeJS.ErrnoException): void => {
-      const remedy = {
-        EADDRINUSE: `another process has it; set ${setting} to another one, or stop that process`,
-        EACCES: `ports below 1024 need root; set ${setting} to a higher one`,
-        EADDRNOTAVAIL: 'this machine does not have that address',
-      };
-      const why = remedy[error.code as keyof typeof remedy] ?? error.message;
-      reject(new Error(`cannot listen on ${host}:${port}: ${why}`, { cause: error }));
-    };
+    const refuse = (error: Error): void => reject(new CannotListen(error, at));
     server.once('error', refuse);
-    server.listen(port, host, () => {
+    server.listen(at.port, at.host, () => {
       server.off('error', refuse);
       resolve();
     });

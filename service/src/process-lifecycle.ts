@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { CannotListen } from './cannot-listen.ts';
 import { ConfigError, HelpRequested } from './config/index.ts';
 import type { Logger } from './logger.ts';
 
@@ -43,9 +44,12 @@ export function runMain(main: () => Promise<void>): void {
       process.stdout.write(`${error.message}\n`);
       process.exit(0);
     }
-    const text =
-      error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${textOf(error)}\n`);
     process.exit(error instanceof ConfigError ? 2 : 1);
   });
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof CannotListen) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
