@@ -57,7 +57,7 @@ function accessTable(services: readonly Service[], rights: readonly KubernetesRi
     ),
     row(
       'anything else',
-      callers.map((caller) => (caller === 'operator' || caller === 'control' ? 403 : 401)),
+      callers.map((caller) => (caller === 'operator' || caller === 'control' ? 403 : stranger(caller))),
     ),
   ];
   return [
@@ -73,9 +73,12 @@ const section = (title: string): string => `| **${title}** | ${callers.map(() =>
 const row = (name: string, verdicts: readonly Verdict[]): string => `| ${name} | ${verdicts.map(sign).join(' | ')} |`;
 const cells = (access: AccessRule): Verdict[] => callers.map((caller) => verdictOf(access, caller));
 
+/** Who shows nothing is system:anonymous, and is told that this user may not; a bearer token that is none is refused as such. */
+const stranger = (caller: Caller): Verdict => (caller === 'nobody' || caller === 'session' ? 403 : 401);
+
 function rightCells(right: KubernetesRight): Verdict[] {
   return callers.map((caller) => {
-    if (caller !== 'operator' && caller !== 'control') return 401;
+    if (caller !== 'operator' && caller !== 'control') return stranger(caller);
     return right.accounts.includes(caller) ? 'yes' : 403;
   });
 }
