@@ -11,6 +11,8 @@ import { edgeOf, EDGE_NAMES, meshOf, routeOf } from './resources.ts';
 import type { FailHow, Script, Step } from './script.ts';
 import type { Outcome } from '../kube/testing/api-connection.ts';
 
+/** The fence of whoever led when the Lease vanished is closed, or the Lease renewed, after this. */
+const BLIND_MS = 12_000;
 const POLICIES: JsonObject[] = [{}, { policy: 'LowestCost' }, { via: ['berlin'] }, { avoid: { regions: ['nowhere'] } }];
 
 /** An API, a fleet and two operator processes, and what a script does to them. */
@@ -26,6 +28,7 @@ export class World {
   #names = 0;
   #backup: Snapshot | undefined;
   #vanishedMs = -Infinity;
+  #restoredMs = -Infinity;
 
   constructor({ seed, replicas }: Pick<Script, 'seed' | 'replicas'>) {
     this.#chance = new Chance(seed);
@@ -64,6 +67,7 @@ export class World {
   /** Ends every fault, and what people left half done. */
   async endFaults(): Promise<void> {
     this.api.isDown = false;
+    await this.clock.settle(Math.max(0, this.#restoredMs + BLIND_MS - this.clock.now()));
     for (const process of this.processes) {
       process.connection.faults = {};
       process.connection.late = false;
@@ -104,7 +108,7 @@ export class World {
 
   /** Where the Lease has just vanished, a new process cannot know that somebody leads: see docs/operator-core.md. */
   #relaunch(slot: number, afterMs: number): void {
-    const blindUntilMs = this.#vanishedMs + 12_000;
+    const blindUntilMs = Math.max(this.#vanishedMs, this.#restoredMs) + BLIND_MS;
     this.clock.setTimeout(() => this.#launch(slot), Math.max(afterMs, blindUntilMs - this.clock.now()));
   }
 
@@ -246,6 +250,8 @@ export class World {
       case 'stop':
         return this.processes[step.process]?.clock.stop();
       case 'continue':
+        // One that slept through a restore is as blind as a new one.
+        if (this.clock.now() < this.#restoredMs + BLIND_MS) return;
         return this.processes[step.process]?.clock.resume(this.#chance.isTrue(0.5));
       case 'killAtWrite':
         return this.#killAtWrite(step);
@@ -272,7 +278,7 @@ export class World {
 
   #restore(): void {
     if (!this.#backup) return;
-    this.#vanishedMs = this.clock.now();
+    this.#restoredMs = this.clock.now();
     this.api.restore(this.#backup);
     this.watchdog.restored();
     this.fleet.reconcileAfterRestore();

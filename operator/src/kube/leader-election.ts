@@ -175,8 +175,15 @@ export class LeaderElector {
   async #look(timing: CallOptions): Promise<Lease | undefined> {
     const lease = await this.#client.find(leases, this.#options.lease, timing);
     if (lease) this.#observe(lease);
-    else this.#observed = undefined;
+    else this.#observeNone();
     return lease;
+  }
+
+  /** Deleted: its holder may have renewed it the moment before, and writes on until it finds out or its time is over. */
+  #observeNone(): void {
+    const { holder } = this;
+    if (holder && holder !== this.identity) this.#rivalUntilMs = this.#clock.now() + this.#leaseDurationMs;
+    this.#observed = undefined;
   }
 
   #observe(lease: Lease): void {
