@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock, Logger } from '@millrace/service';
 import type { ExecClient } from './exec-client.ts';
+import { UnknownImageError } from './images.ts';
 import type { LogFile } from './log-file.ts';
 import { groupLives, signalGroup, spawnGroup, startTicksOf } from './process-group.ts';
 import type { ProcessLedger } from './process-ledger.ts';
@@ -26,7 +27,7 @@ export interface ContainerDeps {
   log: LogFile;
   restartPolicy: string | undefined;
   /** Command line and environment, worked out anew for each start. Rejects when something they need is missing. */
-  prepare: () => Promise<Launch>;
+  prepare: (container: Container) => Promise<Launch>;
   /** Called whenever `status()` would say something else. */
   onChange: () => void;
 }
@@ -35,7 +36,7 @@ const killPollMs = 50;
 
 /** One container: its process, restarts, probes and status. */
 export class ContainerRunner {
-  readonly container: Container;
+  #container: Container;
   readonly #deps: ContainerDeps;
   readonly #backoff = new RestartBackoff();
   #state: ContainerState = { waiting: { reason: 'ContainerCreating' } };
@@ -48,13 +49,18 @@ export class ContainerRunner {
   #stopProbes: (() => void)[] = [];
   #retry: ReturnType<Clock['setTimeout']> | undefined;
   #stopping = false;
+  #isReplacing = false;
 
   /** `earlier` is what an earlier run of the agent reported of this container. */
   constructor(container: Container, deps: ContainerDeps, earlier?: ContainerStatus) {
-    this.container = container;
+    this.#container = container;
     this.#deps = deps;
     this.#restartCount = earlier?.containerID ? earlier.restartCount + 1 : 0;
     if (earlier?.containerID) this.#lastState = earlier.state?.terminated ? earlier.state : lostState(earlier, deps.clock.wall());
+  }
+
+  get container(): Container {
+    return this.#container;
   }
 
   status(): ContainerStatus {
@@ -80,18 +86,44 @@ export class ContainerRunner {
   async start(): Promise<void> {
     let launch: Launch;
     try {
-      launch = await this.#deps.prepare();
+      launch = await this.#deps.prepare(this.#container);
     } catch (error) {
-      if (!this.#stopping) this.#waitForConfig(error);
+      if (!this.#stopping) this.#waitFor(error);
       return;
     }
     if (!this.#stopping) this.#spawn(launch);
   }
 
-  #waitForConfig(error: unknown): void {
+  /** Cannot start yet, for a reason outside of it. */
+  hold(message: string): void {
+    this.#change({ waiting: { reason: 'ContainerCreating', message } });
+  }
+
+  /** Has the container run another image, if it is another. */
+  changeImage(image: string | undefined): void {
+    if (this.#stopping || image === this.#container.image) return;
+    this.#container = { ...this.#container, ...(image === undefined ? {} : { image }) };
+    const child = this.#process;
+    if (child?.pid !== undefined) {
+      this.#isReplacing = true;
+      return this.#restart(child, child.pid);
+    }
+    if (!this.#state.waiting || this.#state.waiting.reason === 'ContainerCreating') return;
+    this.#deps.clock.clearTimeout(this.#retry);
+    void this.start();
+  }
+
+  #waitFor(error: unknown): void {
+    const { clock } = this.#deps;
     const message = error instanceof Error ? error.message : String(error);
-    this.#change({ waiting: { reason: 'CreateContainerConfigError', message } });
-    this.#retry = this.#deps.clock.setTimeout(() => void this.start(), configRetryMs);
+    if (!(error instanceof UnknownImageError)) {
+      this.#change({ waiting: { reason: 'CreateContainerConfigError', message } });
+      this.#retry = clock.setTimeout(() => void this.start(), configRetryMs);
+      return;
+    }
+    // Nothing but another image in the pod will change it.
+    this.#change({ waiting: { reason: 'ErrImagePull', message } });
+    this.#retry = clock.setTimeout(() => this.#change({ waiting: { reason: 'ImagePullBackOff', message } }), configRetryMs);
   }
 
   #spawn(launch: Launch): void {
@@ -148,14 +180,15 @@ export class ContainerRunner {
   }
 
   #restartUnhealthy(probe: string): void {
-    const { clock, logger } = this.#deps;
     const child = this.#process;
-    logger.warn({ container: this.container.name, probe }, 'probe failed: restarting the container');
+    this.#deps.logger.warn({ container: this.container.name, probe }, 'probe failed: restarting the container');
     this.#endProbes();
-    if (child?.pid === undefined) return;
-    const { pid } = child;
+    if (child?.pid !== undefined) this.#restart(child, child.pid);
+  }
+
+  #restart(child: ChildProcess, pid: number): void {
     signalGroup(pid, 'SIGTERM');
-    clock.setTimeout(() => this.#process === child && signalGroup(pid, 'SIGKILL'), 10_000);
+    this.#deps.clock.setTimeout(() => this.#process === child && signalGroup(pid, 'SIGKILL'), 10_000);
   }
 
   #ended(child: ChildProcess, ending: Ending, startedAtMs: number, message?: string): void {
@@ -180,8 +213,10 @@ export class ContainerRunner {
         ...(this.#containerId ? { containerID: this.#containerId } : {}),
       },
     };
-    if (this.#stopping || !shouldRestart(restartPolicy, ending)) return this.#change(terminated);
-    const delayMs = this.#backoff.next(finishedAtMs - startedAtMs);
+    const isReplaced = this.#isReplacing;
+    this.#isReplacing = false;
+    if (this.#stopping || (!isReplaced && !shouldRestart(restartPolicy, ending))) return this.#change(terminated);
+    const delayMs = isReplaced ? 0 : this.#backoff.next(finishedAtMs - startedAtMs);
     this.#lastState = terminated;
     const reason = delayMs > 0 ? 'CrashLoopBackOff' : 'Restarting';
     this.#change({ waiting: { reason, message: `back-off ${delayMs} ms before restarting container ${this.container.name}` } });

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { signalGroup, startTicksOf } from './process-group.ts';
+import { isSameGroup, signalGroup } from './process-group.ts';
 
 // Run as a process of its own, with the agent at the other end of stdin. When the agent is gone, however it ended, stdin
 // closes, and the guard ends every process group that the agent had announced: lines `+ PID TICKS` and `- PID`.
@@ -15,10 +15,7 @@ lines.on('line', (line) => {
   else groups.delete(Number(pid));
 });
 lines.on('close', () => {
-  const alive = [...groups].filter(([pid, ticks]) => {
-    const now = startTicksOf(pid);
-    return now === undefined || now === ticks;
-  });
+  const alive = [...groups].filter(([pid, startTicks]) => isSameGroup({ pid, startTicks }));
   for (const [pid] of alive) signalGroup(pid, 'SIGTERM');
   setTimeout(
     () => {

@@ -12,13 +12,13 @@ export class LogFile {
   constructor(path: string, maxBytes = 10 * 1024 * 1024) {
     this.#path = path;
     this.#maxBytes = maxBytes;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.#size = existsSync(path) ? statSync(path).size : 0;
   }
 
   /** Never throws: a full disk must not stop what is being logged. */
   write(chunk: Buffer): void {
     try {
+      if (this.#size === 0) mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       if (this.#size > 0 && this.#size + chunk.length > this.#maxBytes) {
         renameSync(this.#path, `${this.#path}.1`);
         this.#size = 0;

@@ -23,7 +23,8 @@ const startAgent = () =>
     kubeconfig: kubeconfig(),
     nodeName: 'test',
     dataDir: join(root, 'agent'),
-    commandFor: () => undefined,
+    images: ['test', 'other'],
+    commandFor: (image) => (image === 'test' || image === 'other' ? [] : undefined),
     logger,
     stopGraceMs: 1000,
   });
@@ -124,5 +125,38 @@ describe('pod agent', { timeout: 60_000 }, () => {
     agent = await startAgent();
     const again = await until('lasting', (pod) => isReady(pod) && processOf(pod) !== processOf(first));
     assert.equal(again?.status?.containerStatuses?.[0]?.restartCount, 1);
+  });
+  test('an image that stands for nothing here is ErrImagePull, then ImagePullBackOff, and says what can run; another image starts', async () => {
+    await create('unknown', { ...sh('exec sleep 60'), image: 'registry.example:5000/nginx:1.27' });
+    const state = (pod: Pod | undefined) => pod?.status?.containerStatuses?.[0]?.state;
+    const pod = await until('unknown', (seen) => state(seen)?.waiting?.reason === 'ErrImagePull');
+    const message = state(pod)?.waiting?.message ?? '';
+    assert.match(message, /image "registry\.example:5000\/nginx:1\.27" cannot be had: .* in place of test, other/);
+    await until('unknown', (seen) => state(seen)?.waiting?.reason === 'ImagePullBackOff');
+    const setImage = (value: string) => {
+      const patch = [{ op: 'replace', path: '/spec/containers/0/image', value }];
+      return client.patch(pods, ref('unknown'), { type: 'json', patch: patch as never }, { fieldManager: 'test' });
+    };
+    await setImage('test');
+    const running = await until('unknown', isReady);
+    await setImage('other');
+    const replaced = await until('unknown', (seen) => isReady(seen) && processOf(seen) !== processOf(running));
+    assert.equal(replaced?.status?.containerStatuses?.[0]?.image, 'other');
+    await client.delete(pods, ref('unknown'));
+  });
+  test('what processes cannot do is refused with its field, and such a pod can be deleted', async () => {
+    const lifecycle = { preStop: { exec: { command: ['true'] } } };
+    await create('refused', sh('exec sleep 60', { lifecycle }), {
+      initContainers: [{ name: 'i', image: 'test' }],
+      volumes: [{ name: 'v', nfs: { server: 'x', path: '/x' } }],
+    });
+    const pod = await until('refused', (seen) => seen?.status?.phase === 'Failed');
+    assert.equal(pod?.status?.reason, 'Unsupported');
+    assert.match(
+      pod?.status?.message ?? '',
+      /does not do spec\.initContainers, spec\.containers\[c\]\.lifecycle\.preStop, spec\.volumes\[v\]\.nfs/,
+    );
+    await client.delete(pods, ref('refused'));
+    await until('refused', (gone) => gone === undefined);
   });
 });

@@ -7,23 +7,27 @@ import type { Clock, Logger } from '@millrace/service';
 import { createLogger, realClock } from '@millrace/service';
 import type { Addresses } from './environment.ts';
 import { ExecClient } from './exec-client.ts';
+import type { LocalImages } from './images.ts';
 import { PodObjects } from './kube-objects.ts';
 import { serveLogs } from './log-server.ts';
 import { NodeHeartbeat, nodeLabels } from './node-heartbeat.ts';
 import { PodRunner } from './pod-runner.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Pod } from './pod.ts';
 import { kubeTime } from './pod.ts';
 import { ProcessLedger } from './process-ledger.ts';
 import { obstacle } from './scheduling.ts';
-import { fieldManager } from './status-writer.ts';
+import { StatusWriter, fieldManager } from './status-writer.ts';
+import { refusedStatus, unsupported } from './support.ts';
 
 export interface PodAgentOptions {
   kubeconfig: KubeConfig;
   nodeName: string;
   /** Volumes, logs and the list of running processes; readable by this user only. */
   dataDir: string;
-  /** The program that stands for an image; its arguments are the container's args. Undefined: no such image here. */
-  commandFor: (image: string, container: Container) => readonly string[] | undefined;
+  /** The program that stands for an image; its arguments are the container's args. Undefined: no such image here, see `localImages`. */
+  commandFor: LocalImages['commandFor'];
+  /** Names of the images that there are, told to whoever asks for another. */
+  images?: LocalImages['images'];
   /** Labels of the Node beside hostname, os and arch: pods choose by nodeSelector. */
   labels?: Record<string, string>;
   /** Address that pods are told as their own and their host's; default 127.0.0.1. */
@@ -127,6 +131,8 @@ class Agent implements PodAgent {
     if (known) return known.update(pod);
     const { phase } = pod.status ?? {};
     if (phase === 'Succeeded' || phase === 'Failed') return;
+    const cannot = unsupported(pod);
+    if (cannot.length > 0 && !pod.metadata?.deletionTimestamp) return this.#refuse(pod, cannot);
     const runner = new PodRunner(pod, {
       client: this.#client,
       objects: this.#objects,
@@ -136,12 +142,17 @@ class Agent implements PodAgent {
       exec: this.#exec,
       addresses: this.#addresses,
       dir: join(this.#options.dataDir, 'pods', uid),
-      commandFor: this.#options.commandFor,
+      local: { commandFor: this.#options.commandFor, images: this.#options.images ?? [] },
       baseEnv: this.#baseEnv(),
     });
     this.#runners.set(uid, runner);
     if (pod.metadata?.deletionTimestamp) runner.update(pod);
     else runner.start();
+  }
+
+  #refuse(pod: Pod, fields: readonly string[]): void {
+    this.#logger.warn({ pod: objectKey(pod), fields }, 'refused a pod');
+    new StatusWriter(this.#client, this.#clock, this.#logger, pod).write(refusedStatus(fields, this.#clock.wall()));
   }
 
   #baseEnv(): Record<string, string> {

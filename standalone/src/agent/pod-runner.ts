@@ -8,6 +8,8 @@ import type { Launch } from './container-runner.ts';
 import type { ExecClient } from './exec-client.ts';
 import type { Addresses } from './environment.ts';
 import { argvOf, environmentOf } from './environment.ts';
+import type { LocalImages } from './images.ts';
+import { UnknownImageError } from './images.ts';
 import type { PodObjects } from './kube-objects.ts';
 import { LogFile } from './log-file.ts';
 import { podStatus } from './pod-status.ts';
@@ -26,7 +28,7 @@ export interface PodRunnerDeps {
   addresses: Addresses;
   /** Folder of this pod: volumes and logs. */
   dir: string;
-  commandFor: (image: string, container: Container) => readonly string[] | undefined;
+  local: LocalImages;
   baseEnv: Record<string, string>;
 }
 const volumeRetryMs = 2000;
@@ -49,7 +51,6 @@ export class PodRunner {
     this.#pod = pod;
     this.#deps = deps;
     this.#status = pod.status;
-    mkdirSync(deps.dir, { recursive: true, mode: 0o700 });
     this.#statusWriter = new StatusWriter(deps.client, deps.clock, deps.logger, pod);
     this.#containers = (pod.spec?.containers ?? []).map((container) => this.#containerRunner(container));
   }
@@ -60,12 +61,9 @@ export class PodRunner {
     this.#logs.set(container.name, log);
     const earlier = this.#pod.status?.containerStatuses?.find((status) => status.name === container.name);
     const restartPolicy = this.#pod.spec?.restartPolicy;
-    const prepare = () => this.#launch(container);
-    return new ContainerRunner(
-      container,
-      { clock, ledger, exec, logger, log, restartPolicy, prepare, onChange: () => this.#publish() },
-      earlier,
-    );
+    const prepare = (now: Container) => this.#launch(now);
+    const onChange = () => this.#publish();
+    return new ContainerRunner(container, { clock, ledger, exec, logger, log, restartPolicy, prepare, onChange }, earlier);
   }
 
   log(container: string): LogFile | undefined {
@@ -84,14 +82,18 @@ export class PodRunner {
       (error: unknown) => {
         if (this.#ending) return;
         this.#deps.logger.warn({ err: error }, 'cannot make the volumes of a pod yet');
+        for (const container of this.#containers) container.hold(error instanceof Error ? error.message : String(error));
         this.#timer = this.#deps.clock.setTimeout(() => this.start(), volumeRetryMs);
       },
     );
   }
 
-  /** A newer state of the object: deletion is what matters, the rest of a running pod's spec does not change. */
+  /** A newer state of the object: deletion and images are what matters, the rest of a running pod's spec does not change. */
   update(pod: Pod): void {
     this.#pod = pod;
+    if (!this.#ending)
+      for (const { name, image } of pod.spec?.containers ?? [])
+        this.#containers.find((runner) => runner.container.name === name)?.changeImage(image);
     if (!pod.metadata?.deletionTimestamp || this.#ending) return;
     const graceMs = (pod.metadata.deletionGracePeriodSeconds ?? 0) * 1000;
     this.#ending = this.#end(graceMs).then(() => this.#finalise());
@@ -148,9 +150,10 @@ export class PodRunner {
       });
   }
 
-  #prepareVolumes(): Promise<void> {
+  async #prepareVolumes(): Promise<void> {
     const { objects, dir } = this.#deps;
     const namespace = this.#pod.metadata?.namespace ?? 'default';
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
     return materialiseVolumes(this.#pod, dir, {
       secret: (name) => objects.secret(namespace, name),
       configMap: (name) => objects.configMap(namespace, name),
@@ -169,16 +172,17 @@ export class PodRunner {
   }
 
   async #launch(container: Container): Promise<Launch> {
-    const { addresses, dir, commandFor, baseEnv } = this.#deps;
+    const { addresses, dir, local, baseEnv } = this.#deps;
+    const program = local.commandFor(container.image ?? '');
+    if (!program) throw new UnknownImageError(container.image ?? '', local.images);
     const mounts = mountsOf(this.#pod, container, dir);
     const known = await this.#referenced(container);
     const lookUpAll = (kind: string, name: string) => known.get(`${kind}/${name}`);
     const lookUp = (kind: string, name: string, key: string) => lookUpAll(kind, name)?.[key];
     const own = environmentOf(this.#pod, container, { addresses, mounts, lookUp, lookUpAll });
     const env = { ...baseEnv, MILLRACE_VOLUME_ROOT: join(dir, 'volumes'), ...own };
-    const argv = argvOf(container, commandFor(container.image ?? '', container), own, mounts);
-    if (argv.length === 0)
-      throw new Error(`image ${JSON.stringify(container.image)} stands for no program here, and the container has no command`);
+    const argv = argvOf(container, program, own, mounts);
+    if (argv.length === 0) throw new Error('the container has no command');
     return { argv, env, cwd: container.workingDir ?? dir, podIP: addresses.podIP };
   }
 

@@ -47,3 +47,17 @@ export function groupLives(pid: number): boolean {
     }
   });
 }
+
+/**
+ * Whether a group is still the one that was started: its leader lives, or is gone while others of it live on. While any does, the kernel
+ * gives the leader's number to nobody else; `boot` has to be the same, of course.
+ */
+export function isSameGroup({ pid, startTicks }: ProcessId): boolean {
+  const now = startTicksOf(pid);
+  return now === undefined ? groupLives(pid) : now === startTicks;
+}
+
+/** Changes with each boot, after which all process numbers are given anew. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@millrace/service';
 import type { ProcessId } from './process-group.ts';
-import { signalGroup, startTicksOf } from './process-group.ts';
+import { bootId, isSameGroup, signalGroup, startTicksOf } from './process-group.ts';
 
 /**
  * Which process groups the agent runs, told to two watchmen: the guard process, which ends them when the agent dies, and
@@ -15,6 +15,7 @@ export class ProcessLedger {
   readonly #logger: Logger;
   readonly #running = new Map<number, ProcessId>();
   #guard: ChildProcess | undefined;
+  #saveAgain: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(file: string, logger: Logger) {
@@ -40,16 +41,16 @@ export class ProcessLedger {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#saveAgain);
     this.#guard?.stdin?.end();
   }
 
   #endOrphans(): void {
     if (!existsSync(this.#file)) return;
-    const known = parseLedger(readFileSync(this.#file, 'utf8'));
-    for (const { pid, startTicks } of known) {
-      if (startTicksOf(pid) !== startTicks) continue;
-      this.#logger.warn({ pid }, 'ending a process that an earlier run of the agent left');
-      signalGroup(pid, 'SIGKILL');
+    for (const known of parseLedger(readFileSync(this.#file, 'utf8'))) {
+      if (!isSameGroup(known)) continue;
+      this.#logger.warn({ pid: known.pid }, 'ending a process that an earlier run of the agent left');
+      signalGroup(known.pid, 'SIGKILL');
     }
     this.#save();
   }
@@ -74,16 +75,30 @@ export class ProcessLedger {
     if (this.#guard?.stdin?.writable) this.#guard.stdin.write(`${line}\n`);
   }
 
+  /** A full disk costs the second watchman for a while, not the process that was just started. */
   #save(): void {
-    writeFileSync(`${this.#file}.new`, JSON.stringify([...this.#running.values()]), { mode: 0o600 });
-    renameSync(`${this.#file}.new`, this.#file);
+    clearTimeout(this.#saveAgain);
+    try {
+      const ledger: Ledger = { boot: bootId(), processes: [...this.#running.values()] };
+      writeFileSync(`${this.#file}.new`, JSON.stringify(ledger), { mode: 0o600 });
+      renameSync(`${this.#file}.new`, this.#file);
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'cannot write down which processes run, trying again');
+      if (!this.#closed) this.#saveAgain = setTimeout(() => this.#save(), 2_000).unref();
+    }
   }
 }
 
+interface Ledger {
+  boot: string;
+  processes: ProcessId[];
+}
+
+/** Processes of this boot; of an earlier one none is left. */
 function parseLedger(text: string): ProcessId[] {
   try {
-    const value = JSON.parse(text) as unknown;
-    return Array.isArray(value) ? (value as ProcessId[]).filter((entry) => Number.isInteger(entry.pid) && entry.pid > 1) : [];
+    const { boot, processes } = JSON.parse(text) as Ledger;
+    return boot === bootId() ? processes.filter(({ pid }) => Number.isInteger(pid) && pid > 1) : [];
   } catch {
     return [];
   }

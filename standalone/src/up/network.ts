@@ -11,7 +11,7 @@ import { Informer, createKubeClient, loadKubeconfig } from '@millrace/operator/k
 import type { KubeClient } from '@millrace/operator/kube';
 import type { Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
-import { LogFile, startPodAgent } from '../agent/index.ts';
+import { LogFile, localImages, startPodAgent } from '../agent/index.ts';
 import { startApiServer } from '../apiserver/index.ts';
 import type { UpConfig } from '../main.ts';
 import { ensureAppKey } from './app-key.ts';
@@ -99,7 +99,7 @@ async function startParts(
       kubeconfig: loadKubeconfig({ file: kubeconfigFor('node-agent') }),
       nodeName: 'laptop',
       dataDir: dir.file('pods'),
-      commandFor: () => [process.execPath, MEDIA_NODE_MAIN],
+      ...localImages({ [IMAGE]: [process.execPath, MEDIA_NODE_MAIN] }),
       logger,
     }),
   );
