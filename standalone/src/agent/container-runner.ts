@@ -4,7 +4,7 @@ import type { Clock, Logger } from '@millrace/service';
 import type { ExecClient } from './exec-client.ts';
 import { UnknownImageError } from './images.ts';
 import type { LogFile } from './log-file.ts';
-import { groupLives, signalGroup, spawnGroup, startTicksOf } from './process-group.ts';
+import { groupLives, signalGroup, signalLeader, spawnGroup, startTicksOf } from './process-group.ts';
 import type { ProcessLedger } from './process-ledger.ts';
 import type { Container, ContainerState, ContainerStatus } from './pod.ts';
 import { kubeTime } from './pod.ts';
@@ -187,7 +187,7 @@ export class ContainerRunner {
   }
 
   #restart(child: ChildProcess, pid: number): void {
-    signalGroup(pid, 'SIGTERM');
+    signalLeader(pid, 'SIGTERM');
     this.#deps.clock.setTimeout(() => this.#process === child && signalGroup(pid, 'SIGKILL'), 10_000);
   }
 
@@ -226,7 +226,7 @@ export class ContainerRunner {
     }, delayMs);
   }
 
-  /** SIGTERM to the whole group, SIGKILL after `graceMs`; resolves when nothing of it runs. */
+  /** SIGTERM, and SIGKILL to the whole group after `graceMs`; resolves when nothing of it runs. */
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.#deps;
     this.#stopping = true;
@@ -235,7 +235,7 @@ export class ContainerRunner {
     this.#ready = false;
     const pid = this.#process?.pid;
     if (pid === undefined) return;
-    signalGroup(pid, 'SIGTERM');
+    signalLeader(pid, 'SIGTERM');
     const deadline = clock.now() + graceMs;
     while (this.#process !== undefined || groupLives(pid)) {
       if (clock.now() >= deadline) signalGroup(pid, 'SIGKILL');

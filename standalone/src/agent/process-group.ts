@@ -25,6 +25,15 @@ export function spawnGroup(argv: readonly string[], options: { env: Record<strin
   return spawn(file, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+/** Signals the process alone, as a kubelet signals a container's first process: what it has started it ends itself, in its own order. */
+export function signalLeader(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
 /** Signals a whole group; false when none of it is left. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
