@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import https from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -212,6 +213,15 @@ describe('who may call what', { timeout: 300_000 }, () => {
       assert.deepEqual(sorted(found), sorted(row(wire('plain-rtp'))));
     });
 
+    test('the standalone API is open to administrators alone', async () => {
+      const { url, ca } = servers.network.api;
+      const found: Record<string, Verdict> = {};
+      for (const caller of callers)
+        found[caller] = await statusOf(`${url}/apis/millrace.dev/v1alpha1/medianodes`, ca, credentials.push![caller]);
+      const isAccount = (caller: Caller): boolean => caller === 'operator' || caller === 'control';
+      assert.deepEqual(found, Object.fromEntries(callers.map((caller) => [caller, isAccount(caller) ? 403 : 401])));
+    });
+
     test('metrics from outside of the private networks', async () => {
       const elsewhere = await servers.addNode('closed', { roles: ['relay'] }, { MILLRACE_METRICS_FROM: '192.0.2.0/24' });
       const contract = new HttpContract(opsService, elsewhere.opsUrl);
@@ -225,6 +235,17 @@ describe('who may call what', { timeout: 300_000 }, () => {
     });
   });
 });
+
+function statusOf(url: string, ca: string, token: string | undefined): Promise<number> {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return new Promise((resolve, reject) => {
+    const request = https.get(url, { ca, headers, agent: false }, (response) => {
+      resolve(response.statusCode!);
+      response.destroy();
+    });
+    request.on('error', reject);
+  });
+}
 
 async function socket(): Promise<Socket> {
   const made = createSocket('udp4').bind(0, '127.0.0.1');

@@ -18,7 +18,7 @@ import { negotiate } from './http/negotiation.ts';
 import type { Identity } from './http/request.ts';
 import { parseResourcePath } from './http/request.ts';
 import { sendJson } from './http/respond.ts';
-import { badRequest, StatusError, unauthorized, unknownPath } from './status.ts';
+import { badRequest, StatusError, notAdministrator, unauthorized, unknownPath } from './status.ts';
 
 export interface HttpOptions {
   context: ApiContext;
@@ -54,6 +54,7 @@ async function serve({ context, identify }: HttpOptions, request: IncomingMessag
   const identity = token === undefined ? undefined : await identify(token);
   if (!identity) throw unauthorized();
   if (serveDocument(context, request, response, pathname)) return;
+  if (!identity.groups.includes('system:masters')) throw notAdministrator(identity.username);
   const path = parseResourcePath(pathname);
   if (!path) throw unknownPath();
   const wanted = negotiate(request.headers.accept);

@@ -92,6 +92,9 @@ export const forbiddenRequest = (type: ResourceName, name: string, why: string, 
     ...aboutResource(type, name),
     ...(causes ? { causes } : {}),
   });
+/** There are no roles here: administrators may do everything, a service account nothing. */
+export const notAdministrator = (username: string) =>
+  new StatusError(403, 'Forbidden', `User "${username}" is none of system:masters, to whom this API server is open`);
 export const unauthorized = () => new StatusError(401, 'Unauthorized', 'Unauthorized');
 export const methodNotAllowed = () =>
   new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
