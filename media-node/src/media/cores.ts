@@ -120,7 +120,7 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
 
   async #startCore(index: number): Promise<void> {
     const { mediaPort, listenAddress, announcedAddress, logger, clock } = this.#options;
-    const worker = await createWorker({ logLevel: 'warn', appData: { index } });
+    const worker = await startWorker(index);
     try {
       // A replaced worker keeps its predecessor's port: it is declared to Kubernetes and known to control.
       const port = this.#ports[index] ?? (mediaPort === 0 ? 0 : mediaPort + index);
@@ -171,6 +171,19 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
       this.#options.logger.warn({ core: index, cpu, err: error }, 'media worker could not be pinned');
     }
   }
+}
+
+/**
+ * mediasoup has each worker closed as soon as this process gets SIGINT or SIGTERM; sessions are to be moved away before that, so its listeners go. It adds
+ * them before createWorker returns.
+ */
+function startWorker(index: number): Promise<types.Worker> {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const before = signals.map((signal) => new Set(process.listeners(signal)));
+  const starting = createWorker({ logLevel: 'warn', appData: { index } });
+  for (const [i, signal] of signals.entries())
+    for (const listener of process.listeners(signal)) if (!before[i]!.has(listener)) process.off(signal, listener);
+  return starting;
 }
 
 async function createServer(

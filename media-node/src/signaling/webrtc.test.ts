@@ -166,6 +166,13 @@ describe('when things break', { timeout: 60_000 }, () => {
     await node.close();
   });
 
+  test('workers outlive the signal that tells the node to stop: it is the node that ends them, once their clients have moved', async () => {
+    const listeners = process.listenerCount('SIGTERM');
+    const node = await startTestNode();
+    assert.equal(process.listenerCount('SIGTERM'), listeners);
+    await node.close();
+  });
+
   test('who knows the publisher’s session may take its name over, nobody else', async () => {
     const node = await startTestNode();
     const publish = async (query: string): Promise<{ publisher: Publisher; response: Response }> => {
