@@ -118,7 +118,10 @@ describe('no secret shows', { timeout: 280_000 }, () => {
       assert.equal(answered.status, 201, answered.text);
       for (const [who, sdp] of Object.entries({ client: offer, node: answered.text }))
         learn(`the ${who}'s ICE password`, /^a=ice-pwd:(\S+)/m.exec(sdp)![1]!);
-      return { answer: answered.text, session: new URL(answered.location, url).href };
+      const session = new URL(answered.location, url);
+      // Whoever has its URL can end a session, or take it elsewhere.
+      learn('the session of WHIP and WHEP', session.pathname.split('/').at(-1)!);
+      return { answer: answered.text, session: session.href };
     };
     const publisher = await newPublisher();
     const pushed = await exchange(await place('push', 'live/secret'), publisher.offer, false);
@@ -143,7 +146,10 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     const body = { stream: 'live/demo', srtp, address: { ip: '127.0.0.1', port: 9 } };
     const opened = await send(new URL('/rtp/pull', signaling), json(body, token));
     assert.equal(opened.status, 201, opened.text);
-    learn("the node's SRTP key", Buffer.from((JSON.parse(opened.text) as { srtp: typeof srtp }).srtp.keyBase64, 'base64'));
+    const answer = JSON.parse(opened.text) as { session: string; srtp: typeof srtp };
+    learn("the node's SRTP key", Buffer.from(answer.srtp.keyBase64, 'base64'));
+    learn('the session of plain RTP', answer.session);
+    await send(new URL(`/rtp/sessions/${answer.session}`, signaling), { method: 'PUT' });
     await send(new URL('/rtp/pull', signaling), json({ ...body, srtp: { ...srtp, cryptoSuite: 'NONE' } }, token));
     await send(new URL('/rtp/pull', signaling), json({ ...body, srtp: { ...srtp, keyBase64: srtp.keyBase64.slice(8) } }, token));
     await send(new URL('/rtp/pull', signaling), json(`{"srtp":{"keyBase64":${srtp.keyBase64}}}`, token));
@@ -163,6 +169,8 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     const offered = await send(new URL('/signaling/pull', pull.signaling), json({ stream: 'live/short', token: pull.token }));
     assert.equal(offered.status, 200, offered.text);
     const { session, sdp } = JSON.parse(offered.text) as { session: string; sdp: string };
+    learn('the session of the short form', session.split('~')[1]!);
+    await send(new URL('/signaling/stop', pull.signaling), json({ session: `${session}x` }));
     learn("the ICE password of the node's offer", /^a=ice-pwd:(\S+)/m.exec(sdp)![1]!);
     const player = await newPlayer(sdp);
     await send(new URL('/signaling/sendanswer', pull.signaling), json({ session, sdp: player.answer.slice(0, 400) }));
@@ -251,7 +259,17 @@ describe('no secret shows', { timeout: 280_000 }, () => {
   }
 
   test('everything that has a secret was in use', () => {
-    for (const each of ['push token', 'pull token', 'ICE password', 'SRTP key', 'trunk', 'app-key', 'tls.key', 'API token'])
+    for (const each of [
+      'push token',
+      'pull token',
+      'ICE password',
+      'SRTP key',
+      'session',
+      'trunk',
+      'app-key',
+      'tls.key',
+      'API token',
+    ])
       assert.ok(
         [...names].some((name) => name.includes(each)),
         `${each}: ${[...names].join(', ')}`,
@@ -289,11 +307,13 @@ describe('no secret shows', { timeout: 280_000 }, () => {
   });
 
   test('in metrics and health', async () => {
-    const { items } = await client.list(mediaNodes, { namespace: NAMESPACE });
-    const bases = [controlUrlOf(processes.values()), ...items.flatMap(({ status }) => status?.endpoints?.opsUrl ?? [])];
-    assert.ok(bases.length > 9);
-    const urls = bases.flatMap((base) => ['/metrics', '/healthz', '/readyz'].map((path) => new URL(path, base)));
-    const texts = await Promise.all(urls.map(async (url) => [url.href, await (await fetch(url)).text()] as const));
+    const texts = await eventually('every node answers, the restarted one too', 40_000, async () => {
+      const { items } = await client.list(mediaNodes, { namespace: NAMESPACE });
+      const bases = [controlUrlOf(processes.values()), ...items.flatMap(({ status }) => status?.endpoints?.opsUrl ?? [])];
+      assert.ok(bases.length > 9);
+      const urls = bases.flatMap((base) => ['/metrics', '/healthz', '/readyz'].map((path) => new URL(path, base)));
+      return Promise.all(urls.map(async (url) => [url.href, await (await fetch(url)).text()] as const));
+    });
     assert.deepEqual(find(texts), []);
   });
 

@@ -42,6 +42,14 @@ test('a credential in the text is redacted: JWT, Authorization value, query stri
   assert.match(line, /got \[redacted\] as Bearer \[redacted\] from \/whep\/live\/a\?token=\[redacted\]&x=1/);
 });
 
+test('of a session only the beginning is told, in fields and in paths', () => {
+  const { line, json } = logged((logger) =>
+    logger.info({ session: 'Kq3vXcRt7bN0aLmW9yZs1g', path: '/whep/sessions/tokyo-1~Kq3vXcRt7bN0aLmW9yZs1g/events' }, 'moved'),
+  );
+  assert.deepEqual([json['session'], json['path']], ['Kq3vXc…', '/whep/sessions/tokyo-1~Kq3vXc…/events']);
+  assert.doesNotMatch(line, /Rt7bN0/);
+});
+
 test('an error keeps its message and stack, without the credential in it', () => {
   const { json } = logged((logger) => logger.error({ err: new Error(`refused ${jwt}`) }, 'failed'));
   const err = json['err'] as { message: string; stack: string };

@@ -17,10 +17,13 @@ const CREDENTIAL_FIELD =
 // Credentials inside free text: JWTs, Authorization values, tokens in query strings (WHIP players put them there).
 const CREDENTIAL_TEXT =
   /\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(Bearer|Basic) [\w.~+/=-]+|([?&](?:access_)?(?:token|secret|jwt)=)[^&\s"\\]+/g;
+// Whoever knows a session's id can end it or take it over, so a line tells only its beginning: enough to follow it through the logs.
+const SESSION = /("(?:session|sessionId)":"|\/sessions\/)((?:[\w.-]+~)?[\w-]{6})[\w-]{10,}/g;
 
 /** Replaces credentials in a finished JSON log line; the line stays valid JSON. */
 export function redactLine(line: string): string {
   return line
+    .replace(SESSION, '$1$2…')
     .replace(CREDENTIAL_FIELD, '$1"[redacted]"')
     .replace(CREDENTIAL_TEXT, (_match, scheme?: string, query?: string) => `${scheme ? `${scheme} ` : (query ?? '')}[redacted]`);
 }

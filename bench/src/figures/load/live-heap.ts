@@ -10,6 +10,8 @@ import { threadId } from 'node:worker_threads';
 export interface LiveHeap {
   readonly atMs: number;
   readonly heapUsed: number;
+  /** Of it compiled code and bytecode: it grows for as long as V8 finds something to optimise, and says nothing of what the program holds. */
+  readonly code: number;
   readonly external: number;
   readonly arrayBuffers: number;
   /** Timers, sockets and so on that keep the thread alive. */
@@ -26,8 +28,10 @@ if (folder) {
   setInterval(() => {
     collect();
     const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    const { code_and_metadata_size, bytecode_and_metadata_size } = v8.getHeapCodeStatistics();
+    const code = code_and_metadata_size + bytecode_and_metadata_size;
     const resources = process.getActiveResourcesInfo().length;
-    const live: LiveHeap = { atMs: Date.now(), heapUsed, external, arrayBuffers, resources };
+    const live: LiveHeap = { atMs: Date.now(), heapUsed, code, external, arrayBuffers, resources };
     appendFileSync(file, `${JSON.stringify(live)}\n`);
   }, EVERY_MS).unref();
 }

@@ -25,7 +25,7 @@ export interface ProcessGrowth {
 export interface HeapGrowth {
   readonly process: string;
   readonly thread: 'main' | 'relay';
-  /** Heap and external memory, in KiB. */
+  /** Heap without compiled code, and external memory; in KiB. */
   readonly memory: Growth;
   readonly resources: readonly [first: number, last: number];
 }
@@ -95,7 +95,7 @@ export function processTable(rows: readonly ProcessGrowth[]): Pick<Figure, 'colu
 
 export function heapTable(rows: readonly HeapGrowth[]): Table {
   return {
-    title: 'Live heap and external memory after garbage collection',
+    title: 'Live heap (without compiled code) and external memory after garbage collection',
     columns: ['process', 'thread', 'MiB', 'KiB/min (95%)', 'heap', 'resources'],
     rows: rows.map(({ process, thread, memory, resources }) => [
       process,
@@ -165,8 +165,8 @@ function threadOf(id: string): HeapGrowth['thread'] {
   return id === '0' ? 'main' : 'relay';
 }
 
-function kibOf({ heapUsed, external }: LiveHeap): number {
-  return (heapUsed + external) / 1_024;
+function kibOf({ heapUsed, code, external }: LiveHeap): number {
+  return (heapUsed - code + external) / 1_024;
 }
 
 function cpuOf(samples: readonly ProcessSample[]): number {
