@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { Box } from './picture.ts';
 import { clockBoxes, createPicture, paint, paintClock } from './picture.ts';
-import { AUDIO, VIDEO } from './publish.ts';
+import { AUDIO, VIDEO } from './tracks.ts';
 
 /** What FFmpeg publishes: its inputs and filters, and who feeds its standard input. */
 export interface Source {

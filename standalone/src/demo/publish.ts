@@ -4,9 +4,7 @@ import { once } from 'node:events';
 import type { PlacementResponse } from '@millrace/api';
 import { runFfmpeg } from './ffmpeg.ts';
 import type { Source } from './ffmpeg.ts';
-
-export const VIDEO = { payloadType: 102, ssrc: 0x6d720001 } as const;
-export const AUDIO = { payloadType: 111, ssrc: 0x6d720002 } as const;
+import { AUDIO, VIDEO } from './tracks.ts';
 
 export interface PublishOptions {
   readonly stream: string;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { StateDir } from './state-dir.ts';
 
 /** Users of the embedded API: each part has its own, so that managed fields tell who wrote what. */
@@ -17,7 +17,9 @@ export function loadCredentials(dir: StateDir): Credentials {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const made = Object.fromEntries(USERS.map((user) => [user, randomBytes(24).toString('base64url')])) as Record<User, string>;
-  writeFileSync(file, JSON.stringify(made), { mode: 0o600, flag: 'wx' });
+  // Whole or not at all: a network that is killed here must start again.
+  writeFileSync(`${file}.new`, JSON.stringify(made), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
   return made;
 }
 

@@ -46,12 +46,14 @@ export interface Network {
 export async function startNetwork(config: UpConfig, dir: StateDir, progress: Progress, signal: AbortSignal): Promise<Network> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
-    for (const each of stops.splice(0).reverse()) await each();
+    const failures: unknown[] = [];
+    for (const each of stops.splice(0).reverse()) await each().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw new AggregateError(failures, 'not all of the network could be ended in order');
   };
   try {
     return { ...(await startParts(config, dir, progress, signal, stops)), stop };
   } catch (error) {
-    await stop();
+    await stop().catch(() => undefined); // why it did not start is what matters
     throw error;
   }
 }

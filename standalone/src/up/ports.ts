@@ -11,8 +11,10 @@ export interface WantedPort {
 /** @throws Error that names every port that cannot be listened on, why, and how to choose another; a port of 0 is always free. */
 export async function requirePorts(host: string, wanted: readonly WantedPort[]): Promise<void> {
   const problems: string[] = [];
-  for (const { name, port, flag } of wanted.filter((each) => each.port !== 0)) {
-    const why = await obstacle(host, port);
+  const chosen = wanted.filter((each) => each.port !== 0);
+  for (const [index, { name, port, flag }] of chosen.entries()) {
+    const earlier = chosen.slice(0, index).find((each) => each.port === port);
+    const why = earlier ? `${earlier.name} is to have that port (${earlier.flag})` : await obstacle(host, port);
     if (why)
       problems.push(
         `${name} cannot listen on ${host}:${port}: ${why}. To use another port: ${variable(flag)}=${port + 1} make up (or ${flag} ${port + 1})`,

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a running network tells of itself, for `make down` and a second `make up`. */
@@ -63,14 +63,18 @@ export class StateDir {
     }
   }
 
+  /** The record appears whole (link(2)): nobody takes one that is being written for that of a network that was killed. */
   #take(): boolean {
+    const draft = this.file(`${OWNER}.${process.pid}`);
     try {
-      writeFileSync(this.file(OWNER), JSON.stringify(own()), { mode: 0o600, flag: 'wx' });
+      writeFileSync(draft, JSON.stringify(own()), { mode: 0o600 });
+      linkSync(draft, this.file(OWNER));
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      rmSync(this.file(OWNER), { force: true }); // a full disk leaves an empty file
       throw error;
+    } finally {
+      rmSync(draft, { force: true });
     }
   }
 
