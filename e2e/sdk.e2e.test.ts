@@ -117,6 +117,22 @@ describe('the SDK follows its stream from node to node', { timeout: 420_000 }, (
       `without a new frame after kill -9 of the push node: ${Math.round(longestGapMs)} ms; player: ${states.join(', ')}`,
     );
     assert.ok(!states.includes('closed'));
+    assert.deepEqual(states, before.states, 'the viewer kept its session');
     await sdkUntil(player, 'sound', (view) => view.audioEnergy > 0, 20_000);
+  });
+
+  test('a push node that is told to stop hands its publisher over, and viewers stay in their sessions', async (t) => {
+    await isPlaceable('push', 'tokyo', 2);
+    const [before, ofPublisher] = [await observeSdk(player), await observeSdk(publisher)];
+    const from = ofPublisher.places.at(-1)!;
+    await kubectl('delete', 'pod', from, '--wait=false');
+    const moved = await sdkUntil(publisher, 'it publishes elsewhere', (view) => view.places.at(-1) !== from, 20_000);
+    assert.deepEqual(moved.moves, ['this node stops']);
+    assert.deepEqual(moved.states, ofPublisher.states, 'the publisher was live all the time');
+    const atMove = await observeSdk(player);
+    await moreFrames(atMove, 60, 30_000);
+    const { longestGapMs, states } = await observeSdk(player, before.nowMs);
+    t.diagnostic(`without a new frame while the publisher moved: ${Math.round(longestGapMs)} ms`);
+    assert.deepEqual(states, before.states, 'the viewer kept its session');
   });
 });
