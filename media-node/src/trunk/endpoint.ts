@@ -19,6 +19,8 @@ const STALL_MS = 15;
 /** Time to read what has piled up before anyone is judged. */
 const CATCH_UP_MS = 25;
 const RESOLVE_AGAIN_MS = 2_000;
+/** Half a heartbeat interval, about. */
+const MOVE_WITHIN_MS = 20;
 
 export interface EndpointOptions {
   io: DatagramIo;
@@ -288,10 +290,12 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
 
   private arm(nowMs: number): void {
     const dueMs = this.heap.first?.dueMs ?? Infinity;
-    if (dueMs >= this.timerDueMs) return;
+    // What was due may have been done with: then the timer moves, before it wakes the thread for nothing. Not with each turn, for that costs too.
+    const isStale = dueMs > this.timerDueMs && this.timerDueMs - nowMs < MOVE_WITHIN_MS;
+    if (dueMs >= this.timerDueMs && !isStale) return;
     this.clock.clearTimeout(this.timer);
     this.timerDueMs = dueMs;
-    this.timer = this.clock.setTimeout(this.onTimer, Math.max(0, dueMs - nowMs));
+    this.timer = dueMs === Infinity ? undefined : this.clock.setTimeout(this.onTimer, Math.max(0, dueMs - nowMs));
   }
 
   private readonly onTimer = (): void => {
