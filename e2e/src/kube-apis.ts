@@ -40,7 +40,10 @@ async function startStandaloneApi(): Promise<KubeApi> {
       logger: createLogger({ service: 'apiserver', level: 'warn' }),
     });
   };
-  await start();
+  await start().catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
   await writeFile(kubeconfigPath, server?.kubeconfig('admin') ?? '', { mode: 0o600 });
   return {
     kubeconfigPath,

@@ -55,11 +55,18 @@ export async function startNetwork(options: TestNetworkOptions = {}): Promise<Te
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-200_000)));
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const record = await waitForRecord(stateDir, child, () => output);
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await ended;
   };
+  const removeOwnFolder = () => {
+    if (!options.stateDir) rmSync(stateDir, { recursive: true, force: true });
+  };
+  const record = await waitForRecord(stateDir, child, () => output).catch(async (error: unknown) => {
+    await end('SIGKILL');
+    removeOwnFolder();
+    throw error;
+  });
   return {
     stateDir,
     consoleUrl: record.consoleUrl,
@@ -70,7 +77,7 @@ export async function startNetwork(options: TestNetworkOptions = {}): Promise<Te
     topology: () => getJson<Topology>(new URL('/api/topology', record.consoleUrl)),
     stop: async () => {
       await end('SIGTERM');
-      if (!options.stateDir) rmSync(stateDir, { recursive: true, force: true });
+      removeOwnFolder();
     },
     kill: () => end('SIGKILL'),
     output: () => output,
@@ -105,7 +112,6 @@ async function waitForRecord(
     }
     await delay(100);
   }
-  child.kill('SIGKILL');
   throw new Error(`the network was not up after ${START_TIMEOUT_MS / 1_000} s:\n${output()}`);
 }
 
