@@ -144,7 +144,7 @@ export class Operator {
         random,
       }),
       createRelayMeshController({ ...common, edges, meshes, replicas, streamRoutes: routes }),
-      createStreamRouteController({ ...common, streamRoutes: routes }),
+      createStreamRouteController({ ...common, meshes, streamRoutes: routes }),
     ];
     this.#isLeading = true;
     const stop = new AbortController();

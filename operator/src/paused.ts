@@ -1,3 +1,12 @@
+/** The condition of an object that is left alone: what else its status says is from before. */
+export const PAUSED_CONDITION = {
+  type: 'Paused',
+  status: 'True',
+  reason: 'Paused',
+  message:
+    'Annotated millrace.dev/paused: the operator changes nothing, and the rest of this status stands still, until it is removed.',
+} as const;
+
 interface Annotated {
   metadata: { annotations?: Record<string, string> };
 }

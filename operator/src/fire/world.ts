@@ -1,7 +1,7 @@
 import type { JsonObject } from '@millrace/api/validation';
 import { FakeClock } from '@millrace/service';
 import type { Pod } from '../kube/index.ts';
-import { MemoryApi, reset, type Snapshot, type Stored } from '../kube/testing/memory-api.ts';
+import { MemoryApi, type Snapshot, type Stored } from '../kube/testing/memory-api.ts';
 import { Chance } from './chance.ts';
 import { Fleet, type TrueNode } from './fleet.ts';
 import { OperatorProcess } from './operator-process.ts';
@@ -9,6 +9,7 @@ import { BUDGETS, EDGES, HOSTS, LEASES, MEDIA_NODES, MESHES, OPERATOR_LEASE, POD
 import { Watchdog } from './properties.ts';
 import { edgeOf, EDGE_NAMES, meshOf, routeOf } from './resources.ts';
 import type { FailHow, Script, Step } from './script.ts';
+import { reset } from '../kube/testing/api-answers.ts';
 import type { Outcome } from '../kube/testing/api-connection.ts';
 
 /** The fence of whoever led when the Lease vanished is closed, or the Lease renewed, after this. */

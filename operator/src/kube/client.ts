@@ -6,19 +6,12 @@ import type { KubeMetrics } from './metrics.ts';
 
 import { refOf, type Fields, type KubeObject, type ObjectRef, type Wire } from './object.ts';
 import { call, type ApiRequest, type CallOptions, type RequestPolicy } from './request.ts';
-import { apiVersionOf, collectionPath, objectPath, type Resource, type Subresource } from './resources.ts';
+import { apiVersionOf, collectionPath, objectPath, type Resource, type Selection, type Subresource } from './resources.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { NodeTransport } from './transport.ts';
 import { openWatch, type WatchEvent, type WatchOptions } from './watch.ts';
 
 export type Scale = Wire<V1Scale>;
-
-/** Which objects of a kind; a namespaced kind without namespace means all namespaces. */
-export interface Selection {
-  namespace?: string | undefined;
-  labelSelector?: string | undefined;
-  fieldSelector?: string | undefined;
-}
 
 export interface ListOptions extends Selection, CallOptions {
   /** At most so many in one answer. */

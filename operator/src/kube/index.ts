@@ -29,7 +29,6 @@ export {
   type ListPage,
   type Patch,
   type Scale,
-  type Selection,
   type WriteOptions,
 } from './client.ts';
 export type { CallOptions } from './request.ts';

@@ -1,10 +1,10 @@
 import type { Logger } from '@millrace/service';
 import { abortable } from './abortable.ts';
-import type { KubeClient, Selection } from './client.ts';
+import type { KubeClient } from './client.ts';
 import { ListWatch, type ListWatchTuning } from './list-watch.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { KubeObject } from './object.ts';
-import type { Resource } from './resources.ts';
+import type { Resource, Selection } from './resources.ts';
 import { Store, type Change, type Indexer } from './store.ts';
 
 export interface InformerOptions<T extends KubeObject> {

@@ -1,12 +1,12 @@
 import type { Logger } from '@millrace/service';
 import { backoffMs, type BackoffPolicy } from './backoff.ts';
-import type { KubeClient, Selection } from './client.ts';
+import type { KubeClient } from './client.ts';
 import { isGone, KubeError } from './errors.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { KubeObject } from './object.ts';
 import { compareResourceVersions } from './resource-version.ts';
 import { RequestScope } from './request-scope.ts';
-import type { Resource } from './resources.ts';
+import type { Resource, Selection } from './resources.ts';
 import { sleep } from './sleep.ts';
 
 export interface ListWatchOptions<T extends KubeObject> {

@@ -26,6 +26,13 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly object?: T;
 }
 
+/** Which objects of a kind; a namespaced kind without namespace means all namespaces. */
+export interface Selection {
+  namespace?: string | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+}
+
 export type Subresource = 'status' | 'scale';
 
 export type Pod = Wire<V1Pod>;

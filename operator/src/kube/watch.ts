@@ -1,11 +1,10 @@
 import type { Timer } from '@millrace/service';
-import type { Selection } from './client.ts';
 import { KubeError, type Status } from './errors.ts';
 import { jsonLines } from './json-lines.ts';
 import type { KubeObject } from './object.ts';
 import type { RequestScope } from './request-scope.ts';
 import { lost, open, type ApiRequest, type CallOptions, type RequestPolicy } from './request.ts';
-import { collectionPath, type Resource } from './resources.ts';
+import { collectionPath, type Resource, type Selection } from './resources.ts';
 
 export type WatchEvent<T> =
   | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T }

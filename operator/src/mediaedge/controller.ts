@@ -1,5 +1,4 @@
-import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
-import type { Clock, Logger } from '@millrace/service';
+import type { MediaNode } from '@millrace/api';
 import {
   byOwner,
   controllerOf,
@@ -7,41 +6,11 @@ import {
   objectKey,
   trigger,
   type Controller,
-  type EventRecorder,
-  type Fence,
-  type Informer,
-  type KubeClient,
-  type KubeMetrics,
   type Node,
   type Pod,
 } from '../kube/index.ts';
-import type { ControlReplicas } from '../liveness/control-replicas.ts';
-import type { EdgeMetrics } from './metrics.ts';
-import type { PodSettings } from './pod.ts';
+import type { MediaEdgeDependencies } from './dependencies.ts';
 import { MediaEdgeReconciler } from './reconcile.ts';
-
-export interface MediaEdgeDependencies {
-  /** Fenced: writes only while this process leads. */
-  readonly client: KubeClient;
-  readonly fence: Fence;
-  readonly edges: Informer<MediaEdge>;
-  /** With the indexes of `podIndexers`. */
-  readonly pods: Informer<Pod>;
-  /** With the indexes of `mediaNodeIndexers`. */
-  readonly nodes: Informer<MediaNode>;
-  readonly meshes: Informer<RelayMesh>;
-  /** Kubernetes Nodes, to see which are cordoned; absent where the operator may not read them. */
-  readonly hosts?: Informer<Node> | undefined;
-  readonly replicas: ControlReplicas;
-  readonly recorder: EventRecorder;
-  readonly settings: PodSettings;
-  readonly clock: Clock;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-  readonly logger: Logger;
-  readonly metrics?: KubeMetrics | undefined;
-  readonly edgeMetrics?: EdgeMetrics | undefined;
-}
 
 export const podIndexers = {
   owner: byOwner<Pod>,

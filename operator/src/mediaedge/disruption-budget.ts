@@ -27,6 +27,11 @@ export class DisruptionBudgets {
     this.#clock = clock;
   }
 
+  /** Forgets all edges but these. */
+  keep(uids: ReadonlySet<string>): void {
+    for (const uid of this.#seenMs.keys()) if (!uids.has(uid)) this.#seenMs.delete(uid);
+  }
+
   async ensure(edge: MediaEdge, signal: AbortSignal): Promise<void> {
     const uid = edge.metadata.uid ?? '';
     const seenMs = this.#seenMs.get(uid);

@@ -3,7 +3,8 @@
 //   observe (caches and own pending writes) → plan (pure: changes, media-node, status) → reconcile (carries it out)
 //
 // A node is drained before its pod is deleted, whatever the reason; see instance.ts for when it counts as empty.
-export { createMediaEdgeController, mediaNodeIndexers, podIndexers, type MediaEdgeDependencies } from './controller.ts';
+export { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
+export type { MediaEdgeDependencies } from './dependencies.ts';
 export { EdgeMetrics } from './metrics.ts';
 export { planEdge } from './plan.ts';
 export type { EdgeObservation, EdgePlan } from './model.ts';

@@ -19,6 +19,8 @@ export interface EdgeObservation {
   readonly settings: PodSettings;
   /** Why the API took no new pod (admission, quota, a ServiceAccount that is missing), when it was just tried. */
   readonly createRefused?: string;
+  /** Pods of the present template fail and are replaced, one after the other; undefined when none did for a while, or all are ready. */
+  readonly failing?: Failing | undefined;
   /** Whether a replica of control is alive. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;
   /** ms since the epoch. */
@@ -42,6 +44,15 @@ export interface EdgePlan {
   /** What the status tells anew. */
   readonly statusEvents: readonly EventInput[];
   readonly requeueAfterMs: number | undefined;
+}
+
+export interface Failing {
+  /** ms since the epoch. */
+  readonly sinceMs: number;
+  /** The last failure. */
+  readonly lastMs: number;
+  /** What is known of it. */
+  readonly last: string;
 }
 
 /** Nodes that the edge wants now. */

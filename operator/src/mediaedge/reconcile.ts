@@ -12,13 +12,14 @@ import {
   type Pod,
   type ReconcileContext,
 } from '../kube/index.ts';
-import type { MediaEdgeDependencies } from './controller.ts';
+import type { MediaEdgeDependencies } from './dependencies.ts';
 import { confirmDeletions } from './confirm.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
 import { isPaused } from '../paused.ts';
 import { desiredMediaNode } from './media-node.ts';
-import { wantedReplicas, type EdgeObservation, type EdgePlan } from './model.ts';
+import { observeFailures } from './failures.ts';
+import { wantedReplicas, type EdgeObservation, type EdgePlan, type Failing } from './model.ts';
 import { FIELD_MANAGER, FINALIZER, LABEL } from './names.ts';
 import { planEdge } from './plan.ts';
 import { buildPod, templateHash } from './pod.ts';
@@ -40,6 +41,8 @@ export class MediaEdgeReconciler {
   readonly #edges: PendingWrites<MediaEdge>;
   readonly #pods: PendingWrites<Pod>;
   readonly #nodes: PendingWrites<MediaNode>;
+  /** By uid of the edge; forgotten by a restart, which only delays a condition. */
+  readonly #failing = new Map<string, Failing>();
   readonly #secrets = new Map<string, { found: boolean; checkedMs: number }>();
 
   constructor(deps: MediaEdgeDependencies) {
@@ -61,6 +64,7 @@ export class MediaEdgeReconciler {
     if (!cached) {
       const { namespace = '', name } = parseKey(key);
       this.#deps.edgeMetrics?.remove(namespace, name);
+      this.#forget();
       return {};
     }
     for (const writes of [this.#edges, this.#pods, this.#nodes]) await writes.verify(key, signal);
@@ -81,6 +85,24 @@ export class MediaEdgeReconciler {
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
   }
 
+  /** What is remembered of edges that are gone. */
+  #forget(): void {
+    const uids = new Set(this.#deps.edges.store.list().map(({ metadata }) => metadata.uid ?? ''));
+    for (const uid of this.#failing.keys()) if (!uids.has(uid)) this.#failing.delete(uid);
+    this.#budgets.keep(uids);
+    const secretNames = new Set(this.#deps.edges.store.list().map(tlsSecretKey));
+    for (const key of this.#secrets.keys()) if (!secretNames.has(key)) this.#secrets.delete(key);
+  }
+
+  #observeFailures(edge: MediaEdge, own: readonly Pod[]): Failing | undefined {
+    const { clock, settings } = this.#deps;
+    const uid = edge.metadata.uid ?? '';
+    const failing = observeFailures(this.#failing.get(uid), edge, own, templateHash(edge, settings), clock.wall());
+    if (failing) this.#failing.set(uid, failing);
+    else this.#failing.delete(uid);
+    return failing;
+  }
+
   /** What was read beside the caches counts until they have caught up. */
   #learn({ edge, pods: read, mediaNodes: nodes }: EdgeObservation): void {
     this.#edges.learn(edge);
@@ -94,6 +116,7 @@ export class MediaEdgeReconciler {
     const ownNodes = this.#nodes.view(key, deps.nodes.store.byIndex('edge', key));
     return {
       edge,
+      failing: this.#observeFailures(edge, ownPods.objects),
       pods: ownPods.objects,
       isDeleting: ownPods.isDeleting,
       uncertainCreates: ownPods.uncertain.length,
@@ -224,7 +247,7 @@ export class MediaEdgeReconciler {
     const name = edge.spec.network.tlsSecretRef?.name;
     const { namespace = '' } = edge.metadata;
     if (!name) return false;
-    const key = `${namespace}/${name}`;
+    const key = tlsSecretKey(edge);
     const known = this.#secrets.get(key);
     const now = this.#deps.clock.now();
     if (known && now - known.checkedMs < SECRET_RECHECK_MS) return !known.found;
@@ -237,6 +260,10 @@ export class MediaEdgeReconciler {
     const letter = (): string => SUFFIX_ALPHABET[Math.floor(this.#deps.random() * SUFFIX_ALPHABET.length)] ?? 'x';
     return Array.from({ length: SUFFIX_LENGTH }, letter).join('');
   }
+}
+
+function tlsSecretKey({ metadata, spec }: MediaEdge): string {
+  return `${metadata.namespace ?? ''}/${spec.network.tlsSecretRef?.name ?? ''}`;
 }
 
 function cordonedHosts({ hosts }: MediaEdgeDependencies): Set<string> {

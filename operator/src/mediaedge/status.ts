@@ -31,7 +31,10 @@ export function planStatus(
   const verdicts: [string, Verdict][] = [
     [CONDITION.accepted, accepted(observation)],
     [CONDITION.resolvedRefs, resolvedRefs(observation)],
-    [CONDITION.progressing, plan.isPaused ? PAUSED : progressing(observation, counts, active, plan.create)],
+    [
+      CONDITION.progressing,
+      plan.isPaused ? paused(edge, instances.length) : progressing(observation, counts, active, plan.create),
+    ],
     [CONDITION.draining, drainingVerdict(edge, draining)],
     [CONDITION.ready, readyVerdict(observation, counts, active)],
   ];
@@ -52,11 +55,17 @@ export function planStatus(
   return { status, events: [...stalledEvents(old, conditions), ...readyEvents(old, conditions)] };
 }
 
-const PAUSED: Verdict = {
-  status: 'False',
-  reason: REASON.paused,
-  message: 'Annotated millrace.dev/paused: nodes are neither made, drained nor deleted until it is removed',
-};
+function paused({ metadata }: MediaEdge, left: number): Verdict {
+  const verdict = { status: 'False', reason: REASON.paused } as const;
+  if (metadata.deletionTimestamp) {
+    const message = `The edge is being deleted, but annotated millrace.dev/paused: its ${left} nodes stay. To drain and delete them: kubectl annotate mediaedge ${metadata.name} millrace.dev/paused-`;
+    return { ...verdict, message };
+  }
+  return {
+    ...verdict,
+    message: 'Annotated millrace.dev/paused: nodes are neither made, drained nor deleted until it is removed',
+  };
+}
 
 function accepted({ edge, settings }: EdgeObservation): Verdict {
   if (edge.spec.image ?? settings.defaultImage) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid' };
@@ -86,7 +95,7 @@ interface Counts {
 }
 
 function progressing(observation: EdgeObservation, counts: Counts, active: readonly Instance[], create: number): Verdict {
-  const { edge, createRefused, nowMs } = observation;
+  const { edge, createRefused, failing, nowMs } = observation;
   const { desired, updated, replicas, ready, draining } = counts;
   const yes = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
   if (edge.metadata.deletionTimestamp) return yes(REASON.deleting, `Nodes left: ${replicas + draining}`);
@@ -94,6 +103,10 @@ function progressing(observation: EdgeObservation, counts: Counts, active: reado
   const late = active.filter((instance) => progressDeadlineMs(instance, edge) <= nowMs);
   if (late.length > 0) {
     const message = `Not ready after ${edge.spec.update.progressDeadlineSeconds} s: ${namedWhy(late)}`;
+    return { status: 'False', reason: REASON.deadlineExceeded, message };
+  }
+  if (failing && nowMs - failing.sinceMs >= edge.spec.update.progressDeadlineSeconds * 1000) {
+    const message = `${ready} of ${desired} nodes are ready; pods have been failing and replaced for more than ${edge.spec.update.progressDeadlineSeconds} s, last ${failing.last}`;
     return { status: 'False', reason: REASON.deadlineExceeded, message };
   }
   if (updated < replicas) return yes(REASON.rollingOut, `${updated} of ${desired} nodes are of the present template`);

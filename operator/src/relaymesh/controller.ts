@@ -1,10 +1,10 @@
-import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
+import type { MediaEdge, MediaNode, RelayMesh, RelayMeshStatus, StreamRoute } from '@millrace/api';
 import { mediaNodes, relayMeshes } from '@millrace/api';
-import type { Clock, Logger } from '@millrace/service';
-import type { Controller, EventRecorder, Fence, Informer, KubeClient, KubeMetrics, ReconcileContext } from '../kube/index.ts';
+import type { Controller, Informer, ReconcileContext } from '../kube/index.ts';
 import { isPaused } from '../paused.ts';
 import { Applier, createController, objectKey, trigger } from '../kube/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
+import type { TermDependencies } from '../term.ts';
 import type { MeshObservation, NodeProgram } from './model.ts';
 import { observeMesh } from './observe.ts';
 import type { MeshPlan } from './plan.ts';
@@ -13,7 +13,7 @@ import { Reason } from './reasons.ts';
 import type { Challenge } from './routing/index.ts';
 import { EVALUATION_WINDOW_MS } from './routing/index.ts';
 import type { KeyState } from './status.ts';
-import { meshStatus } from './status.ts';
+import { meshStatus, pausedMeshStatus } from './status.ts';
 import { ensureTrunkKey } from './trunk-key.ts';
 
 export const FIELD_MANAGER = 'millrace-relaymesh';
@@ -23,19 +23,13 @@ const LEAST_BETWEEN_PLANS_MS = 500;
 /** Looked at again without any news, so that a better route is seen and a changed Secret found. */
 const RECHECK_MS = 30_000;
 
-export interface RelayMeshDependencies {
-  /** Fenced: writes only while this process leads. */
-  readonly client: KubeClient;
-  readonly fence: Fence;
+/** What the RelayMesh controller looks at. */
+export interface RelayMeshDependencies extends TermDependencies {
   readonly meshes: Informer<RelayMesh>;
   readonly edges: Informer<MediaEdge>;
   readonly nodes: Informer<MediaNode>;
   readonly streamRoutes: Informer<StreamRoute>;
   readonly replicas: ControlReplicas;
-  readonly recorder: EventRecorder;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics?: KubeMetrics;
 }
 
 /** What a mesh's controller remembers between two looks; losing it costs time, never correctness. */
@@ -91,7 +85,10 @@ class RelayMeshReconciler {
       this.#memories.delete(key);
       return {};
     }
-    if (isPaused(mesh)) return {};
+    if (isPaused(mesh)) {
+      await this.#writeStatus(mesh, pausedMeshStatus(mesh, this.#deps.clock.wall()), signal);
+      return {};
+    }
     const memory = this.#memories.get(key);
     const sinceLastMs = this.#deps.clock.now() - (memory?.plannedAt ?? -Infinity);
     if (sinceLastMs < LEAST_BETWEEN_PLANS_MS) return { requeueAfterMs: LEAST_BETWEEN_PLANS_MS - sinceLastMs };
@@ -162,8 +159,11 @@ class RelayMeshReconciler {
     key: KeyState,
     signal: AbortSignal,
   ): Promise<void> {
+    await this.#writeStatus(mesh, meshStatus(mesh, observed, plan, key, this.#deps.clock.wall()), signal);
+  }
+
+  async #writeStatus(mesh: RelayMesh, status: RelayMeshStatus, signal: AbortSignal): Promise<void> {
     const { name, namespace } = mesh.metadata;
-    const status = meshStatus(mesh, observed, plan, key, this.#deps.clock.wall());
     const wish = { apiVersion: 'millrace.dev/v1alpha1', kind: 'RelayMesh', metadata: { name, namespace }, status };
     await this.#applier.apply(relayMeshes, wish as unknown as RelayMesh, mesh, { signal, subresource: 'status' });
   }

@@ -1,7 +1,9 @@
 import type { RelayMesh, RelayMeshStatus } from '@millrace/api';
 import type { Condition } from '../kube/index.ts';
 import { formatTime, setCondition } from '../kube/index.ts';
+import { PAUSED_CONDITION } from '../paused.ts';
 import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
+import { DEFAULT_POLICY_KEY } from './model.ts';
 import type { MeshPlan } from './plan.ts';
 import { Reason } from './reasons.ts';
 import type { JudgedLink, Path } from './routing/index.ts';
@@ -33,6 +35,12 @@ export function meshStatus(
     routes: plan.routes.slice(0, MAX_ROUTES).map(routeStatus),
     conditions: conditions(mesh, observed, plan, key, now),
   };
+}
+
+/** The status of a mesh that people asked to leave alone: as it is, and that it is so. */
+export function pausedMeshStatus({ metadata, status }: RelayMesh, now: number): RelayMeshStatus {
+  const condition = { ...PAUSED_CONDITION, observedGeneration: metadata.generation ?? 0 };
+  return { ...status, conditions: setCondition(status?.conditions, condition, now) };
 }
 
 function membersStatus(observed: MeshObservation): NonNullable<RelayMeshStatus['members']> {
@@ -122,7 +130,7 @@ function conditions(mesh: RelayMesh, observed: MeshObservation, plan: MeshPlan, 
           reason: bad[0]?.reason ?? Reason.NotReady,
           message: bad.map((verdict) => `${verdict.type}: ${verdict.message}`).join(' '),
         };
-  let list: readonly Condition[] = mesh.status?.conditions ?? [];
+  let list: readonly Condition[] = (mesh.status?.conditions ?? []).filter(({ type }) => type !== PAUSED_CONDITION.type);
   const observedGeneration = mesh.metadata.generation ?? 0;
   for (const verdict of [...verdicts, ready]) list = setCondition(list, { ...verdict, observedGeneration }, now);
   return [...list];
@@ -185,9 +193,7 @@ function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
     message,
   });
   if (plan.unreachable.length > 0) {
-    const pairs = plan.unreachable.map(
-      (route) => `${route.from} to ${route.to}${route.policy === 'default' ? '' : ` (policy ${route.policy})`}`,
-    );
+    const pairs = unreachablePairs(plan.unreachable);
     return verdict(
       'False',
       Reason.Unreachable,
@@ -203,6 +209,20 @@ function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
     Reason.AwaitingNodes,
     `Not acknowledged yet by ${some(namesOf(waiting))}.`,
   );
+}
+
+/** Each pair of regions once; under which policies is told where it is not all of them that fail. */
+function unreachablePairs(unreachable: MeshPlan['unreachable']): string[] {
+  const policies = new Map<string, string[]>();
+  for (const { from, to, policy } of unreachable) {
+    const pair = `${from} to ${to}`;
+    policies.set(pair, [...(policies.get(pair) ?? []), policy]);
+  }
+  return [...policies].map(([pair, keys]) => {
+    // What no path of the default policy reaches, none under a stricter one does.
+    if (keys.includes(DEFAULT_POLICY_KEY)) return pair;
+    return `${pair} (${keys.length > 1 ? 'policies' : 'policy'} ${some(keys)})`;
+  });
 }
 
 function namesOf(nodes: readonly MeshNode[]): string[] {

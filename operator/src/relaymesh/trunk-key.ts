@@ -49,22 +49,16 @@ function judge(secret: Secret, name: string): KeyState {
   };
 }
 
+/**
+ * Without an owner: a mesh that is deleted and made again finds its key, and the trunks, which outlive it on the nodes, go on. With a new
+ * key each of them would be cut.
+ */
 function newKey(mesh: RelayMesh, name: string): Secret {
   return {
     metadata: {
       name,
       namespace: mesh.metadata.namespace ?? '',
       labels: { 'millrace.dev/mesh': mesh.metadata.name },
-      ownerReferences: [
-        {
-          apiVersion: 'millrace.dev/v1alpha1',
-          kind: 'RelayMesh',
-          name: mesh.metadata.name,
-          uid: mesh.metadata.uid ?? '',
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
     },
     type: 'Opaque',
     data: { [TRUNK_KEY_FIELD]: randomBytes(KEY_BYTES).toString('base64') },

@@ -1,33 +1,17 @@
-import { streamRoutes, type MediaNode, type StreamRoute } from '@millrace/api';
-import type { Clock, Logger } from '@millrace/service';
-import {
-  Applier,
-  createController,
-  objectKey,
-  PendingWrites,
-  trigger,
-  type Controller,
-  type EventRecorder,
-  type Fence,
-  type Informer,
-  type KubeClient,
-  type KubeMetrics,
-} from '../kube/index.ts';
+import { streamRoutes, type MediaNode, type RelayMesh, type StreamRoute } from '@millrace/api';
+import { Applier, createController, objectKey, PendingWrites, trigger, type Controller, type Informer } from '../kube/index.ts';
 import { isPaused } from '../paused.ts';
-import { planRoute } from './plan.ts';
+import type { TermDependencies } from '../term.ts';
+import { pausedStatus, planRoute } from './plan.ts';
 
 export const FIELD_MANAGER = 'millrace-streamroute';
 
-export interface StreamRouteDependencies {
-  /** Fenced: writes only while this process leads. */
-  readonly client: KubeClient;
-  readonly fence: Fence;
+/** What the StreamRoute controller looks at. */
+export interface StreamRouteDependencies extends TermDependencies {
   readonly streamRoutes: Informer<StreamRoute>;
   readonly nodes: Informer<MediaNode>;
-  readonly recorder: EventRecorder;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics?: KubeMetrics | undefined;
+  /** Nodes name their mesh; one that is gone leads nowhere. */
+  readonly meshes: Informer<RelayMesh>;
 }
 
 /** Reconciles StreamRoutes: conflicts, references, whether nodes run them. Keys are `namespace/name`. */
@@ -40,12 +24,14 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
 
   const reconcile = async (key: string, { signal }: { signal: AbortSignal }): Promise<void> => {
     const cached = deps.streamRoutes.store.get(key);
-    if (!cached || cached.metadata.deletionTimestamp || isPaused(cached)) return;
+    if (!cached || cached.metadata.deletionTimestamp) return;
     await writes.verify(key, signal);
     const route = writes.view(key, [cached]).objects[0] ?? cached;
     const { namespace = '', name } = route.metadata;
     const nodes = deps.nodes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
-    const plan = planRoute({ route, routes: inNamespace(namespace), nodes, nowMs: clock.wall() });
+    const meshes = deps.meshes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
+    const observation = { route, routes: inNamespace(namespace), nodes, meshes, nowMs: clock.wall() };
+    const plan = isPaused(route) ? { status: pausedStatus(observation), events: [] } : planRoute(observation);
     const desired = { metadata: { name, namespace }, status: plan.status } as unknown as StreamRoute;
     await writes.update(
       async () => (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object,
@@ -66,6 +52,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
       trigger(deps.nodes, (node, change) =>
         change.type === 'updated' && saysTheSame(change.old, node) ? [] : inNamespace(node.metadata.namespace).map(objectKey),
       ),
+      trigger(deps.meshes, (mesh, { type }) => (type === 'updated' ? [] : inNamespace(mesh.metadata.namespace).map(objectKey))),
     ],
   });
   return {

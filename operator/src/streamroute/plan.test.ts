@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse, stringify } from 'yaml';
-import type { MediaNode, StreamRoute } from '@millrace/api';
+import type { MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
 import { compileCrd, type JsonObject } from '@millrace/api/validation';
 import { streamRouteCrd } from '@millrace/api/crds/definitions';
 import { planRoute } from './plan.ts';
@@ -21,6 +21,8 @@ interface Case {
   streams?: Record<string, Record<string, string[]>>;
   others?: Record<string, JsonObject & { createdAt?: string }>;
   nodes?: Record<string, { region: string; routes?: string[]; behind?: boolean }>;
+  /** The mesh that all nodes name does not exist. */
+  meshGone?: boolean;
   expect: unknown;
 }
 
@@ -64,11 +66,12 @@ function summary(given: Case): unknown {
     ([name, { region, routes, behind }]) =>
       ({
         metadata: { name, namespace: 'default', generation: 5 },
-        spec: { region, routes: routes?.map((policy) => ({ originRegion: 'eu', policy, paths: [] })) },
+        spec: { region, mesh: 'world', routes: routes?.map((policy) => ({ originRegion: 'eu', policy, paths: [] })) },
         status: { programmedGeneration: behind ? 4 : 5 },
       }) as unknown as MediaNode,
   );
-  const { status, events } = planRoute({ route, routes: [route, ...others], nodes, nowMs: NOW_MS });
+  const meshes = given.meshGone ? [] : [{ metadata: { name: 'world', namespace: 'default' } } as RelayMesh];
+  const { status, events } = planRoute({ route, routes: [route, ...others], nodes, meshes, nowMs: NOW_MS });
   return JSON.parse(
     JSON.stringify({
       policyKey: status.policyKey,

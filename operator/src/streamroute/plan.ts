@@ -1,6 +1,14 @@
-import { DEFAULT_PATH_POLICY_KEY, pathPolicyKey, type Condition, type MediaNode, type StreamRoute } from '@millrace/api';
+import {
+  DEFAULT_PATH_POLICY_KEY,
+  pathPolicyKey,
+  type Condition,
+  type MediaNode,
+  type RelayMesh,
+  type StreamRoute,
+} from '@millrace/api';
 import { findCondition, setCondition, type EventInput } from '../kube/index.ts';
 import { shadowedPatterns } from './conflicts.ts';
+import { PAUSED_CONDITION } from '../paused.ts';
 import { CONDITION, EVENT, REASON } from './reasons.ts';
 
 /** Everything the status of a StreamRoute depends on. */
@@ -10,6 +18,8 @@ export interface RouteObservation {
   readonly routes: readonly StreamRoute[];
   /** MediaNodes of its namespace. */
   readonly nodes: readonly MediaNode[];
+  /** RelayMeshes of its namespace. */
+  readonly meshes: readonly RelayMesh[];
   /** ms since the epoch. */
   readonly nowMs: number;
 }
@@ -25,6 +35,7 @@ export interface RoutePlan {
 type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
 
 const MAX_NAMED = 5;
+const OWN_CONDITIONS: readonly string[] = [...Object.values(CONDITION), PAUSED_CONDITION.type];
 
 /** What a StreamRoute's status should say. Equal input gives an equal plan. */
 export function planRoute(observation: RouteObservation): RoutePlan {
@@ -55,18 +66,30 @@ export function planRoute(observation: RouteObservation): RoutePlan {
   };
 }
 
+/** The status of a route that people asked to leave alone: as it is, and that it is so. */
+export function pausedStatus({ route, nowMs }: RouteObservation): RoutePlan['status'] {
+  const { observedGeneration, policyKey = pathPolicyKey(route.spec.path), conditions } = route.status ?? {};
+  const condition = { ...PAUSED_CONDITION, observedGeneration: route.metadata.generation };
+  const own = conditions?.filter(({ type }) => OWN_CONDITIONS.includes(type));
+  return {
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    policyKey,
+    conditions: setCondition(own, condition, nowMs),
+  };
+}
+
 function acceptedVerdict({ route, routes }: RouteObservation): Verdict {
   const shadowed = shadowedPatterns(route, routes);
-  if (shadowed.length === 0) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid and counts' };
+  if (shadowed.length === 0) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid and counts.' };
   const named = listed(shadowed.map(({ pattern, by }) => `${pattern} (by ${by})`));
   if (shadowed.length < route.spec.streams.length)
-    return { status: 'True', reason: REASON.partlyConflicted, message: `Other StreamRoutes win for ${named}` };
-  const message = `Other StreamRoutes win for every pattern: ${named}. Raise priority, or remove one of them`;
+    return { status: 'True', reason: REASON.partlyConflicted, message: `Other StreamRoutes win for ${named}.` };
+  const message = `Other StreamRoutes win for every pattern: ${named}. Raise priority, or remove one of them.`;
   return { status: 'False', reason: REASON.conflicted, message };
 }
 
-/** Regions that it names and where no node is. What it avoids need not exist. */
-function resolvedRefsVerdict({ route, nodes }: RouteObservation): Verdict {
+/** Regions that it names and where no node is, and meshes that are gone. What it avoids need not exist. */
+function resolvedRefsVerdict({ route, nodes, meshes }: RouteObservation): Verdict {
   const known = new Set(nodes.map(({ spec }) => spec.region));
   const { origin, distribution, path } = route.spec;
   const named: Record<string, readonly string[] | undefined> = {
@@ -78,8 +101,16 @@ function resolvedRefsVerdict({ route, nodes }: RouteObservation): Verdict {
   const missing = Object.entries(named).flatMap(([field, regions]) =>
     (regions ?? []).filter((region) => !known.has(region)).map((region) => `${region} (${field})`),
   );
-  if (missing.length === 0) return { status: 'True', reason: REASON.resolvedRefs, message: 'Every region named has nodes' };
-  return { status: 'False', reason: REASON.regionNotFound, message: `No MediaNode is in region ${listed(missing)}` };
+  if (missing.length > 0) {
+    return { status: 'False', reason: REASON.regionNotFound, message: `No MediaNode is in region ${listed(missing)}.` };
+  }
+  const existing = new Set(meshes.map(({ metadata }) => metadata.name));
+  const gone = [...new Set(nodes.flatMap(({ spec }) => spec.mesh ?? []))].filter((name) => !existing.has(name)).sort();
+  if (gone.length > 0 && known.size > 1) {
+    const message = `RelayMesh ${listed(gone)} does not exist: nodes go on with the routes they hold, and get no new ones. Create it again.`;
+    return { status: 'False', reason: REASON.meshNotFound, message };
+  }
+  return { status: 'True', reason: REASON.resolvedRefs, message: 'Every region named has nodes.' };
 }
 
 function programmedVerdict({ route, nodes }: RouteObservation): Verdict {
@@ -87,7 +118,7 @@ function programmedVerdict({ route, nodes }: RouteObservation): Verdict {
   const regions = new Set(nodes.map(({ spec }) => spec.region));
   const isRouted = nodes.some(({ spec }) => spec.routes?.some(({ policy }) => policy === key));
   if (key !== DEFAULT_PATH_POLICY_KEY && regions.size > 1 && !isRouted) {
-    const message = `No node holds a route of policy ${key}: no path satisfies spec.path, or the mesh has not planned it yet`;
+    const message = `No node holds a route of policy ${key}: no path satisfies spec.path, or the mesh has not planned it yet.`;
     return { status: 'False', reason: REASON.noRoute, message };
   }
   const carriers = carriersOf(route, nodes);
@@ -95,11 +126,12 @@ function programmedVerdict({ route, nodes }: RouteObservation): Verdict {
     return {
       status: 'True',
       reason: REASON.noActiveStreams,
-      message: 'No stream is active; the next one will follow this route',
+      message: 'No stream is active; the next one will follow this route.',
     };
   const behind = carriers.filter((node) => !hasAcknowledged(node)).map(({ metadata }) => metadata.name);
-  if (behind.length > 0) return { status: 'False', reason: REASON.pending, message: `Not acknowledged yet by ${listed(behind)}` };
-  return { status: 'True', reason: REASON.programmed, message: 'Every node that carries its streams runs it' };
+  if (behind.length > 0)
+    return { status: 'False', reason: REASON.pending, message: `Not acknowledged yet by ${listed(behind)}.` };
+  return { status: 'True', reason: REASON.programmed, message: 'Every node that carries its streams runs it.' };
 }
 
 /** Nodes on the paths of its active streams, as far as they still exist. */
@@ -115,7 +147,7 @@ function hasAcknowledged({ metadata, status }: MediaNode): boolean {
 
 function readyVerdict(route: StreamRoute, parts: Record<'accepted' | 'resolvedRefs' | 'programmed', Verdict>): Verdict {
   if (!findCondition(route.status?.conditions, CONDITION.ready))
-    return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time' };
+    return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time.' };
   // Nodes acknowledge each new route a moment after it is planned; streams go on meanwhile, so that alone does not undo Ready.
   const others = [parts.accepted, parts.resolvedRefs].every(({ status }) => status === 'True');
   if (others && parts.programmed.reason === REASON.pending && isReadyFor(route, route.metadata.generation)) return READY;
@@ -124,7 +156,7 @@ function readyVerdict(route: StreamRoute, parts: Record<'accepted' | 'resolvedRe
   return READY;
 }
 
-const READY: Verdict = { status: 'True', reason: REASON.ready, message: 'Accepted and programmed' };
+const READY: Verdict = { status: 'True', reason: REASON.ready, message: 'Accepted and programmed.' };
 
 function isReadyFor({ status }: StreamRoute, generation: number | undefined): boolean {
   const ready = findCondition(status?.conditions, CONDITION.ready);

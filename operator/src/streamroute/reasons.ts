@@ -12,6 +12,7 @@ export const REASON = {
   partlyConflicted: 'PartlyConflicted',
   resolvedRefs: 'ResolvedRefs',
   regionNotFound: 'RegionNotFound',
+  meshNotFound: 'MeshNotFound',
   programmed: 'Programmed',
   noActiveStreams: 'NoActiveStreams',
   noRoute: 'NoRoute',

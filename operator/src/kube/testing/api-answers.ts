@@ -12,6 +12,11 @@ export class ApiFailure extends Error {
   }
 }
 
+/** What a client sees of a connection that was cut. */
+export function reset(): Error {
+  return Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
+}
+
 export function success(value: unknown, status = 200): HttpResponse {
   return { status, headers: {}, body: once(JSON.stringify(value)) };
 }

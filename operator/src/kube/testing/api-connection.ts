@@ -1,7 +1,7 @@
 import { KubeError } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Transport } from '../transport.ts';
-import { failure } from './api-answers.ts';
-import { reset, type MemoryApi } from './memory-api.ts';
+import { failure, reset } from './api-answers.ts';
+import type { MemoryApi } from './memory-api.ts';
 import type { StoreEvent } from './object-store.ts';
 import type { WatchStream } from './watch-stream.ts';
 

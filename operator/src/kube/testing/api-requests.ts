@@ -2,8 +2,8 @@ import type { HttpRequest, HttpResponse } from '../transport.ts';
 import { ApiFailure, failure, success } from './api-answers.ts';
 import type { ApiConnection } from './api-connection.ts';
 import { labelSelector } from './label-selector.ts';
-import { graceOf, type MemoryApi } from './memory-api.ts';
-import type { Stored } from './object-store.ts';
+import type { MemoryApi } from './memory-api.ts';
+import { graceOf, type Stored } from './object-store.ts';
 import { parsePath } from './paths.ts';
 
 interface Call {

@@ -1,8 +1,9 @@
 import type { Clock } from '@millrace/service';
 import type { HttpRequest, HttpResponse, Transport } from '../transport.ts';
+import { reset } from './api-answers.ts';
 import { ApiConnection, type Faults } from './api-connection.ts';
 import { serve } from './api-requests.ts';
-import { ObjectStore, type Snapshot, type Stored } from './object-store.ts';
+import { graceOf, ObjectStore, type Snapshot, type Stored } from './object-store.ts';
 import { WatchStream, type WatchQuery } from './watch-stream.ts';
 
 export type { Faults, Outcome } from './api-connection.ts';
@@ -151,15 +152,4 @@ export class MemoryApi implements Transport {
     for (const event of this.store.eventsAfter(query.from, query.collection)) stream.push(event);
     return stream;
   }
-}
-
-/** Pods on a host live on until their kubelet has ended them. */
-export function graceOf({ kind, spec, status }: Stored): number {
-  const isRunning = kind === 'Pod' && spec?.['nodeName'] !== undefined;
-  const isOver = status?.['phase'] === 'Failed' || status?.['phase'] === 'Succeeded';
-  return isRunning && !isOver ? Number(spec['terminationGracePeriodSeconds'] ?? 30) : 0;
-}
-
-export function reset(): Error {
-  return Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
 }

@@ -218,3 +218,10 @@ function withoutVersion({ metadata: { resourceVersion: _, ...metadata }, ...rest
 export function rfc3339(ms: number): string {
   return new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }
+
+/** Pods on a host live on until their kubelet has ended them. */
+export function graceOf({ kind, spec, status }: Stored): number {
+  const isRunning = kind === 'Pod' && spec?.['nodeName'] !== undefined;
+  const isOver = status?.['phase'] === 'Failed' || status?.['phase'] === 'Succeeded';
+  return isRunning && !isOver ? Number(spec['terminationGracePeriodSeconds'] ?? 30) : 0;
+}

@@ -35,6 +35,10 @@ export interface NodeCase {
   inUse?: boolean;
   /** Its pod is gone. */
   podGone?: boolean;
+  /** Its MediaNode is gone. */
+  nodeGone?: boolean;
+  /** The replica of control that held its agent is gone, and another one wrote that nothing is known. */
+  orphaned?: boolean;
 }
 
 export interface EdgeCase {
@@ -57,6 +61,8 @@ export interface EdgeCase {
   /** The replica of control that holds the agents does not renew its Lease. */
   controlGone?: boolean;
   missing?: { mesh?: boolean; tlsSecret?: boolean };
+  /** Pods have been failing for so long. */
+  failingForS?: number;
   /** The API took no new pod, for this reason. */
   createRefused?: string;
 }
@@ -73,10 +79,13 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     pods: alive.map(([name, node]) => podOf(edge, name, node, templateHash(edge, settings))),
     isDeleting: (pod) => pod.metadata?.deletionTimestamp !== undefined,
     uncertainCreates: given.uncertainCreates ?? 0,
-    mediaNodes: nodes.map(([name, node]) => mediaNodeOf(name, node)),
+    mediaNodes: nodes.filter(([, node]) => !node.nodeGone).map(([name, node]) => mediaNodeOf(name, node)),
     cordonedHosts: new Set(given.cordonedHosts),
     missing: { mesh: given.missing?.mesh ?? false, tlsSecret: given.missing?.tlsSecret ?? false },
     settings,
+    ...(given.failingForS === undefined
+      ? {}
+      : { failing: { sinceMs: NOW_MS - given.failingForS * 1000, lastMs: NOW_MS, last: 'edge-x: Evicted' } }),
     ...(given.createRefused ? { createRefused: given.createRefused } : {}),
     isReplicaAlive: (replica) => replica === 'control-0' && !given.controlGone,
     nowMs: NOW_MS,
@@ -169,7 +178,7 @@ function mediaNodeOf(name: string, node: NodeCase): MediaNode {
             conditions: [
               {
                 type: 'AgentConnected',
-                status: connected ? 'True' : 'False',
+                status: node.orphaned ? 'Unknown' : connected ? 'True' : 'False',
                 reason: 'Test',
                 message: '',
                 lastTransitionTime: time(60),

@@ -1,0 +1,13 @@
+import type { Clock, Logger } from '@millrace/service';
+import type { EventRecorder, Fence, KubeClient, KubeMetrics } from './kube/index.ts';
+
+/** What every controller is given for a term of leadership. */
+export interface TermDependencies {
+  /** Fenced: writes only while this process leads. */
+  readonly client: KubeClient;
+  readonly fence: Fence;
+  readonly recorder: EventRecorder;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics?: KubeMetrics | undefined;
+}
