@@ -10,7 +10,7 @@ import { pidOfNode, pidsOfNode } from './src/node-process.ts';
 const STREAM = 'live/steady';
 
 /** Operator, control and the API are killed or hang while a stream crosses two relays and its frames are counted. */
-for (const { name, start } of killableApis) {
+for (const { name, isReal, start } of killableApis) {
   describe(`faults of the control plane on ${name}`, { timeout: 300_000 }, () => {
     let plane: ControlPlane;
     let counted: CountedStream;
@@ -84,7 +84,8 @@ for (const { name, start } of killableApis) {
       late.assertWhole(t);
     });
 
-    test('an operator that is killed while it makes pods makes none twice', async (t) => {
+    // Whoever serves the API has no part in the next two: each is tried on one.
+    test('an operator that is killed while it makes pods makes none twice', { skip: !isReal }, async (t) => {
       const seen = new Set((await pods()).map(({ uid }) => uid));
       const before = seen.size;
       const look = async (): Promise<void> => {
@@ -99,7 +100,9 @@ for (const { name, start } of killableApis) {
       await Promise.all([plane.operator.kill(), plane.api.kill()]);
       await plane.api.start();
       await plane.operator.start();
+      const startedAt = performance.now();
       await plane.kubectl('wait', '--for=jsonpath={.status.ready}=4', 'mediaedge/virginia-pull', '--timeout=90s');
+      t.diagnostic(`all pods were ready ${Math.round(performance.now() - startedAt)} ms after the operator's restart`);
       await look();
       assert.equal(seen.size, before + 3, 'pods that ever were');
       for (const { name: pod } of await pods()) assert.equal(pidsOfNode(pod).length, 1, pod);
@@ -107,7 +110,7 @@ for (const { name, start } of killableApis) {
       counted.assertWhole(t);
     });
 
-    test('control that hangs for 10 s loses no frame, no node and no stream', async (t) => {
+    test('control that hangs for 10 s loses no frame, no node and no stream', { skip: isReal }, async (t) => {
       await allConnected();
       const { epoch } = await whenKnown();
       plane.control.hang();

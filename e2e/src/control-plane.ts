@@ -38,9 +38,9 @@ export interface ControlPlane {
 type Api = Pick<KubeCluster, 'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'stop'> & { part: Pick<Part, 'start' | 'kill'> };
 
 /** The APIs that it can run on; each dies by SIGKILL. */
-export const killableApis: readonly { name: string; start: (folder: string) => Promise<Api> }[] = [
-  { name: 'a real Kubernetes API', start: startRealApi },
-  { name: 'the standalone API', start: startStandaloneApi },
+export const killableApis: readonly { name: string; isReal: boolean; start: (folder: string) => Promise<Api> }[] = [
+  { name: 'a real Kubernetes API', isReal: true, start: startRealApi },
+  { name: 'the standalone API', isReal: false, start: startStandaloneApi },
 ];
 
 async function startRealApi(): Promise<Api> {
