@@ -93,6 +93,18 @@ function refusalOf(error: unknown): TokenVerdict {
   if (error instanceof errors.JWSSignatureVerificationFailed)
     return { ok: false, refusal: 'bad-signature', detail: 'the signature does not fit' };
   if (error instanceof errors.JWTClaimValidationFailed)
-    return { ok: false, refusal: 'wrong-claims', detail: `claim ${error.claim}: ${error.reason}` };
+    return { ok: false, refusal: 'wrong-claims', detail: claimDetail(error.claim, error.reason) };
+  if (error instanceof errors.JOSEAlgNotAllowed)
+    return { ok: false, refusal: 'malformed', detail: `the token must be signed with ${TOKEN_ALGORITHM}` };
   return { ok: false, refusal: 'malformed', detail: 'not a JWT that this service understands' };
+}
+
+function claimDetail(claim: string, reason: string): string {
+  if (reason === 'missing') return `claim ${claim} is missing`;
+  const wanted: Record<string, string> = {
+    iss: `it must be ${TOKEN_ISSUER}`,
+    aud: `it must be ${TOKEN_AUDIENCE}`,
+    nbf: 'the token is not valid yet',
+  };
+  return `claim ${claim}: ${wanted[claim] ?? 'of the wrong type'}`;
 }

@@ -5,6 +5,7 @@ export { Problem, problemHandler, notFoundHandler, parseRequest, type ProblemIni
 export { createMetrics, countHttpRefusals, Registry } from './metrics.ts';
 export { MetricsFrom, opsRouter, PRIVATE_NETWORKS, type Readiness } from './ops-router.ts';
 export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
+export { bearerProblem, type BearerError } from './bearer-problem.ts';
 export { CannotListen } from './cannot-listen.ts';
 export { HTTP_LIMITS, OPS_LIMITS, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 export { readThroughStreams } from './pausable-tls.ts';

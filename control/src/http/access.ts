@@ -1,4 +1,4 @@
-import { Problem } from '@millrace/service';
+import { bearerProblem } from '@millrace/service';
 import type { RequestHandler } from 'express';
 import type { HttpContext } from './context.ts';
 
@@ -15,7 +15,7 @@ export function allowApps({ appKeys, publicReads }: HttpContext): RequestHandler
           : appKeys.size > 0
             ? 'send Authorization: Bearer with an app key'
             : 'no app keys are set: put one into Secret millrace-app-keys (name of the app: key of at least 16 characters)';
-      throw new Problem(401, 'Unauthorized', { detail, headers: { 'WWW-Authenticate': 'Bearer' } });
+      throw bearerProblem(detail, key === undefined ? undefined : 'invalid_token');
     }
     res.locals['app'] = app;
     next();

@@ -1,5 +1,5 @@
 import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken } from '@millrace/api';
-import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { bearerProblem, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router, type Request, type Response } from 'express';
 import type { HttpContext } from './context.ts';
 import { nothingFits } from './placement.ts';
@@ -56,18 +56,12 @@ async function authorize(context: HttpContext, act: 'push' | 'pull', stream: str
   const { access } = context.streams.policyOf(stream);
   if ((act === 'push' ? access.publish : access.play) === 'Public') return;
   if (token === undefined) {
-    throw new Problem(401, 'Unauthorized', {
-      detail: `token: missing; an app gets one with POST /v1/${act}`,
-      headers: { 'WWW-Authenticate': 'Bearer' },
-    });
+    throw bearerProblem(`token: missing; an app gets one with POST /v1/${act}`);
   }
   const verdict = await verifyMediaToken(token, context.signingKeys.publicKeys, { act, stream, nowMs: context.clock.wall() });
   if (verdict.ok) return;
   const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
-  throw new Problem(forbidden ? 403 : 401, forbidden ? 'Forbidden' : 'Unauthorized', {
-    detail: verdict.detail,
-    headers: forbidden ? {} : { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
-  });
+  throw bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
 }
 
 function bearerOf(req: Request): string | undefined {

@@ -1,11 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { verifyMediaToken, type PublicJwk, type StreamPolicy, type TokenAction } from '@millrace/api';
-import { Problem, type Clock } from '@millrace/service';
+import { bearerProblem, Problem, type Clock } from '@millrace/service';
 
 /** Who asks: someone with a valid token for this action on this stream, or anyone. */
 export type Caller = { kind: 'token'; user: string } | { kind: 'anonymous' };
-
-const CHALLENGE = { 'www-authenticate': 'Bearer realm="millrace"' };
 
 export class AccessControl {
   readonly #keys: () => readonly PublicJwk[];
@@ -32,10 +30,7 @@ export class AccessControl {
     const verdict = await verifyMediaToken(token, keys, { act, stream, nowMs: this.#clock.wall() });
     if (verdict.ok) return { kind: 'token', user: verdict.claims.sub };
     const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
-    throw new Problem(forbidden ? 403 : 401, forbidden ? 'Forbidden' : 'Unauthorized', {
-      detail: verdict.detail,
-      ...(forbidden ? {} : { headers: CHALLENGE }),
-    });
+    throw bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
   }
 
   /** @throws Problem 401 when the policy wants a token and the caller showed none */
@@ -47,10 +42,9 @@ export class AccessControl {
 }
 
 export function unauthorized(act: TokenAction): Problem {
-  return new Problem(401, 'Unauthorized', {
-    detail: `a token for ${act} is needed: "Authorization: Bearer <token>" or ?access_token=<token>; apps get one from control's POST /v1/${act}`,
-    headers: CHALLENGE,
-  });
+  return bearerProblem(
+    `a token for ${act} is needed: "Authorization: Bearer <token>" or ?access_token=<token>; apps get one from control's POST /v1/${act}`,
+  );
 }
 
 /** The token of a request: Authorization header, else the access_token query parameter (RFC 6750 sections 2.1 and 2.3). */
@@ -58,8 +52,7 @@ export function bearerOf(req: IncomingMessage): string | undefined {
   const header = req.headers.authorization;
   if (header !== undefined) {
     const match = /^Bearer +(\S+)$/i.exec(header);
-    if (!match)
-      throw new Problem(401, 'Unauthorized', { detail: 'the Authorization header must be "Bearer <token>"', headers: CHALLENGE });
+    if (!match) throw bearerProblem('the Authorization header must be "Bearer <token>"', 'invalid_request');
     return match[1];
   }
   const query = new URL(req.url ?? '/', 'http://node').searchParams.get('access_token');

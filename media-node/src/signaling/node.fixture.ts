@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
-import { AddressRate, createLogger, Problem, realClock, serveHttp } from '@millrace/service';
+import { AddressRate, createLogger, Problem, realClock, serveHttp, type Logger } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
@@ -17,6 +17,7 @@ export interface TestNodeOptions {
   policy?: Partial<StreamPolicy>;
   alternatives?: string[];
   connectMs?: number;
+  logger?: Logger;
   cores?: number;
 }
 
@@ -25,7 +26,7 @@ export interface TestNodeOptions {
  * stream directory (one publisher a name, growing epochs).
  */
 export async function startTestNode(options: TestNodeOptions = {}) {
-  const logger = createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
+  const logger = options.logger ?? createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
   const clock = realClock;
   const listen = '127.0.0.1';
   const name = options.name ?? 'node-1';
