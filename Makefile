@@ -35,8 +35,9 @@ lint: ## types, lint and format only
 format: ## lay out all files
 	@exec $(setup) node -- npm run --silent format
 
-generate: ## types, CRD definitions and reference pages from crds/*.yaml
+generate: ## types and reference pages from crds/*.yaml, api/src/operations and the metrics of running servers
 	@exec $(setup) node -- npm run --silent generate
+	@exec $(setup) node -- npm run --silent generate:metrics
 
 clean: ## stop the network, remove its state and what was installed here (what is cached outside stays)
 	@test ! -d .millrace || $(MAKE) --no-print-directory down

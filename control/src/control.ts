@@ -88,7 +88,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const replica = options.replica ?? randomBytes(4).toString('hex');
   const logger = (options.logger ?? createLogger({ service: 'control' })).child({ replica });
   const registry = options.registry ?? createMetrics({ service: 'control' });
-  const metrics = controlMetrics(registry);
+  const metrics = controlMetrics(registry, { compiled: () => programmer.compiled });
   const namespace = options.namespace ?? contextNamespace(options.kubeconfig) ?? 'default';
   const client = createKubeClient({ kubeconfig: options.kubeconfig, clock });
   const directory = options.directory ?? new MemoryDirectory({ clock });

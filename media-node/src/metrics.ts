@@ -41,8 +41,8 @@ export function registerMetrics(
   sessions.on('added', ({ kind, protocol }) => opened.inc({ kind, protocol }));
   sessions.on('removed', ({ kind }, reason) => closed.inc({ kind, reason }));
 
-  gauge('millrace_node_streams_published', 'Streams whose publisher is on this node; a count', () => hub.published.length);
-  gauge('millrace_node_streams_served', 'Streams with viewers on this node; a count', () => hub.served.length);
+  gauge('millrace_node_published_streams', 'Streams whose publisher is on this node; a count', () => hub.published.length);
+  gauge('millrace_node_served_streams', 'Streams with viewers on this node; a count', () => hub.served.length);
   gauge('millrace_node_media_workers', 'Living media workers; a count', () => cores.alive);
   gauge(
     'millrace_node_cpu_ratio',

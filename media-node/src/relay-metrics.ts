@@ -25,11 +25,6 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
     'millrace_relay_duplicate_packets',
     'Packets of the streams carried now that came more than once; a count',
   );
-  const faults = gauge(
-    'millrace_relay_faulty_frames',
-    'Trunk frames that could not be used, by reason; a count since the start',
-    ['reason'],
-  );
   const refused = (name: string, help: string): ((counts: Readonly<Record<string, number>>) => void) => {
     const counter = new Counter({ name, help, labelNames: ['reason'], registers: [registry] });
     const known: Record<string, number> = {};
@@ -40,6 +35,10 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       }
     };
   };
+  const faultyFrames = refused(
+    'millrace_relay_faulty_frames_total',
+    'Trunk frames that could not be used, by reason (stray, malformed, control); a count',
+  );
   const refusedRtp = refused(
     'millrace_relay_refused_rtp_total',
     "Publishers' RTP packets that were not forwarded, by reason; a count",
@@ -61,9 +60,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       for (const { role } of stats.streams) streams.inc({ role });
       subscribers.set(stats.subscribers);
       duplicates.set(stats.streams.reduce((sum, stream) => sum + stream.duplicates, 0));
-      faults.set({ reason: 'stray' }, stats.strayFrames);
-      faults.set({ reason: 'malformed' }, stats.malformedFrames);
-      faults.set({ reason: 'control' }, stats.controlErrors);
+      faultyFrames({ stray: stats.strayFrames, malformed: stats.malformedFrames, control: stats.controlErrors });
       refusedRtp(stats.refusedRtp);
       refusedDatagrams(stats.refusedDatagrams);
     },
