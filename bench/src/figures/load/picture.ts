@@ -21,7 +21,9 @@ export function drawPanels(title: string, panels: readonly Panel[], warmUntilMs:
   const [start, end] = times.reduce(([low, high], at) => [Math.min(low, at), Math.max(high, at)], [Infinity, -Infinity]);
   const height = TOP + panels.length * (PANEL_HEIGHT + GAP);
   const x = (atMs: number) => LEFT + ((atMs - start) / Math.max(1, end - start)) * (WIDTH - LEFT - RIGHT);
-  const drawn = panels.map((panel, i) => drawPanel(panel, TOP + i * (PANEL_HEIGHT + GAP), x, { start, end, warmUntilMs }));
+  const names = [...new Set(panels.flatMap(({ series }) => series.map(({ name }) => name)))];
+  const span = { start, end, warmUntilMs };
+  const drawn = panels.map((panel, i) => drawPanel(panel, TOP + i * (PANEL_HEIGHT + GAP), x, names, span));
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="white"/>
 <text x="${LEFT}" y="26" font-size="17" font-weight="bold">${escape(title)}</text>
@@ -34,6 +36,7 @@ function drawPanel(
   { title, series }: Panel,
   top: number,
   x: (atMs: number) => number,
+  names: readonly string[],
   { start, end, warmUntilMs }: { start: number; end: number; warmUntilMs: number },
 ): string {
   const bottom = top + PANEL_HEIGHT;
@@ -58,27 +61,28 @@ function drawPanel(
         `<text x="${x(start + at).toFixed(1)}" y="${bottom + 16}" text-anchor="middle">${Number((at / 60_000).toPrecision(4))}</text>`,
     ),
     `<text x="${right}" y="${bottom + 30}" text-anchor="end">minutes</text>`,
-    ...[...series].sort((a, b) => lastOf(b) - lastOf(a)).map((each, i) => drawLine(each, i, top, right, x, y)),
+    ...[...series]
+      .sort((a, b) => lastOf(b) - lastOf(a))
+      .map((each, i) => drawLine(each, names.indexOf(each.name), top + 10 + i * 16, right, x, y)),
   ].join('\n');
 }
 
-/** With its name and last value in the legend at the right, the highest line first. */
+/** With its name and last value in the legend at the right. A name looks the same in all panels: `look` is its number. */
 function drawLine(
   series: Series,
-  i: number,
-  top: number,
+  look: number,
+  legendY: number,
   right: number,
   x: (atMs: number) => number,
   y: (value: number) => number,
 ): string {
-  const colour = COLOURS[i % COLOURS.length];
-  const style = `stroke="${colour}" stroke-dasharray="${DASHES[Math.floor(i / COLOURS.length) % DASHES.length]}" stroke-width="1.4"`;
+  const colour = COLOURS[look % COLOURS.length];
+  const style = `stroke="${colour}" stroke-dasharray="${DASHES[Math.floor(look / COLOURS.length) % DASHES.length]}" stroke-width="1.4"`;
   const every = Math.ceil(series.points.length / POINTS_PER_LINE);
   const line = series.points
     .filter((_, at) => at % every === 0 || at === series.points.length - 1)
     .map(({ atMs, value }) => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`);
-  const at = top + 10 + i * 16;
-  return `<polyline points="${line.join(' ')}" fill="none" ${style}/><path d="M${right + 12} ${at}h22" ${style}/><text x="${right + 40}" y="${at + 4}">${escape(series.name)}: ${Number(lastOf(series).toPrecision(4))}</text>`;
+  return `<polyline points="${line.join(' ')}" fill="none" ${style}/><path d="M${right + 12} ${legendY}h22" ${style}/><text x="${right + 40}" y="${legendY + 4}">${escape(series.name)}: ${Number(lastOf(series).toPrecision(4))}</text>`;
 }
 
 function lastOf({ points }: Series): number {

@@ -8,6 +8,8 @@ import { growthOf, minima, type Growth, type Point } from './slope.ts';
 /** Readings of 10 s make windows of at least three. */
 const WINDOW_MS = 30_000;
 const FEWEST_WINDOWS = 8;
+/** Of 2 s each. */
+const CPU_SAMPLES = 5;
 /** What is taken for noise, in KiB. */
 const RSS_NOISE = { least: 1_024, share: 0.01 };
 const HEAP_NOISE = { least: 128, share: 0.005 };
@@ -118,11 +120,8 @@ export function sizeTable(rows: ReturnType<typeof sizeGrowth>): Table {
 
 export function panelsOf({ processes, heaps, moments }: Recording): Panel[] {
   const mib = (kib: number) => kib / 1_024;
-  const everyProcess = (value: (sample: ProcessSample, before: ProcessSample) => number) =>
-    [...processes].map(([name, samples]) => ({
-      name,
-      points: samples.slice(1).map((sample, i) => ({ atMs: sample.atMs, value: value(sample, samples[i]!) })),
-    }));
+  const everyProcess = (pointsOf: (samples: readonly ProcessSample[]) => Point[]) =>
+    [...processes].map(([name, samples]) => ({ name, points: pointsOf(samples) }));
   const heapsOf = (thread: HeapGrowth['thread']) =>
     [...heaps].flatMap(([name, threads]) =>
       [...threads]
@@ -130,15 +129,13 @@ export function panelsOf({ processes, heaps, moments }: Recording): Panel[] {
         .map(([, all]) => ({ name, points: all.map((heap) => ({ atMs: heap.atMs, value: mib(kibOf(heap)) })) })),
     );
   return [
-    { title: 'Resident memory, MiB', series: everyProcess(({ rssKib }) => mib(rssKib)) },
+    {
+      title: 'Resident memory, MiB',
+      series: everyProcess((samples) => samples.map(({ atMs, rssKib }) => ({ atMs, value: mib(rssKib) }))),
+    },
     { title: 'Live heap and external memory of the main threads after garbage collection, MiB', series: heapsOf('main') },
     { title: 'The same of the relay threads, MiB', series: heapsOf('relay') },
-    {
-      title: 'CPU, cores',
-      series: everyProcess((sample, before) =>
-        sample.pid === before.pid ? ((sample.cpuSeconds - before.cpuSeconds) / (sample.atMs - before.atMs)) * 1_000 : 0,
-      ),
-    },
+    { title: 'CPU, cores, mean of 10 s', series: everyProcess((samples) => cpuOver(samples, CPU_SAMPLES)) },
     {
       title: 'Plain viewers',
       series: [{ name: 'there', points: moments.map(({ atMs, viewers }) => ({ atMs, value: viewers })) }],
@@ -170,12 +167,17 @@ function kibOf({ heapUsed, code, external }: LiveHeap): number {
 }
 
 function cpuOf(samples: readonly ProcessSample[]): number {
-  const rates = samples.slice(1).flatMap((sample, i) => {
+  const rates = cpuOver(samples, 1).map(({ value }) => value);
+  return rates.length === 0 ? 0 : median(rates);
+}
+
+/** CPU seconds a second over so many samples; where a process replaced another nothing is told. */
+function cpuOver(samples: readonly ProcessSample[], count: number): Point[] {
+  return samples.slice(count).flatMap((sample, i) => {
     const before = samples[i]!;
     if (sample.pid !== before.pid) return [];
-    return ((sample.cpuSeconds - before.cpuSeconds) / (sample.atMs - before.atMs)) * 1_000;
+    return [{ atMs: sample.atMs, value: ((sample.cpuSeconds - before.cpuSeconds) / (sample.atMs - before.atMs)) * 1_000 }];
   });
-  return rates.length === 0 ? 0 : median(rates);
 }
 
 function formatSlope({ perMinute: { slope, low, high } }: Growth): string {
