@@ -3,6 +3,7 @@ import {
   frameLayer,
   frameMarks,
   frameTrack,
+  KEYFRAME,
   MAX_LAYERS,
   MAX_TRACKS,
   temporalOf,
@@ -21,13 +22,21 @@ export class DownstreamFeed implements FrameSink {
   readonly conversations: Conversations;
   readonly #trunk: RelayTrunk;
   readonly #stream: CarriedStream;
+  readonly #requestKeyframe: (track: number, layer: number) => void;
   #masks: Uint8Array = new Uint8Array(MAX_TRACKS);
   /** Layers that are being resent, by track and layer: the next number to send. What is live waits behind it, in the ring. */
   readonly #behind = new Map<number, number>();
   sent = 0;
   refused = 0;
 
-  constructor(trunk: RelayTrunk, stream: CarriedStream, conversations: Conversations) {
+  /** `requestKeyframe`: what was dropped on the way to the trunk has to begin anew. */
+  constructor(
+    trunk: RelayTrunk,
+    stream: CarriedStream,
+    conversations: Conversations,
+    requestKeyframe: (track: number, layer: number) => void,
+  ) {
+    this.#requestKeyframe = requestKeyframe;
     this.#trunk = trunk;
     this.#stream = stream;
     this.conversations = conversations;
@@ -94,7 +103,16 @@ export class DownstreamFeed implements FrameSink {
 
   #send(frame: Buffer, mediaClass: MediaClass): void {
     const conversation = this.#conversation(mediaClass);
-    const sent = this.#trunk.sendMedia({ conversation, priority: priorityOf(frame, mediaClass), payload: frame });
+    const priority = priorityOf(frame, mediaClass);
+    if (mediaClass === AUDIO) return this.#count(this.#trunk.sendMedia({ conversation, priority, payload: frame }));
+    const [track, layer] = [frameTrack(frame), frameLayer(frame)];
+    const starts = (frameMarks(frame) & KEYFRAME) !== 0;
+    const sent = this.#trunk.sendMedia({ conversation, priority, payload: frame, chain: track * MAX_LAYERS + layer, starts });
+    this.#count(sent);
+    if (!sent && !this.#trunk.isCrowded) this.#requestKeyframe(track, layer);
+  }
+
+  #count(sent: boolean): void {
     if (sent) this.sent += 1;
     else this.refused += 1;
   }

@@ -318,7 +318,8 @@ export class RelayNode {
     let feed = this.#feeds.get(key);
     if (!feed) {
       const carried = this.#carry(stream);
-      feed = new DownstreamFeed(this.#directory.trunk(downstream.peer)!, carried, downstream.conversations);
+      const requestKeyframe = (track: number, layer: number) => this.#subscriptions.keyframe(stream, track, layer, this.#now());
+      feed = new DownstreamFeed(this.#directory.trunk(downstream.peer)!, carried, downstream.conversations, requestKeyframe);
       this.#feeds.set(key, feed);
       carried.addSink(feed);
       this.#directory.use(downstream.peer, 1);

@@ -79,7 +79,7 @@ function benchForward(): void {
   const stream = new CarriedStream('bench/forward');
   const trunk = { sendMedia: () => true, mediaRoom: () => 1024 } as unknown as RelayTrunk;
   for (let i = 0; i < OUTPUTS; i++) {
-    const feed = new DownstreamFeed(trunk, stream, { audio: 1, video: 2 });
+    const feed = new DownstreamFeed(trunk, stream, { audio: 1, video: 2 }, () => undefined);
     feed.setWanted(allLayers(), []);
     stream.addSink(feed);
   }

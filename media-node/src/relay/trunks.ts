@@ -8,7 +8,10 @@ export interface RelayTrunk {
   onControl: (message: Buffer) => void;
   onMedia: (conversation: number, payload: Buffer) => void;
   sendControl(message: Buffer): boolean;
-  sendMedia(send: { conversation: number; priority: Priority; payload: Buffer }): boolean;
+  /** False when it was dropped at once. Payloads of one chain build on one another, up to the next that `starts` it anew. */
+  sendMedia(send: { conversation: number; priority: Priority; payload: Buffer; chain?: number; starts?: boolean }): boolean;
+  /** So much waits to be sent that what may come later should. */
+  readonly isCrowded: boolean;
   /** How many payloads of a resend the conversation takes now. */
   mediaRoom(conversation: number): number;
   closeConversation(conversation: number): void;

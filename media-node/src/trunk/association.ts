@@ -6,7 +6,7 @@ import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
 import { Capability, type Hello } from './link/hello.ts';
 import { MAX_DATAGRAM } from './link/wire.ts';
 import { readBeat } from './liveness/beat.ts';
-import { Liveness } from './liveness/liveness.ts';
+import { Liveness, LossMeter } from './liveness/liveness.ts';
 import { Outbox } from './scheduling/outbox.ts';
 
 /** Largest payload of `sendMedia`: one datagram of the path MTU assumed, less what every layer adds. */
@@ -17,6 +17,8 @@ const RESEND_LOSS = 1e-4;
 const MAX_RESEND_COPIES = 5;
 /** Below this, loss is not told from what is still on its way. */
 const LOSSY = 0.005;
+
+const DROPS_MS = 200;
 
 /** Times that a resend goes, where this share of datagrams is lost. */
 export function resendCopies(loss: number): number {
@@ -42,6 +44,8 @@ export class Association {
   private readonly hooks: AssociationHooks;
   private nowMs: number;
   private ended = false;
+  private readonly drops: LossMeter;
+  private dropsDueMs = -Infinity;
 
   constructor(hello: Hello, knobs: TrunkKnobs, hooks: AssociationHooks, nowMs: number) {
     this.hooks = hooks;
@@ -50,10 +54,12 @@ export class Association {
       onMedia: (conversation, payload) => hooks.onMedia(conversation, payload),
       onControl: (message) => hooks.onControl(message),
       resend: (conversation, serial) => this.outbox.queues.pushResend(conversation, serial),
+      rtt: (rttMs, nowMs) => this.outbox.rate.rtt(rttMs, nowMs),
     });
     this.arq.mayAbandon = (hello.capabilities & Capability.forward) !== 0;
     this.arq.peerWindow = hello.receiveWindow;
     this.liveness = new Liveness(livenessKnobs(knobs), nowMs);
+    this.drops = new LossMeter(nowMs);
     this.outbox = new Outbox({
       arq: this.arq,
       liveness: this.liveness,
@@ -92,6 +98,7 @@ export class Association {
   flush(nowMs: number, heldUp: boolean): number {
     this.adaptToLoss();
     if (!heldUp) this.arq.service(nowMs);
+    this.meterDrops(nowMs);
     const outboxDueMs = this.outbox.flush(nowMs);
     return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs));
   }
@@ -99,9 +106,26 @@ export class Association {
   private adaptToLoss(): void {
     const { arq } = this;
     const { in: lossIn, out: lossOut } = this.liveness.loss;
-    arq.resendCopies = resendCopies(lossOut);
+    // What a full way dropped must not be sent five times.
+    arq.resendCopies = this.outbox.rate.bytesPerMs < Infinity ? 1 : resendCopies(lossOut);
     arq.repeatsAcks = lossOut > LOSSY;
     arq.rtt.slackMs = this.outbox.parityDelayMs + (lossIn > LOSSY ? arq.knobs.intervalMs : 0);
+  }
+
+  /** Share of what was to be sent that was not, 0 to 1: no room, no time, or nothing to build on. */
+  get dropped(): number {
+    return this.drops.loss;
+  }
+
+  private meterDrops(nowMs: number): void {
+    if (nowMs < this.dropsDueMs) return;
+    this.dropsDueMs = nowMs + DROPS_MS;
+    const { overdue, crowdedOut, broken, offered } = this.outbox.queues.counters;
+    let gone = this.outbox.counters.windowFull + this.arq.counters.abandoned;
+    for (const { audio, videoBase, video, probe } of [overdue, crowdedOut, broken]) gone += audio + videoBase + video + probe;
+    // A trickle of what went well lets the figure fade when nothing is sent any more.
+    const trickle = Math.floor(nowMs / DROPS_MS);
+    this.drops.update(offered + trickle, Math.max(0, offered - gone) + trickle, nowMs);
   }
 
   /** Nothing that is still being read counts any more. */

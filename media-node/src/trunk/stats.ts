@@ -22,9 +22,13 @@ export interface TrunkStats {
   rttMs: number;
   /** Variation of the time beats take, as RFC 3550 has it. */
   jitterMs: number;
-  /** Percent of the peer's datagrams that did not arrive here, and of ours there. */
+  /** Percent of the peer's datagrams that did not arrive here; and of ours there, or of our media that was dropped before it was sent. */
   lossInPercent: number;
   lossOutPercent: number;
+  /** Percent of our media that was dropped before it was sent: what the way takes is less than what we have. */
+  droppedPercent: number;
+  /** What the way takes, as far as it is known; Infinity while nothing stood in the way. */
+  rateLimitKbps: number;
   /** UDP payload. These and the next five count over the trunk's whole life. */
   sentBytes: number;
   receivedBytes: number;
@@ -51,6 +55,7 @@ export interface TrunkStats {
 
 export function trunkStats(trunk: Trunk, totals: TrunkTotals, association: Association | undefined): TrunkStats {
   const loss = association?.liveness.loss;
+  const dropped = association?.dropped ?? 0;
   return {
     peer: trunk.peer,
     state: trunk.state,
@@ -58,7 +63,9 @@ export function trunkStats(trunk: Trunk, totals: TrunkTotals, association: Assoc
     rttMs: association?.liveness.rttMs ?? 0,
     jitterMs: association?.liveness.jitterMs ?? 0,
     lossInPercent: (loss?.in ?? 0) * 100,
-    lossOutPercent: (loss?.out ?? 0) * 100,
+    lossOutPercent: (1 - (1 - (loss?.out ?? 0)) * (1 - dropped)) * 100,
+    droppedPercent: dropped * 100,
+    rateLimitKbps: (association?.outbox.rate.bytesPerMs ?? Infinity) * 8,
     sentBytes: totals.sentBytes,
     receivedBytes: totals.receivedBytes,
     sentDatagrams: totals.sent,
@@ -78,6 +85,6 @@ export function trunkStats(trunk: Trunk, totals: TrunkTotals, association: Assoc
 }
 
 /** By hand: these are taken for each stream of a relay, and structuredClone costs twenty times as much. */
-function copyOf({ overdue, crowdedOut, resendsPutOff }: QueueCounters): QueueCounters {
-  return { overdue: { ...overdue }, crowdedOut: { ...crowdedOut }, resendsPutOff };
+function copyOf({ overdue, crowdedOut, broken, offered, resendsPutOff }: QueueCounters): QueueCounters {
+  return { overdue: { ...overdue }, crowdedOut: { ...crowdedOut }, broken: { ...broken }, offered, resendsPutOff };
 }

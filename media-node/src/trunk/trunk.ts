@@ -10,6 +10,8 @@ import { type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
 /** Control messages that wait beyond this are refused: the peer is not taking them. */
 const MAX_WAITING_CONTROL_BYTES = 4 * 1024 * 1024;
 const DEFAULT_DEADLINE_MS = 600;
+/** Of one conversation. */
+const CHAINS = 1024;
 const WINDOW_FOR_RESENDS = 0.75;
 
 export type TrunkState = 'connecting' | 'up' | 'lost' | 'closed';
@@ -19,6 +21,12 @@ export interface MediaSend {
   /** Chosen by the sender of the stream; 1 to 2^32-1; one for each stream and class; never used again until the trunk was lost. */
   conversation: number;
   priority: Priority;
+  /**
+   * Payloads of one chain build on one another, as those of a video layer do on its keyframe; 0 to 1023, within the conversation. When
+   * something of it has to be dropped, all goes up to the next that `starts` it anew: it would be of no use.
+   */
+  chain?: number;
+  starts?: boolean;
   /** After this the payload is of no use, ms from now. */
   deadlineMs?: number;
   /** At most MAX_MEDIA_PAYLOAD bytes; referred to until acknowledged or overdue, so not to be written to any more. */
@@ -82,7 +90,10 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     return true;
   }
 
-  /** One payload, delivered at most once, at once, in any order. False when the trunk is not up or the payload is too large. */
+  /**
+   * One payload, delivered at most once, at once, in any order. False when the trunk is not up, the payload is too large, or it was dropped
+   * at once: no room, or what it builds on was dropped before (see `chain`).
+   */
   sendMedia(send: MediaSend): boolean {
     const association = this.living;
     if (!association) return false;
@@ -94,10 +105,15 @@ export class Trunk extends EventEmitter<TrunkEvents> {
       return false;
     }
     const nowMs = this.host.now();
-    const deadlineAtMs = nowMs + (send.deadlineMs ?? DEFAULT_DEADLINE_MS);
-    association.outbox.queues.push(send.priority, send.conversation, send.payload, deadlineAtMs, nowMs);
+    const { priority, conversation, payload, chain, starts } = send;
+    const deadlineMs = nowMs + (send.deadlineMs ?? DEFAULT_DEADLINE_MS);
+    const chainOfTrunk = chain === undefined ? undefined : conversation * CHAINS + chain;
+    const taken = association.outbox.queues.push(
+      { priority, conversation, payload, deadlineMs, chain: chainOfTrunk, starts },
+      nowMs,
+    );
     this.host.touch(this);
-    return true;
+    return taken;
   }
 
   /**
@@ -111,9 +127,15 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     return Math.max(0, Math.floor(segments * WINDOW_FOR_RESENDS) - taken - association.outbox.queues.waiting);
   }
 
+  /** So much waits to be sent that what may come later should, such as a new keyframe for what was dropped. */
+  get isCrowded(): boolean {
+    return this.living?.outbox.queues.isCrowded ?? true;
+  }
+
   /** No more will be sent on it, nor is any more wanted from it. */
   closeConversation(conversation: number): void {
     this.living?.arq.close(conversation);
+    this.living?.outbox.queues.forget((chain) => Math.floor(chain / CHAINS) === conversation);
   }
 
   /** A trunk in use on either side carries something at least every heartbeat interval, so that its loss is noticed at once. */

@@ -15,6 +15,8 @@ export interface CursorOptions {
   waitMs: number;
 }
 
+/** Two round trips of a long way: what has not come then was not sent. */
+const KEYFRAME_WAIT_MS = 250;
 /** While the cursor waits for a keyframe to begin with, it asks for one this often. */
 const ASK_AGAIN_MS = 1000;
 
@@ -42,8 +44,11 @@ export class LayerCursor {
     return this.#pausedSinceMs !== Infinity;
   }
 
+  /** With a keyframe behind the gap the picture goes on without what is missing, so that only a resend under way is waited for. */
   get deadlineMs(): number {
-    return this.#pausedSinceMs + this.#options.waitMs;
+    const { ring, keyframes, waitMs } = this.#options;
+    const mayGoOn = keyframes && ring.keyframe > this.#next;
+    return this.#pausedSinceMs + (mayGoOn ? Math.min(waitMs, KEYFRAME_WAIT_MS) : waitMs);
   }
 
   /** Starts with what the ring holds: at its last keyframe if that is not older than `maxAgeMs`. */

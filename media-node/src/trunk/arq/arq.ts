@@ -34,6 +34,8 @@ export interface ArqHooks {
   onControl: (message: Buffer) => void;
   /** Resends go through the scheduler, which writes them when their turn comes; false when it cannot take one now. */
   resend: (conversation: SendConversation, serial: number) => boolean;
+  /** A round trip was measured. */
+  rtt?: (rttMs: number, nowMs: number) => void;
 }
 
 export interface ArqCounters {
@@ -98,6 +100,7 @@ export class Arq {
   private tidyMs = 0;
   private stamp = 0;
   private sampledStamp = 0;
+  private ackedBytes = 0;
   private windowProbeMs = Infinity;
 
   constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
@@ -217,6 +220,13 @@ export class Arq {
     this.tell(conversation, nowMs);
   }
 
+  /** Bytes of segments that the peer acknowledged since the last call. */
+  takeAckedBytes(): number {
+    const bytes = this.ackedBytes;
+    this.ackedBytes = 0;
+    return bytes;
+  }
+
   /** Reads concatenated segments. False when they are malformed; those before the bad one count. */
   receive(bytes: Buffer, nowMs: number): boolean {
     let offset = 0;
@@ -318,6 +328,8 @@ export class Arq {
       send.remoteWindow = bytes.readUInt16LE(offset + 6);
       send.acknowledgeBelow(bytes.readUInt32LE(offset + 16));
       if (command === SegmentCommand.ack) this.receiveAck(send, serial, timestamp, nowMs);
+      this.ackedBytes += send.ackedBytes;
+      send.ackedBytes = 0;
     }
     if (command === SegmentCommand.push)
       this.receivePush(id, serial, timestamp, bytes[offset + 5]!, bytes.subarray(start, end), nowMs);
@@ -335,6 +347,7 @@ export class Arq {
     if (rttMs >= 0 && rttMs < 10_000 && serialDistance(this.sampledStamp, timestamp) > 0) {
       this.sampledStamp = timestamp;
       this.rtt.sample(rttMs);
+      this.hooks.rtt?.(rttMs, nowMs);
     }
     if (send.acknowledge(serial, timestamp)) this.counters.resentInVain++;
     if (send.listed) return;

@@ -22,6 +22,8 @@ export class SendConversation {
   dueMs = Infinity;
   /** Is in its owner's list of those that the datagram being read acknowledged something of. */
   listed = false;
+  /** Bytes of segments that were acknowledged since its owner looked. */
+  ackedBytes = 0;
   /** The peer has to be told that segments below una will not come. */
   forwardPending = false;
   private forwardsLeft = 0;
@@ -150,6 +152,7 @@ export class SendConversation {
     if (!this.listed || serialDistance(this.ackedStamp, stamp) > 0) this.ackedStamp = stamp;
     if (!this.isOutstanding(serial)) return false;
     const slot = serial & this.mask;
+    this.ackedBytes += SEGMENT_HEADER_BYTES + this.payload[slot]!.length;
     this.payload[slot] = undefined;
     if (serial === this.una) this.skipFreed();
     return this.sends[slot]! > 1 && this.stamp[slot] !== stamp;
@@ -230,7 +233,10 @@ export class SendConversation {
   }
 
   private freeFirst(): void {
-    this.payload[this.una & this.mask] = undefined;
+    const slot = this.una & this.mask;
+    const payload = this.payload[slot];
+    if (payload) this.ackedBytes += SEGMENT_HEADER_BYTES + payload.length;
+    this.payload[slot] = undefined;
     this.una = (this.una + 1) >>> 0;
   }
 

@@ -17,7 +17,7 @@ const LOSS_WINDOW_DATAGRAMS = 10;
 const LOSS_WEIGHT = 0.25;
 
 /** Share of lost datagrams from two growing totals, smoothed over windows of half a second or more. */
-class LossMeter {
+export class LossMeter {
   loss = 0;
   private expected = 0;
   private received = 0;

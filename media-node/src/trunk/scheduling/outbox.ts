@@ -7,11 +7,15 @@ import { MAX_DATAGRAM } from '../link/wire.ts';
 import { writeBeat } from '../liveness/beat.ts';
 import type { Liveness } from '../liveness/liveness.ts';
 import { Pacer } from './pacer.ts';
+import { RateEstimate } from './rate-estimate.ts';
 import { RESENDS_BEFORE, SendQueues } from './queues.ts';
 
-/** Media that waits at most this long at the rate cap, else it makes room. */
-const QUEUE_MS = 250;
+/** Media that waits at most this long at the rate that the way takes, else it makes room. */
+const QUEUE_MS = 300;
+/** At the rate cap; a way known to be narrow holds less, but a keyframe and what follows. */
 const MIN_QUEUE_BYTES = 256 * 1024;
+const LEAST_QUEUE_BYTES = 64 * 1024;
+const LEAST_BURST_BYTES = 3 * MAX_DATAGRAM;
 /** Datagrams built in one go, so that a burst on one trunk does not hold up the others of its endpoint. */
 const MAX_DATAGRAMS_A_TURN = 256;
 
@@ -31,22 +35,26 @@ export interface OutboxLayers {
 /** Sending side of a trunk: what goes next, in which datagram, and when. */
 export class Outbox {
   readonly queues: SendQueues;
+  readonly rate = new RateEstimate();
   readonly counters = { windowFull: 0, paritySent: 0 };
   private readonly layers: OutboxLayers;
   private readonly writer = new FrameWriter(MAX_DATAGRAM);
   private readonly frameLimit = this.writer.at + frameRoom(MAX_DATAGRAM);
-  private pacer: Pacer;
+  private readonly pacer: Pacer;
+  private capBytesPerMs: number;
   private encoder: FecEncoder | undefined;
 
   constructor(layers: OutboxLayers) {
     this.layers = layers;
-    this.queues = new SendQueues(Math.max(MIN_QUEUE_BYTES, layers.knobs.rateCapMbps * 125 * QUEUE_MS));
+    this.capBytesPerMs = layers.knobs.rateCapMbps * 125;
+    this.queues = new SendQueues(Math.max(MIN_QUEUE_BYTES, this.capBytesPerMs * QUEUE_MS));
     this.pacer = new Pacer(layers.knobs.rateCapMbps, layers.nowMs);
     this.encoder = this.makeEncoder(layers.knobs, 0);
   }
 
   applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
-    this.pacer = new Pacer(knobs.rateCapMbps, nowMs);
+    this.capBytesPerMs = knobs.rateCapMbps * 125;
+    this.setRate();
     if (this.encoder && this.encoder.dueMs !== Infinity) this.sendParity(this.encoder, nowMs);
     this.encoder = this.makeEncoder(knobs, this.encoder?.nextGroup ?? 0);
   }
@@ -58,6 +66,8 @@ export class Outbox {
 
   /** Sends what is due and what the pacer lets through; returns when there is more to do. */
   flush(nowMs: number): number {
+    this.rate.acked(this.layers.arq.takeAckedBytes());
+    if (this.rate.look(nowMs)) this.setRate();
     for (let i = 0; i < MAX_DATAGRAMS_A_TURN; i++) {
       if (!this.sendOne(nowMs)) {
         if (this.encoder && nowMs >= this.encoder.dueMs) this.sendParity(this.encoder, nowMs);
@@ -74,6 +84,13 @@ export class Outbox {
     this.writer.bytes[this.writer.at] = 0;
     this.writer.close(this.writer.at + 1);
     this.transmit(this.writer.asPlain(), nowMs);
+  }
+
+  private setRate(): void {
+    const isNarrow = this.rate.bytesPerMs < this.capBytesPerMs;
+    const bytesPerMs = Math.min(this.rate.bytesPerMs, this.capBytesPerMs);
+    this.pacer.setRate(bytesPerMs, isNarrow ? LEAST_BURST_BYTES : undefined);
+    this.queues.maxBytes = Math.max(isNarrow ? LEAST_QUEUE_BYTES : MIN_QUEUE_BYTES, bytesPerMs * QUEUE_MS);
   }
 
   private dueMs(nowMs: number): number {
@@ -177,7 +194,9 @@ export class Outbox {
   }
 
   private transmit(plaintext: Buffer, nowMs: number): void {
-    this.pacer.spend(this.layers.transmit(plaintext));
+    const bytes = this.layers.transmit(plaintext);
+    this.pacer.spend(bytes);
+    this.rate.sent(bytes);
     this.layers.liveness.sent(nowMs);
   }
 

@@ -4,16 +4,21 @@ const MIN_BURST_BYTES = 32 * 1024;
 
 /** Token bucket in bytes. Urgent datagrams may go into debt; the rest waits until it is paid back. */
 export class Pacer {
-  private readonly bytesPerMs: number;
-  private readonly burst: number;
+  private bytesPerMs = 0;
+  private burst = 0;
   private tokens: number;
   private filledMs: number;
 
   constructor(rateMbps: number, nowMs: number) {
-    this.bytesPerMs = rateMbps * 125;
-    this.burst = Math.max(MIN_BURST_BYTES, this.bytesPerMs * BURST_MS);
+    this.setRate(rateMbps * 125);
     this.tokens = this.burst;
     this.filledMs = nowMs;
+  }
+
+  /** What was earned at the old rate stays, as far as the new one allows such a burst. `leastBurst`: for a way known to be narrow, less. */
+  setRate(bytesPerMs: number, leastBurst = MIN_BURST_BYTES): void {
+    this.bytesPerMs = bytesPerMs;
+    this.burst = Math.max(leastBurst, bytesPerMs * BURST_MS);
   }
 
   spend(bytes: number): void {

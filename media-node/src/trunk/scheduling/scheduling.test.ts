@@ -20,7 +20,8 @@ describe('Send queues', () => {
   test('give out the most urgent class first, and each class in its order', () => {
     const queues = new SendQueues(10_000);
     for (const i of [1, 2])
-      for (const priority of [...CLASSES].reverse()) queues.push(priority, 1, Buffer.from(`${priority}${i}`), Infinity, 0);
+      for (const priority of [...CLASSES].reverse())
+        queues.push({ priority, conversation: 1, payload: Buffer.from(`${priority}${i}`), deadlineMs: Infinity }, 0);
     assert.deepEqual(
       drain(queues, 0),
       CLASSES.flatMap((priority) => [`${priority}1`, `${priority}2`]),
@@ -29,16 +30,62 @@ describe('Send queues', () => {
 
   test('when full, give up what is overdue, then the oldest of the least urgent class, and never for something less urgent', () => {
     const queues = new SendQueues(40);
-    queues.push('video', 1, Buffer.from('video old.'), Infinity, 0);
-    queues.push('video', 1, Buffer.from('video new.'), Infinity, 0);
-    queues.push('audio', 1, Buffer.from('audio due.'), 50, 0);
-    queues.push('audio', 1, Buffer.from('audio one.'), Infinity, 0);
-    queues.push('videoBase', 1, Buffer.from('base one..'), Infinity, 100);
-    queues.push('videoBase', 1, Buffer.from('base two..'), Infinity, 100);
-    queues.push('probe', 1, Buffer.from('probe.....'), Infinity, 100);
+    const push = (priority: Priority, text: string, deadlineMs: number, nowMs: number) =>
+      queues.push({ priority, conversation: 1, payload: Buffer.from(text), deadlineMs }, nowMs);
+    push('video', 'video old.', Infinity, 0);
+    push('video', 'video new.', Infinity, 0);
+    push('audio', 'audio due.', 50, 0);
+    push('audio', 'audio one.', Infinity, 0);
+    push('videoBase', 'base one..', Infinity, 100);
+    push('videoBase', 'base two..', Infinity, 100);
+    push('probe', 'probe.....', Infinity, 100);
     assert.deepEqual(drain(queues, 100), ['audio one.', 'base one..', 'base two..', 'video new.']);
     assert.deepEqual(queues.counters.crowdedOut, { audio: 0, videoBase: 0, video: 1, probe: 1 });
     assert.deepEqual(queues.counters.overdue, { audio: 1, videoBase: 0, video: 0, probe: 0 });
+  });
+
+  describe('of what builds on one another', () => {
+    const chained = (queues: SendQueues, text: string, starts = false, deadlineMs = Infinity, nowMs = 0) =>
+      queues.push({ priority: 'videoBase', conversation: 1, payload: Buffer.from(text), deadlineMs, chain: 7, starts }, nowMs);
+
+    test('keep what waits and take no more until it begins anew, when there is no room', () => {
+      const queues = new SendQueues(30);
+      assert.ok(chained(queues, 'key 1.....', true));
+      assert.ok(chained(queues, 'delta 2...'));
+      assert.ok(chained(queues, 'delta 3...'));
+      assert.ok(!chained(queues, 'delta 4...'));
+      assert.deepEqual(drain(queues, 0), ['key 1.....', 'delta 2...', 'delta 3...']);
+      assert.ok(!chained(queues, 'delta 5...'), 'though there is room again');
+      assert.ok(chained(queues, 'key 6.....', true));
+      assert.ok(chained(queues, 'delta 7...'));
+      assert.deepEqual(drain(queues, 0), ['key 6.....', 'delta 7...']);
+      assert.deepEqual([queues.counters.crowdedOut.videoBase, queues.counters.broken.videoBase], [1, 1]);
+    });
+
+    test('drop all up to a later beginning, where there is one', () => {
+      const queues = new SendQueues(40);
+      chained(queues, 'key 1.....', true);
+      chained(queues, 'delta 2...');
+      chained(queues, 'key 3.....', true);
+      chained(queues, 'delta 4...');
+      assert.ok(chained(queues, 'delta 5...'));
+      assert.deepEqual(drain(queues, 0), ['key 3.....', 'delta 4...', 'delta 5...']);
+      assert.equal(queues.counters.crowdedOut.videoBase, 2);
+    });
+
+    test('give way to audio altogether, and when overdue', () => {
+      const queues = new SendQueues(30);
+      chained(queues, 'key 1.....', true);
+      chained(queues, 'delta 2...');
+      chained(queues, 'delta 3...');
+      assert.ok(queues.push({ priority: 'audio', conversation: 2, payload: Buffer.from('audio.....'), deadlineMs: Infinity }, 0));
+      assert.deepEqual(drain(queues, 0), ['audio.....']);
+      assert.ok(!chained(queues, 'delta 4...'));
+      chained(queues, 'key 5.....', true, 100, 50);
+      chained(queues, 'delta 6...', false, 150, 50);
+      assert.deepEqual(drain(queues, 120), []);
+      assert.equal(queues.queuedBytes, 0);
+    });
   });
 
   test('never hold more than their bound, and account for every packet', () => {
@@ -46,17 +93,22 @@ describe('Send queues', () => {
       priority: fc.constantFrom(...CLASSES),
       bytes: fc.integer({ min: 1, max: 120 }),
       life: fc.integer({ min: 1, max: 30 }),
+      chain: fc.constantFrom(undefined, 1, 2),
+      starts: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(push, { maxLength: 200 }), (pushes) => {
         const queues = new SendQueues(1000);
-        pushes.forEach(({ priority, bytes, life }, nowMs) => {
-          queues.push(priority, 1, Buffer.alloc(bytes), nowMs + life, nowMs);
+        pushes.forEach(({ priority, bytes, life, chain, starts }, nowMs) => {
+          queues.push(
+            { priority, conversation: 1, payload: Buffer.alloc(bytes), deadlineMs: nowMs + life, chain, starts },
+            nowMs,
+          );
           assert.ok(queues.queuedBytes <= 1000);
         });
         const out = drain(queues, pushes.length).length;
-        const { crowdedOut, overdue } = queues.counters;
-        const dropped = CLASSES.reduce((sum, priority) => sum + crowdedOut[priority] + overdue[priority], 0);
+        const { crowdedOut, overdue, broken } = queues.counters;
+        const dropped = CLASSES.reduce((sum, each) => sum + crowdedOut[each] + overdue[each] + broken[each], 0);
         assert.equal(out + dropped, pushes.length);
         assert.equal(queues.queuedBytes, 0);
       }),
