@@ -5,7 +5,7 @@ import { MemoryApi, type Snapshot, type Stored } from '../kube/testing/memory-ap
 import { Chance } from './chance.ts';
 import { Fleet, type TrueNode } from './fleet.ts';
 import { OperatorProcess } from './operator-process.ts';
-import { BUDGETS, EDGES, HOSTS, LEASES, MEDIA_NODES, MESHES, OPERATOR_LEASE, PODS, ROUTES, SECRETS } from './paths.ts';
+import { BUDGETS, EDGES, HOSTS, LEASES, MEDIA_NODES, MESHES, NS, OPERATOR_LEASE, PODS, ROUTES, SECRETS } from './paths.ts';
 import { Watchdog } from './properties.ts';
 import { edgeOf, EDGE_NAMES, meshOf, routeOf } from './resources.ts';
 import type { FailHow, Script, Step } from './script.ts';
@@ -80,6 +80,11 @@ export class World {
     for (const host of ['host-1', 'host-2']) this.api.put(`${HOSTS}/${host}`, { kind: 'Node', apiVersion: 'v1', spec: {} });
     this.api.collectGarbage();
     await this.clock.settle(0);
+  }
+
+  /** What an hour does to core/v1 Events. */
+  forgetEvents(): void {
+    for (const [path] of this.api.store.list(`/api/v1/namespaces/${NS}/events`)) this.api.store.remove(path);
   }
 
   /** Both processes run, and one of them leads. */
