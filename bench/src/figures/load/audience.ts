@@ -24,9 +24,9 @@ export class Audience {
   readonly #regions: readonly string[];
   readonly #viewers: Viewer[] = [];
   #opened = 0;
-  /** Since the start, the first joins too. */
+  /** Since counting started. */
   readonly counts = { joined: 0, left: 0, failed: 0 };
-  /** Why joins failed, each reason once. */
+  /** Why joins failed, and how often. */
   readonly failures = new Map<string, number>();
 
   static async open(network: TestNetwork, streams: readonly string[], regions: readonly string[]): Promise<Audience> {
@@ -71,6 +71,11 @@ export class Audience {
       going.add(change);
     }
     await Promise.all(going);
+  }
+
+  startCounting(): void {
+    Object.assign(this.counts, { joined: 0, left: 0, failed: 0 });
+    this.failures.clear();
   }
 
   async stop(): Promise<void> {

@@ -28,71 +28,31 @@ const WEBRTC_VIEWERS = 4;
 /** The whole network under as many viewers as fit, who come and go, for minutes: what it costs, and whether anything grows. */
 export async function measureLoad(bench: Bench): Promise<Figure> {
   const { config, ending, say } = bench;
-  const clip = await bench.clip();
   say('starting a network of three regions …');
   const watched = await startWatchedNetwork();
   ending.add(() => watched.stop());
-  const { network } = watched;
   const processes = await processFinder(watched);
   await delay(SETTLE_MS);
   const idle = await measureUse(processes, USE_MS);
-
-  say(`${STREAMS.length} publishers …`);
-  for (const stream of STREAMS) {
-    const publish = stream === 'load/webrtc' ? publishByWhip : publishClip;
-    const publisher = await publish(await network.place('push', stream, PUBLISHED_IN), clip);
-    ending.add(() => publisher.stop());
-    await waitUntilKnown(network, stream);
-  }
+  await publishAll(bench, watched.network);
   await delay(SETTLE_MS);
   const published = await measureUse(processes, USE_MS);
 
-  const audience = await Audience.open(network, STREAMS, VIEWER_REGIONS);
+  const audience = await Audience.open(watched.network, STREAMS, VIEWER_REGIONS);
   ending.add(() => audience.stop());
-  const { loadHeadroomPercent, loadViewers } = config;
-  const limits =
-    loadViewers > 0 ? { headroom: 0, most: loadViewers } : { headroom: loadHeadroomPercent / 100, most: MOST_VIEWERS };
-  const ramp = await findViewers(audience, processes, limits, say);
-
+  const ramp = await findViewers(audience, processes, limitsOf(config), say);
+  const load: Load = { bench, watched, processes, audience, viewers: ramp.viewers };
   const perSecond = Math.max(0.1, (ramp.viewers * config.loadChurnPercent) / 100);
-  say(`${ramp.viewers} viewers for ${config.loadMinutes} minutes, ${perSecond.toFixed(1)} come and go each second …`);
-  const over = new AbortController();
-  const stopAll = ending.add(() => over.abort());
-  const startedMs = Date.now();
-  const before = { ...audience.counts };
-  const parts = Promise.all([
-    record(
-      {
-        processes,
-        heapFolder: watched.heaps,
-        audience: () => audience.report(),
-        viewers: () => audience.size,
-        sizes: () => sizesOf(watched),
-      },
-      over.signal,
-    ),
-    runCrowd(bench, network, STREAMS, WEBRTC_VIEWERS, over.signal),
-    audience.comeAndGo(perSecond, over.signal),
-  ]);
-  const minutes = setInterval(
-    () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`),
-    60_000,
-  );
-  await Promise.race([delay(config.loadMinutes * 60_000), parts]);
-  clearInterval(minutes);
-  await stopAll();
-  const [recording, crowd] = await parts;
+  const { recording, crowd, startedMs } = await runMinutes(load, perSecond);
 
   const warmUntilMs = startedMs + config.loadWarmUpMinutes * 60_000;
-  const [grown, heaps, sizes] = [
-    processGrowth(recording, warmUntilMs),
-    heapGrowth(recording, warmUntilMs),
-    sizeGrowth(recording, warmUntilMs),
-  ];
-  mkdirSync(dirname(config.loadPicture), { recursive: true });
+  const grown = processGrowth(recording, warmUntilMs);
+  const heaps = heapGrowth(recording, warmUntilMs);
+  const sizes = sizeGrowth(recording, warmUntilMs);
   const title = `${STREAMS.length} publishers, ${ramp.viewers} viewers, ${perSecond.toFixed(1)} of them come and go each second`;
+  mkdirSync(dirname(config.loadPicture), { recursive: true });
   writeFileSync(config.loadPicture, drawPanels(title, panelsOf(recording), warmUntilMs));
-  const last = recording.moments[recording.moments.length - 1]!;
+  const costs = costTable({ idle, published, ramp, streams: STREAMS.length });
   return {
     title: 'load: what each process of a network of three regions holds and uses',
     conditions: [
@@ -100,22 +60,69 @@ export async function measureLoad(bench: Bench): Promise<Figure> {
       `${perSecond.toFixed(1)} viewers come and go each second; beside them ${WEBRTC_VIEWERS} WebRTC viewers (werift) who stay 20 s, a browser that stays 45 s, a stream of its own name every 5 s that lasts for 4 s, a console page for 7 s`,
       `CPU: seconds a second, median; slopes over the ${config.loadMinutes - config.loadWarmUpMinutes} minutes after ${config.loadWarmUpMinutes} of warm-up: Theil-Sen with 95% interval (Sen 1968) over the least value of each 30 s`,
       'every process collects all its garbage each 10 s (preloaded for this measurement), so that heaps show what is held, not what waits',
-      'grows: the interval lies above 0, and it adds up to more than 1 MiB and 1% (resident memory) or 128 KiB and 0.5% (heap)',
-      ...describeAudience(audience, before, last),
+      'grows: the interval lies above 0, and it adds up to more than 1% and 1 MiB (resident memory) or 256 KiB (heap)',
+      ...describeAudience(audience, recording),
       ...describeCrowd(crowd),
-      ...troublesOf(network.stateDir).map((trouble) => `logs: ${trouble}`),
-      `source: ${clip.description}`,
+      ...troublesOf(watched.network.stateDir).map((trouble) => `logs: ${trouble}`),
+      `source: ${(await bench.clip()).description}`,
       `picture: ${config.loadPicture}`,
     ],
     ...processTable(grown),
-    also: [
-      heapTable(heaps),
-      streamTable(recording),
-      costTable({ idle, published, ramp, streams: STREAMS.length }),
-      sizeTable(sizes),
-    ],
+    also: [heapTable(heaps), streamTable(recording), costs, sizeTable(sizes)],
     samples: { ramp, idle, published, grown, heaps, sizes, crowd, recording: plain(recording) },
   };
+}
+
+interface Load {
+  readonly bench: Bench;
+  readonly watched: WatchedNetwork;
+  readonly processes: () => NetworkProcess[];
+  readonly audience: Audience;
+  readonly viewers: number;
+}
+
+function limitsOf({ loadViewers, loadHeadroomPercent }: Bench['config']): { headroom: number; most: number } {
+  return loadViewers > 0 ? { headroom: 0, most: loadViewers } : { headroom: loadHeadroomPercent / 100, most: MOST_VIEWERS };
+}
+
+async function publishAll(bench: Bench, network: TestNetwork): Promise<void> {
+  bench.say(`${STREAMS.length} publishers …`);
+  const clip = await bench.clip();
+  for (const stream of STREAMS) {
+    const publish = stream === 'load/webrtc' ? publishByWhip : publishClip;
+    const publisher = await publish(await network.place('push', stream, PUBLISHED_IN), clip);
+    bench.ending.add(() => publisher.stop());
+    await waitUntilKnown(network, stream);
+  }
+}
+
+/** Everybody comes and goes, and everything is written down. */
+async function runMinutes({ bench, watched, processes, audience, viewers }: Load, perSecond: number) {
+  const { config, ending, say } = bench;
+  say(`${viewers} viewers for ${config.loadMinutes} minutes, ${perSecond.toFixed(1)} come and go each second …`);
+  const over = new AbortController();
+  const stop = ending.add(() => over.abort());
+  const startedMs = Date.now();
+  const seen = {
+    processes,
+    heapFolder: watched.heaps,
+    audience: () => audience.report(),
+    viewers: () => audience.size,
+    sizes: () => sizesOf(watched),
+  };
+  audience.startCounting();
+  const parts = Promise.all([
+    record(seen, over.signal),
+    runCrowd(bench, watched.network, STREAMS, WEBRTC_VIEWERS, over.signal),
+    audience.comeAndGo(perSecond, over.signal),
+  ]);
+  const tell = () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`);
+  const minutes = setInterval(tell, 60_000);
+  await Promise.race([delay(config.loadMinutes * 60_000), parts]);
+  clearInterval(minutes);
+  await stop();
+  const [recording, crowd] = await parts;
+  return { recording, crowd, startedMs };
 }
 
 /** Names of processes stay when nodes are replaced: `tokyo-relay 2` is the second node of its edge by name. */
@@ -186,11 +193,11 @@ function streamTable({ moments }: Recording) {
   };
 }
 
-function describeAudience(audience: Audience, before: Audience['counts'], last: Recording['moments'][number]): string[] {
-  const { joined, left, failed } = audience.counts;
+function describeAudience({ counts, failures }: Audience, { moments }: Recording): string[] {
+  const silent = moments[moments.length - 1]!.silent;
   return [
-    `plain viewers: ${joined - before.joined} joined and ${left - before.left} left during the minutes, ${failed} joins failed; at the end ${last.silent} got nothing`,
-    ...[...audience.failures].map(([why, count]) => `${count} times: ${why}`),
+    `plain viewers: ${counts.joined} joined and ${counts.left} left during the minutes, ${counts.failed} joins failed; at the end ${silent} got nothing`,
+    ...[...failures].map(([why, count]) => `${count} times: ${why}`),
   ];
 }
 

@@ -12,7 +12,7 @@ const FEWEST_WINDOWS = 8;
 const CPU_SAMPLES = 5;
 /** What is taken for noise, in KiB. */
 const RSS_NOISE = { least: 1_024, share: 0.01 };
-const HEAP_NOISE = { least: 128, share: 0.005 };
+const HEAP_NOISE = { least: 256, share: 0.01 };
 const SIZE_NOISE = { least: 0, share: 0.02 };
 
 export interface ProcessGrowth {
