@@ -106,11 +106,11 @@ export const LayerState = z.object({
 export const LayersResponse = z.object({ layers: z.array(LayerState) });
 
 const why = z.object({ reason: z.string() });
-/** Events of a session, by name. move: go to another node before deadlineAt (RFC 3339). paused: the publisher is gone, another is waited for. */
+/** Events of a session, by name. move: go to another node before deadlineAt (RFC 3339). paused: the publisher is gone, another is waited for. ended, final: another publisher has the name; coming back would take it from that one. */
 export const SessionNotices = {
   move: z.object({ url: z.string(), signaling: z.string(), reason: z.string(), deadlineAt: z.iso.datetime() }),
   paused: why,
   resumed: z.object({}),
-  ended: why,
+  ended: z.object({ reason: z.string(), final: z.literal(true).optional() }),
   layers: z.array(LayerState),
 };

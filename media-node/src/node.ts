@@ -215,7 +215,7 @@ async function assemble(
   };
   channel.on('settings', apply);
   channel.on('stream', (stream, state) => hub.applyStream(stream, state));
-  channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason));
+  channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason, 'superseded'));
   relay.on('failed', onFatal);
   cores.on('restarted', (core) => logger.info({ core }, 'media worker replaced'));
 

@@ -54,6 +54,12 @@ export class Publisher extends Session<Record<never, never>> {
     return { ...candidate, url: url.href };
   }
 
+  /** Two publishers that both came back for one name would take it from each other for ever. */
+  protected override nodeSaid(event: string, detail: unknown): void {
+    const { reason, final } = detail as { reason?: string; final?: boolean };
+    if (event === 'ended' && final) void this.close(new Error(reason ?? 'another publisher has the name'));
+  }
+
   protected override connected(_connection: Connection): void {
     // Media flows as soon as the transport does; there is nothing to hand over.
   }

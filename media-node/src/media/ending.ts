@@ -3,9 +3,9 @@ import type { types } from 'mediasoup';
 
 /**
  * How media ends that a session carries. over: there is nothing more to have. displaced: what the client wants is still there, but no longer in this
- * session; it should open another.
+ * session; it should open another. superseded: another publisher has the name.
  */
-export type Ending = 'over' | 'displaced';
+export type Ending = 'over' | 'displaced' | 'superseded';
 
 export const WORKER_DIED = 'the media worker died';
 

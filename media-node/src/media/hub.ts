@@ -129,7 +129,7 @@ export class StreamHub {
         this.#directory.unpublish(stream, granted.epoch, session);
         // The directory has taken the name from the one before.
         const before = this.#published.get(stream);
-        if (before && before.epoch < granted.epoch) before.origin.close(TAKEN_OVER);
+        if (before && before.epoch < granted.epoch) before.origin.close(TAKEN_OVER, 'superseded');
       }
       origin.close('publishing failed');
       throw error;
@@ -138,7 +138,7 @@ export class StreamHub {
     const before = this.#published.get(stream);
     this.#published.set(stream, published);
     // Only now: those who carry the stream go on with the new epoch and hear of no end.
-    before?.origin.close(TAKEN_OVER);
+    before?.origin.close(TAKEN_OVER, 'superseded');
     origin.once('closed', (reason) => {
       if (this.#published.get(stream) === (published as PublishedStream)) this.#published.delete(stream);
       this.#directory.unpublish(stream, published.epoch, session);
@@ -183,7 +183,8 @@ export class StreamHub {
     const key = JSON.stringify([core.index, numbering]);
     const existing = served.distributions.get(key);
     if (existing) return existing;
-    if (served.distributions.size >= MAX_NUMBERINGS * this.#cores.count) {
+    // Under the worker's own numbers there is always room: what we offer to those whose numbers find none.
+    if (numbering.length > 0 && served.distributions.size >= MAX_NUMBERINGS * this.#cores.count) {
       throw new Problem(406, 'Too many payload type mappings', {
         detail: 'play this stream with POST /signaling/pull, where the node makes the offer',
       });
@@ -304,7 +305,7 @@ export class StreamHub {
     if (served.distributions.size > 0 || this.#served.get(stream) !== served) return;
     this.#adopt(served);
     this.#served.delete(stream);
-    if (ending === 'over') return this.#releaseUnused(stream);
+    if (ending !== 'displaced') return this.#releaseUnused(stream);
     // Its viewers are about to come back, also with control away.
     this.#clock.setTimeout(() => this.#releaseUnused(stream), this.#republishMs).unref();
   }

@@ -23,7 +23,7 @@ export type SessionNotice =
   /** The publisher is gone; another of the name is waited for in this session. */
   | { event: 'paused'; data: { reason: string } }
   | { event: 'resumed'; data: Record<never, never> }
-  | { event: 'ended'; data: { reason: string } }
+  | { event: 'ended'; data: { reason: string; final?: true } }
   | { event: 'layers'; data: unknown };
 
 interface SessionEvents {
@@ -110,7 +110,8 @@ export class Session extends EventEmitter<SessionEvents> {
     const rebind = this.media !== undefined;
     this.media = media;
     if (rebind) return;
-    const end = (reason: string, ending: Ending): void => (ending === 'over' ? this.close(reason) : this.#displace(reason));
+    const end = (reason: string, ending: Ending): void =>
+      ending === 'displaced' ? this.#displace(reason) : this.close(reason, ending);
     if (media.kind === 'push') media.published.origin.once('closed', end);
     else {
       media.viewer.once('closed', end);
@@ -135,9 +136,10 @@ export class Session extends EventEmitter<SessionEvents> {
     this.emit('notice', notice);
   }
 
-  close(reason: string): void {
+  /** @param ending superseded: the client is told not to come back */
+  close(reason: string, ending: 'over' | 'superseded' = 'over'): void {
     if (this.#state === 'closed') return;
-    this.notify({ event: 'ended', data: { reason } });
+    this.notify({ event: 'ended', data: { reason, ...(ending === 'superseded' ? { final: true } : {}) } });
     this.#state = 'closed';
     this.#clock.clearTimeout(this.#timer);
     if (this.media?.kind === 'push') this.media.published.origin.close(reason);

@@ -186,11 +186,13 @@ describe('when things break', { timeout: 60_000 }, () => {
     };
     const first = await publish('');
     const session = first.response.headers.get('location')!.split('/').at(-1)!;
+    const events = await fetch(`${node.url}/whip/sessions/${session}/events`);
     const stranger = await publish('?replaces=AAAAAAAAAAAAAAAAAAAAAA');
     assert.equal(stranger.response.status, 409);
     const second = await publish(`?replaces=${session}`);
     assert.equal(second.response.status, 201, await second.response.text());
     await eventually('the first session has ended', () => node.sessions.get(session) === undefined);
+    assert.match(await events.text(), /event: ended\ndata: \{"reason":"[^"]+","final":true\}/, 'it is told not to come back');
     for (const { publisher } of [first, stranger, second]) await publisher.close();
     await node.close();
   });
