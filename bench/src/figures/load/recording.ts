@@ -54,7 +54,7 @@ export async function record(watched: Watched, signal: AbortSignal): Promise<Rec
     const before = cpu;
     cpu = machineCpu();
     const machineBusy = cpu.all > before.all ? (cpu.busy - before.busy) / (cpu.all - before.all) : 0;
-    const sizes = i % SIZES_EVERY === 0 ? await watched.sizes() : {};
+    const sizes = i % SIZES_EVERY === 0 ? await watched.sizes().catch(() => ({})) : {}; // A node may be away.
     recording.moments.push({ atMs: Date.now(), viewers: watched.viewers(), silent, streams, machineBusy, sizes });
     for (const { pid, name } of watched.processes()) {
       const reading = readProcess(pid);
