@@ -254,7 +254,10 @@ export class AgentSession implements ProgrammedNode {
       await settled();
       entry = await directory.get(stream);
     }
-    if (!entry) throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now` });
+    if (!entry)
+      throw new Problem(404, 'No such stream', {
+        detail: `nobody publishes ${stream} now; check the name, or try again once its publisher is live`,
+      });
     streams.put(entry);
     this.#subscribed.add(stream);
     programmer.carry(this.node, stream);

@@ -10,6 +10,7 @@ export async function startRealNode(
   control: Control,
   name: string,
   spec: Partial<MediaNodeSpec> = {},
+  settings: NodeJS.ProcessEnv = {},
 ): Promise<MediaNode> {
   const made = await network.node(name, { edge: name, mesh: 'mesh', ...spec });
   const env = {
@@ -25,6 +26,7 @@ export async function startRealNode(
     MILLRACE_TRUNK_PORT: '0',
     MILLRACE_SIGNALING_PORT: '0',
     MILLRACE_OPS_PORT: '0',
+    ...settings,
   };
   const level = process.env['MILLRACE_TEST_LOG'] ?? 'silent';
   return startMediaNode(loadConfig(MediaNodeConfig, { env }), createLogger({ service: name, level }));

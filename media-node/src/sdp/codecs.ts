@@ -43,7 +43,11 @@ export function choosePublished(section: RemoteSection): ChosenCodec {
   const codec = usable.find((candidate) => !isH264(candidate) || packetizationMode(candidate) === 1) ?? usable[0];
   if (!codec) {
     const names = SUPPORTED_CODECS[section.kind as 'audio' | 'video'].map((known) => known.mimeType.split('/')[1]);
-    throw new SdpError(section.line, `no codec that is supported; offer one of ${names.join(', ')}`, 406);
+    throw new SdpError(
+      section.line,
+      `no codec that is supported among ${offeredNames(section)}; offer one of ${names.join(', ')}`,
+      406,
+    );
   }
   return { codec: normalise(codec), ...withRtx(section, codec.payloadType) };
 }
@@ -80,6 +84,14 @@ export function commonFeedback(offered: readonly types.RtcpFeedback[], transport
       (type !== 'transport-cc' || transportCc) &&
       (type !== 'goog-remb' || !transportCc),
   );
+}
+
+/** The codecs of a section by name, for people. */
+export function offeredNames({ codecs }: RemoteSection): string {
+  const names = codecs
+    .map(({ mimeType }) => mimeType.split('/')[1]!.slice(0, 32))
+    .filter((name) => !/^(rtx|red|ulpfec)$/i.test(name));
+  return [...new Set(names)].slice(0, 10).join(', ') || 'none at all';
 }
 
 function withRtx(section: RemoteSection, payloadType: number): { rtx?: RtpCodec } {

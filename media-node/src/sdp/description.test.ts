@@ -74,7 +74,7 @@ const WRONG: { what: string; text: string; says: RegExp; push?: boolean }[] = [
   {
     what: 'unknown codecs only',
     text: whip.replace(/opus\/48000\/2/g, 'speex/48000/2'),
-    says: /m=audio .*: no codec that is supported; offer one of opus/,
+    says: /m=audio .*: no codec that is supported among [^;]*speex[^;]*; offer one of opus/,
     push: true,
   },
   {

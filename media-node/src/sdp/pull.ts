@@ -1,6 +1,6 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
-import { choosePlayed, commonFeedback } from './codecs.ts';
+import { choosePlayed, commonFeedback, offeredNames } from './codecs.ts';
 import type { RemoteDescription, RemoteSection } from './description.ts';
 import { UNAGREED_MID, agreedExtensions, hasExtension, type HeaderExtension } from './extensions.ts';
 import { SdpError } from './sdp-error.ts';
@@ -56,7 +56,7 @@ function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDes
     const name = `${track.codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
     throw new SdpError(
       section.line,
-      `the stream's ${kind} is ${name}; offer that codec, or play it with a client that decodes it`,
+      `the stream's ${kind} is ${name}, offered are ${offeredNames(section)}; offer that codec, or play it with a client that decodes it`,
       406,
     );
   }

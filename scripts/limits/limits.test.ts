@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+
+const top = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, top), 'utf8');
+
+/** Rows of docs/limits.md: the bound as written, and where it stands in the code. */
+const rows = read('docs/limits.md')
+  .split('\n')
+  .flatMap((line) => {
+    const [, what, bound, , code] = line.split('|').map((cell) => cell.trim());
+    const place = /^`([^`]+)` `([^`]+)`$/.exec(code ?? '');
+    return place ? [{ what: what!, bound: bound!, file: place[1]!, name: place[2]! }] : [];
+  });
+
+/** The value of a constant, of a property, or of a setting's default. */
+function valueIn(source: string, name: string): number | undefined {
+  const written =
+    new RegExp(`const ${name}(?::[^=]+)? = ([\\d_* ]+);`).exec(source)?.[1] ??
+    new RegExp(`\\b${name}: ([\\d_* ]+),`).exec(source)?.[1] ??
+    new RegExp(`\\b${name}: z\\b[^]*?\\.default\\(([\\d_]+)\\)`).exec(source)?.[1];
+  if (written === undefined) return undefined;
+  return written
+    .split('*')
+    .map((factor) => Number(factor.trim().replaceAll('_', '')))
+    .reduce((product, factor) => product * factor, 1);
+}
+
+describe('docs/limits.md', () => {
+  test('has its tables', () => assert.ok(rows.length > 45, `${rows.length} rows`));
+  for (const { what, bound, file, name } of rows) {
+    test(`${name} in ${file} is as it says: ${what}`, () => {
+      const value = valueIn(read(file), name);
+      assert.ok(value !== undefined, `${name} is not found in ${file}`);
+      assert.equal(Number(/^[\d,]+/.exec(bound)?.[0].replaceAll(',', '')), value);
+    });
+  }
+});
