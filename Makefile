@@ -2,7 +2,7 @@
 setup := scripts/setup/main.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e bench load lint format generate clean
+.PHONY: help up down test e2e bench load lint audit format generate clean
 
 ifdef SOURCE
 up: export MILLRACE_SOURCE := $(SOURCE)
@@ -31,6 +31,9 @@ load: ## ten minutes with as many viewers as fit: memory and CPU of each process
 
 lint: ## types, lint and format only
 	@exec $(setup) node -- node scripts/test/main.ts --checks
+
+audit: ## licences, pins and install scripts of all packages; advisories where the registry has them
+	@exec $(setup) node -- node scripts/audit/main.ts
 
 format: ## lay out all files
 	@exec $(setup) node -- npm run --silent format

@@ -3,6 +3,7 @@ import type { Session, SessionNotice } from '../sessions/index.ts';
 
 const KEEPALIVE_MS = 15_000;
 const MAX_LISTENERS = 4;
+const MAX_UNSENT_BYTES = 64 * 1024;
 
 /** Server-sent events of a session: `move`, `paused`, `resumed`, `ended`, `layers`. Ends with the session. */
 export function streamEvents(session: Session, req: Request, res: Response): void {
@@ -23,6 +24,8 @@ export function streamEvents(session: Session, req: Request, res: Response): voi
   res.status(200).set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
   res.flushHeaders();
   const write = ({ event, data }: SessionNotice): void => {
+    // One that does not read is ended: it can ask again, and hears the standing notice then.
+    if (res.writableLength > MAX_UNSENT_BYTES) return void res.destroy();
     res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
   };
   const end = (): void => {
