@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { LinkProfile } from '@millrace/link-emulator';
 import type { TrunkKnobs } from '../trunk/index.ts';
-import { FramePublisher, FrameViewer, type Showing } from './frame-stream.fixture.ts';
+import { FramePublisher, FrameViewer } from './frame-stream.fixture.ts';
+import type { Showing } from './labelled-frames.fixture.ts';
 import { SimulatedMesh } from './simulated-mesh.fixture.ts';
 
 const STREAM = 'live/weak';

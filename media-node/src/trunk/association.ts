@@ -31,6 +31,7 @@ export interface AssociationHooks {
   onControl: (message: Buffer) => void;
   onClose: () => void;
   transmit: (plaintext: Buffer) => number;
+  isHeldUp: (nowMs: number) => boolean;
   arrivals: () => { expected: number; received: number };
 }
 
@@ -54,7 +55,10 @@ export class Association {
       onMedia: (conversation, payload) => hooks.onMedia(conversation, payload),
       onControl: (message) => hooks.onControl(message),
       resend: (conversation, serial) => this.outbox.queues.pushResend(conversation, serial),
-      rtt: (rttMs, nowMs) => this.outbox.rate.rtt(rttMs, nowMs),
+      rtt: (rttMs, nowMs) => {
+        // What lay in our own socket while we were held up says nothing of the way.
+        if (!hooks.isHeldUp(nowMs)) this.outbox.rate.rtt(rttMs, nowMs);
+      },
     });
     this.arq.mayAbandon = (hello.capabilities & Capability.forward) !== 0;
     this.arq.peerWindow = hello.receiveWindow;

@@ -18,6 +18,8 @@ const HOUSEKEEPING_MS = 5_000;
 const STALL_MS = 15;
 /** Time to read what has piled up before anyone is judged. */
 const CATCH_UP_MS = 25;
+/** Datagrams in one go that are more than a busy moment. */
+const BACKLOG = 64;
 const RESOLVE_AGAIN_MS = 2_000;
 /** Half a heartbeat interval, about. */
 const MOVE_WITHIN_MS = 20;
@@ -187,6 +189,8 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   private receiveBatch(batch: ReceivedDatagram[]): void {
     if (this.closed) return;
     const nowMs = this.now();
+    this.noteStall(nowMs);
+    this.noteBacklog(batch.length, nowMs);
     this.inTurn = true;
     try {
       for (const { data, from } of batch) {
@@ -309,6 +313,11 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   /** A timer that is long overdue tells that this process was held up, whoever gets to run first afterwards. */
   private noteStall(nowMs: number): void {
     if (nowMs - this.timerDueMs > STALL_MS) this.judgeAfterMs = nowMs + CATCH_UP_MS;
+  }
+
+  /** Behind a held-up time comes what piled up meanwhile: nobody is judged before it is read. */
+  private noteBacklog(datagrams: number, nowMs: number): void {
+    if (nowMs < this.judgeAfterMs && datagrams >= BACKLOG) this.judgeAfterMs = nowMs + CATCH_UP_MS;
   }
 
   /** Forgets trunks that nobody here asked for and nobody there keeps. */

@@ -239,6 +239,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     onClose: (): void => this.lose('peerClosed', this.host.now()),
     arrivals: (): { expected: number; received: number } => this.link,
     transmit: (plaintext: Buffer): number => this.transmit(plaintext),
+    isHeldUp: (nowMs: number): boolean => nowMs < this.host.judgeAfterMs,
   };
 
   private transmit(plaintext: Buffer): number {

@@ -60,6 +60,16 @@ describe('What a way carries', () => {
     }
   });
 
+  test('is not taken for narrow when it gets longer', () => {
+    const way = link({});
+    const estimate = new RateEstimate();
+    send(estimate, way, 3_000, 5);
+    way.change({ delayMs: 140 }, 5_000);
+    const sights = send(estimate, way, 3_000, 10, 5_000);
+    assert.ok(sights.filter(({ limitKbps }) => limitKbps < 3_000).length <= 5, 'but for one try');
+    assert.equal(estimate.bytesPerMs, Infinity);
+  });
+
   test('is given free again once the way is wide', () => {
     const way = link({ rateKbps: 1_000 });
     const estimate = new RateEstimate();

@@ -9,6 +9,7 @@ const BASE_MS = 10_000;
 const DRAIN = 0.5;
 const CRUISE = 0.95;
 const MOST_DRAIN_MS = 1_000;
+const RELIEF = 0.7;
 /** Growth a second while nothing stands in the way: slow near the rate at which it last did, faster away from it. */
 const CAREFUL_GROWTH = 0.1;
 const GROWTH = 0.5;
@@ -39,7 +40,8 @@ export class RateEstimate {
   private readonly came: number[] = [];
   private readonly went: number[] = [];
   private congestedAt = Infinity;
-  private isDraining = false;
+  /** The longest queue since it began, and the limit before. */
+  private drain: { peakMs: number; bytesPerMs: number } | undefined;
   private drainUntilMs = -Infinity;
   private roomSinceMs = Infinity;
 
@@ -79,21 +81,38 @@ export class RateEstimate {
     const before = this.bytesPerMs;
     if (this.standingMs > STANDING_MS) this.standing++;
     else this.standing = 0;
-    if (nowMs < this.drainUntilMs) return false;
-    if (this.isDraining) this.bytesPerMs = Math.max(LEAST_BYTES_PER_MS, CRUISE * this.congestedAt);
-    this.isDraining = false;
+    if (this.drain) {
+      this.drain.peakMs = Math.max(this.drain.peakMs, this.standingMs);
+      if (nowMs < this.drainUntilMs) return false;
+      this.endDrain(this.drain);
+    }
     if (this.standing >= LOOKS_TO_SLOW_DOWN) this.slowDown(nowMs);
     else if (this.standing === 0 && before < Infinity) this.grow(elapsedMs, nowMs);
     return this.bytesPerMs !== before;
   }
 
   private slowDown(nowMs: number): void {
+    this.drain = { peakMs: this.standingMs, bytesPerMs: this.bytesPerMs };
     this.congestedAt = Math.min(steadiest(this.came), this.bytesPerMs);
     this.standing = 0;
     this.roomSinceMs = Infinity;
     this.bytesPerMs = Math.max(LEAST_BYTES_PER_MS, DRAIN * this.congestedAt);
-    this.isDraining = true;
-    this.drainUntilMs = nowMs + Math.min(MOST_DRAIN_MS, this.standingMs / (1 - DRAIN));
+    // And until acknowledgements tell of what was sent since.
+    const echoMs = Math.min(this.base.presentMs, this.base.formerMs) + this.standingMs;
+    this.drainUntilMs = nowMs + Math.min(MOST_DRAIN_MS, echoMs + this.standingMs / (1 - DRAIN));
+  }
+
+  /** A delay that is still there when so much less was sent is not our queue: the way got longer, or somebody's CPU is late. */
+  private endDrain(before: { peakMs: number; bytesPerMs: number }): void {
+    this.drain = undefined;
+    if (this.standingMs < RELIEF * before.peakMs) {
+      this.bytesPerMs = Math.max(LEAST_BYTES_PER_MS, CRUISE * this.congestedAt);
+      return;
+    }
+    this.bytesPerMs = before.bytesPerMs;
+    const baseMs = Math.min(this.base.presentMs, this.base.formerMs) + this.standingMs;
+    this.base = { ...this.base, presentMs: baseMs, formerMs: baseMs };
+    this.standing = 0;
   }
 
   private grow(elapsedMs: number, nowMs: number): void {

@@ -1,0 +1,54 @@
+// A relay of the media node in a process of its own, driven by messages of the test that forked it. argv: its name, its mesh as JSON.
+import { createLogger } from '@millrace/service';
+import type { Egress, Ingest, RelayConfiguration } from '../../media-node/src/relay/index.ts';
+import { Relay } from '../../media-node/src/relay/index.ts';
+import type { RelayCall } from './relay-fleet.ts';
+
+const [name, mesh] = [process.argv[2]!, JSON.parse(process.argv[3]!) as RelayConfiguration['mesh']];
+const relay = await Relay.start({
+  trunk: { host: '127.0.0.1', port: 0 },
+  logger: createLogger({ service: name, level: 'silent' }),
+  self: { node: name },
+  roles: ['relay'],
+});
+await relay.configure({ mesh, peers: [], probe: [] });
+const egresses = new Map<string, Egress>();
+const ingests = new Map<string, Ingest>();
+
+async function run(call: RelayCall): Promise<unknown> {
+  switch (call.do) {
+    case 'peers': {
+      const probe = call.peers.map((peer) => peer.node);
+      return relay.configure({ mesh, peers: call.peers.map((peer) => ({ ...peer, region: 'any' })), probe });
+    }
+    case 'ingest': {
+      const ingest = await relay.ingest({ stream: call.stream, epoch: 1000, tracks: call.tracks, rttMs: 1 });
+      ingest.on('keyframe', () => process.send!({ keyframe: call.stream }));
+      ingests.set(call.stream, ingest);
+      return ingest.address;
+    }
+    case 'egress': {
+      const egress = await relay.egress({ stream: call.stream, path: call.path, backup: call.backup, lingerMs: 0 });
+      egresses.set(call.stream, egress);
+      await egress.described(10_000);
+      for (const { track, ...to } of call.attachments) await egress.attach(track, to);
+      return undefined;
+    }
+    case 'reroute':
+      return egresses.get(call.stream)!.reroute(call.path, call.backup);
+    case 'pathOf':
+      return (await egresses.get(call.stream)!.stats()).nodes;
+    case 'links':
+      return relay.links();
+  }
+}
+
+process.on('message', ({ id, call }: { id: number; call: RelayCall }) => {
+  run(call).then(
+    (value) => process.send!({ id, value }),
+    (error: unknown) => process.send!({ id, error: String(error) }),
+  );
+});
+// The one who started this is gone.
+process.on('disconnect', () => process.exit(0));
+process.send!({ port: relay.trunkPort });
