@@ -1,5 +1,5 @@
 import { launchBrowser } from '../../e2e/src/browser.ts';
-import { startNetwork, type TestNetwork } from '../../e2e/src/network.ts';
+import { startNetwork, type TestNetwork, type TestNetworkOptions } from '../../e2e/src/network.ts';
 import { Cluster } from './cluster.ts';
 import type { BenchConfig } from './config.ts';
 import type { Bench } from './figure.ts';
@@ -33,9 +33,14 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
   };
 }
 
-async function startNetworkOf(ending: Ending, say: (line: string) => void): Promise<TestNetwork> {
+/** A network that ends with this process, however it ends. */
+export async function startNetworkOf(
+  ending: Ending,
+  say: (line: string) => void,
+  options: TestNetworkOptions = {},
+): Promise<TestNetwork> {
   say('starting a network of three regions …');
-  const network = await startNetwork();
+  const network = await startNetwork(options);
   const kill = (): void => void process.kill(network.pid, 'SIGTERM');
   process.once('exit', kill);
   ending.add(async () => {

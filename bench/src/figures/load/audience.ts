@@ -40,6 +40,10 @@ export class Audience {
     this.#regions = regions;
   }
 
+  get lastFailure(): string {
+    return [...this.failures.keys()].at(-1) ?? 'none';
+  }
+
   get size(): number {
     return this.#viewers.length;
   }

@@ -6,8 +6,6 @@ import { measureUse, type Use } from './use.ts';
 
 export const STEP_VIEWERS = 20;
 const STEP_MS = 3_000;
-/** Below this share of what is due the machine has too much to do. */
-const LEAST_ARRIVED = 0.999;
 /** Share of the viewers found that stay: comings and goings cost too. */
 const KEPT = 0.85;
 
@@ -24,16 +22,25 @@ export interface Ramp {
   readonly why: string;
 }
 
+export interface Limits {
+  /** Share of the machine's CPU that must stay free. */
+  readonly headroom: number;
+  /** Share of the packets due that must arrive. */
+  readonly arrived: number;
+  readonly most: number;
+}
+
 /** Adds viewers until the machine has no more than `headroom` of its CPU left, packets are missing, or there are `most`. */
 export async function findViewers(
   audience: Audience,
   processes: () => readonly NetworkProcess[],
-  limits: { headroom: number; most: number },
+  limits: Limits,
   say: (line: string) => void,
 ): Promise<Ramp> {
   const steps: Step[] = [];
   for (;;) {
-    await audience.grow(Math.min(STEP_VIEWERS, limits.most - audience.size));
+    const wanted = Math.min(audience.size + STEP_VIEWERS, limits.most);
+    await audience.grow(wanted - audience.size);
     await delay(1_000);
     let step = await measureStep(audience, processes);
     // Once may be chance, or somebody else's work.
@@ -41,7 +48,8 @@ export async function findViewers(
     steps.push(step);
     const share = (ratio: number) => `${(ratio * 100).toFixed(1)}%`;
     say(`${step.viewers} viewers: ${share(step.machineBusy)} of the CPU, ${share(step.arrived)} of the packets arrived`);
-    const why = limitOf(step, limits);
+    const refused = audience.size < wanted ? `${wanted - audience.size} more were refused: ${audience.lastFailure}` : undefined;
+    const why = limitOf(step, limits) ?? refused;
     if (!why) continue;
     const viewers = step.viewers >= limits.most ? limits.most : Math.floor(step.viewers * KEPT);
     await audience.shrinkTo(viewers);
@@ -50,8 +58,8 @@ export async function findViewers(
 }
 
 /** Why there can be no more viewers, in words; undefined while there can. */
-export function limitOf(step: Omit<Step, 'processes'>, limits: { headroom: number; most: number }): string | undefined {
-  if (step.arrived < LEAST_ARRIVED) return `of ${step.viewers} viewers' packets ${(step.arrived * 100).toFixed(1)}% arrived`;
+export function limitOf(step: Omit<Step, 'processes'>, limits: Limits): string | undefined {
+  if (step.arrived < limits.arrived) return `of ${step.viewers} viewers' packets ${(step.arrived * 100).toFixed(1)}% arrived`;
   if (step.machineBusy > 1 - limits.headroom)
     return `${step.viewers} viewers left ${((1 - step.machineBusy) * 100).toFixed(0)}% of the CPU`;
   if (step.viewers >= limits.most) return `${limits.most} viewers were asked for`;
