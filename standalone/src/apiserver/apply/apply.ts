@@ -13,7 +13,6 @@ import { checkPlace } from '../write/writer.ts';
 import type { Target, Writer, Written } from '../write/writer.ts';
 import type { FieldSet } from './field-set.ts';
 import {
-  below,
   compare,
   difference,
   emptySet,
@@ -26,7 +25,7 @@ import {
   union,
 } from './field-set.ts';
 import { ownable, withFields } from './managed-fields.ts';
-import { listProblem, mergeApplied, removePath } from './merge.ts';
+import { listProblem, mergeApplied, removeAbandoned } from './merge.ts';
 import { toFieldsV1 } from './field-set.ts';
 
 /** Server-side apply: creates the object or merges the configuration into it, and records who owns which field. */
@@ -60,21 +59,35 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
   if (!live) return createApplied(writer, target, config, own, options, warnings);
   checkVersion(target, config, live);
 
-  const entries = live.metadata.managedFields ?? [];
+  const entries = live.metadata.managedFields ?? [entryBeforeFirstApply(type, live)];
   const mine = entries.find((entry) => entry.operation === 'Apply' && entry.manager === manager && entry.subresource === door);
   const others = entries.filter((entry) => entry !== mine);
-  const merged = removeAbandoned(mergeApplied(asJson(live), wanted, type.schema) as JsonObject, type, mine, fields, others);
-  const changed = intersection(
-    compare(ownable(type, live, door), ownable(type, fromJson(merged), door), type.schema).changed,
-    fields,
-  );
+  const kept = others.reduce((set, entry) => union(set, fromFieldsV1(entry.fieldsV1)), fields);
+  const last = mine ? fromFieldsV1(mine.fieldsV1) : emptySet();
+  // Metadata is more than what is applied of it: it never goes as a whole.
+  const keptWithMetadata = union(kept, fromFieldsV1({ 'f:metadata': {} }));
+  const applied = mergeApplied(asJson(live), wanted, type.schema);
+  const merged = removeAbandoned(applied, last, keptWithMetadata, type.schema) as JsonObject;
+  const { changed, removed } = compare(ownable(type, live, door), ownable(type, fromJson(merged), door), type.schema);
   if (!options.force) refuseConflicts(others, changed);
   const managed = [
-    ...others.flatMap((entry) => withFields(entry, difference(fromFieldsV1(entry.fieldsV1), changed))),
+    ...others.flatMap((entry) => withFields(entry, difference(difference(fromFieldsV1(entry.fieldsV1), changed), removed))),
     ...(isEmpty(fields) ? [] : [own]),
   ];
   const object = await writer.replace(target, fromJson(merged), live, options, managed);
   return { object, created: false, warnings };
+}
+
+/** Of an object that nobody tracked: all that it has belongs to whoever made it. */
+function entryBeforeFirstApply(type: ResourceType, live: KubeObject): ManagedFieldsEntry {
+  return {
+    manager: 'before-first-apply',
+    operation: 'Update',
+    apiVersion: apiVersionOf(type),
+    time: live.metadata.creationTimestamp,
+    fieldsType: 'FieldsV1',
+    fieldsV1: toFieldsV1(fieldsOf(ownable(type, live, undefined), type.schema)),
+  };
 }
 
 function checkConfig({ type, name, namespace }: Target, config: KubeObject): void {
@@ -116,40 +129,25 @@ function checkVersion({ type, name }: Target, { metadata: sent }: KubeObject, { 
   if (sent.resourceVersion && sent.resourceVersion !== live.resourceVersion) throw staleObject(type, name);
 }
 
-/** Takes out what this manager applied before, applies no longer, and nobody else owns. */
-function removeAbandoned(
-  merged: JsonObject,
-  type: ResourceType,
-  mine: ManagedFieldsEntry | undefined,
-  fields: FieldSet,
-  others: ManagedFieldsEntry[],
-): JsonObject {
-  if (!mine) return merged;
-  const otherwiseOwned = others.reduce((set, entry) => union(set, fromFieldsV1(entry.fieldsV1)), emptySet());
-  let result = merged;
-  for (const path of pathsOf(difference(fromFieldsV1(mine.fieldsV1), fields))) {
-    if (below(otherwiseOwned, path) || below(fields, path)) continue;
-    result = (removePath(result, path, type.schema) ?? {}) as JsonObject;
-  }
-  return result;
-}
-
 function refuseConflicts(others: ManagedFieldsEntry[], changed: FieldSet): void {
-  const conflicts = others.flatMap((entry) => {
-    const paths = [...pathsOf(intersection(fromFieldsV1(entry.fieldsV1), changed))].map(showPath);
-    return paths.length > 0 ? [{ who: describeOwner(entry), paths }] : [];
-  });
-  if (conflicts.length === 0) return;
+  const conflicts = others
+    .map((entry) => ({
+      who: describeOwner(entry),
+      paths: [...pathsOf(intersection(fromFieldsV1(entry.fieldsV1), changed))].map(showPath),
+    }))
+    .filter(({ paths }) => paths.length > 0)
+    .sort((a, b) => (a.who < b.who ? -1 : 1));
   const causes: StatusCause[] = conflicts.flatMap(({ who, paths }) =>
     paths.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })),
   );
-  const lines = conflicts.map(({ who, paths }) =>
-    paths.length === 1
-      ? `conflict with ${who}: ${paths[0]}`
-      : `conflicts with ${who}:\n${paths.map((path) => `- ${path}`).join('\n')}`,
-  );
-  const noun = causes.length === 1 ? 'conflict' : 'conflicts';
-  throw new StatusError(409, 'Conflict', `Apply failed with ${causes.length} ${noun}: ${lines.join('\n')}`, { causes });
+  if (causes.length === 0) return;
+  const message =
+    causes.length === 1
+      ? `Apply failed with 1 conflict: ${causes[0]?.message}: ${causes[0]?.field}`
+      : `Apply failed with ${causes.length} conflicts: ${conflicts
+          .map(({ who, paths }) => `conflicts with ${who}:\n${paths.map((path) => `- ${path}`).join('\n')}`)
+          .join('\n')}`;
+  throw new StatusError(409, 'Conflict', message, { causes });
 }
 
 /** Owners as kube-apiserver names them: appliers by name, updaters with the version through which they wrote. */

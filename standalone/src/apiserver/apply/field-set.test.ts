@@ -71,7 +71,7 @@ describe('field sets', () => {
       fc.property(object, (value) => {
         const same = compare(value, structuredClone(value), schema);
         assert.ok(isEmpty(same.changed) && isEmpty(same.removed));
-        assert.deepEqual(toFieldsV1(compare(undefined, value, schema).changed), toFieldsV1(fieldsOf(value, schema)));
+        assert.ok(isEmpty(difference(fieldsOf(value, schema), compare(undefined, value, schema).changed)));
       }),
     );
   });

@@ -61,17 +61,12 @@ function combine(a: FieldSet, b: FieldSet, keep: (inA: boolean, inB: boolean) =>
   return { member: keep(a.member, b.member), children };
 }
 
-/** The set below a path; undefined when nothing there is in the set. */
-export function below(set: FieldSet, path: readonly string[]): FieldSet | undefined {
-  let current: FieldSet | undefined = set;
-  for (const element of path) current = current?.children.get(element);
-  return current;
-}
-
-/** Every path of the set, parents first. */
+/** Every path of the set: at each level its members, then what is below them. */
 export function* pathsOf(set: FieldSet, prefix: readonly string[] = []): Generator<readonly string[]> {
-  if (set.member) yield prefix;
-  for (const [key, child] of set.children) yield* pathsOf(child, [...prefix, key]);
+  if (set.member && prefix.length === 0) yield prefix;
+  const children = [...set.children].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [key, child] of children) if (child.member) yield [...prefix, key];
+  for (const [key, child] of children) yield* pathsOf(child, [...prefix, key]);
 }
 
 /** A path as conflict messages print it: `.spec.containers[name="a"].image`. */
@@ -124,16 +119,28 @@ export function partsOf(
   return parts;
 }
 
-/** All fields that a value sets. Declared fields that hold further fields are not members themselves; map entries and list items are. */
+/**
+ * All fields that a value sets. Declared fields that hold further fields are not members themselves; map entries and list items are. A list
+ * that merges and has no items sets nothing.
+ */
 export function fieldsOf(value: Json, schema: Schema | undefined): FieldSet {
-  const parts = mergingOf(value, schema) === 'atomic' ? new Map<string, never>() : partsOf(value, schema);
-  if (parts.size === 0) return leaf();
+  const merging = mergingOf(value, schema);
+  const parts = merging === 'atomic' ? new Map<string, never>() : partsOf(value, schema);
+  if (parts.size === 0) return Array.isArray(value) && merging !== 'atomic' ? emptySet() : leaf();
   const set = emptySet();
   for (const [element, part] of parts) {
     const inner = fieldsOf(part.value, part.schema);
     if (!part.declared) inner.member = true;
-    set.children.set(element, inner);
+    if (!isEmpty(inner)) set.children.set(element, inner);
   }
+  return set;
+}
+
+/** The same with all that holds further fields a member too: what comes or goes as a whole. */
+function everythingIn(value: Json, schema: Schema | undefined): FieldSet {
+  const set = leaf();
+  if (mergingOf(value, schema) === 'atomic') return set;
+  for (const [element, part] of partsOf(value, schema)) set.children.set(element, everythingIn(part.value, part.schema));
   return set;
 }
 
@@ -143,8 +150,8 @@ export function compare(
   next: Json | undefined,
   schema: Schema | undefined,
 ): { changed: FieldSet; removed: FieldSet } {
-  if (old === undefined) return { changed: next === undefined ? emptySet() : fieldsOf(next, schema), removed: emptySet() };
-  if (next === undefined) return { changed: emptySet(), removed: fieldsOf(old, schema) };
+  if (old === undefined) return { changed: next === undefined ? emptySet() : everythingIn(next, schema), removed: emptySet() };
+  if (next === undefined) return { changed: emptySet(), removed: everythingIn(old, schema) };
   const merging = mergingOf(next, schema);
   if (merging === 'atomic' || merging !== mergingOf(old, schema)) {
     return { changed: jsonEqual(old, next) ? emptySet() : leaf(), removed: emptySet() };
@@ -157,8 +164,6 @@ export function compare(
     const was = before.get(element);
     const is = after.get(element);
     const part = compare(was?.value, is?.value, (is ?? was)?.schema);
-    if (!was && is && !is.declared) part.changed.member = true;
-    if (was && !is && !was.declared) part.removed.member = true;
     if (!isEmpty(part.changed)) changed.children.set(element, part.changed);
     if (!isEmpty(part.removed)) removed.children.set(element, part.removed);
   }

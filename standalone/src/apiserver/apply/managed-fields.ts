@@ -33,6 +33,13 @@ export function ownable(type: ResourceType, object: KubeObject, door: Subresourc
   return content;
 }
 
+/** What an object has that nobody set: metadata, and for built-in kinds the parts that are no pointers in Go. */
+function bareObject(type: ResourceType, door: Subresource | undefined): JsonObject {
+  if (door === 'status') return type.custom ? {} : { status: {} };
+  if (type.custom) return { metadata: {} };
+  return { metadata: {}, ...(type.schema.properties?.['spec'] ? { spec: type.kind === 'Pod' ? { containers: [] } : {} } : {}) };
+}
+
 /** The entries after an update: the updater owns what it changed, nobody owns what is gone. */
 export function trackUpdate(
   type: ResourceType,
@@ -44,8 +51,11 @@ export function trackUpdate(
   // A list of one empty entry gives up all of them ("Server-Side Apply": clearing managedFields); an update of this kind tracks nothing.
   if (sent?.length === 1 && sent[0] && Object.keys(sent[0]).length === 0) return [];
   const base = old ? (sent ?? old.metadata.managedFields ?? []) : [];
+  if (old && base.length === 0) return []; // not tracked until somebody applies
   const door = actor.subresource;
-  const { changed, removed } = compare(old ? ownable(type, old, door) : {}, ownable(type, next, door), type.schema);
+  const before = { ...bareObject(type, door), ...(old ? ownable(type, old, door) : {}) };
+  const after = { ...bareObject(type, door), ...ownable(type, next, door) };
+  const { changed, removed } = compare(before, after, type.schema);
   if (isEmpty(changed) && isEmpty(removed)) return base;
   const apiVersion = apiVersionOf(type);
   const isOwn = (entry: ManagedFieldsEntry) =>

@@ -1,6 +1,7 @@
 import type { Json, JsonObject, Schema } from '@millrace/api/validation';
 import { childSchema, isObject, jsonEqual } from '@millrace/api/validation';
-import { itemElement, mergingOf } from './field-set.ts';
+import type { FieldSet } from './field-set.ts';
+import { emptySet, itemElement, mergingOf, partsOf } from './field-set.ts';
 
 /** `live` with everything that `config` says put in: objects by field, keyed lists and sets by item, the rest as a whole. */
 export function mergeApplied(live: Json | undefined, config: Json, schema: Schema | undefined): Json {
@@ -15,36 +16,53 @@ export function mergeApplied(live: Json | undefined, config: Json, schema: Schem
   return mergeLists(live as Json[], config as Json[], merging as 'keyed' | 'set', schema ?? {});
 }
 
-/** Items of the live list keep their place; new ones follow in the order in which they were applied. */
+/** Items that are only live keep their place; those that are applied come in the order in which they are applied. */
 function mergeLists(live: Json[], config: Json[], merging: 'keyed' | 'set', schema: Schema): Json[] {
-  const applied = new Map(config.map((item) => [itemElement(item, merging, schema), item]));
-  const merged = live.map((item) => {
-    const element = itemElement(item, merging, schema);
-    const sent = applied.get(element);
-    applied.delete(element);
-    return sent === undefined ? item : mergeApplied(item, sent, schema.items);
-  });
-  return [...merged, ...[...applied.values()].map((item) => structuredClone(item))];
+  const elementOf = (item: Json) => itemElement(item, merging, schema);
+  const present = new Map(live.map((item) => [elementOf(item), item]));
+  const applied = config.map(elementOf);
+  const mergedItem = (index: number) => mergeApplied(present.get(applied[index] ?? ''), config[index] ?? null, schema.items);
+  const merged: Json[] = [];
+  let next = 0;
+  for (const item of live) {
+    const place = applied.indexOf(elementOf(item));
+    if (place < 0) merged.push(item);
+    // An item that is applied after one that is live further on waits for that one.
+    const isInOrder = place >= next && !applied.slice(next, place).some((element) => present.has(element));
+    while (isInOrder && next <= place) merged.push(mergedItem(next++));
+  }
+  while (next < config.length) merged.push(mergedItem(next++));
+  return merged;
 }
 
-/** `value` without what is at `path`; containers that the removal leaves empty stay, as in kube-apiserver. */
-export function removePath(value: Json | undefined, path: readonly string[], schema: Schema | undefined): Json | undefined {
-  const [element, ...rest] = path;
-  if (element === undefined) return undefined;
-  if (isObject(value) && element.startsWith('f:')) {
-    const key = element.slice(2);
-    if (!Object.hasOwn(value, key)) return value;
-    const { [key]: inner, ...others } = value;
-    const reduced = removePath(inner, rest, childSchema(schema, key));
-    return reduced === undefined ? others : { ...others, [key]: reduced };
+/**
+ * `value` without what `last` has and `kept` has not. What a field that the schema names holds goes with it once nobody keeps any of that,
+ * defaults and all ("Server-Side Apply": merge strategy; structured-merge-diff, prune).
+ */
+export function removeAbandoned(value: Json, last: FieldSet, kept: FieldSet, schema: Schema | undefined): Json {
+  const parts = partsOf(value, schema);
+  let result = value;
+  for (const [element, below] of last.children) {
+    const part = parts.get(element);
+    if (!part) continue;
+    const others = kept.children.get(element);
+    // An item of a list is kept by those who have the item, not by those who have something in it.
+    const isKept = others !== undefined && (others.member || part.declared);
+    if (!isKept && (below.member || part.declared)) result = withPart(result, element, undefined, schema);
+    else result = withPart(result, element, removeAbandoned(part.value, below, others ?? emptySet(), part.schema), schema);
+  }
+  return result;
+}
+
+/** `value` with another part in the place of one; undefined takes it out. */
+function withPart(value: Json, element: string, part: Json | undefined, schema: Schema | undefined): Json {
+  if (isObject(value)) {
+    const { [element.slice(2)]: _old, ...others } = value;
+    return part === undefined ? others : { ...value, [element.slice(2)]: part };
   }
   const merging = mergingOf(value, schema);
   if (!Array.isArray(value) || !schema || (merging !== 'keyed' && merging !== 'set')) return value;
-  return value.flatMap((item) => {
-    if (itemElement(item, merging, schema) !== element) return [item];
-    const reduced = removePath(item, rest, schema.items);
-    return reduced === undefined ? [] : [reduced];
-  });
+  return value.flatMap((item) => (itemElement(item, merging, schema) !== element ? [item] : part === undefined ? [] : [part]));
 }
 
 /** The first item of a keyed list in `config` that lacks a key field or repeats one; undefined when all is well. */

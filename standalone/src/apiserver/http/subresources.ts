@@ -60,7 +60,14 @@ export async function serveScale(context: ApiContext, target: Target, call: Reso
   }
   const next = structuredClone(asJson(old));
   setAt(next, path(type.scale?.specReplicasPath), replicas);
-  respond(call, 200, scaleOf(type, await context.writer.replace(target, fromJson(next), old, writeOptions(call))));
+  // Nobody who scales comes to own what nobody owned, as in kube-apiserver, where a Scale without managers is not tracked.
+  const managed = isOwned(old, path(type.scale?.specReplicasPath)) ? undefined : (old.metadata.managedFields ?? []);
+  respond(call, 200, scaleOf(type, await context.writer.replace(target, fromJson(next), old, writeOptions(call), managed)));
+}
+
+function isOwned({ metadata }: KubeObject, steps: string[]): boolean {
+  const fields = steps.map((step) => `f:${step}`);
+  return (metadata.managedFields ?? []).some((entry) => valueAt(entry.fieldsV1, fields) !== undefined);
 }
 
 function patchedScale(scale: JsonObject, body: unknown, kind: string): Json {

@@ -38,8 +38,8 @@ export function newMetadata(
     resourceVersion: '',
     ...(countsGeneration ? { generation: 1 } : {}),
     creationTimestamp: kubeTime(nowMs),
-    ...(labels ? { labels } : {}),
-    ...(annotations ? { annotations } : {}),
+    ...(labels && Object.keys(labels).length ? { labels } : {}),
+    ...(annotations && Object.keys(annotations).length ? { annotations } : {}),
     ...(ownerReferences?.length ? { ownerReferences } : {}),
     ...(finalizers?.length ? { finalizers } : {}),
   };

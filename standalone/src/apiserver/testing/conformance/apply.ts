@@ -143,6 +143,44 @@ export function apply(world: World): void {
       assert.ok(keyless.code >= 400 && keyless.code < 600, String(keyless.code));
       assert.equal((await world.api.get(`${widgets}/ssa-dup`)).code, 404);
     });
+    test('what nobody keeps anything of goes as a whole, defaults in it too', async () => {
+      await applyWidget(
+        'ssa-whole',
+        { size: 1, nested: { other: 'x' }, limits: { a: '1' }, ports: [{ name: 'a' }], free: { x: { y: 1 } } },
+        'one',
+      );
+      assert.equal((await world.api.get(`${widgets}/ssa-whole`)).body.spec.nested.deep, 'd');
+      const { body } = await applyWidget('ssa-whole', { size: 1 }, 'one');
+      assert.deepEqual(body.spec, { size: 1, mode: 'A', replicas: 1 });
+    });
+    test('an item that its owner gives up goes, whatever others have changed in it', async () => {
+      await applyWidget('ssa-given', { size: 1, ports: [{ name: 'a', port: 1 }, { name: 'b' }] }, 'one');
+      await world.api.jsonPatch(`${widgets}/ssa-given`, [{ op: 'replace', path: '/spec/ports/0/port', value: 2 }]);
+      const { body } = await applyWidget('ssa-given', { size: 1, ports: [{ name: 'b' }] }, 'one');
+      assert.deepEqual(body.spec.ports, [{ name: 'b' }]);
+    });
+    test('items come in the order in which they are applied, those of others in between', async () => {
+      await applyWidget('ssa-order', { size: 1, ports: [{ name: 'a' }, { name: 'b' }] }, 'one');
+      assert.deepEqual(portNames(await applyWidget('ssa-order', { size: 1, ports: [{ name: 'c' }, { name: 'b' }] }, 'two')), [
+        'a',
+        'c',
+        'b',
+      ]);
+      assert.deepEqual(portNames(await applyWidget('ssa-order', { size: 1, ports: [{ name: 'b' }, { name: 'a' }] }, 'one')), [
+        'c',
+        'b',
+        'a',
+      ]);
+    });
+    test('who makes a map or list by an update owns it, not only what is in it', async () => {
+      await applyWidget('ssa-made', { size: 1 }, 'one');
+      const answer = await world.api.mergePatch(
+        `${widgets}/ssa-made`,
+        { spec: { limits: { a: '1' }, ports: [] } },
+        { agent: 'editor/1' },
+      );
+      assert.deepEqual(ownersOf(answer)['editor'], { 'f:spec': { 'f:limits': { '.': {}, 'f:a': {} }, 'f:ports': {} } });
+    });
     test('an update takes over what it changes, so that the applier then conflicts', async () => {
       await applyWidget('ssa-update', { size: 3, min: 1 }, 'one');
       const updated = await world.api.mergePatch(
