@@ -167,7 +167,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
       node = await runNode(pod);
       const ref = { namespace: NAMESPACE, name: pod.metadata!.name! };
       const seen = await eventually('control says that it is connected', async () => {
-        const found = (await admin.find(mediaNodes, ref)) as MediaNode | undefined;
+        const found: MediaNode | undefined = await admin.find(mediaNodes, ref);
         return isTrue(found?.status?.conditions, 'AgentConnected') && isTrue(found?.status?.conditions, 'Programmed')
           ? found
           : undefined;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { LinkReport } from '@millrace/api';
 import type { Hop, TrackDescription } from '@millrace/api/trunk';
-import { UdpNetwork } from '@millrace/link-emulator';
+import type { UdpNetwork } from '@millrace/link-emulator';
 import type { Attachment, SocketAddress } from '../../media-node/src/relay/index.ts';
 
 export type RelayCall =

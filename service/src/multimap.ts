@@ -6,7 +6,7 @@ export class Multimap<K, V> {
 
   /** What stands under a key; empty where nothing does. A live view: copy it before changing the map while reading. */
   get(key: K): ReadonlySet<V> {
-    return this.#sets.get(key) ?? (NONE as ReadonlySet<V>);
+    return this.#sets.get(key) ?? NONE;
   }
 
   has(key: K, value: V): boolean {

@@ -98,7 +98,11 @@ function offer(protocol: 'whip' | 'whep', tag: string): Operation {
       act === 'push'
         ? token.extend({
             group: z.string().max(128).optional().describe('streams of one group share a core'),
-            replaces: z.string().max(64).optional().describe('id of the publisher’s earlier session, whose name this one takes over'),
+            replaces: z
+              .string()
+              .max(64)
+              .optional()
+              .describe('id of the publisher’s earlier session, whose name this one takes over'),
           })
         : token,
     body: { [SDP]: Text },

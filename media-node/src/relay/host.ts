@@ -29,6 +29,11 @@ export class RelayHost {
 
   private constructor(options: RelayHostOptions, io: DgramIo, emit: (event: RelayEvent) => void) {
     this.trunkPort = io.local.port;
+    const { asked, receive, send } = io.buffers;
+    if (Math.min(receive, send) < asked) {
+      const message = `the kernel gave the trunk socket smaller buffers than the ${asked} bytes asked for, so bursts may be lost: raise net.core.rmem_max and wmem_max`;
+      emit({ type: 'warning', message, fields: { receiveBytes: receive, sendBytes: send } });
+    }
     // Until the mesh's key is known nobody else has this one: no trunk comes up.
     const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
     this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });

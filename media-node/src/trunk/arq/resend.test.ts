@@ -7,19 +7,15 @@ import { SendConversation } from './sender.ts';
 const OUT = Buffer.alloc(2000);
 
 /** A conversation with segments 0 to `count`-1 sent a millisecond apart; stamps are times. */
-function sent(
-  count: number,
-  deadlineMs = Infinity,
-): { conversation: SendConversation; resent: number[]; due(nowMs: number): number[] } {
+function sent(count: number, deadlineMs = Infinity): { conversation: SendConversation; due: (nowMs: number) => number[] } {
   const conversation = new SendConversation(1, 100, new RttEstimator(10));
-  const resent: number[] = [];
   for (let i = 0; i < count; i++) write(conversation, conversation.push(Buffer.alloc(10), 0, deadlineMs), i);
   const due = (nowMs: number, mayAbandon = deadlineMs < Infinity): number[] => {
     const found: number[] = [];
     conversation.collectDue(nowMs, 2, mayAbandon, (_, serial) => found.push(serial) > 0);
     return found;
   };
-  return { conversation, resent, due };
+  return { conversation, due };
 }
 
 function write(conversation: SendConversation, serial: number, nowMs: number, copies = 1): void {

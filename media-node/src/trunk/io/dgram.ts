@@ -12,6 +12,8 @@ export class DgramIo implements DatagramIo {
   readonly local: PeerAddress;
   readonly counters = { sendErrors: 0, sendDrops: 0 };
   onBatch: (batch: ReceivedDatagram[]) => void = () => {};
+  /** What the kernel gave of the buffers asked for, bytes; Linux counts its own bookkeeping in, about half. */
+  readonly buffers: { asked: number; receive: number; send: number };
   private readonly socket: Socket;
   private received: ReceivedDatagram[] = [];
   private unsent = 0;
@@ -32,11 +34,12 @@ export class DgramIo implements DatagramIo {
     const bytes = bind.bufferBytes ?? 4 * 1024 * 1024;
     socket.setRecvBufferSize(bytes);
     socket.setSendBufferSize(bytes);
-    return new DgramIo(socket);
+    return new DgramIo(socket, bytes);
   }
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, asked: number) {
     this.socket = socket;
+    this.buffers = { asked, receive: socket.getRecvBufferSize(), send: socket.getSendBufferSize() };
     const { address, port } = socket.address();
     this.local = { address, port };
     socket.on('message', (data, from) => this.collect(data, from));

@@ -93,7 +93,7 @@ describe('What a way carries', () => {
         // The second comes 10 s late.
         if (who === 1 && nowMs < 10_000) return;
         tokens[who] = Math.min(5 * BYTES, tokens[who]! + Math.min(2_000 / 8, estimate.bytesPerMs));
-        for (; tokens[who]! >= BYTES; tokens[who]! -= BYTES) {
+        for (; tokens[who] >= BYTES; tokens[who] -= BYTES) {
           estimate.sent(BYTES);
           for (const { atMs } of way.offer(BYTES, nowMs)) acks.push({ atMs: atMs + 40, sentMs: nowMs, who });
         }
