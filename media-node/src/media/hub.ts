@@ -8,7 +8,7 @@ import { Holds } from './holds.ts';
 import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
-import type { Relay } from '../relay/index.ts';
+import type { Egress, Relay } from '../relay/index.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
 
@@ -29,8 +29,12 @@ interface ServedStream {
   open: Set<Distribution>;
   /** Said upstream, by the publisher's node. */
   hasEnded: boolean;
-  /** Runs while the directory does not know the stream (any more). */
-  orphaned?: Timer;
+  /** No way to it works. */
+  isLost: boolean;
+  /** The directory does not know it (any more). */
+  isForgotten: boolean;
+  /** Runs while the viewers wait for it. */
+  orphaned: Timer | undefined;
 }
 
 const TAKEN_OVER = 'another publisher took the stream over';
@@ -215,9 +219,11 @@ export class StreamHub {
     if (published && state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
     const served = this.#served.get(stream);
     if (served) {
+      // Viewers wait for the next publisher of the name as long as for the one before.
+      if (state && state.epoch > served.state.epoch) this.#adopt(served);
       if (state) served.state = state;
-      if (state || published) this.#adopt(served);
-      else this.#orphan(served);
+      served.isForgotten = !state && !published;
+      this.#settle(served);
       this.#reroute(stream);
     }
     if (state?.hold && !published) this.#holds.want(state);
@@ -250,7 +256,16 @@ export class StreamHub {
   #serve(state: StreamState): ServedStream {
     const existing = this.#served.get(state.stream);
     if (existing) return existing;
-    const served: ServedStream = { state, route: this.#plan(state), distributions: new Map(), open: new Set(), hasEnded: false };
+    const served: ServedStream = {
+      state,
+      route: this.#plan(state),
+      distributions: new Map(),
+      open: new Set(),
+      hasEnded: false,
+      isLost: false,
+      isForgotten: false,
+      orphaned: undefined,
+    };
     this.#served.set(state.stream, served);
     return served;
   }
@@ -268,6 +283,7 @@ export class StreamHub {
       throw new Problem(503, 'No route to the stream', { detail: served.route.reason, headers: { 'retry-after': '2' } });
     const { path, backup } = served.route;
     const egress = await this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
+    this.#follow(served, egress);
     return Distribution.open(core, stream, egress, numbering);
   }
 
@@ -282,20 +298,24 @@ export class StreamHub {
     });
     // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
     distribution.on('idle', () => distribution.close('the last viewer left'));
-    const { egress } = distribution;
-    const flows = (): void => {
-      served.hasEnded = false;
-      this.#adopt(served);
-    };
-    egress.on('ended', () => {
-      served.hasEnded = true;
-      this.#orphan(served);
-    });
-    egress.on('flowing', flows);
-    egress.on('lost', (reason) => this.#logger.warn({ stream, reason }, 'upstream lost'));
-    egress.on('description', ({ tracks }) => {
-      flows();
+    distribution.egress.on('description', ({ tracks }) => {
       if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks', 'displaced');
+    });
+  }
+
+  /** From before the distribution stands: what is missed then would never be heard again. */
+  #follow(served: ServedStream, egress: Egress): void {
+    const is = (now: Pick<ServedStream, 'hasEnded' | 'isLost'>): void => {
+      Object.assign(served, now);
+      this.#settle(served);
+    };
+    const flows = (): void => is({ hasEnded: false, isLost: false });
+    egress.on('description', flows);
+    egress.on('flowing', flows);
+    egress.on('ended', () => is({ hasEnded: true, isLost: false }));
+    egress.on('lost', (reason) => {
+      this.#logger.warn({ stream: served.state.stream, reason }, 'upstream lost');
+      is({ hasEnded: served.hasEnded, isLost: true });
     });
   }
 
@@ -313,20 +333,33 @@ export class StreamHub {
   async #find(stream: string): Promise<StreamState> {
     const published = this.#published.get(stream);
     const self = this.#directory.settings?.self;
-    if (!published || !self) return this.#directory.resolve(stream);
+    if (!published || !self) return this.#directory.resolve(stream).catch((error: unknown) => this.#flowing(stream, error));
     const { epoch, since, policy, origin } = published;
     const here = { node: self.node, region: self.region, host: '127.0.0.1', port: 0 };
     return { stream, epoch, since, policy, tracks: origin.tracks, origin: here };
+  }
+
+  /** What comes here is there, whatever the directory says. */
+  #flowing(stream: string, unknown: unknown): StreamState {
+    const served = this.#served.get(stream);
+    if (!served || served.open.size === 0 || served.hasEnded || served.isLost) throw unknown;
+    return served.state;
   }
 
   #releaseUnused(stream: string): void {
     if (!this.#asking.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
   }
 
+  /** What flows is not gone: a publisher's node that only control cannot reach is forgotten there, and here goes on to be seen. */
+  #settle(served: ServedStream): void {
+    if (served.hasEnded || (served.isForgotten && served.isLost)) return this.#orphan(served);
+    this.#adopt(served);
+    for (const distribution of served.open) distribution.resume();
+  }
+
   #adopt(served: ServedStream): void {
     this.#clock.clearTimeout(served.orphaned);
     served.orphaned = undefined;
-    if (!served.hasEnded) for (const distribution of served.open) distribution.resume();
   }
 
   /** A publisher that drops out may come back under the same name: viewers wait a while for it. */

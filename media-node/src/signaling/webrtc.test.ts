@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { coreOf } from '../media/placement.ts';
-import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
+import { eventually, newNetwork, startTestNode, type TestNode } from './node.fixture.ts';
 import { newPlayer, newPublisher, type Player, type Publisher } from './werift.fixture.ts';
 
 const SDP = { 'content-type': 'application/sdp' };
@@ -194,6 +194,39 @@ describe('when things break', { timeout: 60_000 }, () => {
     await eventually('the first session has ended', () => node.sessions.get(session) === undefined);
     assert.match(await events.text(), /event: ended\ndata: \{"reason":"[^"]+","final":true\}/, 'it is told not to come back');
     for (const { publisher } of [first, stranger, second]) await publisher.close();
+    await node.close();
+  });
+
+  test('a stream that the directory has forgotten is seen for as long as it comes, and its viewers are told when it does not', async () => {
+    const network = newNetwork();
+    const origin = await startTestNode({ name: 'origin', network });
+    const node = await startTestNode({ name: 'edge', network });
+    const publisher = await newPublisher();
+    const published = await fetch(`${origin.url}/whip/live/demo`, { method: 'POST', headers: SDP, body: publisher.offer });
+    await publisher.accept(await published.text());
+    await eventually('the publisher sends', () => publisher.sent.video > 5);
+    const play = async (): Promise<{ player: Player; response: Response }> => {
+      const player = await newPlayer();
+      const response = await fetch(`${node.url}/whep/live/demo`, { method: 'POST', headers: SDP, body: player.offer });
+      assert.equal(response.status, 201, await response.clone().text());
+      await player.accept(await response.text());
+      await eventually('frames', () => player.received.video > 10);
+      return { player, response };
+    };
+    const { player, response } = await play();
+    const events = await fetch(`${node.url}${response.headers.get('location')}/events`);
+
+    // As when the publisher's node reaches everybody but control.
+    network.published.clear();
+    node.hub.applyStream('live/demo', undefined);
+    const late = await play();
+    const seen = player.received.video;
+    await eventually('it goes on for longer than viewers would wait', () => player.received.video > seen + 60);
+    await origin.close();
+    const told = await events.text();
+    assert.match(told, /event: paused\ndata: \{[^\n]+\n\nevent: ended/);
+    assert.equal(told.match(/event: paused/g)?.length, 1);
+    for (const client of [publisher, player, late.player]) await client.close();
     await node.close();
   });
 
