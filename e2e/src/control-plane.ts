@@ -12,7 +12,7 @@ import { startProcess, type SupervisedProcess } from './supervised-process.ts';
 const APP_KEY = 'an-app-key-that-only-tests-use';
 
 /** One process of the control plane. */
-export interface Part {
+interface Part {
   readonly start: () => Promise<void>;
   /** SIGKILL. */
   readonly kill: () => Promise<void>;

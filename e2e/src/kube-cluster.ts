@@ -41,7 +41,7 @@ export interface KubeCluster {
   stop: () => Promise<void>;
 }
 
-export interface KubectlEnd {
+interface KubectlEnd {
   /** Exit status; -1 when a signal ended it. */
   code: number;
   stdout: string;

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 import type { Browser } from './browser.ts';
 
 /** What the page tells of a session: everything that its SDK object said, with times of the page's clock. */
-export interface SessionLog {
+interface SessionLog {
   states: string[];
   places: string[];
   moves: string[];

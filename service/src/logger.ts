@@ -21,7 +21,7 @@ const CREDENTIAL_TEXT =
 const SESSION = /("(?:session|sessionId)":"|\/sessions\/)((?:[\w.-]+~)?[\w-]{6})[\w-]{10,}/g;
 
 /** Replaces credentials in a finished JSON log line; the line stays valid JSON. */
-export function redactLine(line: string): string {
+function redactLine(line: string): string {
   return line
     .replace(SESSION, '$1$2…')
     .replace(CREDENTIAL_FIELD, '$1"[redacted]"')

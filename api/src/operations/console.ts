@@ -19,7 +19,7 @@ const passedOn: Record<number, Answer> = {
   503: problem('Control refuses for now'),
 };
 
-export const consoleOperations: readonly Operation[] = [
+const consoleOperations: readonly Operation[] = [
   page('console-page', '/', 'The page', 'text/html'),
   page('console-style', '/style.css', 'Its style', 'text/css'),
   page('console-script', '/app.js', 'Its script', 'text/javascript'),

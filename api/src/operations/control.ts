@@ -89,7 +89,7 @@ function toNode(id: string, method: 'POST' | 'DELETE', path: string, summary: st
   };
 }
 
-export const controlOperations: readonly Operation[] = [
+const controlOperations: readonly Operation[] = [
   placement('push', 'publisher'),
   placement('pull', 'viewer'),
   {

@@ -304,7 +304,7 @@ const plain: Operation[] = [
   },
 ];
 
-export const mediaNodeOperations: readonly Operation[] = [
+const mediaNodeOperations: readonly Operation[] = [
   offer('whip', 'WHIP'),
   ...session('whip', 'WHIP'),
   offer('whep', 'WHEP'),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { AccessRule } from './access.ts';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** Media type to the schema of what it carries; `Text` where it is not JSON. */
 export type Content = Readonly<Record<string, z.ZodType>>;
@@ -52,7 +52,7 @@ export interface Service {
 
 export const Text = z.string();
 export const JSON_TYPE = 'application/json';
-export const PROBLEM_TYPE = 'application/problem+json';
+const PROBLEM_TYPE = 'application/problem+json';
 
 /** RFC 9457. */
 export const ProblemDetails = z.looseObject({

@@ -6,7 +6,7 @@ export const Readiness = z.object({ ok: z.boolean(), reasons: z.array(z.string()
 
 const tag = 'Operations';
 
-export const opsOperations: readonly Operation[] = [
+const opsOperations: readonly Operation[] = [
   {
     id: 'metrics',
     method: 'GET',

@@ -167,7 +167,7 @@ const keywords = new Set(
 );
 
 /** The identifier by which CEL rules reach a property (Kubernetes: "Escaping" in the CRD validation rules reference). */
-export function celIdentifier(key: string): string {
+function celIdentifier(key: string): string {
   if (keywords.has(key)) return `__${key}__`;
   return key.replace(/__|[.\-/]/g, (found) => ({ __: '__underscores__', '.': '__dot__', '-': '__dash__' })[found] ?? '__slash__');
 }

@@ -1,4 +1,3 @@
 /** Where media nodes dial in: who they are, what they say, what they are told. */
-export { AgentGateway, type AgentGatewayOptions } from './gateway.ts';
-export { TokenReviews, reviewWith, type TokenVerdict, type ReviewToken } from './token-reviews.ts';
-export type { AgentSession } from './agent-session.ts';
+export { AgentGateway } from './gateway.ts';
+export { TokenReviews, reviewWith } from './token-reviews.ts';

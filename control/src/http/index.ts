@@ -1,2 +1,2 @@
 /** Control's HTTP API: placement for apps, redirects for clients, streams and topology for the console. */
-export { controlApp, type HttpContext } from './app.ts';
+export { controlApp } from './app.ts';

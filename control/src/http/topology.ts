@@ -13,7 +13,7 @@ const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const LIMITS = { nodes: 1000, links: 5000, routes: 2000, streams: 200 };
 
 /** The whole picture, bounded; `truncated` names what was cut. */
-export function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'streams' | 'clock'>): Topology {
+function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'streams' | 'clock'>): Topology {
   const nodes: TopologyNode[] = [];
   const links: TopologyLink[] = [];
   const routes: TopologyRoute[] = [];

@@ -11,7 +11,7 @@ export interface WriteIntervals {
   refreshMs: number;
 }
 
-export const WRITE_INTERVALS: WriteIntervals = { stateMs: 1000, valueMs: 10_000, refreshMs: 300_000 };
+const WRITE_INTERVALS: WriteIntervals = { stateMs: 1000, valueMs: 10_000, refreshMs: 300_000 };
 
 export interface BandedWriterOptions<T> {
   difference: (written: T, now: T) => Difference;
@@ -38,11 +38,7 @@ const RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 
 /** When a difference may be written at the earliest, on the clock of `writtenAt`. */
-export function writeAt(
-  difference: Difference,
-  kept: { writtenAt: number; refreshAt: number },
-  intervals: WriteIntervals,
-): number {
+function writeAt(difference: Difference, kept: { writtenAt: number; refreshAt: number }, intervals: WriteIntervals): number {
   if (difference === 'state') return kept.writtenAt + intervals.stateMs;
   if (difference === 'value') return kept.writtenAt + intervals.valueMs;
   return kept.refreshAt;

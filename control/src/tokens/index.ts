@@ -1,3 +1,3 @@
 /** Who may do what: media tokens that control signs, and the keys by which apps may ask for them. */
-export { SigningKeys, type SigningKeySet } from './signing-keys.ts';
+export { SigningKeys } from './signing-keys.ts';
 export { AppKeys } from './app-keys.ts';

@@ -12,10 +12,10 @@ import { StreamBook } from './stream-book.ts';
 /** All that control says of this node but the streams. */
 export type ChannelSettings = Omit<Snapshot, 'streams'>;
 export type ChannelState = 'stopped' | 'connecting' | 'connected' | 'disconnected';
-export type Kick = { session: string; stream?: string | undefined; reason: string };
+type Kick = { session: string; stream?: string | undefined; reason: string };
 
 /** Who this node is. A function, since ports may be known only once sockets are open. */
-export type ChannelIdentity = Pick<
+type ChannelIdentity = Pick<
   Hello,
   'node' | 'podUid' | 'build' | 'roles' | 'region' | 'provider' | 'isp' | 'endpoints' | 'kernel' | 'cpus' | 'cpusExclusive'
 >;

@@ -1,9 +1,2 @@
 /** The node's end of the agent channel: what control wants of this node, and what this node asks and tells control. */
-export {
-  ControlChannel,
-  type ChannelEvents,
-  type ChannelIdentity,
-  type ChannelOptions,
-  type ChannelState,
-  type Kick,
-} from './channel.ts';
+export { ControlChannel, type ChannelOptions } from './channel.ts';

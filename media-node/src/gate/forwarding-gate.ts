@@ -3,15 +3,15 @@ import { HoldBuffer } from './hold-buffer.ts';
 import { SequenceUnwrapper } from './sequence-unwrapper.ts';
 
 /** The longest that audio waits for order, whatever the RTT; also what an unknown RTT counts for. */
-export const MAX_ORDER_WAIT_MS = 300;
+const MAX_ORDER_WAIT_MS = 300;
 /** A video frame's packets may be spread over a frame time by the sender's pacer, so a short RTT does not make it shorter. */
-export const MIN_VIDEO_WAIT_MS = 50;
+const MIN_VIDEO_WAIT_MS = 50;
 /** While video is paused a keyframe is asked for again after this. */
-export const KEYFRAME_REPEAT_MS = 1000;
+const KEYFRAME_REPEAT_MS = 1000;
 /** What video is held back for order; after that only a keyframe helps. */
-export const MAX_HOLD_MS = 1000;
+const MAX_HOLD_MS = 1000;
 export const MAX_HELD_PACKETS = 1024;
-export const MAX_HELD_BYTES = 2 * 1024 * 1024;
+const MAX_HELD_BYTES = 2 * 1024 * 1024;
 const RECENT = 1024;
 
 export type DropReason =

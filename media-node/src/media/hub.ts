@@ -41,7 +41,7 @@ const TAKEN_OVER = 'another publisher took the stream over';
 const REPUBLISH_MS = 10_000;
 
 /** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
-export const MAX_NUMBERINGS = 8;
+const MAX_NUMBERINGS = 8;
 
 /** The streams of this node: those published here, and those served to viewers here. */
 export class StreamHub {

@@ -2,9 +2,7 @@
 export { MediaCores, type MediaCore } from './cores.ts';
 export { StreamHub, type PublishedStream } from './hub.ts';
 export type { StreamDirectory } from './stream-directory.ts';
-export { WORKER_DIED, type Ending } from './ending.ts';
-export { Origin } from './origin.ts';
+export { type Ending } from './ending.ts';
 export { Distribution, type TrackNumbering } from './distribution.ts';
-export { Viewer, type LayerState } from './viewer.ts';
+export { Viewer } from './viewer.ts';
 export { allowedCpuList, parseCpuList } from './affinity.ts';
-export { planRoute, type RoutePlan } from './route-plan.ts';

@@ -9,7 +9,7 @@ export function coreOf(key: string, cores: number): number {
 }
 
 /** Viewers that one core serves of a stream before its neighbours help. */
-export const VIEWERS_PER_CORE = 400;
+const VIEWERS_PER_CORE = 400;
 
 /**
  * The core for one more viewer: the stream's own while it has room, then the next ones in order, then the least loaded.

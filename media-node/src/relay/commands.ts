@@ -74,7 +74,7 @@ export interface RelayStats {
 }
 
 /** Requests to the relay thread by name: arguments and answer. */
-export interface RelayCommands {
+interface RelayCommands {
   configure: [settings: RelaySettings, answer: void];
   ingest: [request: IngestRequest, answer: SocketAddress];
   setTracks: [request: { id: string; tracks: TrackDescription[] }, answer: void];

@@ -12,7 +12,7 @@ export interface SenderReport {
   rtpTimestamp: number;
 }
 
-export interface ReceptionReport {
+interface ReceptionReport {
   reporter: number;
   ssrc: number;
   /** Since the last report, 0..1. */

@@ -2,7 +2,7 @@ import { DISCARDABLE, FRAME_END, FRAME_START, INDEPENDENT, KEYFRAME, withLayers,
 import type { RtpView } from './rtp-packet.ts';
 
 /** RFC 7741 section 4.2, the payload descriptor; undefined when it is cut. */
-export interface Vp8Descriptor {
+interface Vp8Descriptor {
   startOfPartition: boolean;
   partition: number;
   nonReference: boolean;
@@ -15,7 +15,7 @@ export interface Vp8Descriptor {
   payload: number;
 }
 
-export function readVp8Descriptor(buffer: Buffer, start: number, end: number): Vp8Descriptor | undefined {
+function readVp8Descriptor(buffer: Buffer, start: number, end: number): Vp8Descriptor | undefined {
   if (start >= end) return undefined;
   const first = buffer[start]!;
   const descriptor: Vp8Descriptor = {

@@ -2,7 +2,7 @@ import { FRAME_END, FRAME_START, INDEPENDENT, KEYFRAME, withLayers, type FrameMa
 import type { RtpView } from './rtp-packet.ts';
 
 /** RFC 9628 section 4.2, the parts of the payload descriptor that forwarding needs; undefined when it is cut. */
-export interface Vp9Descriptor {
+interface Vp9Descriptor {
   pictureId?: number;
   /** P: the frame refers to other pictures. */
   interPicture: boolean;
@@ -17,7 +17,7 @@ export interface Vp9Descriptor {
   scalabilityStructure: boolean;
 }
 
-export function readVp9Descriptor(buffer: Buffer, start: number, end: number): Vp9Descriptor | undefined {
+function readVp9Descriptor(buffer: Buffer, start: number, end: number): Vp9Descriptor | undefined {
   if (start >= end) return undefined;
   const first = buffer[start]!;
   const flexible = (first & 0x10) !== 0;

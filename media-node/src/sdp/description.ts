@@ -11,7 +11,7 @@ const MAX_CODECS = 128;
 /** Longer fmtp values are passed over: none that tells formats apart is. */
 const MAX_VALUE_CHARS = 256;
 
-export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
 export interface RemoteRid {
   id: string;

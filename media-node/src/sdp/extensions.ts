@@ -19,7 +19,7 @@ const PLAYOUT_DELAY = 'http://www.webrtc.org/experiments/rtp-hdrext/playout-dela
 /**
  * The worker writes extensions under ids of its own, whatever was negotiated (mediasoup issue 1126), so only a viewer with the same ids can use them.
  */
-export const WORKER_EXTENSION_IDS: Readonly<Record<string, number>> = {
+const WORKER_EXTENSION_IDS: Readonly<Record<string, number>> = {
   [MID]: 1,
   [RID]: 2,
   [REPAIRED_RID]: 3,

@@ -9,7 +9,7 @@ export interface LocalTransport {
   setup: 'active' | 'passive' | 'actpass';
 }
 
-export interface LocalMedia {
+interface LocalMedia {
   mid: string;
   kind: 'audio' | 'video';
   direction: 'sendonly' | 'recvonly' | 'inactive';

@@ -2,7 +2,7 @@ import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, 
 
 /** An independent WebRTC stack (no libwebrtc, no mediasoup) that sends made-up VP8 and Opus, and counts what it receives. */
 
-export function newPeer(): RTCPeerConnection {
+function newPeer(): RTCPeerConnection {
   const feedback = [
     { type: 'nack', parameter: '' },
     { type: 'nack', parameter: 'pli' },

@@ -15,7 +15,7 @@ import { Operator } from '../operator.ts';
 import { ProcessClock } from './process-clock.ts';
 
 export const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
-export const LEASE_NAMESPACE = 'sys';
+const LEASE_NAMESPACE = 'sys';
 
 // One registry for all: what is counted is not looked at.
 const registry = createMetrics({ service: 'fire' });

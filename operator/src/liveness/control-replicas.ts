@@ -2,7 +2,7 @@ import type { Clock } from '@millrace/service';
 import type { Informer, Lease } from '../kube/index.ts';
 
 /** Leases of control's replicas are called so; the rest of the name is the replica. */
-export const CONTROL_LEASE_PREFIX = 'millrace-control-';
+const CONTROL_LEASE_PREFIX = 'millrace-control-';
 
 const DEFAULT_LEASE_MS = 15_000;
 

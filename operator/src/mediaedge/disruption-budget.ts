@@ -45,7 +45,7 @@ export class DisruptionBudgets {
   }
 }
 
-export function disruptionBudget(edge: MediaEdge): PodDisruptionBudget {
+function disruptionBudget(edge: MediaEdge): PodDisruptionBudget {
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',

@@ -4,9 +4,6 @@
 //
 // A node is drained before its pod is deleted, whatever the reason; see instance.ts for when it counts as empty.
 export { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
-export type { MediaEdgeDependencies } from './dependencies.ts';
 export { EdgeMetrics } from './metrics.ts';
-export { planEdge } from './plan.ts';
-export type { EdgeObservation, EdgePlan } from './model.ts';
-export { buildPod, templateHash, type PodSettings } from './pod.ts';
+export { templateHash, type PodSettings } from './pod.ts';
 export { LABEL as NODE_LABEL } from './names.ts';

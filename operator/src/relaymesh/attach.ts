@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { MeshNode } from './model.ts';
 
 /** A node without the relay role is attached to at most this many relays of its region. */
-export const ATTACHED_RELAYS = 2;
+const ATTACHED_RELAYS = 2;
 
 /**
  * The relays through which a node reaches the mesh. A relay is its own way in.

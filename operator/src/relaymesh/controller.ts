@@ -16,7 +16,7 @@ import type { KeyState } from './status.ts';
 import { meshStatus, pausedMeshStatus } from './status.ts';
 import { ensureTrunkKey } from './trunk-key.ts';
 
-export const FIELD_MANAGER = 'millrace-relaymesh';
+const FIELD_MANAGER = 'millrace-relaymesh';
 
 /** A mesh is planned at most so often, whatever its nodes report: planning costs as much as the mesh is large. */
 const LEAST_BETWEEN_PLANS_MS = 500;

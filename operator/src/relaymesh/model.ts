@@ -39,7 +39,7 @@ export interface MeshNode {
   readonly acknowledged: boolean;
 }
 
-export interface RoutingRules {
+interface RoutingRules {
   readonly maxHops: number;
   /** Paths for each route, the primary included. */
   readonly paths: number;
@@ -56,7 +56,7 @@ export interface NamedPolicy {
   readonly avoidProviders: readonly string[];
 }
 
-export interface PreconfiguredRoute {
+interface PreconfiguredRoute {
   readonly from: string;
   readonly to: string;
   readonly via: readonly string[];

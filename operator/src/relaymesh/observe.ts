@@ -21,7 +21,7 @@ export interface MeshResources {
 }
 
 /** The MediaEdges that belong to a mesh: they name it, and its selector admits them. */
-export function membersOf(mesh: RelayMesh, edges: readonly MediaEdge[]): MediaEdge[] {
+function membersOf(mesh: RelayMesh, edges: readonly MediaEdge[]): MediaEdge[] {
   return edges.filter(
     (edge) => edge.spec.meshRef?.name === mesh.metadata.name && selects(mesh.spec.members.selector, edge.metadata.labels ?? {}),
   );
@@ -54,7 +54,7 @@ export function observeMesh(resources: MeshResources, challenges: ReadonlyMap<st
 }
 
 /** The default policy and those of the StreamRoutes, each once, by key. */
-export function policiesOf(streamRoutes: readonly StreamRoute[]): NamedPolicy[] {
+function policiesOf(streamRoutes: readonly StreamRoute[]): NamedPolicy[] {
   const policies = new Map<string, NamedPolicy>([
     [DEFAULT_POLICY_KEY, { key: DEFAULT_POLICY_KEY, policy: 'LowestLatency', via: [], avoidRegions: [], avoidProviders: [] }],
   ]);
@@ -94,7 +94,7 @@ function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResou
 }
 
 /** Connected to a replica of control that is alive: what its status says is true now. */
-export function isFresh(node: MediaNode, isReplicaAlive: MeshResources['isReplicaAlive']): boolean {
+function isFresh(node: MediaNode, isReplicaAlive: MeshResources['isReplicaAlive']): boolean {
   return isTrue(node.status?.conditions, 'AgentConnected') && isReplicaAlive(node.status?.agent?.replica);
 }
 

@@ -5,11 +5,11 @@ import { isAlreadyExists, secrets } from '../kube/index.ts';
 import { Reason } from './reasons.ts';
 import type { KeyState } from './status.ts';
 
-export const TRUNK_KEY_FIELD = 'psk';
+const TRUNK_KEY_FIELD = 'psk';
 const KEY_BYTES = 32;
 
 /** Name of the Secret that holds the mesh's key. */
-export function trunkKeySecret(mesh: RelayMesh): string {
+function trunkKeySecret(mesh: RelayMesh): string {
   return mesh.spec.transport.encryption.secretRef?.name ?? `${mesh.metadata.name}-trunk-key`;
 }
 

@@ -4,7 +4,7 @@ import { isPaused } from '../paused.ts';
 import type { TermDependencies } from '../term.ts';
 import { pausedStatus, planRoute } from './plan.ts';
 
-export const FIELD_MANAGER = 'millrace-streamroute';
+const FIELD_MANAGER = 'millrace-streamroute';
 
 /** What the StreamRoute controller looks at. */
 export interface StreamRouteDependencies extends TermDependencies {

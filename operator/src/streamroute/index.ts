@@ -1,5 +1,3 @@
 // StreamRoute → conflicts, references, whether the nodes that carry its streams run it. Its effect on streams is control's (it gives
 // each stream its policy) and the mesh's (it plans routes for each path policy in force).
-export { createStreamRouteController, type StreamRouteDependencies } from './controller.ts';
-export { planRoute, type RouteObservation, type RoutePlan } from './plan.ts';
-export { shadowedPatterns, type Shadowed } from './conflicts.ts';
+export { createStreamRouteController } from './controller.ts';

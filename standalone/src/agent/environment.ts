@@ -6,8 +6,8 @@ export interface Addresses {
   podIP: string;
 }
 /** Reads one key of a Secret or ConfigMap; undefined when there is none. */
-export type LookUp = (kind: 'secret' | 'configMap', name: string, key: string) => string | undefined;
-export type LookUpAll = (kind: 'secret' | 'configMap', name: string) => Record<string, string> | undefined;
+type LookUp = (kind: 'secret' | 'configMap', name: string, key: string) => string | undefined;
+type LookUpAll = (kind: 'secret' | 'configMap', name: string) => Record<string, string> | undefined;
 
 export interface EnvironmentSources {
   addresses: Addresses;

@@ -1,7 +1,7 @@
 import type { Pod } from '@millrace/operator/kube';
 
 export type { Pod };
-export type PodSpec = NonNullable<Pod['spec']>;
+type PodSpec = NonNullable<Pod['spec']>;
 export type Container = PodSpec['containers'][number];
 export type Volume = NonNullable<PodSpec['volumes']>[number];
 export type Probe = NonNullable<Container['readinessProbe']>;

@@ -15,7 +15,7 @@ export interface ProbeTarget {
 }
 
 /** Carries out one probe; true when it succeeds within its timeout. */
-export async function runProbe(probe: Probe, target: ProbeTarget): Promise<boolean> {
+async function runProbe(probe: Probe, target: ProbeTarget): Promise<boolean> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
   const { env, cwd } = target;
   if (probe.exec) return target.exec.run({ argv: probe.exec.command ?? [], env, cwd, timeoutMs });
@@ -68,7 +68,7 @@ function tcpProbe(host: string, port: number, timeoutMs: number): Promise<boolea
 }
 
 /** Counts results against a probe's thresholds; says when the verdict changes. */
-export class Threshold {
+class Threshold {
   readonly #success: number;
   readonly #failure: number;
   #streak = 0;

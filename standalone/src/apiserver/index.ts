@@ -1,5 +1,4 @@
 /** The standalone Kubernetes API: the kinds and verbs that operator, control and kubectl use, kept in files. */
 export { startApiServer } from './start.ts';
 export type { ApiServer, ApiServerOptions } from './start.ts';
-export type { KubeObject } from './object.ts';
 export { agentSocketAnnotation } from './http/subresources.ts';

@@ -53,7 +53,7 @@ export interface ResourceName {
   kind: string;
 }
 
-export function qualified(type: { group: string }, word: string): string {
+function qualified(type: { group: string }, word: string): string {
   return type.group ? `${word}.${type.group}` : word;
 }
 

@@ -111,7 +111,7 @@ function lay({ x, y }: Box): string {
 }
 
 /** The FFmpeg to run: of the environment, else the one in PATH. */
-export function ffmpegPath(): string {
+function ffmpegPath(): string {
   return process.env.MILLRACE_FFMPEG || 'ffmpeg';
 }
 

@@ -6,7 +6,7 @@ export interface Account {
   longestGapMs: number;
 }
 
-export const FREEZE_MS = 200;
+const FREEZE_MS = 200;
 
 export function emptyAccount(): Account {
   return { due: 0, arrived: 0, freezes: 0, longestGapMs: 0 };

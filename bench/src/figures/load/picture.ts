@@ -1,5 +1,5 @@
 /** A line of a panel; times in ms, in order. */
-export interface Series {
+interface Series {
   readonly name: string;
   readonly points: readonly { readonly atMs: number; readonly value: number }[];
 }

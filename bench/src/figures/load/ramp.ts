@@ -4,7 +4,7 @@ import type { Audience } from './audience.ts';
 import type { NetworkProcess } from './processes.ts';
 import { measureUse, type Use } from './use.ts';
 
-export const STEP_VIEWERS = 20;
+const STEP_VIEWERS = 20;
 const STEP_MS = 3_000;
 /** Share of the viewers found that stay: comings and goings cost too. */
 const KEPT = 0.85;

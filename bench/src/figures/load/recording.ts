@@ -4,7 +4,7 @@ import type { AudienceReport } from './audience-sink.ts';
 import type { LiveHeap } from './live-heap.ts';
 import { liveHeapsOf, machineCpu, readProcess, type NetworkProcess, type ProcessReading } from './processes.ts';
 
-export const SAMPLE_MS = 2_000;
+const SAMPLE_MS = 2_000;
 
 export interface ProcessSample extends ProcessReading {
   readonly atMs: number;

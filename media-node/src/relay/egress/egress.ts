@@ -24,9 +24,9 @@ import { LayerCursor } from './layer-cursor.ts';
 import { Rebase } from './rebase.ts';
 
 /** Trunks give up on a segment after about 600 ms (RelayMesh transport.kcp.deadlineMs): waiting longer brings nothing. */
-export const VIDEO_WAIT_MS = 600;
+const VIDEO_WAIT_MS = 600;
 /** The gate's longest wait; a receiver's own jitter buffer conceals what comes later. */
-export const AUDIO_WAIT_MS = 300;
+const AUDIO_WAIT_MS = 300;
 /** An egress begins at a keyframe this young; an older one would only be caught up with. */
 const MAX_KEYFRAME_AGE_MS = 500;
 const MAX_PACKET_BYTES = 2048;

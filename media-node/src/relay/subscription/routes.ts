@@ -21,7 +21,7 @@ export function routeKey(hops: readonly Hop[]): string {
 }
 
 /** From this node's own place in a path on; the whole of it for the node that it was made for. */
-export function fromOwnPlace(hops: Hop[], self: string): Hop[] {
+function fromOwnPlace(hops: Hop[], self: string): Hop[] {
   const place = hops.findIndex((hop) => hop.node === self);
   return hops.slice(place + 1);
 }

@@ -10,7 +10,7 @@ import { nextHop, REQUEST_TIMEOUT_MS, UpstreamLinks, type SubscriptionContext, t
 import { downstreamOf, downstreamOwner, localOwner, Wants, type Downstream, type LocalWant } from './wants.ts';
 
 /** A relay keeps a stream this long after the last node behind it left: that one may be on its way back. */
-export const RELAY_LINGER_MS = 1000;
+const RELAY_LINGER_MS = 1000;
 const PATH_REPORT_MS = 2000;
 
 type Message<T extends ControlMessage['type']> = ControlMessage & { type: T };

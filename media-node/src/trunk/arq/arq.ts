@@ -4,7 +4,7 @@ import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime, serialDistance, sinc
 import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
 
 /** Reliable and in order; all others hand over at once. */
-export const CONTROL_CONVERSATION = 0;
+const CONTROL_CONVERSATION = 0;
 
 const MAX_CONVERSATIONS = 4096;
 /** Candidates when one has to go. */

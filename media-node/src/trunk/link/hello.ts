@@ -28,7 +28,7 @@ export interface Hello {
   peer: string;
 }
 
-export const MAX_NODE_NAME_BYTES = 120;
+const MAX_NODE_NAME_BYTES = 120;
 
 export function encodeHello(hello: Hello): Buffer {
   const out = Buffer.alloc(HELLO_BYTES);

@@ -26,7 +26,7 @@ export interface EphemeralKey {
   publicBytes: Buffer;
 }
 
-export function ephemeralFrom(seed: Buffer): EphemeralKey {
+function ephemeralFrom(seed: Buffer): EphemeralKey {
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_X25519, seed]), format: 'der', type: 'pkcs8' });
   const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   return { privateKey, publicBytes: spki.subarray(SPKI_X25519.length) };

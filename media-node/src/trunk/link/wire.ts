@@ -12,9 +12,8 @@ export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, re
 export const MAX_DATAGRAM = 1400;
 
 export const KEY_TAG_BYTES = 8;
-export const EPHEMERAL_BYTES = 32;
 export const COOKIE_BYTES = 16;
-export const ECHO_BYTES = 8;
+const ECHO_BYTES = 8;
 export const TAG_BYTES = 16;
 export const HELLO_BYTES = 288;
 export const DATA_HEADER_BYTES = 16;
@@ -23,9 +22,9 @@ const INITIATION_HEADER = 64;
 export const INITIATION_BYTES = INITIATION_HEADER + HELLO_BYTES + TAG_BYTES;
 const RESPONSE_HEADER = 40;
 export const RESPONSE_BYTES = RESPONSE_HEADER + HELLO_BYTES + TAG_BYTES;
-export const COOKIE_REPLY_BYTES = 28;
+const COOKIE_REPLY_BYTES = 28;
 export const REFUSAL_BYTES = 12;
-export const UNKNOWN_SESSION_BYTES = 16;
+const UNKNOWN_SESSION_BYTES = 16;
 
 export interface InitiationFrame {
   keyTag: Buffer;

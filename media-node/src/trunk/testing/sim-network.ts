@@ -3,7 +3,7 @@ import type { Clock, Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from '../io/datagram.ts';
 
 /** Jitter reorders here: a trunk has to cope with that. */
-export const CLEAN: Partial<LinkProfile> = { delayMs: 10, keepsOrder: false };
+const CLEAN: Partial<LinkProfile> = { delayMs: 10, keepsOrder: false };
 
 interface SimEvent extends Timer {
   atMs: number;

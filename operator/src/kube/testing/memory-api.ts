@@ -6,7 +6,7 @@ import { serve } from './api-requests.ts';
 import { graceOf, ObjectStore, type Snapshot, type Stored } from './object-store.ts';
 import { WatchStream, type WatchQuery } from './watch-stream.ts';
 
-export type { Faults, Outcome } from './api-connection.ts';
+export type { Faults } from './api-connection.ts';
 export type { Stored, StoreEvent, Snapshot } from './object-store.ts';
 
 export interface MemoryApiOptions {

@@ -11,7 +11,7 @@ export const NOW_MS = Date.parse('2026-01-01T00:00:00Z');
 const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
 
 /** One node of a case; all that is not said is as on a healthy node of the present template. */
-export interface NodeCase {
+interface NodeCase {
   ageS?: number;
   ready?: boolean;
   /** Since when it is ready, or not; default 60. */

@@ -29,7 +29,7 @@ export interface Graph {
   readonly neighbours: ReadonlyMap<string, readonly Neighbour[]>;
 }
 
-export interface Neighbour {
+interface Neighbour {
   readonly node: string;
   readonly link: Link;
 }

@@ -3,12 +3,12 @@
  * Pure: time is passed in, equal input gives equal output.
  */
 export { buildGraph, linkKey } from './graph.ts';
-export type { Graph, Link, Relay } from './graph.ts';
+export type { Graph } from './graph.ts';
 export { judgeLinks } from './links.ts';
-export type { JudgedLink, LinkReport, LinkState } from './links.ts';
+export type { JudgedLink, LinkReport } from './links.ts';
 export { weightsFor } from './cost.ts';
 export type { CostWeights, PathPolicy } from './cost.ts';
-export { disjointPaths, measurePath, sameHops, satisfies } from './paths.ts';
+export { disjointPaths, measurePath, satisfies } from './paths.ts';
 export type { Path, PathQuery } from './paths.ts';
 export { choosePath, EVALUATION_WINDOW_MS } from './hysteresis.ts';
 export type { Challenge, Hysteresis } from './hysteresis.ts';

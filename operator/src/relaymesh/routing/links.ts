@@ -1,7 +1,7 @@
 import type { Link } from './graph.ts';
 import { linkKey } from './graph.ts';
 
-export type LinkState = 'Up' | 'Degraded' | 'Down';
+type LinkState = 'Up' | 'Degraded' | 'Down';
 
 /** What one end of a trunk says of it. */
 export interface LinkReport {

@@ -85,7 +85,7 @@ export function writeOptions({ query, request, identity }: ResourceRequest): Wri
   };
 }
 
-export function dryRunErrors(sent: readonly unknown[]): FieldError[] {
+function dryRunErrors(sent: readonly unknown[]): FieldError[] {
   const unknown = sent.find((value) => value !== 'All' && value !== '');
   return unknown === undefined
     ? []
@@ -116,7 +116,7 @@ export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOpti
 }
 
 /** 422 about an options object, when there is something to say. */
-export function refuse(kind: string, errors: FieldError[]): void {
+function refuse(kind: string, errors: FieldError[]): void {
   if (errors.length > 0) throw invalidObject({ group: 'meta.k8s.io', plural: kind.toLowerCase(), kind }, '', errors);
 }
 

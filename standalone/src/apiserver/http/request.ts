@@ -54,7 +54,7 @@ export interface ResourceRequest {
   wanted: Wanted;
 }
 
-export const maxBodyBytes = 3 * 1024 * 1024;
+const maxBodyBytes = 3 * 1024 * 1024;
 
 /** Reads and parses a JSON or YAML body; undefined when there is none. `types` are the media types accepted, empty for any of those. */
 export async function readBody(request: IncomingMessage, types: string[] = []): Promise<unknown> {
