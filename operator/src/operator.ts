@@ -129,7 +129,7 @@ export class Operator {
     const { clock, random, logger, metrics, edgeMetrics, pods: settings } = this.#options;
     const client = this.#options.client.fenced(fence);
     const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
-    const common = { client, fence, recorder, clock, logger, metrics, nodes: this.#nodes };
+    const common = { client, fence, recorder, clock, random, logger, metrics, nodes: this.#nodes };
     const [edges, meshes, replicas, routes] = [this.#edges, this.#meshes, this.#replicas, this.#routes];
     const controllers: Controller[] = [
       createMediaEdgeController({
@@ -141,7 +141,6 @@ export class Operator {
         pods: this.#pods,
         hosts: this.#hosts,
         settings,
-        random,
       }),
       createRelayMeshController({ ...common, edges, meshes, replicas, streamRoutes: routes }),
       createStreamRouteController({ ...common, meshes, streamRoutes: routes }),

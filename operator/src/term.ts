@@ -8,6 +8,8 @@ export interface TermDependencies {
   readonly fence: Fence;
   readonly recorder: EventRecorder;
   readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   readonly logger: Logger;
   readonly metrics?: KubeMetrics | undefined;
 }

@@ -3,7 +3,7 @@ import type { Lease, Pod } from '../kube/index.ts';
 import { findCondition } from '../kube/index.ts';
 import type { MemoryApi, StoreEvent } from '../kube/testing/memory-api.ts';
 import { NODE_LABEL, templateHash } from '../mediaedge/index.ts';
-import type { Fleet, TrueNode } from './fleet.ts';
+import type { Fleet, TrueNode } from './fleet/index.ts';
 import { SETTINGS } from './operator-process.ts';
 import { EDGES, LEASES, MEDIA_NODES, MESHES, OPERATOR_LEASE, PODS, ROUTES, SECRETS } from './paths.ts';
 

@@ -17,6 +17,7 @@ export interface Result {
 /** Until a silent watch is noticed (130 s), a back-off is over (60 s), and a drain has timed out (60 s), one after the other and twice. */
 const CONVERGE_MS = 600_000;
 const SILENCE_MS = 140_000;
+const REFRESH_MS = 330_000;
 const LOOK_MS = 5_000;
 const QUIET_MS = 60_000;
 
@@ -41,14 +42,19 @@ export async function play(script: Script): Promise<Result> {
   }
   const convergedMs = world.clock.now() - healedMs;
   if (violations.length === 0) violations.push(...left.map((what) => `not converged: ${what}`));
-  // What a silent watch hid from a cache is news once the silence is noticed.
-  const noticedMs = script.steps.some((step) => step.do === 'silence') ? SILENCE_MS - convergedMs : 0;
+  const noticedMs = newsWithinMs(script) - convergedMs;
   if (noticedMs > 0 && violations.length === 0) await world.clock.settle(noticedMs);
   if (violations.length === 0) await stayQuiet(world, violations);
   const requests = world.requests;
   const elapsedMs = world.clock.now();
   violations.push(...(await world.end()));
   return { violations, requests, convergedMs, events, elapsedMs };
+}
+
+/** What a silent watch hid from a cache is news once the silence is noticed; what a restore undid of a status, when control refreshes it. */
+function newsWithinMs({ steps }: Script): number {
+  if (steps.some((step) => step.do === 'restore')) return REFRESH_MS;
+  return steps.some((step) => step.do === 'silence') ? SILENCE_MS : 0;
 }
 
 /** The Lease, Events that waited for their turn, and a budget that somebody deleted, which is missed within five minutes. */

@@ -3,7 +3,7 @@ import { FakeClock } from '@millrace/service';
 import type { Pod } from '../kube/index.ts';
 import { MemoryApi, type Snapshot, type Stored } from '../kube/testing/memory-api.ts';
 import { Chance } from './chance.ts';
-import { Fleet, type TrueNode } from './fleet.ts';
+import { Fleet, type TrueNode } from './fleet/index.ts';
 import { OperatorProcess } from './operator-process.ts';
 import { BUDGETS, EDGES, HOSTS, LEASES, MEDIA_NODES, MESHES, NS, OPERATOR_LEASE, PODS, ROUTES, SECRETS } from './paths.ts';
 import { Watchdog } from './properties.ts';
@@ -75,9 +75,9 @@ export class World {
       process.connection.onDoomed = undefined;
       process.clock.resume(true);
     }
-    this.fleet.controlStarts();
+    this.fleet.control.start();
     for (const [path, stored] of this.api.store.list(EDGES)) if (isPaused(stored)) this.#annotate(path, false);
-    for (const host of ['host-1', 'host-2']) this.api.put(`${HOSTS}/${host}`, { kind: 'Node', apiVersion: 'v1', spec: {} });
+    this.fleet.kubelets.uncordon();
     this.api.collectGarbage();
     await this.clock.settle(0);
   }
@@ -186,15 +186,15 @@ export class World {
       case 'leave':
         return this.#withNode(step.nth, [...fleet.nodes.values()], (node) => fleet.leave(node, step.sessions));
       case 'podFails':
-        return this.#withNth(PODS, step.nth, (path) => fleet.podFails(path.slice(PODS.length + 1)));
+        return this.#withNth(PODS, step.nth, (path) => fleet.kubelets.fail(path.slice(PODS.length + 1)));
       case 'stumble':
-        return this.#withNode(step.nth, [...fleet.nodes.values()], ({ name }) => fleet.stumbles(name, step.ms));
+        return this.#withNode(step.nth, [...fleet.nodes.values()], (node) => fleet.stumble(node, step.ms));
       case 'controlGoes':
-        return fleet.controlGoes();
+        return fleet.control.stop();
       case 'controlStarts':
-        return fleet.controlStarts();
+        return fleet.control.start();
       case 'setRtt':
-        return fleet.setRtt(['berlin tokyo', 'berlin berlin', 'tokyo tokyo'][step.nth % 3] ?? '', step.ms);
+        return fleet.control.setRtt(['berlin tokyo', 'berlin berlin', 'tokyo tokyo'][step.nth % 3] ?? '', step.ms);
       case 'fail':
         return this.#each(step.process, (process) => {
           const chance = this.#chance.fork();

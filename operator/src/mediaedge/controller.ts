@@ -28,6 +28,7 @@ export function createMediaEdgeController(deps: MediaEdgeDependencies): Controll
     fence: deps.fence,
     logger: deps.logger,
     clock: deps.clock,
+    random: deps.random,
     metrics: deps.metrics,
     reconcile: (key, context) => reconciler.reconcile(key, context),
     watches: [

@@ -17,7 +17,5 @@ export interface MediaEdgeDependencies extends TermDependencies {
   readonly hosts?: Informer<Node> | undefined;
   readonly replicas: ControlReplicas;
   readonly settings: PodSettings;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
   readonly edgeMetrics?: EdgeMetrics | undefined;
 }

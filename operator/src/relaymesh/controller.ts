@@ -50,6 +50,7 @@ export function createRelayMeshController(deps: RelayMeshDependencies): Controll
     fence: deps.fence,
     logger: deps.logger,
     clock: deps.clock,
+    random: deps.random,
     metrics: deps.metrics,
     reconcile: (key, context) => reconciler.reconcile(key, context),
     watches: [

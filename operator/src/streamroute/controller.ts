@@ -44,6 +44,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
     fence: deps.fence,
     logger,
     clock,
+    random: deps.random,
     metrics,
     reconcile,
     watches: [
