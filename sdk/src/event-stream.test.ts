@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { parseEvents } from './event-stream.ts';
+import { eventStream, parseEvents } from './event-stream.ts';
 
 async function parse(chunks: Uint8Array[]) {
   const events = [];
@@ -38,4 +41,70 @@ test('it does not matter how the network cuts the bytes', async () => {
       assert.deepEqual(await parseInPieces(text, size), expected);
     }),
   );
+});
+
+const TIMES = { reconnectMs: 1, answerMs: 50, quietMs: 50 };
+
+/** A node that treats the nth request for events as told. */
+async function nodeThat(t: TestContext, answer: (nth: number, response: ServerResponse) => void): Promise<string> {
+  let requests = 0;
+  const server = createServer((_request, response) => answer(requests++, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const begin = (response: ServerResponse): void => {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  response.flushHeaders();
+};
+
+test('a node that takes the connection and never answers is told from one that refuses', { timeout: 10_000 }, async (t) => {
+  const lost: boolean[] = [];
+  const url = await nodeThat(t, (nth, response) => {
+    if (nth === 0) return;
+    if (nth === 1) return void response.destroy();
+    response.writeHead(404).end();
+  });
+  const events = eventStream(
+    url,
+    {},
+    new AbortController().signal,
+    { onLost: (unanswered) => lost.push(unanswered) },
+    { ...TIMES, answerMs: 200 },
+  );
+  for await (const event of events) assert.fail(JSON.stringify(event));
+  assert.deepEqual(lost, [true, false]);
+});
+
+test('a connection that falls silent is made anew, and nothing is lost by it', { timeout: 10_000 }, async (t) => {
+  const url = await nodeThat(t, (nth, response) => {
+    begin(response);
+    if (nth > 0) response.end('event: ended\ndata: {}\n\n');
+  });
+  const lost: boolean[] = [];
+  const seen: string[] = [];
+  const signal = new AbortController().signal;
+  for await (const { event } of eventStream(url, {}, signal, { onLost: (un) => lost.push(un) }, TIMES)) seen.push(event);
+  assert.deepEqual(seen, ['ended']);
+  assert.deepEqual(lost, [], 'a node that answers at once is not in doubt');
+});
+
+test('who doubts the node has the connection made anew', { timeout: 10_000 }, async (t) => {
+  const url = await nodeThat(t, (nth, response) => {
+    begin(response);
+    if (nth > 0) response.end('event: ended\ndata: {}\n\n');
+  });
+  let opened = 0;
+  const onOpen = (redial: () => void): void => {
+    if (opened++ === 0) redial();
+  };
+  const times = { ...TIMES, answerMs: 5_000, quietMs: 60_000 };
+  const seen: string[] = [];
+  for await (const { event } of eventStream(url, {}, new AbortController().signal, { onOpen }, times)) seen.push(event);
+  assert.deepEqual([opened, seen], [2, ['ended']]);
 });

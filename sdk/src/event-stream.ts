@@ -4,45 +4,75 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-const RECONNECT_MS = 1_000;
+export interface EventStreamListener {
+  /** Each time that the connection stands; `redial` leaves it for a new one. */
+  onOpen?(redial: () => void): void;
+  /** Each time that it cannot be made, or does not hold. `unanswered`: nobody refused it, nobody answered. */
+  onLost?(unanswered: boolean): void;
+}
+
+export interface EventStreamTimes {
+  /** Between two tries. */
+  readonly reconnectMs: number;
+  /** Until a request counts as unanswered. */
+  readonly answerMs: number;
+  /** Nothing heard for so long, not even one of the comments that nodes send every 5 s: the connection may be dead. */
+  readonly quietMs: number;
+}
+
+const TIMES: EventStreamTimes = { reconnectMs: 1_000, answerMs: 3_000, quietMs: 12_000 };
 
 /**
  * Server-sent events with request headers, which EventSource cannot send (the token must not stand in a URL, where logs keep it).
  * Reconnects until `signal` aborts, the server answers that the resource is gone (4xx), or the resource's last event (`ended`) came.
  *
- * A connection that is cut is made again at once; only when that fails too the server is in doubt. `onOpen` is called each time that the connection stands,
- * `onLost` each time that it cannot be made, or does not hold.
+ * A connection that is cut is made again at once; only when that fails too the server is in doubt.
  */
 export async function* eventStream(
   url: string,
   headers: Record<string, string>,
   signal: AbortSignal,
-  on: { onOpen?: () => void; onLost?: () => void } = {},
+  on: EventStreamListener = {},
+  times: EventStreamTimes = TIMES,
 ): AsyncGenerator<ServerEvent> {
   while (!signal.aborted) {
+    const leaving = new AbortController();
     let openedAt = Infinity;
+    let unanswered = false;
+    let patience = setTimeout(() => {
+      unanswered = true;
+      leaving.abort();
+    }, times.answerMs);
+    const heard = (): void => {
+      clearTimeout(patience);
+      patience = setTimeout(() => leaving.abort(), times.quietMs);
+    };
     try {
-      const response = await fetch(url, { headers: { ...headers, accept: 'text/event-stream' }, signal });
+      const either = AbortSignal.any([signal, leaving.signal]);
+      const response = await fetch(url, { headers: { ...headers, accept: 'text/event-stream' }, signal: either });
       if (response.status >= 400 && response.status < 500 && response.status !== 429) return;
       if (response.ok && response.body) {
         openedAt = performance.now();
-        on.onOpen?.();
-        for await (const event of parseEvents(response.body)) {
+        heard();
+        on.onOpen?.(() => leaving.abort());
+        for await (const event of parseEvents(response.body, heard)) {
           yield event;
           if (event.event === 'ended') return;
         }
       }
     } catch {
       if (signal.aborted) return;
+    } finally {
+      clearTimeout(patience);
     }
-    if (performance.now() - openedAt >= RECONNECT_MS) continue;
-    on.onLost?.();
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    if (performance.now() - openedAt >= times.reconnectMs) continue;
+    on.onLost?.(unanswered);
+    await new Promise((resolve) => setTimeout(resolve, times.reconnectMs));
   }
 }
 
-/** Parses the event stream format; comments (keep-alives) are passed over. */
-export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+/** Parses the event stream format; comments (keep-alives) are passed over. `heard` is called for whatever comes. */
+export async function* parseEvents(body: ReadableStream<Uint8Array>, heard?: () => void): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
   let text = '';
   const reader = body.getReader();
@@ -50,6 +80,7 @@ export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGener
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      heard?.();
       text += decoder.decode(value, { stream: true });
       const blocks = text.split(/\r?\n\r?\n/);
       text = blocks.pop() ?? '';

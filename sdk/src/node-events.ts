@@ -10,36 +10,78 @@ export interface NodeListener {
 
 /** How long media may be silent beside a dead event stream before the node counts as dead: a viewer gets a frame, a publisher feedback, well within it. */
 const SILENCE_MS = 500;
+/** A node that hangs takes connections and answers none; its media worker, a process of its own, answers ICE as ever. */
+const UNANSWERED_TIMES = 2;
+/** A viewer without a packet for so long, of a stream that is not paused, asks whether the node still answers. */
+const NO_MEDIA_MS = 2_000;
+const LOOK_EVERY_MS = 500;
 
-/** Follows a session's events until `signal` aborts. Notices a dead node long before ICE does (RFC 7675: up to 30 s). */
+/** Follows a session's events until `signal` aborts. Notices a dead node long before ICE does (RFC 7675: up to 30 s), and one that hangs, which ICE never does. */
 export async function followNode(connection: Connection, signal: AbortSignal, listener: NodeListener): Promise<void> {
-  const { resource, candidate } = connection;
+  const { resource, candidate, peer } = connection;
   // Another server's WHIP or WHEP may have no events at all.
-  let isOpen = false;
-  const onOpen = () => void (isOpen = true);
-  const onLost = () => {
-    if (!isOpen) return;
-    void isSilent(connection.peer).then((silent) => {
-      if (silent && !signal.aborted) listener.gone(`${candidate.node} is silent`, false);
-    });
+  let redial: (() => void) | undefined;
+  let unanswered = 0;
+  let isPaused = false;
+  const gone = (reason: string, ended: boolean): void => {
+    if (!signal.aborted) listener.gone(reason, ended);
   };
+  const onOpen = (again: () => void): void => {
+    redial = again;
+    unanswered = 0;
+  };
+  const onLost = (isUnanswered: boolean): void => {
+    if (!redial) return;
+    unanswered = isUnanswered ? unanswered + 1 : 0;
+    if (unanswered >= UNANSWERED_TIMES) return gone(`${candidate.node} does not answer`, false);
+    void isSilent(peer, isUnanswered).then((silent) => silent && gone(`${candidate.node} is silent`, false));
+  };
+  void whenMediaStops(peer, signal, () => {
+    if (!isPaused) redial?.();
+  });
   for await (const { event, data } of eventStream(`${resource.url}/events`, resource.headers, signal, { onOpen, onLost })) {
+    if (event === 'paused' || event === 'resumed') isPaused = event === 'paused';
     await listener.event(event, JSON.parse(data));
   }
   // The node has ended the session, or was started anew and knows it no more.
-  if (isOpen && !signal.aborted) listener.gone(`${candidate.node} has ended the session`, true);
+  if (redial) gone(`${candidate.node} has ended the session`, true);
 }
 
-/** Tells a node that died from one whose signalling alone fails: media, or reports on media, still come from the latter. */
-async function isSilent(peer: RTCPeerConnection): Promise<boolean> {
-  const before = await receivedBytes(peer);
+/** Calls `act` each time that a viewer has had no packet for a while. Publishers receive no media. */
+async function whenMediaStops(peer: RTCPeerConnection, signal: AbortSignal, act: () => void): Promise<void> {
+  let last: { packets: number; atMs: number } | undefined;
+  while (!signal.aborted) {
+    const { packets } = await received(peer).catch(() => ({ packets: 0 }));
+    const nowMs = performance.now();
+    if (packets !== last?.packets) last = { packets, atMs: nowMs };
+    else if (packets > 0 && nowMs - last.atMs >= NO_MEDIA_MS) {
+      last.atMs = nowMs;
+      act();
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/**
+ * Tells a node that died from one whose signalling alone fails: media, or reports on media, still come from the latter. From one that hangs
+ * reports come too, so where nobody answered only a viewer's media count.
+ */
+async function isSilent(peer: RTCPeerConnection, mediaOnly: boolean): Promise<boolean> {
+  const before = await received(peer);
   await new Promise((resolve) => setTimeout(resolve, SILENCE_MS));
-  return (await receivedBytes(peer)) <= before;
+  const now = await received(peer);
+  return mediaOnly && now.packets > 0 ? now.packets === before.packets : now.bytes <= before.bytes;
 }
 
-async function receivedBytes(peer: RTCPeerConnection): Promise<number> {
-  let bytes = 0;
-  const reports = (await peer.getStats()) as unknown as ReadonlyMap<string, { type: string; bytesReceived?: number }>;
-  for (const { type, bytesReceived } of reports.values()) if (type === 'candidate-pair') bytes += bytesReceived ?? 0;
-  return bytes;
+async function received(peer: RTCPeerConnection): Promise<{ bytes: number; packets: number }> {
+  const sum = { bytes: 0, packets: 0 };
+  const reports = (await peer.getStats()) as unknown as ReadonlyMap<
+    string,
+    { type: string; bytesReceived?: number; packetsReceived?: number }
+  >;
+  for (const { type, bytesReceived, packetsReceived } of reports.values()) {
+    if (type === 'candidate-pair') sum.bytes += bytesReceived ?? 0;
+    if (type === 'inbound-rtp') sum.packets += packetsReceived ?? 0;
+  }
+  return sum;
 }

@@ -89,9 +89,10 @@ async function postJson(url: string, body: object, signal: AbortSignal): Promise
   return response;
 }
 
-/** Ends the session on the node. Never throws: a node that is gone has ended it anyway. */
-export async function deleteSession(resource: SessionResource): Promise<void> {
-  await fetch(resource.url, { method: 'DELETE', headers: resource.headers, keepalive: true }).catch(() => undefined);
+/** Ends the session on the node. Never throws, and waits no longer than for any answer: a node that is gone has ended it anyway. */
+export async function deleteSession({ url, headers }: SessionResource): Promise<void> {
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  await fetch(url, { method: 'DELETE', headers, keepalive: true, signal }).catch(() => undefined);
 }
 
 async function request(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {

@@ -99,23 +99,29 @@ export class FrameAccount {
     if (!isRtcp(packet)) this.#audio.add(packet.readUInt32BE(packet.length - LABEL_BYTES));
   }
 
-  /** What was shown of what was published from one time to another. */
-  showing(fromMs: number, toMs: number): Showing {
-    const { sentMs, isKeyframe, audioSentMs } = this.#source;
-    const within = (ms: number) => ms >= fromMs && ms < toMs;
-    const shown: { atMs: number; tookMs: number }[] = [];
+  /** The publisher's frames of a time, each with when a decoder could show it, if ever: whole, and so is all that it builds on. */
+  frames(fromMs: number, toMs: number): { sentMs: number; shownMs: number | undefined }[] {
+    const { sentMs, isKeyframe } = this.#source;
+    const shownMs: number[] = [];
     let last = -1;
     for (const { frame, atMs } of this.#whole) {
       if (frame !== last + 1 && !isKeyframe[frame]) continue;
       last = frame;
-      if (within(sentMs[frame]!)) shown.push({ atMs, tookMs: atMs - sentMs[frame]! });
+      shownMs[frame] = atMs;
     }
-    const spoken = audioSentMs.flatMap((ms, i) => (within(ms) ? [i] : []));
-    const took = shown.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    return sentMs.flatMap((ms, frame) => (ms >= fromMs && ms < toMs ? [{ sentMs: ms, shownMs: shownMs[frame] }] : []));
+  }
+
+  /** What was shown of what was published from one time to another. */
+  showing(fromMs: number, toMs: number): Showing {
+    const frames = this.frames(fromMs, toMs);
+    const shown = frames.flatMap(({ sentMs, shownMs }) => (shownMs === undefined ? [] : [{ sentMs, shownMs }]));
+    const spoken = this.#source.audioSentMs.flatMap((ms, i) => (ms >= fromMs && ms < toMs ? [i] : []));
+    const took = shown.map(({ sentMs, shownMs }) => shownMs - sentMs).sort((a, b) => a - b);
     const at = (share: number) => took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Infinity;
     return {
-      decodable: shown.length / sentMs.filter(within).length,
-      longestFreezeMs: shown.slice(1).reduce((longest, { atMs }, i) => Math.max(longest, atMs - shown[i]!.atMs), 0),
+      decodable: shown.length / frames.length,
+      longestFreezeMs: shown.slice(1).reduce((longest, { shownMs }, i) => Math.max(longest, shownMs - shown[i]!.shownMs), 0),
       missingPackets: this.#missing,
       heard: spoken.filter((i) => this.#audio.has(i)).length / spoken.length,
       delayMs: { p50: at(0.5), p99: at(0.99), max: at(1) },

@@ -1,7 +1,8 @@
 import type { Request, Response } from 'express';
 import type { Session, SessionNotice } from '../sessions/index.ts';
 
-const KEEPALIVE_MS = 15_000;
+/** The SDK holds a node that says nothing for 12 s to be hanging. */
+const KEEPALIVE_MS = 5_000;
 const MAX_LISTENERS = 4;
 const MAX_UNSENT_BYTES = 64 * 1024;
 
@@ -31,7 +32,7 @@ export function streamEvents(session: Session, req: Request, res: Response): voi
   const end = (): void => {
     res.end();
   };
-  // Proxies cut silent connections.
+  // Proxies cut silent connections, and clients leave them.
   const keepalive = setInterval(() => res.write(': \n\n'), KEEPALIVE_MS);
   keepalive.unref();
   session.on('notice', write);
