@@ -10,7 +10,7 @@ import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
 import type { Egress, Relay } from '../relay/index.ts';
 import type { StreamDirectory } from './stream-directory.ts';
-import { isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
+import { detourOf, isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
 
 export interface PublishedStream<T extends PublisherTransport = PublisherTransport> {
   stream: string;
@@ -35,10 +35,14 @@ interface ServedStream {
   isForgotten: boolean;
   /** Runs while the viewers wait for it. */
   orphaned: Timer | undefined;
+  /** Runs until the planned way is tried again. */
+  detoured: Timer | undefined;
 }
 
 const TAKEN_OVER = 'another publisher took the stream over';
 const REPUBLISH_MS = 10_000;
+/** By then a relay that was killed runs again, or the operator has other ways. */
+const DETOUR_MS = 10_000;
 
 /** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
 const MAX_NUMBERINGS = 8;
@@ -265,6 +269,7 @@ export class StreamHub {
       isLost: false,
       isForgotten: false,
       orphaned: undefined,
+      detoured: undefined,
     };
     this.#served.set(state.stream, served);
     return served;
@@ -316,7 +321,19 @@ export class StreamHub {
     egress.on('lost', (reason) => {
       this.#logger.warn({ stream: served.state.stream, reason }, 'upstream lost');
       is({ hasEnded: served.hasEnded, isLost: true });
+      this.#detour(served, egress);
     });
+  }
+
+  /** The relay looks for media on the planned way again when that is tried, and keeps what flows until then. */
+  #detour(served: ServedStream, egress: Egress): void {
+    const detour = detourOf(this.#plan(served.state), served.state);
+    if (!detour || served.hasEnded) return;
+    served.route = detour;
+    egress.reroute(detour.path, detour.backup).catch(() => undefined);
+    this.#clock.clearTimeout(served.detoured);
+    served.detoured = this.#clock.setTimeout(() => this.#reroute(served.state.stream), DETOUR_MS);
+    served.detoured.unref();
   }
 
   #drop(served: ServedStream, key: string, ending: Ending = 'over'): void {

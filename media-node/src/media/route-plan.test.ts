@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DEFAULT_POLICY, type NodeSettings, type StreamState } from '@millrace/api';
-import { planRoute } from './route-plan.ts';
+import { detourOf, planRoute } from './route-plan.ts';
 
 const peers = ['c-relay', 'c-relay-2', 'b-relay', 'd-relay', 'a-relay'].map((node, index) => ({
   node,
@@ -98,5 +98,13 @@ describe('the way to a stream', () => {
       String(nodes(planRoute(state('a', 'a-push', 'via-b'), settings([['c-relay', 'a-relay']])))),
       /no route from region a/,
     );
+  });
+
+  test('when no way works is straight to the origin, with the planned way behind it; not against a path policy', () => {
+    const planned = planRoute(state('a'), settings([['c-relay', 'a-relay']]));
+    assert.deepEqual(nodes(detourOf(planned, state('a'))!), [['a-push'], ['c-relay', 'a-relay', 'a-push']]);
+    const bound = state('a', 'a-push', 'via b');
+    assert.equal(detourOf(planRoute(bound, settings([['c-relay', 'b-relay', 'a-relay']], 'via b')), bound), undefined);
+    assert.equal(detourOf(planRoute(state('c'), settings([])), state('c')), undefined, 'it is straight already');
   });
 });

@@ -28,6 +28,15 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
   return { ok: false, reason: `no route from region ${origin.region} follows this stream's path policy yet` };
 }
 
+/**
+ * When no way of the plan works: straight to the origin, without the relays, until the operator has found other ways; the plan's own way is the backup.
+ * Undefined where that is the plan already, or might break the stream's path policy.
+ */
+export function detourOf(plan: RoutePlan, { policy }: Pick<StreamState, 'policy'>): (RoutePlan & { ok: true }) | undefined {
+  if (!plan.ok || plan.path.length < 2 || policy.policyKey !== 'default') return undefined;
+  return { ok: true, path: plan.path.slice(-1), backup: plan.path };
+}
+
 /** Whether two plans ask for the same. */
 export function isSameRoute(a: RoutePlan, b: RoutePlan): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
