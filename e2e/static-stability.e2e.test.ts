@@ -3,10 +3,10 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MediaNodeSpec, PlacementResponse, StreamView } from '@millrace/api';
 import { secrets } from '@millrace/operator/kube';
-import { createLogger, loadConfig } from '@millrace/service';
 import { APP_KEY, NAMESPACE, TestNetwork } from '../control/src/testing/network.ts';
 import type { Control } from '../control/src/control.ts';
-import { MediaNodeConfig, startMediaNode, type MediaNode } from '../media-node/src/index.ts';
+import { startRealNode } from '../control/src/testing/real-node.ts';
+import type { MediaNode } from '../media-node/src/index.ts';
 import { launchBrowser, type Browser } from './src/browser.ts';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 
@@ -43,27 +43,8 @@ describe('nodes and control without an operator', { timeout: 180_000 }, () => {
   });
 
   async function startNode(name: string, spec: Partial<MediaNodeSpec>): Promise<void> {
-    const made = await network.node(name, { edge: name, mesh: 'mesh', ...spec });
-    const config = loadConfig(MediaNodeConfig, {
-      env: {
-        MILLRACE_NODE_NAME: name,
-        MILLRACE_POD_UID: made.uid,
-        MILLRACE_REGION: made.spec.region,
-        MILLRACE_ROLES: made.spec.roles.join(),
-        MILLRACE_CONTROL_URL: control.agentUrl,
-        MILLRACE_TOKEN_FILE: made.tokenFile,
-        MILLRACE_STATE_DIR: made.folder,
-        MILLRACE_HOST_IP: '127.0.0.1',
-        MILLRACE_MEDIA_PORT: '0',
-        MILLRACE_TRUNK_PORT: '0',
-        MILLRACE_SIGNALING_PORT: '0',
-        MILLRACE_OPS_PORT: '0',
-      },
-    });
-    nodes.set(
-      name,
-      await startMediaNode(config, createLogger({ service: name, level: process.env['MILLRACE_TEST_LOG'] ?? 'silent' })),
-    );
+    const { node } = await startRealNode(network, control, name, spec);
+    nodes.set(name, node);
   }
 
   async function place(act: 'push' | 'pull', region: string): Promise<PlacementResponse> {

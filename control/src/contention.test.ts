@@ -33,7 +33,8 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     });
     const room = { capacity: { sessions: 2, egressMbps: 1000 } };
     const settings = { MILLRACE_CAPACITY_SESSIONS: '2' };
-    nodes = await Promise.all([1, 2].map((n) => startRealNode(network, control, `node-${n}`, room, settings)));
+    const started = [1, 2].map((n) => startRealNode(network, control, `node-${n}`, room, { settings }));
+    nodes = (await Promise.all(started)).map(({ node }) => node);
     await eventually(() => nodes.every((node) => node.readiness().ok), 'both nodes are ready');
   });
   after(async () => {
@@ -112,14 +113,17 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     }, 'no node has room');
     assert.equal(none!.headers.get('retry-after'), '5');
     assert.match(await none!.text(), /this node is full, and no other node takes the request; try again later/);
-    const placed = await fetch(`${control.url}/v1/push`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ stream: 'full/f' }),
-    });
-    assert.equal(placed.status, 503);
-    assert.ok(placed.headers.get('retry-after'));
-    assert.match(await placed.text(), /SessionsFull/);
+    let placed: Response | undefined;
+    await eventually(async () => {
+      placed = await fetch(`${control.url}/v1/push`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ stream: 'full/f' }),
+      });
+      return placed.status === 503;
+    }, 'control places nobody');
+    assert.ok(placed!.headers.get('retry-after'));
+    assert.match(await placed!.text(), /SessionsFull/);
     for (const response of held) await end(url(0), response);
     for (const response of [followed, last]) await end(url(1), response);
   });

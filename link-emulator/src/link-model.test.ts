@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LinkModel, type Delivery } from './link-model.ts';
 import type { LinkProfile } from './profile.ts';
-import { seededRandom } from './random.ts';
+import { seededRandom } from '@millrace/service';
 
 interface Passage {
   sentMs: number;

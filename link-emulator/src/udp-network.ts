@@ -1,11 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
+import { seededRandom } from '@millrace/service';
 import { Arrivals } from './arrivals.ts';
 import { Lateness, type LatenessSummary } from './lateness.ts';
 import { LinkModel } from './link-model.ts';
 import type { LinkProfile } from './profile.ts';
-import { seededRandom } from './random.ts';
 
 /** An IP address literal and a UDP port. */
 export interface UdpAddress {

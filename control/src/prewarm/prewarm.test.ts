@@ -28,9 +28,10 @@ describe('control with real media nodes', { timeout: 90_000 }, () => {
     const distribution = { prewarm: ['south'], lingerSeconds: 1 };
     await network.route('warm', { streams: ['warm/*'], access, distribution });
     control = await network.control();
-    const push = await startRealNode(network, control, 'north-push', { region: 'north', roles: ['push'] });
-    nodes.push(push, await startRealNode(network, control, 'south-pull', { region: 'south', roles: ['pull'] }));
-    nodes.push(await startRealNode(network, control, 'east-pull', { region: 'east', roles: ['pull'] }));
+    const { node: push } = await startRealNode(network, control, 'north-push', { region: 'north', roles: ['push'] });
+    const { node: south } = await startRealNode(network, control, 'south-pull', { region: 'south', roles: ['pull'] });
+    const { node: east } = await startRealNode(network, control, 'east-pull', { region: 'east', roles: ['pull'] });
+    nodes.push(push, south, east);
     await eventually(() => nodes.every((node) => node.readiness().ok), 'the nodes are ready');
     await eventually(async () => (await place('push')).status === 200, 'a publisher can be placed');
     publisher = await newPublisher();

@@ -1,8 +1,13 @@
 import type { MediaNodeSpec } from '@millrace/api';
-import { createLogger, loadConfig } from '@millrace/service';
+import { createLogger, loadConfig, type Registry } from '@millrace/service';
 import { MediaNodeConfig, startMediaNode, type MediaNode } from '../../../media-node/src/index.ts';
 import type { Control } from '../control.ts';
 import type { TestNetwork } from './network.ts';
+
+export interface RealNode {
+  readonly node: MediaNode;
+  readonly podUid: string;
+}
 
 /** A whole media node, with relay thread and workers, on free ports of loopback. */
 export async function startRealNode(
@@ -10,8 +15,8 @@ export async function startRealNode(
   control: Control,
   name: string,
   spec: Partial<MediaNodeSpec> = {},
-  settings: NodeJS.ProcessEnv = {},
-): Promise<MediaNode> {
+  { settings = {}, registry }: { settings?: NodeJS.ProcessEnv; registry?: Registry } = {},
+): Promise<RealNode> {
   const made = await network.node(name, { edge: name, mesh: 'mesh', ...spec });
   const env = {
     MILLRACE_NODE_NAME: name,
@@ -29,5 +34,7 @@ export async function startRealNode(
     ...settings,
   };
   const level = process.env['MILLRACE_TEST_LOG'] ?? 'silent';
-  return startMediaNode(loadConfig(MediaNodeConfig, { env }), createLogger({ service: name, level }));
+  const logger = createLogger({ service: name, level });
+  const node = await startMediaNode(loadConfig(MediaNodeConfig, { env }), logger, registry ? { registry } : {});
+  return { node, podUid: made.uid };
 }

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import type { MediaNodeSpec } from '@millrace/api';
 import { loadKubeconfig, secrets } from '@millrace/operator/kube';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
-import { createLogger, createMetrics, loadConfig, type HttpService, type Registry } from '@millrace/service';
+import { createLogger, createMetrics, type HttpService, type Registry } from '@millrace/service';
 import { startConsole } from '../../../console/src/index.ts';
 import { APP_KEY, NAMESPACE, TestNetwork } from '../../../control/src/testing/network.ts';
 import type { Control } from '../../../control/src/control.ts';
-import { MediaNodeConfig, startMediaNode, type MediaNode } from '../../../media-node/src/index.ts';
+import { startRealNode } from '../../../control/src/testing/real-node.ts';
+import type { MediaNode } from '../../../media-node/src/index.ts';
 
 export { APP_KEY, NAMESPACE };
 
@@ -70,27 +71,11 @@ export class Servers {
 
   /** A media node in this process; resolves when it is ready. */
   async addNode(name: string, spec: Partial<MediaNodeSpec> = {}, settings: Record<string, string> = {}): Promise<RunningNode> {
-    const made = await this.network.node(name, { edge: 'edge', mesh: 'mesh', ...spec });
-    const env = {
-      MILLRACE_NODE_NAME: name,
-      MILLRACE_POD_UID: made.uid,
-      MILLRACE_REGION: made.spec.region,
-      MILLRACE_ROLES: made.spec.roles.join(),
-      MILLRACE_CONTROL_URL: this.control.agentUrl,
-      MILLRACE_TOKEN_FILE: made.tokenFile,
-      MILLRACE_STATE_DIR: made.folder,
-      MILLRACE_HOST_IP: '127.0.0.1',
-      MILLRACE_MEDIA_PORT: '0',
-      MILLRACE_TRUNK_PORT: '0',
-      MILLRACE_SIGNALING_PORT: '0',
-      MILLRACE_OPS_PORT: '0',
-      ...settings,
-    };
     const registry = createMetrics({ service: 'media-node' });
-    const logger = createLogger({ service: name, level: process.env['MILLRACE_TEST_LOG'] ?? 'silent' });
-    const node = await startMediaNode(loadConfig(MediaNodeConfig, { env }), logger, { registry });
+    const inMesh = { edge: 'edge', mesh: 'mesh', ...spec };
+    const { node, podUid } = await startRealNode(this.network, this.control, name, inMesh, { settings, registry });
     const { signalingUrl: url, opsUrl } = node.endpoints;
-    const running = { name, podUid: made.uid, node, url, opsUrl, registry };
+    const running = { name, podUid, node, url, opsUrl, registry };
     this.nodes.push(running);
     await eventually(`${name} is ready`, () => node.readiness().ok || undefined);
     return running;

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { mediaFrameFault, type TrackDescription } from '@millrace/api/trunk';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
 import { DEPENDENCY_DESCRIPTOR_URI } from '../rtp/av1.ts';
 import { CarriedStream } from './carried-stream/index.ts';

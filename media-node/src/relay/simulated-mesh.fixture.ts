@@ -1,6 +1,6 @@
-import { LinkModel, PERFECT_LINK, seededRandom, type LinkProfile } from '@millrace/link-emulator';
+import { LinkModel, PERFECT_LINK, type LinkProfile } from '@millrace/link-emulator';
 import type { Hop, TrackDescription } from '@millrace/api/trunk';
-import { FakeClock } from '@millrace/service';
+import { FakeClock, seededRandom } from '@millrace/service';
 import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
 import {
   DEFAULT_KNOBS,

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import { rtpPacket } from '../rtp/packet.fixture.ts';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
 import { vp8Frame } from './werift.fixture.ts';

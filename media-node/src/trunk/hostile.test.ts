@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import { SegmentCommand, writeSegmentHeader } from './arq/segment.ts';
 import { Envelope, FrameType } from './frames.ts';
 import { DEFAULT_KNOBS, type MeshKey, type Trunk, TrunkEndpoint } from './index.ts';

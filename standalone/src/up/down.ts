@@ -1,4 +1,4 @@
-import type { UpConfig } from '../main.ts';
+import type { UpConfig } from './config.ts';
 import { StateDir, processStart } from './state-dir.ts';
 
 /** Nodes with viewers get some seconds to tell them; then everything ends. */

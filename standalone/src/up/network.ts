@@ -13,7 +13,7 @@ import type { Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
 import { LogFile, localImages, startPodAgent } from '../agent/index.ts';
 import { startApiServer } from '../apiserver/index.ts';
-import type { UpConfig } from '../main.ts';
+import type { UpConfig } from './config.ts';
 import { ensureAppKey } from './app-key.ts';
 import { loadCredentials, usersByToken } from './credentials.ts';
 import type { User } from './credentials.ts';

@@ -1,5 +1,5 @@
 import { realClock } from '@millrace/service';
-import type { UpConfig } from '../main.ts';
+import type { UpConfig } from './config.ts';
 import { clockSource, fileSource, publishForever } from '../demo/index.ts';
 import type { Source } from '../demo/index.ts';
 import { startNetwork } from './network.ts';

@@ -9,7 +9,7 @@ import {
   type ControlMessage,
   type Hop,
 } from '@millrace/api/trunk';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import fc from 'fast-check';
 import type { SubscriptionEffects } from './effects.ts';
 import { Subscriptions } from './index.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ArqPeer } from '../testing/arq-peer.ts';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import { SegmentCommand } from './segment.ts';
 
 const STEP_MS = 5;

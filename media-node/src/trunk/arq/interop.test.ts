@@ -3,7 +3,7 @@ import { describe, mock, test } from 'node:test';
 import { Opaque, Writable } from '@hazae41/binary';
 import { KcpDuplex } from '@hazae41/kcp';
 import { ArqPeer } from '../testing/arq-peer.ts';
-import { seededRandom } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

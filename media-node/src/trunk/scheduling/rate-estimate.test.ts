@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { LinkModel, seededRandom, type LinkProfile } from '@millrace/link-emulator';
+import { LinkModel, type LinkProfile } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import { RateEstimate } from './rate-estimate.ts';
 
 const BYTES = 1000;

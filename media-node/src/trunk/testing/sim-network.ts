@@ -1,4 +1,5 @@
-import { LinkModel, PERFECT_LINK, seededRandom, type LinkProfile } from '@millrace/link-emulator';
+import { LinkModel, PERFECT_LINK, type LinkProfile } from '@millrace/link-emulator';
+import { seededRandom } from '@millrace/service';
 import type { Clock, Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from '../io/datagram.ts';
 
