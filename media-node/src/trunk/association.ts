@@ -1,7 +1,16 @@
 import { Arq } from './arq/arq.ts';
 import { SEGMENT_HEADER_BYTES } from './arq/segment.ts';
 import { FecDecoder } from './fec/decoder.ts';
-import { Envelope, FORWARD_BYTES, FRAME_HEADER_BYTES, frameRoom, FrameType, readFrames, SHARD_HEADER_BYTES } from './frames.ts';
+import {
+  Envelope,
+  ENVELOPE_BYTES,
+  FORWARD_BYTES,
+  FRAME_HEADER_BYTES,
+  frameRoom,
+  FrameType,
+  readFrames,
+  SHARD_HEADER_BYTES,
+} from './frames.ts';
 import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
 import { Capability, type Hello } from './link/hello.ts';
 import { MAX_DATAGRAM } from './link/wire.ts';
@@ -73,7 +82,7 @@ export class Association {
       transmit: hooks.transmit,
       arrivals: hooks.arrivals,
     });
-    this.decoder = new FecDecoder((frames) => this.receiveFrames(frames));
+    this.decoder = new FecDecoder((frames) => this.receiveFrames(frames, 0));
   }
 
   applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
@@ -89,7 +98,7 @@ export class Association {
     this.liveness.heard(nowMs);
     switch (plaintext[0]) {
       case Envelope.plain:
-        return this.receiveFrames(plaintext.subarray(1));
+        return this.receiveFrames(plaintext, ENVELOPE_BYTES);
       case Envelope.shard:
       case Envelope.parity:
         return this.receiveShard(plaintext);
@@ -143,12 +152,12 @@ export class Association {
     const verdict = isParity ? this.decoder.receiveParity(plaintext) : this.decoder.receiveShard(plaintext);
     if (verdict === 'malformed') this.malformed++;
     if (verdict !== 'new') return;
-    if (!isParity) this.receiveFrames(plaintext.subarray(SHARD_HEADER_BYTES));
+    if (!isParity) this.receiveFrames(plaintext, SHARD_HEADER_BYTES);
     this.decoder.settle(plaintext);
   }
 
-  private receiveFrames(frames: Buffer): void {
-    if (!readFrames(frames, this.takeFrame)) this.malformed++;
+  private receiveFrames(bytes: Buffer, offset: number): void {
+    if (!readFrames(bytes, offset, this.takeFrame)) this.malformed++;
   }
 
   private readonly takeFrame = (type: number, body: Buffer): boolean => {

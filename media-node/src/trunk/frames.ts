@@ -3,6 +3,8 @@ import { DATA_HEADER_BYTES, TAG_BYTES } from './link/wire.ts';
 /** What a data datagram carries under its seal (docs/trunk.md). First byte: */
 export const Envelope = { plain: 0, shard: 1, parity: 2 } as const;
 
+export const ENVELOPE_BYTES = 1;
+
 /** envelope u8, shard index u8, group u32: what a shard has before its frames. */
 export const SHARD_HEADER_BYTES = 6;
 /** The same, then data shards u8, parity shards u8: what precedes the parity bytes. */
@@ -70,9 +72,8 @@ export class FrameWriter {
   }
 }
 
-/** Calls `take` for each frame; false when the bytes are malformed (those before count). */
-export function readFrames(bytes: Buffer, take: (type: number, body: Buffer) => boolean): boolean {
-  let offset = 0;
+/** Calls `take` for each frame from `offset` on; false when the bytes are malformed (those before count). */
+export function readFrames(bytes: Buffer, offset: number, take: (type: number, body: Buffer) => boolean): boolean {
   let sound = true;
   while (offset < bytes.length) {
     if (offset + FRAME_HEADER_BYTES > bytes.length) return false;

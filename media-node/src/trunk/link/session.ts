@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
 import type { SessionKeys } from './noise.ts';
 import { writeNonce } from './noise.ts';
 import { ReplayWindow } from './replay.ts';
+import { Slab } from './slab.ts';
 import { DATA_HEADER_BYTES, readCounter, TAG_BYTES, writeDataHeader } from './wire.ts';
 
 const GCM = 'aes-256-gcm';
@@ -9,6 +10,12 @@ const TAG = { authTagLength: TAG_BYTES };
 
 /** Seals at most this many datagrams under one key: the confidentiality limit of AES-GCM in RFC 9001, section 6.6. */
 const MAX_SEALED = 2 ** 23;
+
+/** Smaller plaintexts, of audio and acknowledgements, stay where they are: kept for long, they would hold on to much more than themselves. */
+const WORTH_COPYING_BYTES = 512;
+
+const sent = new Slab();
+const opened = new Slab();
 
 export type OpenResult = Buffer | 'replayed' | 'forged';
 
@@ -25,6 +32,7 @@ export class LinkSession {
   private readonly sendKey: KeyObject;
   private readonly receiveKey: KeyObject;
   private readonly nonce = Buffer.alloc(12);
+  private readonly header = Buffer.alloc(DATA_HEADER_BYTES);
   private readonly replay = new ReplayWindow();
 
   constructor(init: {
@@ -51,19 +59,19 @@ export class LinkSession {
   /** The datagram for this plaintext, ready to send. */
   seal(plaintext: Buffer): Buffer {
     const counter = this.sealed++;
-    const datagram = Buffer.allocUnsafe(DATA_HEADER_BYTES + plaintext.length + TAG_BYTES);
-    writeDataHeader(datagram, this.remoteIndex, counter);
+    const datagram = sent.take(DATA_HEADER_BYTES + plaintext.length + TAG_BYTES);
+    writeDataHeader(this.header, this.remoteIndex, counter);
     writeNonce(this.nonce, counter);
     const cipher = createCipheriv(GCM, this.sendKey, this.nonce, TAG);
-    cipher.setAAD(datagram.subarray(0, DATA_HEADER_BYTES));
-    const sealed = cipher.update(plaintext);
+    cipher.setAAD(this.header);
+    datagram.set(this.header);
+    datagram.set(cipher.update(plaintext), DATA_HEADER_BYTES);
     cipher.final();
-    sealed.copy(datagram, DATA_HEADER_BYTES);
-    cipher.getAuthTag().copy(datagram, DATA_HEADER_BYTES + plaintext.length);
+    datagram.set(cipher.getAuthTag(), DATA_HEADER_BYTES + plaintext.length);
     return datagram;
   }
 
-  /** The plaintext, in a buffer of its own. */
+  /** The plaintext, for the caller to keep. */
   open(datagram: Buffer): OpenResult {
     const counter = readCounter(datagram);
     if (counter > Number.MAX_SAFE_INTEGER) return 'forged';
@@ -71,7 +79,8 @@ export class LinkSession {
     const end = datagram.length - TAG_BYTES;
     writeNonce(this.nonce, counter);
     const decipher = createDecipheriv(GCM, this.receiveKey, this.nonce, TAG);
-    decipher.setAAD(datagram.subarray(0, DATA_HEADER_BYTES));
+    datagram.copy(this.header, 0, 0, DATA_HEADER_BYTES);
+    decipher.setAAD(this.header);
     decipher.setAuthTag(datagram.subarray(end));
     const plaintext = decipher.update(datagram.subarray(DATA_HEADER_BYTES, end));
     try {
@@ -81,6 +90,12 @@ export class LinkSession {
     }
     this.advanced = Math.max(0, counter - this.replay.highest);
     this.replay.mark(counter);
-    return plaintext;
+    return plaintext.length < WORTH_COPYING_BYTES ? plaintext : copyOf(plaintext);
   }
+}
+
+function copyOf(plaintext: Buffer): Buffer {
+  const copy = opened.take(plaintext.length);
+  copy.set(plaintext);
+  return copy;
 }

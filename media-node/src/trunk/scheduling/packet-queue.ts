@@ -1,55 +1,62 @@
-/** First in, first out, as arrays by field with a moving head: no object for a packet. */
+const FIRST_SLOTS = 64;
+const NOTHING = Buffer.alloc(0);
+
+/** First in, first out, as a ring of slots with arrays by field: no object for a packet, and no array that shrinks and grows with each burst. */
 export class PacketQueue {
   bytes = 0;
-  private conversations: number[] = [];
-  private payloads: Buffer[] = [];
-  private deadlines: number[] = [];
+  private conversations: number[] = new Array<number>(FIRST_SLOTS).fill(0);
+  private payloads: Buffer[] = new Array<Buffer>(FIRST_SLOTS).fill(NOTHING);
+  private deadlines: number[] = new Array<number>(FIRST_SLOTS).fill(0);
   /** Packets of a chain build on one another; -1 for those that stand alone. */
-  private chains: number[] = [];
+  private chains: number[] = new Array<number>(FIRST_SLOTS).fill(0);
   /** Whether the chain begins anew with it. */
-  private starts: boolean[] = [];
+  private starts: boolean[] = new Array<boolean>(FIRST_SLOTS).fill(false);
+  private mask = FIRST_SLOTS - 1;
+  /** Places of the first packet and behind the last; they only grow. */
   private head = 0;
+  private tail = 0;
 
   get length(): number {
-    return this.payloads.length - this.head;
+    return this.tail - this.head;
   }
 
   get firstPayload(): Buffer {
-    return this.payloads[this.head]!;
+    return this.payloads[this.head & this.mask]!;
   }
 
   get firstConversation(): number {
-    return this.conversations[this.head]!;
+    return this.conversations[this.head & this.mask]!;
   }
 
   get firstDeadlineMs(): number {
-    return this.deadlines[this.head]!;
+    return this.deadlines[this.head & this.mask]!;
   }
 
   get firstChain(): number {
-    return this.chains[this.head]!;
+    return this.chains[this.head & this.mask]!;
   }
 
   push(conversation: number, payload: Buffer, deadlineMs: number, chain: number, starts: boolean): void {
-    this.conversations.push(conversation);
-    this.chains.push(chain);
-    this.payloads.push(payload);
-    this.deadlines.push(deadlineMs);
-    this.starts.push(starts);
+    if (this.length > this.mask) this.grow();
+    const slot = this.tail++ & this.mask;
+    this.conversations[slot] = conversation;
+    this.chains[slot] = chain;
+    this.payloads[slot] = payload;
+    this.deadlines[slot] = deadlineMs;
+    this.starts[slot] = starts;
     this.bytes += payload.length;
   }
 
   shift(): void {
-    this.bytes -= this.payloads[this.head]!.length;
-    this.head++;
-    if (this.head === this.payloads.length) this.truncate(0, 0);
-    else if (this.head >= 1024 && this.head * 2 > this.payloads.length) this.compact();
+    const slot = this.head++ & this.mask;
+    this.bytes -= this.payloads[slot]!.length;
+    this.payloads[slot] = NOTHING;
   }
 
   /** Place of the last packet with which the chain begins anew, or -1. */
   lastStart(chain: number): number {
-    for (let at = this.payloads.length - 1; at >= this.head; at--) {
-      if (this.starts[at] && this.chains[at] === chain) return at - this.head;
+    for (let at = this.tail - 1; at >= this.head; at--) {
+      if (this.starts[at & this.mask] && this.chains[at & this.mask] === chain) return at - this.head;
     }
     return -1;
   }
@@ -58,30 +65,41 @@ export class PacketQueue {
   remove(chain: number, before: number): number {
     const end = this.head + before;
     let kept = this.head;
-    for (let at = this.head; at < this.payloads.length; at++) {
-      if (at < end && this.chains[at] === chain) {
-        this.bytes -= this.payloads[at]!.length;
-        continue;
-      }
-      this.conversations[kept] = this.conversations[at]!;
-      this.payloads[kept] = this.payloads[at]!;
-      this.deadlines[kept] = this.deadlines[at]!;
-      this.chains[kept] = this.chains[at]!;
-      this.starts[kept] = this.starts[at]!;
-      kept++;
+    for (let at = this.head; at < this.tail; at++) {
+      const from = at & this.mask;
+      if (at < end && this.chains[from] === chain) this.bytes -= this.payloads[from]!.length;
+      else this.move(from, kept++ & this.mask);
     }
-    const removed = this.payloads.length - kept;
-    this.truncate(kept === this.head ? 0 : kept, kept === this.head ? 0 : this.head);
+    const removed = this.tail - kept;
+    for (let at = kept; at < this.tail; at++) this.payloads[at & this.mask] = NOTHING;
+    this.tail = kept;
     return removed;
   }
 
-  private compact(): void {
-    for (const field of [this.conversations, this.payloads, this.deadlines, this.chains, this.starts]) field.splice(0, this.head);
-    this.head = 0;
+  private move(from: number, to: number): void {
+    this.conversations[to] = this.conversations[from]!;
+    this.payloads[to] = this.payloads[from]!;
+    this.deadlines[to] = this.deadlines[from]!;
+    this.chains[to] = this.chains[from]!;
+    this.starts[to] = this.starts[from]!;
   }
 
-  private truncate(length: number, head: number): void {
-    for (const field of [this.conversations, this.payloads, this.deadlines, this.chains, this.starts]) field.length = length;
-    this.head = head;
+  /** Twice the slots, the first packet in the first of them. */
+  private grow(): void {
+    const more = this.mask + 1;
+    const from = this.head & this.mask;
+    const unrolled = <T>(field: T[], empty: T): T[] => [
+      ...field.slice(from),
+      ...field.slice(0, from),
+      ...new Array<T>(more).fill(empty),
+    ];
+    this.conversations = unrolled(this.conversations, 0);
+    this.payloads = unrolled(this.payloads, NOTHING);
+    this.deadlines = unrolled(this.deadlines, 0);
+    this.chains = unrolled(this.chains, 0);
+    this.starts = unrolled(this.starts, false);
+    this.mask = 2 * more - 1;
+    this.tail = this.length;
+    this.head = 0;
   }
 }
