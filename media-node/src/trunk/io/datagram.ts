@@ -17,8 +17,8 @@ export interface OutgoingDatagram {
 }
 
 /**
- * A UDP socket in batches, so that a backend with sendmmsg and recvmmsg fits behind it. Errors of single datagrams are counted, never
- * thrown: to a network, a datagram that cannot be sent is one that was lost.
+ * A UDP socket in batches, so that a backend with sendmmsg and recvmmsg fits behind it. Errors are never thrown: to a network, a datagram
+ * that cannot be sent is one that was lost, and its receiver counts those. Counted are errors of the socket, and what it had no room for.
  */
 export interface DatagramIo {
   readonly local: PeerAddress;

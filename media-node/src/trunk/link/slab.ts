@@ -9,8 +9,10 @@ export class Slab {
   private bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
   private taken = 0;
 
-  /** So many bytes, with anything in them, for the caller alone. At most SLAB_BYTES. */
+  /** So many bytes, with anything in them, for the caller alone. */
   take(length: number): Buffer {
+    // Nobody here sends such datagrams, but a peer may.
+    if (length > SLAB_BYTES) return Buffer.allocUnsafeSlow(length);
     if (this.taken + length > SLAB_BYTES) {
       this.bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.taken = 0;
