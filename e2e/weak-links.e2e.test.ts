@@ -67,30 +67,34 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     const toMs = performance.now() - TAIL_MS;
     sent.weak += bytes('x');
     sent.control += bytes('w');
-    const busy = seconds.filter(({ latestMs, endMs }) => {
+    // What the control stream stood for longer than from frame to frame is the machine's doing.
+    const noisy = seconds.map(({ latestMs, endMs }) => {
       const { longestFreezeMs, decodable } = control.account.showing(endMs - 1_000 - FELT_FOR_MS, endMs + FELT_FOR_MS);
-      return latestMs > EMULATOR_LATE_MS || longestFreezeMs > BUSY_MS || decodable < 1;
+      const isBusy = latestMs > EMULATOR_LATE_MS || longestFreezeMs > BUSY_MS || decodable < 1;
+      return { endMs, noiseMs: isBusy ? Infinity : Math.max(0, longestFreezeMs - FRAME_MS) };
     });
-    const isCalm = (ms: number) => !busy.some(({ endMs }) => ms > endMs - 1_000 && ms < endMs + FELT_FOR_MS);
-    const seen = weak.account.showing(fromMs, toMs);
+    const noiseAt = (ms: number) =>
+      Math.max(0, ...noisy.filter(({ endMs }) => ms > endMs - 1_000 && ms < endMs + FELT_FOR_MS).map(({ noiseMs }) => noiseMs));
+    const isCalm = (ms: number) => noiseAt(ms) < Infinity;
+    const [seen, beside] = [weak.account.showing(fromMs, toMs), control.account.showing(fromMs, toMs)];
     const calm = weak.account.frames(fromMs, toMs).filter(({ sentMs }) => isCalm(sentMs));
     const decodable = calm.filter(({ shownMs }) => shownMs !== undefined).length / calm.length;
-    const longestFreezeMs = longestFreeze(calm, isCalm);
+    const longestFreezeMs = longestFreeze(calm, noiseAt);
     const figures = JSON.stringify({
       calmSeconds: Math.round((calm.length * FRAME_MS) / 1_000),
       leftSeconds: seconds.filter(({ left }) => left).length,
       decodable,
       longestFreezeMs,
       weak: seen,
-      control: control.account.showing(fromMs, toMs),
+      control: beside,
       sentToControl: sent.weak / sent.control,
       emulatorLateMs: Math.max(...seconds.map(({ latestMs }) => latestMs)),
     });
     t.diagnostic(figures);
-    assert.ok(seen.heard >= 0.99, figures);
     if (calm.length * FRAME_MS < LEAST_CALM_SHARE * SECONDS * 1_000)
       return t.skip(`the machine is too busy to judge: ${figures}`);
     assert.ok(decodable >= 0.99, figures);
+    assert.ok(seen.heard >= beside.heard - 0.01, figures);
     assert.ok(longestFreezeMs < FREEZE_MS, figures);
     // Trunks are lost on a machine that has no time for them; but a weak link is no dead one.
     assert.deepEqual(
@@ -103,7 +107,11 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
   test('cut in one direction it is gone around by itself, and the routes computed from what relays then report agree', async (t) => {
     fleet.network.changeBoth('x', 'y', { loss: 0 });
     await delay(2_000);
-    assert.deepEqual(await fleet.pathOf('b', WEAK), WEAK_WAY);
+    const takes = (way: readonly string[]) =>
+      eventually(`the path is ${way.join()}`, 10_000, async () =>
+        (await fleet.pathOf('b', WEAK)).join() === way.join() ? true : undefined,
+      );
+    await takes(WEAK_WAY);
     const fromMs = performance.now();
     fleet.network.change('x', 'y', { cut: true });
     await eventually('the path changes', 10_000, async () => ((await fleet.pathOf('b', WEAK)).includes('w') ? true : undefined));
@@ -115,10 +123,11 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     assert.deepEqual(hops, ['b', 'y', 'w', 'a']);
     await fleet.call('b', { do: 'reroute', stream: WEAK, path: fleet.path(...hops.slice(1)), backup: [] });
     await delay(3_000 + TAIL_MS);
-    const seen = weak.account.showing(fromMs, performance.now() - TAIL_MS);
-    t.diagnostic(JSON.stringify(seen));
-    assert.deepEqual(await fleet.pathOf('b', WEAK), OTHER_WAY);
-    assert.ok(seen.decodable >= 0.95, JSON.stringify(seen));
+    await takes(OTHER_WAY);
+    const toMs = performance.now() - TAIL_MS;
+    const [seen, beside] = [weak.account.showing(fromMs, toMs), control.account.showing(fromMs, toMs)];
+    t.diagnostic(JSON.stringify({ weak: seen, control: beside }));
+    assert.ok(seen.decodable >= beside.decodable - 0.05, JSON.stringify({ weak: seen, control: beside }));
   });
 });
 
@@ -146,14 +155,15 @@ async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
   return seconds;
 }
 
-/** Longest time between two frames shown, with nothing between them that says more of the machine than of the link. */
-function longestFreeze(frames: { sentMs: number; shownMs: number | undefined }[], isCalm: (ms: number) => boolean): number {
+/** Longest time between two frames shown, less what the machine may have had of it; where that was busy, none counts. */
+function longestFreeze(frames: { sentMs: number; shownMs: number | undefined }[], noiseAt: (ms: number) => number): number {
   const shown = frames.flatMap(({ shownMs }) => shownMs ?? []);
   return shown.slice(1).reduce((longest, atMs, i) => {
     const gapMs = atMs - shown[i]!;
-    const steps = Math.ceil(gapMs / FREEZE_MS) + 1;
-    const calm = Array.from({ length: steps }, (_, step) => shown[i]! + (gapMs * step) / (steps - 1)).every(isCalm);
-    return calm ? Math.max(longest, gapMs) : longest;
+    if (gapMs <= longest) return longest;
+    const steps = Math.ceil(gapMs / FREEZE_MS);
+    const noiseMs = Math.max(...Array.from({ length: steps + 1 }, (_, step) => noiseAt(shown[i]! + (gapMs * step) / steps)));
+    return Math.max(longest, gapMs - noiseMs);
   }, 0);
 }
 
