@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { campaign, shrink } from './campaign.ts';
-import { play } from './run.ts';
+import { play, scriptOf } from './run.ts';
 import type { Script } from './script.ts';
 
 // The operator as it runs in a cluster, two replicas of it, on a scripted API and a fleet, in virtual time. Beside the code a spread of
@@ -18,6 +18,10 @@ describe('the operator under fire', () => {
     const outcome = await campaign({ firstSeed: Number(FIRE_SEED), runs: Number(FIRE_RUNS) });
     t.diagnostic(JSON.stringify(outcome));
     assert.equal(outcome.runs, Number(FIRE_RUNS));
+  });
+
+  test('equal seeds give equal runs', async () => {
+    for (const seed of [5, 124]) assert.deepEqual(await play(scriptOf(seed)), await play(scriptOf(seed)), `seed ${seed}`);
   });
 
   test('a failing script is shortened to what matters', async () => {

@@ -91,10 +91,11 @@ function sameObject<T extends KubeObject>(desired: Fields<T>, cached: T | undefi
 
 function stands(last: LastApplied, cached: KubeObject, owned: ManagedFieldsEntry | undefined): boolean {
   if (cached.metadata?.uid !== last.uid) return false;
-  if (cached.metadata?.resourceVersion === last.resourceVersion) return true;
-  // The time moves when this manager changes a value: a former leader's apply that came late is seen by it.
   const { fieldsV1, time } = last.owned ?? {};
-  return fieldsV1 !== undefined && owned?.time === time && isDeepStrictEqual(owned?.fieldsV1, fieldsV1);
+  // An API restored from a backup gives versions out again, so that they are not believed where there is better.
+  if (fieldsV1 === undefined) return cached.metadata?.resourceVersion === last.resourceVersion;
+  // The time moves when this manager changes a value: a former leader's apply that came late is seen by it.
+  return owned?.time === time && isDeepStrictEqual(owned?.fieldsV1, fieldsV1);
 }
 
 /** JSON with sorted keys, so that equal wishes are equal texts. */

@@ -26,6 +26,7 @@ export class Informer<T extends KubeObject> {
   readonly #options: InformerOptions<T>;
   readonly #logger: Logger;
   readonly #subscribers = new Set<(change: Change<T>) => void>();
+  readonly #listSubscribers = new Set<(number: number) => void>();
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
   readonly #listWatch: ListWatch<T>;
@@ -44,11 +45,12 @@ export class Informer<T extends KubeObject> {
       client,
       resource,
       ...(selection ? { selection } : {}),
-      onList: (items) => {
+      onList: (items, _version, number) => {
         const changes = this.store.replace(items);
         this.#hasSynced = true;
         this.#synced.resolve();
         this.#publish(changes);
+        for (const handler of this.#listSubscribers) handler(number);
       },
       onEvent: (type, object) => {
         this.#publish(this.store.apply(type, object));
@@ -76,6 +78,17 @@ export class Informer<T extends KubeObject> {
     this.#subscribers.add(handler);
     for (const object of this.store.list()) this.#tell(handler, { type: 'added', object });
     return () => this.#subscribers.delete(handler);
+  }
+
+  /** How many lists have begun: what a later one shows was so after now. */
+  get listsBegun(): number {
+    return this.#listWatch.listsBegun;
+  }
+
+  /** Called with the number of each list that has been taken, after the changes that it made known. Returns the way out. */
+  subscribeToLists(handler: (number: number) => void): () => void {
+    this.#listSubscribers.add(handler);
+    return () => this.#listSubscribers.delete(handler);
   }
 
   /** Runs until the signal aborts; that alone settles the promise. Once an informer. */

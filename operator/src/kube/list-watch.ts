@@ -13,8 +13,8 @@ export interface ListWatchOptions<T extends KubeObject> {
   client: KubeClient;
   resource: Resource<T>;
   selection?: Selection;
-  /** The full state. */
-  onList: (items: T[], resourceVersion: string) => void;
+  /** The full state, of a time after the list of this number began. */
+  onList: (items: T[], resourceVersion: string, number: number) => void;
   onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T) => void;
   logger: Logger;
   metrics?: KubeMetrics | undefined;
@@ -65,6 +65,7 @@ export class ListWatch<T extends KubeObject> {
   #resourceVersion = '';
   /** Failures in a row, for the back-off. */
   #failures = 0;
+  #listsBegun = 0;
 
   constructor(options: ListWatchOptions<T>) {
     this.#options = options;
@@ -92,6 +93,11 @@ export class ListWatch<T extends KubeObject> {
     return this.#wanted.promise;
   }
 
+  /** Tries to list, those that fail too. */
+  get listsBegun(): number {
+    return this.#listsBegun;
+  }
+
   get #signal(): AbortSignal {
     return this.#attempt.signal;
   }
@@ -113,6 +119,7 @@ export class ListWatch<T extends KubeObject> {
     const wanted = this.#wanted;
     const { client, resource, selection } = this.#options;
     this.#options.metrics?.relists.inc({ resource: resource.plural, cause });
+    const number = ++this.#listsBegun;
     try {
       const { items, resourceVersion } = await client.listAll(resource, {
         ...selection,
@@ -121,7 +128,7 @@ export class ListWatch<T extends KubeObject> {
       });
       this.#resourceVersion = resourceVersion;
       this.#guard(() => {
-        this.#options.onList(items, resourceVersion);
+        this.#options.onList(items, resourceVersion, number);
       });
       this.#wanted = undefined;
       wanted?.resolve();

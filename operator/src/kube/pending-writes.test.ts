@@ -5,6 +5,7 @@ import { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 import { Informer } from './informer.ts';
 import { PendingWrites } from './pending-writes.ts';
+import { refOf } from './object.ts';
 import { configMaps, type ConfigMap } from './resources.ts';
 import { MemoryApi } from './testing/memory-api.ts';
 import { quietLogger } from './testing/quiet.ts';
@@ -115,7 +116,7 @@ describe('pending writes', () => {
     api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
     await catchUp();
     api.late = true;
-    const changed = await pending.update(() =>
+    const changed = await pending.update('owner', () =>
       client.patch(configMaps, { namespace: 'ns', name: 'a' }, { type: 'merge', patch: { data: { mode: 'new' } } }),
     );
     assert.equal(informer.store.get('ns/a')?.data?.['mode'], 'old');
@@ -182,11 +183,53 @@ describe('pending writes', () => {
     await catchUp();
     api.late = true;
     const ref = { namespace: 'ns', name: 'a' };
-    await pending.update(() => client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'ours' } } }));
+    await pending.update('owner', () => client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'ours' } } }));
     await client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'theirs' } } });
     await clock.settle(10_000);
     assert.equal(view().objects[0]?.data?.['mode'], 'ours');
     await pending.verify('owner', signal);
+    assert.equal(view().objects[0]?.data?.['mode'], 'theirs');
+  });
+
+  test('what an API restored from a backup has lost of our writes counts no more once it is listed', async () => {
+    const { api, client, clock, pending, catchUp, view } = await start();
+    for (const name of ['changed', 'deleted']) api.put(`${path}/${name}`, { ...named(name), data: { mode: 'old' } });
+    await catchUp();
+    api.late = true;
+    const backup = api.snapshot();
+    const [changed, deleted] = view().objects;
+    await pending.update('owner', () =>
+      client.patch(configMaps, refOf(changed!), { type: 'merge', patch: { data: { mode: 'new' } } }),
+    );
+    await pending.delete('owner', deleted!, () => client.delete(configMaps, refOf(deleted!)));
+    await pending.create('owner', refOf(named('made')), () => client.create(configMaps, named('made')));
+    await clock.settle();
+    assert.deepEqual(
+      [namesOf(view().objects), view().objects[0]?.data, view().isDeleting(deleted!)],
+      [['changed', 'deleted', 'made'], { mode: 'new' }, true],
+    );
+    assert.equal(pending.recheckAfterMs('owner'), 10_000, 'the list may change nothing in the cache, and tell nobody');
+    api.restore(backup);
+    await clock.settle(5_000);
+    assert.deepEqual(
+      [namesOf(view().objects), view().objects[0]?.data, view().isDeleting(deleted!)],
+      [['changed', 'deleted'], { mode: 'old' }, false],
+    );
+  });
+
+  test('looking again and again at what the cache does not show does not put off that the API is asked', async () => {
+    const { api, client, clock, pending, catchUp, view } = await start();
+    api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
+    await catchUp();
+    api.late = true;
+    const ref = { namespace: 'ns', name: 'a' };
+    await pending.update('owner', () => client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'ours' } } }));
+    await client.patch(configMaps, ref, { type: 'merge', patch: { data: { mode: 'theirs' } } });
+    for (let look = 0; look < 4; look++) {
+      await clock.settle(4_000);
+      await pending.verify('owner', signal);
+      for (const object of view().objects) pending.learn('owner', object);
+    }
     assert.equal(view().objects[0]?.data?.['mode'], 'theirs');
   });
 });

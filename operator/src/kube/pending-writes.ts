@@ -7,22 +7,24 @@ import { objectKey, parseKey, refOf, type KubeObject, type ObjectRef } from './o
 import { compareResourceVersions } from './resource-version.ts';
 import type { Change } from './store.ts';
 
-interface Create<T> {
+interface Entry {
   owner: string;
+  expiresMs: number;
+  /** Lists that had begun when the answer came: a later one has the last word. Infinity while the outcome is not known. */
+  answeredAfterList: number;
+}
+
+interface Create<T> extends Entry {
   /** Undefined while the request is under way, or when its outcome is unknown. */
   object: T | undefined;
-  expiresMs: number;
 }
 
-interface Delete {
-  owner: string;
+interface Delete extends Entry {
   ref: ObjectRef;
-  expiresMs: number;
 }
 
-interface Update<T> {
+interface Update<T> extends Entry {
   object: T;
-  expiresMs: number;
 }
 
 /** The cache corrected by our own writes that it does not show yet. */
@@ -50,7 +52,8 @@ export interface PendingWritesOptions<T extends KubeObject> {
  * Own writes that the cache has not shown yet, so that a late watch never makes a controller create too many or delete twice (the
  * "expectations" of kube-controller-manager, with the objects themselves kept as Agones does). `owner` is any key that groups the
  * objects one reconciliation looks at. Names must be chosen by us, so that a create without answer can be recognized. Time alone proves
- * nothing (a watch may be silent for longer): `verify` asks the API about what is overdue.
+ * nothing (a watch may be silent for longer): `verify` asks the API about what is overdue. Nor do versions: an API restored from a backup
+ * may have lost a write, and its versions are lower than ours; so a list that began after the answer ends the wait in any case.
  */
 export class PendingWrites<T extends KubeObject> {
   readonly #options: PendingWritesOptions<T>;
@@ -59,28 +62,30 @@ export class PendingWrites<T extends KubeObject> {
   /** By uid. */
   readonly #deletes = new Map<string, Delete>();
   readonly #updates = new Map<string, Update<T>>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: (() => void)[];
 
   constructor(options: PendingWritesOptions<T>) {
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? 60_000;
-    this.#unsubscribe = options.informer.subscribe((change) => {
-      this.#observe(change);
-    });
+    const { informer } = options;
+    this.#unsubscribe = [
+      informer.subscribe((change) => this.#observe(change)),
+      informer.subscribeToLists((number) => this.#observeList(number)),
+    ];
   }
 
   close(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
   /** Creates by `send`. The entry stands before the request leaves: the watch may be faster than the answer. */
   async create(owner: string, ref: ObjectRef, send: () => Promise<T>): Promise<T> {
     const key = objectKey(ref);
-    const entry: Create<T> = { owner, object: undefined, expiresMs: this.#expiry() };
+    const entry: Create<T> = { owner, object: undefined, ...this.#unanswered() };
     this.#creates.set(key, entry);
     try {
       const object = await send();
-      entry.object = object;
+      Object.assign(entry, { object, ...this.#answered() });
       return object;
     } catch (error) {
       if (!outcomeUnknown(error) && this.#creates.get(key) === entry) this.#creates.delete(key);
@@ -91,36 +96,38 @@ export class PendingWrites<T extends KubeObject> {
   /** Deletes by `send`; that it is gone already is success. */
   async delete(owner: string, object: T, send: () => Promise<unknown>): Promise<void> {
     const uid = object.metadata?.uid ?? '';
-    this.#deletes.set(uid, { owner, ref: refOf(object), expiresMs: this.#expiry() });
+    const entry: Delete = { owner, ref: refOf(object), ...this.#unanswered() };
+    this.#deletes.set(uid, entry);
     try {
       await send();
     } catch (error) {
-      if (isNotFound(error)) return;
-      if (!outcomeUnknown(error)) this.#deletes.delete(uid);
-      throw error;
+      if (!isNotFound(error)) {
+        if (!outcomeUnknown(error)) this.#deletes.delete(uid);
+        throw error;
+      }
     }
+    Object.assign(entry, this.#answered());
   }
 
   /** Changes by `send`; its answer stands for the object until the cache has caught up. */
-  async update(send: () => Promise<T>): Promise<T> {
+  async update(owner: string, send: () => Promise<T>): Promise<T> {
     const object = await send();
-    const key = objectKey(object);
-    const cached = this.#options.informer.store.get(key);
-    if (cached && !caughtUp(cached, object)) this.#updates.set(key, { object, expiresMs: this.#expiry() });
+    this.learn(owner, object);
     return object;
   }
 
   /** Takes what was just read from the API itself for newer than the cache, until that has caught up. */
-  learn(object: T): void {
-    const cached = this.#options.informer.store.get(objectKey(object));
-    if (cached && !caughtUp(cached, object)) this.#updates.set(objectKey(object), { object, expiresMs: this.#expiry() });
+  learn(owner: string, object: T): void {
+    const key = objectKey(object);
+    const cached = this.#options.informer.store.get(key);
+    if (!cached || caughtUp(cached, object) || this.#updates.get(key)?.object === object) return;
+    this.#updates.set(key, { owner, object, ...this.#answered() });
   }
 
   /** To be called before `view`: asks the API about own writes that the cache should long have shown. Throws KubeError. */
   async verify(owner: string, signal: AbortSignal): Promise<void> {
     const now = this.#options.clock.now();
-    const isOverdue = (entry: { expiresMs: number; owner?: string }): boolean =>
-      entry.expiresMs <= now && (entry.owner === undefined || entry.owner === owner);
+    const isOverdue = (entry: Entry): boolean => entry.expiresMs <= now && entry.owner === owner;
     for (const [key, entry] of this.#creates) if (isOverdue(entry)) await this.#verifyCreate(key, entry, signal);
     for (const [uid, entry] of this.#deletes) if (isOverdue(entry)) await this.#verifyDelete(uid, entry, signal);
     for (const [key, entry] of this.#updates) if (isOverdue(entry)) await this.#verifyUpdate(key, entry, signal);
@@ -144,9 +151,9 @@ export class PendingWrites<T extends KubeObject> {
    * never show them (created and deleted between two lists). Undefined when nothing is pending.
    */
   recheckAfterMs(owner: string): number | undefined {
-    const entries = [...this.#creates.values(), ...this.#deletes.values()].filter((entry) => entry.owner === owner);
-    if (entries.length === 0) return undefined;
-    return Math.max(1, Math.min(...entries.map((entry) => entry.expiresMs)) - this.#options.clock.now());
+    const entries: Entry[] = [...this.#creates.values(), ...this.#deletes.values(), ...this.#updates.values()];
+    const times = entries.filter((entry) => entry.owner === owner).map(({ expiresMs }) => expiresMs);
+    return times.length === 0 ? undefined : Math.max(1, Math.min(...times) - this.#options.clock.now());
   }
 
   #observe(change: Change<T>): void {
@@ -161,11 +168,16 @@ export class PendingWrites<T extends KubeObject> {
     if (update && (change.type === 'deleted' || caughtUp(object, update.object))) this.#updates.delete(key);
   }
 
+  #observeList(number: number): void {
+    for (const entries of [this.#creates, this.#deletes, this.#updates] as Map<string, Entry>[])
+      for (const [key, { answeredAfterList }] of entries) if (answeredAfterList < number) entries.delete(key);
+  }
+
   async #verifyCreate(key: string, entry: Create<T>, signal: AbortSignal): Promise<void> {
     const found = await this.#ask(key, parseKey(key), signal);
     if (this.#creates.get(key) !== entry) return; // the cache was faster
     if (!found) this.#creates.delete(key);
-    else this.#creates.set(key, { ...entry, object: found, expiresMs: this.#expiry() });
+    else this.#creates.set(key, { ...entry, object: found, ...this.#answered() });
   }
 
   async #verifyDelete(uid: string, entry: Delete, signal: AbortSignal): Promise<void> {
@@ -173,14 +185,14 @@ export class PendingWrites<T extends KubeObject> {
     const isAlive = found?.metadata?.uid === uid && found.metadata.deletionTimestamp === undefined;
     const isCached = this.#options.informer.store.get(objectKey(entry.ref))?.metadata?.uid === uid;
     if (isAlive || !isCached) this.#deletes.delete(uid);
-    else this.#deletes.set(uid, { ...entry, expiresMs: this.#expiry() });
+    else this.#deletes.set(uid, { ...entry, ...this.#answered() });
   }
 
   async #verifyUpdate(key: string, entry: Update<T>, signal: AbortSignal): Promise<void> {
     const found = await this.#ask(key, refOf(entry.object), signal);
     if (this.#updates.get(key) !== entry) return;
     this.#updates.delete(key);
-    if (found) this.learn(found);
+    if (found) this.learn(entry.owner, found);
   }
 
   async #ask(item: string, ref: ObjectRef, signal: AbortSignal): Promise<T | undefined> {
@@ -191,8 +203,12 @@ export class PendingWrites<T extends KubeObject> {
     return await client.find(informer.resource, ref, { signal });
   }
 
-  #expiry(): number {
-    return this.#options.clock.now() + this.#timeoutMs;
+  #unanswered(): Omit<Entry, 'owner'> {
+    return { expiresMs: this.#options.clock.now() + this.#timeoutMs, answeredAfterList: Infinity };
+  }
+
+  #answered(): Omit<Entry, 'owner'> {
+    return { ...this.#unanswered(), answeredAfterList: this.#options.informer.listsBegun };
   }
 }
 

@@ -60,7 +60,7 @@ function removal(instance: Instance, observation: EdgeObservation): Changes['rem
   if (instance.neverServed) return [removeBecause(instance, 'it never served')];
   const left = occupancy(instance, observation);
   if (left.known && left.sessions === 0) return [removeBecause(instance, 'it is drained')];
-  if (nowMs < drainDeadlineMs(instance, edge)) return [];
+  if (!(nowMs >= drainDeadlineMs(instance, edge))) return []; // nor when it is not known since when it drains
   const rest = left.known ? `${left.sessions} sessions were left` : `what was left is unknown: ${left.why}`;
   const message = `Deleting ${instance.name}: its drain timeout of ${edge.spec.drain.timeoutSeconds} s ran out; ${rest}`;
   return [{ instance, event: { type: 'Warning', reason: EVENT.drainTimedOut, message } }];

@@ -76,12 +76,13 @@ export class MediaEdgeReconciler {
     const confirmed = await confirmDeletions(this.#deps.client, await this.#observe(key, edge, signal), signal);
     if (!confirmed) return {}; // the edge is gone: its deletion is on its way to the cache
     const { observation, plan } = confirmed;
-    this.#learn(observation);
+    this.#learn(key, observation);
     edge = observation.edge;
     this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
     const secretAgainMs = observation.missing.tlsSecret ? SECRET_RECHECK_MS : undefined;
-    const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, this.#pods.recheckAfterMs(key));
+    const rechecks = [this.#edges, this.#pods, this.#nodes].map((writes) => writes.recheckAfterMs(key));
+    const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, ...rechecks);
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
   }
 
@@ -104,10 +105,10 @@ export class MediaEdgeReconciler {
   }
 
   /** What was read beside the caches counts until they have caught up. */
-  #learn({ edge, pods: read, mediaNodes: nodes }: EdgeObservation): void {
-    this.#edges.learn(edge);
-    for (const pod of read) this.#pods.learn(pod);
-    for (const node of nodes) this.#nodes.learn(node);
+  #learn(key: string, { edge, pods: read, mediaNodes: nodes }: EdgeObservation): void {
+    this.#edges.learn(key, edge);
+    for (const pod of read) this.#pods.learn(key, pod);
+    for (const node of nodes) this.#nodes.learn(key, node);
   }
 
   async #observe(key: string, edge: MediaEdge, signal: AbortSignal): Promise<EdgeObservation> {
@@ -138,7 +139,7 @@ export class MediaEdgeReconciler {
     signal: AbortSignal,
   ): Promise<void> {
     const { client, recorder } = this.#deps;
-    for (const node of plan.mediaNodes) await this.#applyNode(node, signal);
+    for (const node of plan.mediaNodes) await this.#applyNode(key, node, signal);
     for (const event of plan.events) recorder.event(edge, event);
     for (const pod of plan.deletePods) {
       const { uid = '', resourceVersion = '' } = pod.metadata ?? {};
@@ -148,7 +149,7 @@ export class MediaEdgeReconciler {
     const refused = await this.#createNodes(key, edge, observation, plan.create, signal);
     for (const { pod, inUse } of plan.inUse) {
       const patch = { type: 'merge', patch: { metadata: { labels: { [LABEL.inUse]: String(inUse) } } } } as const;
-      await this.#pods.update(() => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
+      await this.#pods.update(key, () => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
     }
     for (const node of plan.deleteMediaNodes) await this.#deleteNode(key, node, signal);
     if (!isPaused(edge) && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
@@ -197,16 +198,16 @@ export class MediaEdgeReconciler {
     );
     recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Made node ${refOf(created).name}` });
     const facts = { templateHash: templateHash(edge, settings), isDeleting: observation.isDeleting(created) };
-    await this.#applyNode(desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall()), signal);
+    await this.#applyNode(key, desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall()), signal);
   }
 
-  async #applyNode(node: MediaNode, signal: AbortSignal): Promise<void> {
+  async #applyNode(key: string, node: MediaNode, signal: AbortSignal): Promise<void> {
     const cached = this.#nodes.view(
-      '',
+      key,
       [this.#deps.nodes.store.get(objectKey(node))].filter((one) => one !== undefined),
     );
     const known = cached.objects[0];
-    await this.#nodes.update(async () => (await this.#applier.apply(mediaNodes, node, known, { signal })).object);
+    await this.#nodes.update(key, async () => (await this.#applier.apply(mediaNodes, node, known, { signal })).object);
   }
 
   /** The caches of pods and MediaNodes are apart, so that the pod is asked for once more before its MediaNode goes. */
@@ -224,6 +225,7 @@ export class MediaEdgeReconciler {
     const { name, namespace = '' } = edge.metadata;
     const desired = { metadata: { name, namespace }, status: plan.status } as MediaEdge;
     await this.#edges.update(
+      objectKey(edge),
       async () => (await this.#applier.apply(mediaEdges, desired, edge, { subresource: 'status', signal })).object,
     );
   }
@@ -232,7 +234,7 @@ export class MediaEdgeReconciler {
   async #setFinalizers(edge: MediaEdge, finalizers: string[], signal: AbortSignal): Promise<MediaEdge> {
     const { resourceVersion } = edge.metadata;
     const patch = { type: 'merge', patch: { metadata: { resourceVersion, finalizers } } } as const;
-    return this.#edges.update(() =>
+    return this.#edges.update(objectKey(edge), () =>
       this.#deps.client.patch(mediaEdges, refOf(edge), patch, { fieldManager: FIELD_MANAGER, signal }),
     );
   }

@@ -22,9 +22,12 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
   const inNamespace = (namespace: string | undefined): StreamRoute[] =>
     deps.streamRoutes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
 
-  const reconcile = async (key: string, { signal }: { signal: AbortSignal }): Promise<void> => {
+  const reconcile = async (
+    key: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ requeueAfterMs?: number | undefined }> => {
     const cached = deps.streamRoutes.store.get(key);
-    if (!cached || cached.metadata.deletionTimestamp) return;
+    if (!cached || cached.metadata.deletionTimestamp) return {};
     await writes.verify(key, signal);
     const route = writes.view(key, [cached]).objects[0] ?? cached;
     const { namespace = '', name } = route.metadata;
@@ -34,9 +37,11 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
     const plan = isPaused(route) ? { status: pausedStatus(observation), events: [] } : planRoute(observation);
     const desired = { metadata: { name, namespace }, status: plan.status } as unknown as StreamRoute;
     await writes.update(
+      key,
       async () => (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object,
     );
     for (const event of plan.events) deps.recorder.event(route, event);
+    return { requeueAfterMs: writes.recheckAfterMs(key) };
   };
 
   const controller = createController({

@@ -78,6 +78,9 @@ function set(object: object, path: string, value: unknown): void {
   const last = names.pop()!;
   let at = object as Record<string, unknown>;
   for (const name of names) at = (at[name] ??= {}) as Record<string, unknown>;
-  if (value === undefined) delete at[last];
-  else at[last] = value;
+  if (value !== undefined) at[last] = value;
+  else {
+    delete at[last];
+    if (names.length > 0 && Object.keys(at).length === 0) set(object, JSON.stringify(names), undefined);
+  }
 }
