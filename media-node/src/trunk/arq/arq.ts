@@ -1,20 +1,21 @@
-import { ReceiveConversation } from './receiver.ts';
+import { ControlAssembly, ControlQueue } from './control-messages.ts';
+import { ReceiveConversations } from './receive-conversations.ts';
+import type { ReceiveConversation } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
-import { SEGMENT_HEADER_BYTES, SegmentCommand, segmentTime, serialDistance, sinceSegmentTime } from './segment.ts';
+import {
+  CONTROL_CONVERSATION,
+  SEGMENT_HEADER_BYTES,
+  SegmentCommand,
+  segmentTime,
+  serialDistance,
+  sinceSegmentTime,
+} from './segment.ts';
 import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
+import { Tellings } from './tellings.ts';
 
-/** Reliable and in order; all others hand over at once. */
-const CONTROL_CONVERSATION = 0;
-
-const MAX_CONVERSATIONS = 4096;
-/** Candidates when one has to go. */
-const LOOK_AT = 8;
-const FORGET_AFTER_MS = 60_000;
 const TIDY_MS = 10_000;
 /** Conversations are looked over for what is due no more often than this. */
 const SCAN_MS = 2;
-/** Fragments are numbered down in one byte. */
-const MAX_FRAGMENTS = 255;
 const CONTROL_WINDOW = 512;
 const WINDOW_PROBE_MS = 500;
 
@@ -74,27 +75,18 @@ export class Arq {
   mayAbandon = false;
   /** How many times each resend goes. */
   resendCopies = 1;
-  /** Acknowledgements are told once more, since so many datagrams are lost that each loss would have something sent again for nothing. */
-  repeatsAcks = false;
   /** Window of the peer's media conversations, when the handshake told it; else what KCP assumes until a segment tells. */
   peerWindow: number | undefined;
   /** May be exchanged at any time; windows count for conversations that begin later. */
   knobs: ArqKnobs;
   private readonly hooks: ArqHooks;
-  private readonly maxPayload: number;
   private readonly sends = new Map<number, SendConversation>();
-  private readonly receives = new Map<number, ReceiveConversation>();
+  private readonly receives = new ReceiveConversations();
+  private readonly tellings = new Tellings();
   private readonly acked: SendConversation[] = [];
-  private telling: ReceiveConversation[] = [];
   private forwards: SendConversation[] = [];
-  private controlWaiting: { payload: Buffer; fragment: number }[] = [];
-  private controlMessage: Buffer[] = [];
-  private controlBytes = 0;
-  private urgent = false;
-  private tellDueMs = Infinity;
-  private told = new Set<ReceiveConversation>();
-  private repeatDueMs = Infinity;
-  private toldMs = -Infinity;
+  private readonly control: ControlQueue;
+  private readonly assembly: ControlAssembly;
   /** No conversation has anything due before this; looking at all of them for each packet would cost more than the packets. */
   private scanDueMs = Infinity;
   private tidyMs = 0;
@@ -106,26 +98,24 @@ export class Arq {
   constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
     this.knobs = knobs;
     this.hooks = hooks;
-    this.maxPayload = maxPayload;
+    this.control = new ControlQueue(maxPayload);
+    this.assembly = new ControlAssembly((message) => hooks.onControl(message));
     this.rtt = new RttEstimator(knobs.intervalMs);
   }
 
   /** Bytes of control messages that wait for their first sending. */
   get waitingControlBytes(): number {
-    return this.controlBytes;
+    return this.control.bytes;
+  }
+
+  /** Acknowledgements are told once more, since so many datagrams are lost that each loss would have something sent again for nothing. */
+  set repeatsAcks(repeats: boolean) {
+    this.tellings.repeats = repeats;
   }
 
   /** Cuts a control message into segments. Throws a RangeError when it is longer than 255 segments. */
   queueControl(message: Buffer): void {
-    const count = Math.max(1, Math.ceil(message.length / this.maxPayload));
-    if (count > MAX_FRAGMENTS) {
-      throw new RangeError(`control message of ${message.length} bytes: at most ${MAX_FRAGMENTS * this.maxPayload} fit`);
-    }
-    for (let i = 0; i < count; i++) {
-      const payload = message.subarray(i * this.maxPayload, (i + 1) * this.maxPayload);
-      this.controlWaiting.push({ payload, fragment: count - 1 - i });
-    }
-    this.controlBytes += message.length;
+    this.control.push(message);
   }
 
   /** What is written from here on goes in one datagram: it gets a stamp that is later than all before it, by which losses are told. */
@@ -136,7 +126,7 @@ export class Arq {
 
   /** Size of the next control segment that may go now, with header; 0 when none may. */
   nextControlBytes(nowMs: number): number {
-    const next = this.controlWaiting[0];
+    const next = this.control.first;
     if (!next) return 0;
     const conversation = this.sendHalf(CONTROL_CONVERSATION);
     if (conversation.hasRoom) return SEGMENT_HEADER_BYTES + next.payload.length;
@@ -145,8 +135,7 @@ export class Arq {
   }
 
   writeControl(out: Buffer, offset: number, nowMs: number): number {
-    const { payload, fragment } = this.controlWaiting.shift()!;
-    this.controlBytes -= payload.length;
+    const { payload, fragment } = this.control.shift();
     const conversation = this.sendHalf(CONTROL_CONVERSATION);
     return this.writePush(conversation, conversation.push(payload, fragment, Infinity), out, offset, nowMs);
   }
@@ -171,36 +160,14 @@ export class Arq {
     return this.write(conversation, serial, out, offset, nowMs);
   }
 
-  /**
-   * Whether something has to be told to the peer: at once while a gap is open (so that it resends), else once in an interval. What comes after a
-   * pause is told with it, in the same turn: waking up later only for that would cost more than the datagram.
-   */
+  /** Whether something has to be told to the peer now. */
   wantsToTell(nowMs: number): boolean {
-    if (this.telling.length === 0) return false;
-    return this.urgent || nowMs >= Math.min(this.tellDueMs, this.toldMs + this.knobs.intervalMs);
-  }
-
-  get hasTellings(): boolean {
-    return this.telling.length > 0;
+    return this.tellings.areDue(nowMs, this.knobs.intervalMs);
   }
 
   /** Writes pending acknowledgements below `limit`; returns the offset behind them. What does not fit stays. */
   writeTellings(out: Buffer, offset: number, limit: number, nowMs: number): number {
-    if (this.telling.length === 0) return offset;
-    this.toldMs = nowMs;
-    const left: ReceiveConversation[] = [];
-    for (const conversation of this.telling) {
-      if (conversation.isForgotten) continue;
-      if (this.repeatsAcks && conversation.pendingAcks > 0) this.told.add(conversation);
-      offset = conversation.writeAcks(out, offset, limit);
-      conversation.listed = conversation.pendingAcks > 0 || conversation.tellWindow;
-      if (conversation.listed) left.push(conversation);
-    }
-    this.telling = left;
-    this.urgent = left.length > 0;
-    this.tellDueMs = Infinity;
-    this.repeatDueMs = this.told.size > 0 ? nowMs + this.knobs.intervalMs : Infinity;
-    return offset;
+    return this.tellings.write(out, offset, limit, nowMs, this.knobs.intervalMs);
   }
 
   /** Conversations whose receiver has to hear that una moved though nothing was acknowledged. Emptied by the caller. */
@@ -252,8 +219,11 @@ export class Arq {
   /** Resends and gives up what is due. */
   service(nowMs: number): void {
     if (nowMs >= this.windowProbeMs) this.probeWindow();
-    if (nowMs >= this.repeatDueMs) this.repeatTellings(nowMs);
-    if (nowMs >= this.tidyMs) this.tidy(nowMs);
+    this.tellings.repeat(nowMs, this.knobs.intervalMs);
+    if (nowMs >= this.tidyMs) {
+      this.tidyMs = nowMs + TIDY_MS;
+      this.receives.tidy(nowMs);
+    }
     if (nowMs < this.scanDueMs) return;
     let dueMs = Infinity;
     for (const conversation of this.sends.values()) {
@@ -269,26 +239,14 @@ export class Arq {
 
   /** When `service` or `writeTellings` has work again. */
   nextDueMs(nowMs: number): number {
-    return Math.max(Math.min(this.tellDueMs, this.repeatDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
+    return Math.max(Math.min(this.tellings.nextDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
   }
 
   /** Forgets a conversation. Its number must not be used again on this trunk before the next 'lost'. */
   close(id: number): void {
     this.sends.delete(id);
-    const receive = this.receives.get(id);
-    if (!receive) return;
-    this.receives.delete(id);
-    this.told.delete(receive);
-    this.telling = this.telling.filter((conversation) => conversation !== receive);
-  }
-
-  private repeatTellings(nowMs: number): void {
-    this.repeatDueMs = Infinity;
-    for (const conversation of this.told) {
-      conversation.tellWindow = true;
-      this.tell(conversation, nowMs);
-    }
-    this.told.clear();
+    const receive = this.receives.remove(id);
+    if (receive) this.tellings.remove(receive);
   }
 
   private serviceSend(conversation: SendConversation, nowMs: number): void {
@@ -305,13 +263,6 @@ export class Arq {
     this.counters.givenUp += conversation.givenUp - before;
     conversation.tellWindow = true;
     this.tell(conversation, nowMs);
-  }
-
-  private tidy(nowMs: number): void {
-    this.tidyMs = nowMs + TIDY_MS;
-    for (const { id, lastArrivalMs } of this.receives.values()) {
-      if (nowMs - lastArrivalMs > FORGET_AFTER_MS && id !== CONTROL_CONVERSATION) this.receives.delete(id);
-    }
   }
 
   private receiveSegment(bytes: Buffer, offset: number, nowMs: number): number {
@@ -366,28 +317,13 @@ export class Arq {
     else if (arrival === 'beyondWindow') this.counters.beyondWindow++;
     else {
       this.counters.received++;
-      if (id === CONTROL_CONVERSATION) this.assembleControl(conversation);
+      if (id === CONTROL_CONVERSATION) this.assembly.drain(conversation);
       else this.hooks.onMedia(id, payload);
     }
   }
 
-  private assembleControl(conversation: ReceiveConversation): void {
-    for (let segment = conversation.takeNext(); segment; segment = conversation.takeNext()) {
-      this.controlMessage.push(segment.payload);
-      if (segment.fragment > 0 && this.controlMessage.length < MAX_FRAGMENTS) continue;
-      const message = this.controlMessage.length === 1 ? this.controlMessage[0]! : Buffer.concat(this.controlMessage);
-      this.controlMessage = [];
-      this.hooks.onControl(message);
-    }
-  }
-
   private tell(conversation: ReceiveConversation, nowMs: number): void {
-    if (!conversation.listed) {
-      conversation.listed = true;
-      this.telling.push(conversation);
-      this.tellDueMs = Math.min(this.tellDueMs, nowMs + this.knobs.intervalMs);
-    }
-    this.urgent ||= conversation.hasGap || conversation.tellWindow || conversation.id === CONTROL_CONVERSATION;
+    this.tellings.add(conversation, conversation.id === CONTROL_CONVERSATION, nowMs, this.knobs.intervalMs);
   }
 
   /** A peer that closed its window opens it in an answer to something: one segment, as TCP's zero-window probe. */
@@ -403,7 +339,7 @@ export class Arq {
   }
 
   private write(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
-    const receive = this.receives.get(conversation.id);
+    const receive = this.receives.find(conversation.id);
     const window = receive?.window ?? this.windowOf(conversation.id);
     const end = conversation.write(serial, out, offset, nowMs, this.stamp, this.resendCopies, window, receive?.nxt ?? 0);
     this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
@@ -421,33 +357,10 @@ export class Arq {
   }
 
   private receiveHalf(id: number, nowMs: number): ReceiveConversation {
-    let conversation = this.receives.get(id);
-    if (!conversation) {
-      if (this.receives.size >= MAX_CONVERSATIONS) this.forgetIdlest();
-      conversation = new ReceiveConversation(id, this.windowOf(id), id === CONTROL_CONVERSATION, nowMs);
-      this.receives.set(id, conversation);
-    }
-    return conversation;
+    return this.receives.at(id, this.windowOf(id), nowMs);
   }
 
   private windowOf(id: number): number {
     return id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.receiveWindow;
-  }
-
-  /** Of the few that were looked at longest ago, the idlest goes: looking at all for each new one would let a peer make this node work. */
-  private forgetIdlest(): void {
-    const looked: ReceiveConversation[] = [];
-    for (const conversation of this.receives.values()) {
-      looked.push(conversation);
-      if (looked.length === LOOK_AT) break;
-    }
-    const media = looked.filter(({ id }) => id !== CONTROL_CONVERSATION);
-    const idlest = media.reduce((a, b) => (b.lastArrivalMs < a.lastArrivalMs ? b : a));
-    for (const conversation of looked) {
-      this.receives.delete(conversation.id);
-      // Only this half goes: the other one's serials go on.
-      if (conversation !== idlest) this.receives.set(conversation.id, conversation);
-    }
-    idlest.isForgotten = true;
   }
 }

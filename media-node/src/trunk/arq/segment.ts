@@ -1,6 +1,9 @@
 /** KCP's segment header (skywind3000/kcp, ikcp_encode_seg): conv u32, cmd u8, frg u8, wnd u16, ts u32, sn u32, una u32, len u32, little-endian. */
 export const SEGMENT_HEADER_BYTES = 24;
 
+/** Reliable and in order; all others hand over at once. */
+export const CONTROL_CONVERSATION = 0;
+
 export const SegmentCommand = { push: 81, ack: 82, windowAsk: 83, windowTell: 84 } as const;
 
 export function writeSegmentHeader(
