@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { ControlMessage, Hello, PublishRequest, Report, Snapshot, StreamPolicy, StreamState } from '@millrace/api';
-import { AGENT_PROTOCOL, AgentClose } from '@millrace/api';
+import { AGENT_PROTOCOL } from '@millrace/api';
 import { Problem, realClock, type Clock, type Logger, type Timer } from '@millrace/service';
-import { redialAfterMs } from './backoff.ts';
-import { ControlLink, type Welcome } from './link.ts';
+import { ControlConnection, type ConnectionState } from './connection.ts';
 import { Requests, unreachable, type AnswerMessage, type RequestBody } from './requests.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 import { StreamBook } from './stream-book.ts';
 
 /** All that control says of this node but the streams. */
 export type ChannelSettings = Omit<Snapshot, 'streams'>;
-export type ChannelState = 'stopped' | 'connecting' | 'connected' | 'disconnected';
 type Kick = { session: string; stream?: string | undefined; reason: string };
 
 /** Who this node is. A function, since ports may be known only once sockets are open. */
@@ -40,7 +38,7 @@ export interface ChannelEvents {
   stream: [string, StreamState | undefined];
   /** End this publisher. */
   kick: [Kick];
-  state: [ChannelState];
+  state: [ConnectionState];
 }
 
 const PUBLISH_WITHIN_MS = 8000;
@@ -59,37 +57,41 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   readonly bootId = randomUUID();
   readonly #options: ChannelOptions;
   readonly #clock: Clock;
-  readonly #random: () => number;
   readonly #bootedAt: number;
   readonly #requests: Requests;
   readonly #file: SnapshotFile;
+  readonly #connection: ControlConnection;
   readonly #book = new StreamBook((stream, state) => this.emit('stream', stream, state));
   readonly #resolving = new Map<string, Promise<StreamState>>();
   #settings: ChannelSettings | undefined;
-  #state: ChannelState = 'stopped';
-  #link: ControlLink | undefined;
-  #dialling: ControlLink | undefined;
-  #dialAt: Timer | undefined;
   #reportAt: Timer | undefined;
   /** Runs while a connection is expected back at once. */
   #grace: Timer | undefined;
   #report: (() => Report) | undefined;
-  #failures = 0;
-  #nextUrl = 0;
 
   constructor(options: ChannelOptions) {
     super();
-    if (options.urls.length === 0) throw new RangeError('controlUrl: at least one ws:// or wss:// URL is needed');
     this.#options = options;
     this.#clock = options.clock ?? realClock;
-    this.#random = options.random ?? Math.random;
     this.#bootedAt = Math.floor(this.#clock.wall());
     this.#requests = new Requests(this.#clock);
     this.#file = new SnapshotFile({ folder: options.stateDir, clock: this.#clock, logger: options.logger });
+    this.#connection = new ControlConnection({
+      urls: options.urls,
+      tokenFile: options.tokenFile,
+      hello: () => this.#hello(),
+      clock: this.#clock,
+      random: options.random ?? Math.random,
+      logger: options.logger,
+      onState: (state) => this.emit('state', state),
+      onUp: () => this.#connected(),
+      onLost: () => this.#expectConnection(),
+      onMessage: (message) => this.#receive(message),
+    });
   }
 
-  get state(): ChannelState {
-    return this.#state;
+  get state(): ConnectionState {
+    return this.#connection.state;
   }
 
   /** What control said last, in this process or, until it says anew, in the one before. */
@@ -104,28 +106,24 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
 
   /** Reads the kept snapshot and dials. Resolves once the kept snapshot, if any, is in place; does not wait for control. */
   async start(): Promise<void> {
-    if (this.#state !== 'stopped') return;
-    this.#setState('connecting');
+    if (this.state !== 'stopped') return;
+    this.#connection.start();
     this.#expectConnection();
     const kept = await this.#file.load(this.#options.identity().node);
     if (kept && !this.#settings) {
       this.#takeSnapshot(kept);
       this.#options.logger.info({ version: kept.version }, 'going on with the kept snapshot until control is heard');
     }
-    if (this.state === 'connecting') this.#dial();
+    if (this.#connection.state === 'connecting') this.#connection.dial();
     this.#scheduleReport();
   }
 
   async stop(): Promise<void> {
-    this.#setState('stopped');
-    this.#clock.clearTimeout(this.#dialAt);
+    this.#connection.stop();
     this.#clock.clearTimeout(this.#reportAt);
     this.#clock.clearTimeout(this.#grace);
-    this.#dialAt = this.#reportAt = this.#grace = undefined;
+    this.#reportAt = this.#grace = undefined;
     this.#requests.failAll('the node stops');
-    const links = [this.#link, this.#dialling];
-    this.#link = this.#dialling = undefined;
-    for (const link of links) link?.close('the node stops');
     await this.#file.flush();
   }
 
@@ -146,7 +144,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   /** Gives the name back; without control it is given back at the next connection. */
   unpublish(stream: string, epoch: number, session: string): void {
     this.#book.unpublished(stream, epoch, session);
-    this.#link?.send({ type: 'unpublish', stream, epoch, session });
+    this.#connection.send({ type: 'unpublish', stream, epoch, session });
   }
 
   /**
@@ -155,7 +153,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
    */
   resolve(stream: string): Promise<StreamState> {
     const known = this.#book.known(stream);
-    if (known && (this.#book.carries(stream) || this.#state !== 'connected')) {
+    if (known && (this.#book.carries(stream) || this.state !== 'connected')) {
       this.#book.want(stream);
       return Promise.resolve(known);
     }
@@ -178,12 +176,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
 
   /** The node no longer wants the stream. */
   release(stream: string): void {
-    if (this.#book.release(stream)) this.#link?.send({ type: 'release', stream });
+    if (this.#book.release(stream)) this.#connection.send({ type: 'release', stream });
   }
 
   /** Base signalling URLs of other nodes for this client, best first; none without control. */
   async alternatives(kind: 'push' | 'pull', stream: string, user?: string): Promise<string[]> {
-    if (this.#state !== 'connected') return [];
+    if (this.state !== 'connected') return [];
     const request = { type: 'alternatives' as const, kind, stream, ...(user === undefined ? {} : { user }) };
     try {
       const answer = await this.#request(request, ALTERNATIVES_WITHIN_MS);
@@ -195,8 +193,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
 
   /** Refused at once while control is away, so that the client can try elsewhere. */
   async #request(request: RequestBody, withinMs: number): Promise<AnswerMessage> {
-    if (!this.#link && !this.#grace) throw unreachable(AWAY);
-    return this.#requests.run(request, withinMs, (message) => this.#link?.send(message));
+    if (!this.#connection.isUp && !this.#grace) throw unreachable(AWAY);
+    return this.#requests.run(request, withinMs, (message) => this.#connection.send(message));
   }
 
   /** Requests wait a moment for the connection, then they fail. */
@@ -225,24 +223,6 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     }
   }
 
-  #dial(): void {
-    this.#clock.clearTimeout(this.#dialAt);
-    this.#dialAt = undefined;
-    const { urls, tokenFile, logger } = this.#options;
-    const url = urls[this.#nextUrl % urls.length]!;
-    const link: ControlLink = new ControlLink({
-      url,
-      tokenFile,
-      hello: () => this.#hello(),
-      clock: this.#clock,
-      logger,
-      onWelcome: (welcome) => this.#welcomed(link, welcome, url),
-      onMessage: (message) => this.#receive(link, message),
-      onClose: (code, reason, welcomed) => this.#closed(link, code, reason, welcomed),
-    });
-    this.#dialling = link;
-  }
-
   #hello(): Hello {
     const version = this.#settings && { haveVersion: this.#settings.version, haveDigest: this.#settings.digest };
     return {
@@ -256,62 +236,24 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     };
   }
 
-  #welcomed(link: ControlLink, welcome: Welcome, url: string): void {
-    if (link !== this.#dialling) return;
-    const before = this.#link;
-    this.#link = link;
-    this.#dialling = undefined;
-    this.#failures = 0;
+  #connected(): void {
     this.#clock.clearTimeout(this.#grace);
     this.#grace = undefined;
-    before?.close('a newer connection is up');
-    this.#options.logger.info(
-      { url, replica: welcome.replica, resumed: welcome.resumedVersion !== undefined },
-      'connected to control',
-    );
-    this.#setState('connected');
-    for (const message of this.#requests.waiting()) link.send(message);
+    for (const message of this.#requests.waiting()) this.#connection.send(message);
     this.#sendReport();
   }
 
-  #closed(link: ControlLink, code: number, reason: string, welcomed: boolean): void {
-    const { logger } = this.#options;
-    const current = link === this.#link;
-    if (!current && link !== this.#dialling) return;
-    if (current) {
-      this.#link = undefined;
-      if (this.#state !== 'stopped') this.#expectConnection();
-    } else this.#dialling = undefined;
-    if (this.#state === 'stopped') return;
-    if (!welcomed) this.#nextUrl++;
-    const level = code === AgentClose.protocolUnsupported ? 'error' : 'warn';
-    logger[level]({ code, reason, failures: this.#failures }, welcomed ? 'connection to control lost' : 'control not reached');
-    if (!this.#link) this.#setState('disconnected');
-    // While another dial runs or is due, that one is the reconnect.
-    if (this.#dialling || this.#dialAt) return;
-    this.#dialAfter(redialAfterMs(this.#failures++, code, this.#random));
-  }
-
-  #dialAfter(ms: number): void {
-    this.#clock.clearTimeout(this.#dialAt);
-    this.#dialAt = this.#clock.setTimeout(() => {
-      if (!this.#link) this.#setState('connecting');
-      this.#dial();
-    }, ms);
-  }
-
-  #receive(link: ControlLink, message: ControlMessage): void {
-    if (link !== this.#link) return;
+  #receive(message: ControlMessage): void {
     switch (message.type) {
       case 'welcome':
         return;
       case 'snapshot': {
         const { type: _, ...snapshot } = message;
         this.#takeSnapshot(snapshot);
-        return this.#changed(link);
+        return this.#changed();
       }
       case 'streams':
-        return this.#takeStreams(link, message);
+        return this.#takeStreams(message);
       case 'published':
       case 'resolved':
       case 'alternatives':
@@ -323,11 +265,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
         return;
       }
       case 'bye':
-        // The old connection stays until the new one is welcome.
         this.#options.logger.info({ reason: message.reason, reconnectAfterMs: message.reconnectAfterMs }, 'control says goodbye');
-        this.#nextUrl++;
-        if (!this.#dialling) this.#dialAfter(message.reconnectAfterMs);
-        return;
+        return this.#connection.moveOn(message.reconnectAfterMs);
     }
   }
 
@@ -337,9 +276,9 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     this.#book.replace(streams);
   }
 
-  #takeStreams(link: ControlLink, message: Extract<ControlMessage, { type: 'streams' }>): void {
+  #takeStreams(message: Extract<ControlMessage, { type: 'streams' }>): void {
     if (!this.#settings || this.#settings.version !== message.base) {
-      link.send({ type: 'ack', version: this.#settings?.version ?? 0 });
+      this.#connection.send({ type: 'ack', version: this.#settings?.version ?? 0 });
       return;
     }
     this.#settings = { ...this.#settings, version: message.version };
@@ -348,16 +287,16 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       for (const state of message.changed) this.#book.take(state);
       for (const stream of message.removed) this.#book.remove(stream);
     }
-    this.#changed(link);
+    this.#changed();
   }
 
-  #changed(link: ControlLink): void {
-    link.send({ type: 'ack', version: this.#settings!.version });
+  #changed(): void {
+    this.#connection.send({ type: 'ack', version: this.#settings!.version });
     this.#file.keep(() => this.snapshot!);
   }
 
   #scheduleReport(): void {
-    if (this.#state === 'stopped') return;
+    if (this.state === 'stopped') return;
     this.#reportAt = this.#clock.setTimeout(() => {
       this.#sendReport();
       this.#scheduleReport();
@@ -365,13 +304,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   }
 
   #sendReport(): void {
-    if (!this.#report || !this.#link || this.#link.unsentBytes > MAX_UNSENT_BYTES) return;
-    this.#link.send({ type: 'report', ...this.#report() });
-  }
-
-  #setState(state: ChannelState): void {
-    if (this.#state === state) return;
-    this.#state = state;
-    this.emit('state', state);
+    if (!this.#report || !this.#connection.isUp || this.#connection.unsentBytes > MAX_UNSENT_BYTES) return;
+    this.#connection.send({ type: 'report', ...this.#report() });
   }
 }
