@@ -25,7 +25,12 @@ export const BenchConfig = z.object({
   relayStreams: z.number().int().min(1).max(200).default(10).describe('Streams through the relay'),
   windowSeconds: z.number().min(1).max(120).default(8).describe('How long CPU time is measured for one row'),
   loadMinutes: z.number().min(1).max(720).default(10).describe('How long the network is under load'),
-  loadWarmUpMinutes: z.number().min(0).max(60).default(2).describe('How much of it counts as warm-up'),
+  loadWarmUpMinutes: z
+    .number()
+    .min(0)
+    .max(60)
+    .default(6)
+    .describe('How much of it counts as warm-up; the API keeps the changes of the last 5 minutes'),
   loadViewers: z.number().int().min(0).max(1500).default(0).describe('Plain viewers; 0: as many as fit, found by a ramp'),
   loadHeadroomPercent: z.number().min(1).max(90).default(20).describe("Share of the machine's CPU that the ramp leaves free"),
   loadChurnPercent: z.number().min(0).max(20).default(2).describe('Share of the viewers that come and go each second'),
