@@ -62,7 +62,7 @@ export class ProcessClock implements Clock {
     if (this.#state === 'running') this.#state = 'stopped';
   }
 
-  /** What fell due meanwhile happens now: answers of the network and timers, which of them first is left to the caller's order. */
+  /** What fell due meanwhile happens now, answers of the network and timers: with `answersFirst` timers come when what awaited answers has gone on. */
   resume(answersFirst: boolean): void {
     if (this.#state !== 'stopped') return;
     this.#state = 'running';
@@ -71,7 +71,7 @@ export class ProcessClock implements Clock {
     };
     if (!answersFirst) timers();
     for (const go of this.#waiting.splice(0)) go();
-    if (answersFirst) timers();
+    if (answersFirst) setImmediate(timers);
   }
 
   kill(): void {

@@ -1,6 +1,7 @@
 import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
 import type { Lease, Pod } from '../kube/index.ts';
 import { findCondition } from '../kube/index.ts';
+import type { HttpRequest } from '../kube/transport.ts';
 import type { MemoryApi, StoreEvent } from '../kube/testing/memory-api.ts';
 import { NODE_LABEL, templateHash } from '../mediaedge/index.ts';
 import type { Fleet, TrueNode } from './fleet/index.ts';
@@ -37,7 +38,8 @@ export class Watchdog {
   }
 
   /** A request of an operator process that is not a read has arrived. */
-  onWrite(identity: string, method: string, path: string): void {
+  onWrite(identity: string, { method, path: target, body }: HttpRequest): void {
+    const path = target.split('?')[0] ?? '';
     if (path.startsWith(LEASES)) return;
     const lease = this.#api.objects.get(OPERATOR_LEASE) as Lease | undefined;
     const holder = lease?.spec?.holderIdentity;
@@ -45,6 +47,9 @@ export class Watchdog {
       this.#say(`deposed: ${identity} sent ${method} ${path} while ${holder} held the lease`);
     }
     if (method !== 'DELETE' || !path.startsWith(`${PODS}/`)) return;
+    // One that arrives later than its sender's term must find the very pod that was looked at, or none.
+    const { preconditions } = JSON.parse(body ?? '{}') as { preconditions?: { uid?: string; resourceVersion?: string } };
+    if (!preconditions?.uid || !preconditions.resourceVersion) this.#say(`unguarded: DELETE ${path} names no uid and version`);
     const pod = this.#api.objects.get(path) as Pod | undefined;
     const node = this.#fleet.nodes.get(pod?.metadata?.uid ?? '');
     if (pod && node) this.#checkDeletion(pod, node);

@@ -42,9 +42,41 @@ export interface Script {
   steps: Step[];
 }
 
-type Maker = (chance: Chance) => Step;
+type Maker = (chance: Chance) => Step | Step[];
 
 const process = (chance: Chance): number => chance.whole(0, 2);
+/** Work for whoever leads. */
+const work = (chance: Chance): Step => ({ do: 'scale', edge: chance.whole(0, 2), replicas: chance.whole(0, 3) });
+
+/** One that stands by sees the past, and is made to lead by the death of the other. */
+function staleLeader(chance: Chance): Step[] {
+  const process = chance.whole(0, 1);
+  return [
+    { do: 'wait', ms: chance.pick([500, 8_000]) },
+    { do: 'late', process, of: chance.pick(['all', 'all', '/pods', '/medianodes', '/mediaedges']) },
+    work(chance),
+    { do: 'wait', ms: chance.pick([500, 5_000]) },
+    { do: 'kill', process: 1 - process },
+    { do: 'wait', ms: 30_000 },
+  ];
+}
+
+/** One that leads is stopped in the middle of its writes, and goes on when another leads. */
+function sleepingLeader(chance: Chance): Step[] {
+  const process = chance.whole(0, 1);
+  return [
+    { do: 'fail', process, how: 'slow', share: 1, of: chance.pick(['writes', 'pods', 'all']) },
+    work(chance),
+    work(chance),
+    { do: 'wait', ms: chance.pick([1, 50, 500, 2_000]) },
+    { do: 'stop', process },
+    { do: 'wait', ms: 20_000 },
+    { do: 'continue', process },
+    { do: 'wait', ms: 2_000 },
+    { do: 'heal', process },
+  ];
+}
+
 const share = (chance: Chance): number => chance.pick([0.1, 0.3, 0.6, 1]);
 
 const makers: [weight: number, maker: Maker][] = [
@@ -112,6 +144,8 @@ const makers: [weight: number, maker: Maker][] = [
   [5, (c) => ({ do: c.pick(['kill', 'kill', 'terminate', 'stop', 'continue']), process: c.whole(0, 1) })],
   [6, (c) => ({ do: 'killAtWrite', process: c.whole(0, 1), write: c.whole(1, 8), done: c.isTrue(0.6) })],
   [1, (c) => ({ do: 'wallJump', process: process(c), ms: c.pick([-3_600_000, -5_000, 5_000, 3_600_000]) })],
+  [2, staleLeader],
+  [2, sleepingLeader],
   [20, (c) => ({ do: 'wait', ms: c.pick([0, 1, 50, 500, 2_000, 2_000, 8_000, 20_000]) })],
 ];
 const totalWeight = makers.reduce((sum, [weight]) => sum + weight, 0);
@@ -119,7 +153,7 @@ const totalWeight = makers.reduce((sum, [weight]) => sum + weight, 0);
 /** A script from a seed. */
 export function writeScript(seed: number, chance: Chance): Script {
   const replicas = [chance.whole(1, 3), chance.whole(0, 2), chance.whole(0, 1)];
-  const steps = Array.from({ length: chance.whole(4, 24) }, () => {
+  const steps = Array.from({ length: chance.whole(4, 24) }).flatMap(() => {
     let at = chance.next() * totalWeight;
     const [, maker] = makers.find(([weight]) => (at -= weight) < 0) ?? makers[0]!;
     return maker(chance);

@@ -106,9 +106,7 @@ export class World {
   #launch(slot: number): void {
     const random = this.#chance.fork().next;
     const process = new OperatorProcess(this.clock, this.api, `operator-${slot}-${this.#names++}`, random);
-    process.connection.onWrite = ({ method, path }) => {
-      this.watchdog.onWrite(process.identity, method, path.split('?')[0] ?? '');
-    };
+    process.connection.onWrite = (request) => this.watchdog.onWrite(process.identity, request);
     this.processes[slot] = process;
   }
 
