@@ -7,7 +7,7 @@ export { MetricsFrom, opsRouter, PRIVATE_NETWORKS, type Readiness } from './ops-
 export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
 export { bearerProblem, type BearerError } from './bearer-problem.ts';
 export { CannotListen } from './cannot-listen.ts';
-export { HTTP_LIMITS, OPS_LIMITS, type HttpLimits, type HttpRefusal } from './http-limits.ts';
+export { HTTP_LIMITS, OPS_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 export { readThroughStreams } from './pausable-tls.ts';
 export { jsonBody } from './json-body.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';

@@ -24,6 +24,7 @@ export interface CrdVersion {
   served: boolean;
   storage: boolean;
   deprecated?: boolean;
+  deprecationWarning?: string;
   schema?: { openAPIV3Schema?: Schema };
   subresources?: {
     status?: object;

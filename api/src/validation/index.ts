@@ -7,6 +7,6 @@ export type { CompiledCrd, CrdManifest, CrdVersion } from './crd.ts';
 export * from './field-error.ts';
 export { childSchema, isObject, jsonEqual, listMapKey } from './schema.ts';
 export type { Json, JsonObject, Schema, ValidationRule } from './schema.ts';
-export { applySchemaDefaults, pruneUnknown } from './structure.ts';
+export { applySchemaDefaults, dropNulls, pruneUnknown } from './structure.ts';
 export { validateSchema } from './validate.ts';
 export { matchesFormat } from './formats.ts';

@@ -1,5 +1,5 @@
 import { childSchema, isObject } from './schema.ts';
-import type { Json, JsonObject, Schema } from './schema.ts';
+import type { Json, Schema } from './schema.ts';
 import { fieldPath } from './field-error.ts';
 
 /**
@@ -52,11 +52,13 @@ function keepsUnknown(schema: Schema): boolean {
 }
 
 /** Removes nulls of fields that are not nullable, in place (kube-apiserver prunes them before it validates). */
-export function dropNulls(value: JsonObject, schema: Schema): void {
+export function dropNulls(value: Json | undefined, schema: Schema): void {
+  if (Array.isArray(value) && schema.items) for (const item of value) dropNulls(item, schema.items);
+  if (!isObject(value)) return;
   for (const [key, child] of Object.entries(value)) {
-    const below = schema.properties?.[key];
+    const below = childSchema(schema, key);
     if (!below) continue;
-    if (child === null && !below.nullable && below.default !== undefined) delete value[key];
-    else if (isObject(child)) dropNulls(child, below);
+    if (child === null && !below.nullable) delete value[key];
+    else dropNulls(child, below);
   }
 }

@@ -5,6 +5,7 @@ import { unauthorized } from '../access/index.ts';
 import { openPlainPull, openPlainPush } from '../sessions/index.ts';
 import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
+import { requireRtpTarget } from './rtp-target.ts';
 
 /**
  * Plain RTP, or SRTP with keys in the body, for native clients that speak no ICE and no DTLS. Only with a token, whatever the stream's policy:
@@ -20,6 +21,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const request = parseRequest(PlainPushRequest, req.body);
       const entry = await enter(context, req, 'push', request.stream, request.token);
       if (entry.caller.kind !== 'token') throw unauthorized('push');
+      requireRtpTarget(request.address, req.ip);
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
         openPlainPush(context, {
@@ -39,6 +41,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const request = parseRequest(PlainPullRequest, req.body);
       const entry = await enter(context, req, 'pull', request.stream, request.token);
       if (entry.caller.kind !== 'token') throw unauthorized('pull');
+      requireRtpTarget(request.address, req.ip);
       await requireRoom(context, req, 'pull', entry);
       const opened = await context.hub.withStream(entry.stream, async (state) => {
         await requireRoom(context, req, 'pull', entry, state.policy);

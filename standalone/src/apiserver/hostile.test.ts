@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { collect } from './testing/api-client.ts';
-import { ApiUnderTest } from './testing/api-under-test.ts';
+import { ApiUnderTest, startTestServer } from './testing/api-under-test.ts';
 import { widgetCrd } from './testing/conformance/widget-crd.ts';
 
 // Whoever holds a token for this API may be clumsy: one bad request must not take the process down that the whole network runs in.
@@ -18,6 +24,29 @@ after(() => api.stop());
 const nested = (levels: number, open: string, close: string) => `${open.repeat(levels)}1${close.repeat(levels)}`;
 
 describe('hostile requests', () => {
+  test('who connects and never comes to the end of a request is cut off, before and after the TLS handshake', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'millrace-api-'));
+    const limits = { headersWithinMs: 200, requestWithinMs: 400, tlsHandshakeWithinMs: 200 };
+    const server = await startTestServer(dataDir, { limits });
+    const ends = async (socket: Socket, text: string) => {
+      const answer: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => answer.push(chunk)).on('error', () => undefined);
+      socket.write(text);
+      await once(socket, 'close');
+      return Buffer.concat(answer).toString('latin1');
+    };
+    try {
+      await ends(connect(server.port, '127.0.0.1'), '\x16');
+      const secure = () => connectTls({ port: server.port, host: '127.0.0.1', ca: server.ca });
+      assert.match(await ends(secure(), 'GET /version HTTP/1.1\r\nHost: x\r\n'), /^HTTP\/1\.1 408 /);
+      const body = 'POST /version HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n';
+      assert.match(await ends(secure(), body), /^HTTP\/1\.1 (200|408) /);
+    } finally {
+      await server.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
+
   test('a JSON patch whose copies would double the object again and again is 400', async () => {
     await api.post(configmaps, { metadata: { name: 'bomb', annotations: { a: 'b' } } });
     const copies = Array.from({ length: 40 }, (_, i) => ({ op: 'copy', from: '/metadata', path: `/metadata/annotations/x${i}` }));

@@ -29,6 +29,10 @@ export interface ResourceType {
   /** Only POST, answers at once, stores nothing (TokenReview). */
   virtual?: boolean;
   custom: boolean;
+  /** Whether many can be deleted at once: all kinds but Namespace. */
+  deletesCollections: boolean;
+  /** Told to whoever uses a version that is to go. */
+  deprecation?: string;
   schema: Schema;
   columns: Column[];
   /** Field selectors beside metadata.name and metadata.namespace: name → path. */

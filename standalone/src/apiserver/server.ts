@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { readThroughStreams, type Logger } from '@millrace/service';
+import { HTTP_LIMITS, readThroughStreams, serverOptions, type HttpLimits, type Logger } from '@millrace/service';
 import { bearerToken } from './auth/authenticator.ts';
 import type { TlsFiles } from './auth/certificates.ts';
 import type { ApiContext } from './context.ts';
@@ -25,6 +25,8 @@ export interface HttpOptions {
   tls: TlsFiles;
   identify: (token: string) => Promise<Identity | undefined>;
   logger: Logger;
+  /** Those that differ from HTTP_LIMITS; a quiet watch is no stalled connection, so that `stalledMs` does not count. */
+  limits?: Partial<HttpLimits>;
 }
 const version = {
   major: '1',
@@ -35,10 +37,13 @@ const version = {
 
 /** The HTTPS front of the API: authentication, routing, errors as Status. */
 export function createApiServer(options: HttpOptions): Server {
+  const limits = { ...HTTP_LIMITS, ...options.limits };
   const tls = { cert: options.tls.cert, key: options.tls.key, ALPNProtocols: ['http/1.1'] };
-  const server = createServer(tls, (request, response) => {
+  const server = createServer({ ...serverOptions(limits), ...tls }, (request, response) => {
     serve(options, request, response).catch((error: unknown) => fail(options.logger, response, error));
   });
+  server.maxConnections = limits.connections;
+  server.maxHeadersCount = limits.headers;
   readThroughStreams(server);
   return server;
 }

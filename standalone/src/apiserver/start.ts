@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { CrdManifest } from '@millrace/api/validation';
-import type { Logger } from '@millrace/service';
+import type { HttpLimits, Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
 import { stringify } from 'yaml';
 import { applyObject } from './apply/apply.ts';
@@ -45,6 +45,8 @@ export interface ApiServerOptions {
   /** What is kept for watches that resume; older resourceVersions answer 410. */
   history?: Partial<HistoryLimits>;
   wall?: () => number;
+  /** Bounds of connections and requests that differ from HTTP_LIMITS. */
+  limits?: Partial<HttpLimits>;
 }
 export interface ApiServer {
   url: string;
@@ -96,7 +98,7 @@ async function startOn(store: Store, options: ApiServerOptions, stops: (() => un
     );
   const tls =
     options.tls ?? (await loadOrCreateCertificates(dataDir, [...new Set(['127.0.0.1', '::1', 'localhost', host])], wall()));
-  const server = createApiServer({ context, tls, identify, logger });
+  const server = createApiServer({ context, tls, identify, logger, ...(options.limits ? { limits: options.limits } : {}) });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, host, resolve);

@@ -122,6 +122,12 @@ export const unsupportedMedia = (accepted: string[]) =>
   );
 export const tooLarge = (maxBytes: number) =>
   new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBytes}`);
+export const tooManyOperations = (most: number, sent: number) =>
+  new StatusError(
+    413,
+    'RequestEntityTooLarge',
+    `Request entity too large: The allowed maximum operations in a JSON patch is ${most}, got ${sent}`,
+  );
 export const timeoutTooLargeVersion = (asked: number, current: number) =>
   new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],

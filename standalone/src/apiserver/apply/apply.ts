@@ -9,7 +9,7 @@ import type { StatusCause } from '../status.ts';
 import { StatusError, badRequest, conflict, invalidObject, notFound, staleObject } from '../status.ts';
 import { decodeObject } from '../write/decode.ts';
 import { identityErrors } from '../write/metadata.ts';
-import { checkPlace } from '../write/writer.ts';
+import { checkPlace, needName } from '../write/writer.ts';
 import type { Target, Writer, Written } from '../write/writer.ts';
 import type { FieldSet } from './field-set.ts';
 import {
@@ -41,6 +41,8 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
     throw badRequest('apiVersion and kind must be set in what is applied');
   const { object: config, warnings } = decodeObject(type, body, options);
   checkConfig(target, config);
+  const [unknown] = type.prune(structuredClone(body));
+  if (unknown !== undefined) throw untyped(target, `.${unknown}: field not declared in schema`);
   const time = kubeTime(writer.context.wall());
   const door = target.subresource;
   const wanted = ownable(type, config, door);
@@ -94,11 +96,15 @@ function checkConfig({ type, name, namespace }: Target, config: KubeObject): voi
   const { metadata } = config;
   if (metadata.managedFields !== undefined) throw badRequest('metadata.managedFields must be nil');
   checkPlace({ type, name, namespace }, config);
+  needName({ type, name, namespace }, config);
   const problem = listProblem(asJson(config), type.schema);
-  if (problem) {
-    const object = `${namespace ? `${namespace}/` : ''}${name}; ${apiVersionOf(type)}, Kind=${type.kind}`;
-    throw new StatusError(422, 'Invalid', `failed to create typed patch object (${object}): ${problem}`);
-  }
+  if (problem) throw untyped({ type, name, namespace }, problem);
+}
+
+/** What does not fit the schema cannot be owned by field: refused whatever fieldValidation says. */
+function untyped({ type, name, namespace }: Target, problem: string): StatusError {
+  const object = `${namespace ? `${namespace}/` : ''}${name}; ${apiVersionOf(type)}, Kind=${type.kind}`;
+  return new StatusError(422, 'Invalid', `failed to create typed patch object (${object}): ${problem}`);
 }
 
 async function createApplied(

@@ -98,6 +98,9 @@ export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
   const containers = Array.isArray(spec['containers']) ? (spec['containers'] as Container[]) : [];
   if (containers.length === 0) errors.push(required('spec.containers'));
   const volumes = Array.isArray(spec['volumes']) ? spec['volumes'].filter(isObject).map((volume) => volume['name']) : [];
+  volumes.forEach((name, index) => {
+    if (volumes.indexOf(name) !== index) errors.push(duplicate(`spec.volumes[${index}].name`, name ?? null));
+  });
   const names = new Set<string>();
   containers.forEach((container, index) => {
     const at = `spec.containers[${index}]`;
@@ -113,6 +116,15 @@ export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
       );
     }
     if (!container['image']) errors.push(required(`${at}.image`));
+    const ports = Array.isArray(container['ports']) ? container['ports'].filter(isObject) : [];
+    ports.forEach(({ containerPort: port }, portIndex) => {
+      if (typeof port !== 'number' || port < 1 || port > 65_535)
+        errors.push(invalid(`${at}.ports[${portIndex}].containerPort`, port, 'must be between 1 and 65535, inclusive'));
+    });
+    const environment = Array.isArray(container['env']) ? container['env'].filter(isObject) : [];
+    environment.forEach(({ name }, nameIndex) => {
+      if (!name) errors.push(required(`${at}.env[${nameIndex}].name`));
+    });
     const mounts = Array.isArray(container['volumeMounts']) ? container['volumeMounts'] : [];
     mounts.forEach((mount, mountIndex) => {
       if (!isObject(mount) || volumes.includes(mount['name'])) return;

@@ -1,19 +1,19 @@
 import type { FieldError, JsonObject, Schema } from '@millrace/api/validation';
-import {
-  applySchemaDefaults,
-  forbidden,
-  invalid,
-  isObject,
-  jsonEqual,
-  pruneUnknown,
-  required,
-  validateSchema,
-} from '@millrace/api/validation';
+import { applySchemaDefaults, pruneUnknown, validateSchema } from '@millrace/api/validation';
 import type { KubeObject } from '../object.ts';
-import { asJson } from '../object.ts';
+import { asJson, fromJson } from '../object.ts';
 import type { Column, ResourceType } from '../resource-type.ts';
 import { badRequest } from '../status.ts';
 import * as columns from './columns.ts';
+import {
+  defaultCrd,
+  mergeStringData,
+  validateBudget,
+  validateConfigMap,
+  validateEvent,
+  validateLease,
+  validateSecret,
+} from './content.ts';
 import { defaultPod, newPodStatus, validatePod } from './pod.ts';
 import { builtinSchema } from './schemas.ts';
 
@@ -55,6 +55,7 @@ function define(definition: Definition): ResourceType {
     subresources: definition.subresources ?? [],
     virtual: definition.virtual,
     custom: false,
+    deletesCollections: kind !== 'Namespace',
     schema,
     columns: definition.columns ?? columns.plainColumns,
     fieldSelectors: Object.fromEntries(selectors),
@@ -84,71 +85,6 @@ function schemaErrors(kind: string, version: string, errors: FieldError[]): Fiel
   return errors.filter((error) => error.reason !== 'FieldValueDuplicate');
 }
 
-function mergeStringData(secret: JsonObject): void {
-  const plain = secret['stringData'];
-  if (isObject(plain)) {
-    const encoded = Object.entries(plain).map(([key, value]) => [
-      key,
-      Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64'),
-    ]);
-    secret['data'] = { ...(isObject(secret['data']) ? secret['data'] : {}), ...(Object.fromEntries(encoded) as JsonObject) };
-    delete secret['stringData'];
-  }
-  secret['type'] ??= 'Opaque';
-}
-
-function validateSecret(secret: KubeObject, old?: KubeObject): FieldError[] {
-  const errors: FieldError[] = [];
-  if (old && secret['type'] !== old['type']) errors.push(invalid('type', secret['type'] as string, 'field is immutable'));
-  return [...errors, ...validateKeys(secret, ['data']), ...frozenWhenImmutable(secret, old)];
-}
-
-function validateConfigMap(map: KubeObject, old?: KubeObject): FieldError[] {
-  const twice = Object.keys(map['data'] ?? {}).filter((key) => Object.hasOwn(map['binaryData'] ?? {}, key));
-  const duplicates = twice.map((key) => invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
-  return [...validateKeys(map, ['data', 'binaryData']), ...duplicates, ...frozenWhenImmutable(map, old)];
-}
-
-function validateKeys(object: KubeObject, fields: string[]): FieldError[] {
-  const text = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-  return fields.flatMap((field) => {
-    const bad = Object.keys(object[field] ?? {}).filter((key) => !/^[-._a-zA-Z0-9]{1,253}$/.test(key));
-    return bad.map((key) => invalid(`${field}[${key}]`, key, text));
-  });
-}
-
-function frozenWhenImmutable(object: KubeObject, old?: KubeObject): FieldError[] {
-  if (old?.['immutable'] !== true) return [];
-  const why = 'field is immutable when `immutable` is set';
-  const content = (of: KubeObject) => ({ data: of['data'] ?? null, binaryData: of['binaryData'] ?? null }) as JsonObject;
-  return [
-    ...(object['immutable'] === true ? [] : [forbidden('immutable', why)]),
-    ...(jsonEqual(content(object), content(old)) ? [] : [forbidden('data', why)]),
-  ];
-}
-
-function validateLease(lease: KubeObject): FieldError[] {
-  const seconds = lease.spec?.['leaseDurationSeconds'];
-  return typeof seconds === 'number' && seconds <= 0
-    ? [invalid('spec.leaseDurationSeconds', seconds, 'must be greater than 0')]
-    : [];
-}
-
-function validateBudget(budget: KubeObject): FieldError[] {
-  const spec = budget.spec ?? {};
-  const both = spec['minAvailable'] !== undefined && spec['maxUnavailable'] !== undefined;
-  return both ? [invalid('spec', 'object', 'minAvailable and maxUnavailable cannot be both set')] : [];
-}
-
-function validateEvent(event: KubeObject): FieldError[] {
-  const involved = event['involvedObject'] as JsonObject | undefined;
-  if (!involved) return [required('involvedObject')];
-  const namespace = involved['namespace'] ?? 'default';
-  return namespace === event.metadata.namespace
-    ? []
-    : [invalid('involvedObject.namespace', namespace, 'does not match event.namespace')];
-}
-
 /** The CRD type; its validation is added by the CRD controller, which can compile schemas. */
 export const crdType = define({
   api: 'apiextensions.k8s.io/v1',
@@ -161,6 +97,7 @@ export const crdType = define({
   subresources: ['status'],
   columns: columns.crdColumns,
   countsGeneration: true,
+  applyDefaults: defaultCrd,
 });
 
 export const builtinTypes: ResourceType[] = [
@@ -175,9 +112,12 @@ export const builtinTypes: ResourceType[] = [
     columns: columns.namespaceColumns,
     fieldSelectors: { 'status.phase': 'status.phase' },
     nameStyle: 'label',
+    applyDefaults: (namespace) => {
+      const { metadata } = fromJson(namespace);
+      metadata.labels = { ...metadata.labels, 'kubernetes.io/metadata.name': metadata.name };
+    },
     prepareCreate: (namespace) => {
       namespace.spec = { finalizers: ['kubernetes'] };
-      namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name };
       namespace.status = { phase: 'Active' };
     },
   }),

@@ -9,7 +9,7 @@ import type { ResourceType } from '../resource-type.ts';
 import { storageKey } from '../resource-type.ts';
 import type { Store } from '../storage/store.ts';
 import { customTypes } from './custom-type.ts';
-import { structuralErrors } from './structural-schema.ts';
+import { schemaErrors, specErrors, storedVersionErrors } from './spec-errors.ts';
 
 export const crdCleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
 const crdKey = storageKey(crdType);
@@ -35,11 +35,8 @@ export function crdErrors(type: ResourceType, object: KubeObject, old?: KubeObje
         return [invalid(`spec.${path}`, `Invalid value: ${JSON.stringify(object.spec?.[path])}: field is immutable`)];
       }
     }
-    const loose = spec.versions.flatMap(({ schema }) => {
-      const declared = schema?.openAPIV3Schema;
-      return declared ? structuralErrors(declared, 'spec.validation.openAPIV3Schema') : [];
-    });
-    if (loose.length > 0) return loose;
+    const wrong = [...specErrors(spec), ...storedVersionErrors(spec, old), ...spec.versions.flatMap(schemaErrors)];
+    if (wrong.length > 0) return wrong;
     customTypes(parseCrd(object));
     return [];
   } catch (error) {

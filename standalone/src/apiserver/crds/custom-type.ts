@@ -32,6 +32,10 @@ function customType(crd: CrdManifest, version: CrdVersion): ResourceType {
     namespaced: scope === 'Namespaced',
     subresources,
     custom: true,
+    deletesCollections: true,
+    ...(version.deprecated
+      ? { deprecation: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated` }
+      : {}),
     schema: { ...compiled.schema, properties: { ...compiled.schema.properties, metadata: metadataSchema } },
     columns: customColumns(version),
     fieldSelectors: Object.fromEntries(selectable),

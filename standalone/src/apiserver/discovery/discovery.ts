@@ -16,7 +16,8 @@ const subresourceKinds: Partial<Record<Subresource, { group: string; version: st
   binding: { group: '', version: 'v1', kind: 'Binding' },
   token: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' },
 };
-const verbsOf = (type: ResourceType) => (type.virtual ? ['create'] : allVerbs);
+const verbsOf = (type: ResourceType) =>
+  type.virtual ? ['create'] : allVerbs.filter((verb) => verb !== 'deletecollection' || type.deletesCollections);
 
 /** APIResourceList of one group version; undefined when nothing is served there. */
 export function resourceList(registry: Registry, group: string, version: string): object | undefined {

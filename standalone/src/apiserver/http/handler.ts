@@ -25,6 +25,9 @@ const patchTypes = [
   'application/apply-patch+yaml',
 ];
 
+/** RFC 7234 section 5.5, as kube-apiserver words them. What is no ASCII would not be a header. */
+const warning = (text: string): string => `299 - ${JSON.stringify(text).replace(/[^\x20-\x7e]/g, '?')}`;
+
 /** Answers one request for a resource. */
 export async function handleResource(context: ApiContext, call: ResourceRequest): Promise<void> {
   const { path, request } = call;
@@ -32,6 +35,7 @@ export async function handleResource(context: ApiContext, call: ResourceRequest)
   if (!type) throw unknownPath();
   if (type.namespaced ? path.name !== '' && path.namespace === '' : path.namespace !== '') throw unknownPath();
   if (type.virtual) return context.virtual(type, call);
+  if (type.deprecation) call.response.appendHeader('Warning', warning(type.deprecation));
   if (path.subresource && !type.subresources.includes(path.subresource as Subresource)) throw unknownPath();
   const target: Target = {
     type,
@@ -42,10 +46,7 @@ export async function handleResource(context: ApiContext, call: ResourceRequest)
   if (target.subresource && target.subresource !== 'status') return context.subresource(target, call);
   switch (request.method) {
     case 'GET':
-    case 'HEAD':
-      return path.name && call.query.get('watch') !== 'true'
-        ? getObject(context, target, call)
-        : listOrWatch(context, target, call);
+      return path.name ? getObject(context, target, call) : listOrWatch(context, target, call);
     case 'POST':
       return create(context, target, call);
     case 'PUT':
@@ -88,10 +89,10 @@ function renderer(type: ResourceType, { query, wanted }: ResourceRequest) {
   };
 }
 
-function listOrWatch(context: ApiContext, { type, namespace, name }: Target, call: ResourceRequest): void {
+function listOrWatch(context: ApiContext, { type, namespace }: Target, call: ResourceRequest): void {
   const { query, response, wanted } = call;
-  const isWatch = query.get('watch') === 'true' || query.get('watch') === '1';
-  const predicate = selection(type, namespace, name, query);
+  const isWatch = query.has('watch') && !/^(false|0)$/i.test(query.get('watch') ?? '');
+  const predicate = selection(type, namespace, query);
   const options = listOptions(query, isWatch);
   const nowMs = context.wall();
   if (isWatch) {
@@ -100,7 +101,7 @@ function listOrWatch(context: ApiContext, { type, namespace, name }: Target, cal
     context.watches.add(serveWatch(context.store, type, response, { ...options, predicate, render }), response);
     return;
   }
-  const selects = Boolean(query.get('labelSelector') || query.get('fieldSelector') || name);
+  const selects = Boolean(query.get('labelSelector') || query.get('fieldSelector'));
   const { items, metadata } = listObjects(context.store, type, predicate, { ...options, selects });
   if (wanted.form === 'Table')
     return respond(call, 200, renderTable(type, items, { metadata, includeObject: included(query), nowMs }));
@@ -127,7 +128,7 @@ async function write(
 ): Promise<void> {
   if (call.request.method !== 'POST' && !target.name) throw methodNotAllowed();
   const written = await work(writeOptions(call));
-  for (const warning of written.warnings) call.response.appendHeader('Warning', `299 - ${JSON.stringify(warning)}`);
+  for (const text of written.warnings) call.response.appendHeader('Warning', warning(text));
   sendObject(call, target.type, written.object, written.created ? 201 : 200, context.wall());
 }
 
@@ -172,10 +173,10 @@ async function remove(context: ApiContext, target: Target, call: ResourceRequest
 }
 
 async function removeCollection(context: ApiContext, { type, namespace }: Target, call: ResourceRequest): Promise<void> {
-  if (type.namespaced && !namespace) throw methodNotAllowed();
+  if ((type.namespaced && !namespace) || !type.deletesCollections) throw methodNotAllowed();
   const options = deleteOptions(await readBody(call.request), call.query);
   const listed = listOptions(call.query, false);
-  const { items, metadata } = listObjects(context.store, type, selection(type, namespace, '', call.query), {
+  const { items, metadata } = listObjects(context.store, type, selection(type, namespace, call.query), {
     ...listed,
     selects: true,
   });

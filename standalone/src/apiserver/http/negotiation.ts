@@ -12,9 +12,15 @@ const encodings: Record<string, Wanted['encoding']> = {
   'application/yaml': 'application/yaml',
 };
 
+/** Most wanted first (RFC 9110 section 12.4.2); equals stay in their order. */
+function byQuality(choices: string[]): string[] {
+  const quality = (choice: string) => Number(/;\s*q=([\d.]+)/.exec(choice)?.[1] ?? 1);
+  return choices.toSorted((a, b) => quality(b) - quality(a));
+}
+
 /** The first of the client's choices that is served ("API concepts": alternate representations). Throws 406 when none is. */
 export function negotiate(accept: string | undefined): Wanted {
-  const choices = (accept ?? '').split(',').filter((choice) => choice.trim() !== '');
+  const choices = byQuality((accept ?? '').split(',').filter((choice) => choice.trim() !== ''));
   if (choices.length === 0) return { form: 'Object', encoding: 'application/json' };
   for (const choice of choices) {
     const [media = '', ...rest] = choice.split(';').map((part) => part.trim());
@@ -23,7 +29,7 @@ export function negotiate(accept: string | undefined): Wanted {
     const parameters = new Map(rest.map((part) => part.split('=') as [string, string]));
     const as = parameters.get('as');
     if (as === undefined) return { form: 'Object', encoding };
-    if (parameters.get('v') !== 'v1') continue;
+    if (parameters.get('v') !== 'v1' || parameters.get('g') !== 'meta.k8s.io') continue;
     if (as === 'Table') return { form: 'Table', encoding };
     if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') return { form: 'PartialObjectMetadata', encoding };
   }

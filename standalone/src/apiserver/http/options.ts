@@ -74,6 +74,9 @@ export function writeOptions({ query, request, identity }: ResourceRequest): Wri
   if (!validations.includes(validation)) errors.push(notSupported('fieldValidation', validation, validations));
   if (fieldManager.length > 128)
     errors.push({ reason: 'FieldValueTooLong', field: 'fieldManager', message: 'Too long: may not be more than 128 bytes' });
+  const unprintable = [...fieldManager].findIndex((letter) => !/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(letter));
+  if (unprintable >= 0)
+    errors.push(invalid('fieldManager', fieldManager, `invalid character at position ${unprintable}: must be printable`));
   if (query.has('force') && !(request.headers['content-type'] ?? '').startsWith('application/apply-patch'))
     errors.push(forbidden('force', 'may not be specified for non-apply patch'));
   refuse(kind, errors);
@@ -95,6 +98,8 @@ function dryRunErrors(sent: readonly unknown[]): FieldError[] {
 /** meta/v1 DeleteOptions from the body or the query. Throws 400 for what cannot be read, 422 for what makes no sense. */
 export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
   const sent: JsonObject = isObject(body) ? body : {};
+  if ((sent['kind'] ?? 'DeleteOptions') !== 'DeleteOptions')
+    throw badRequest(`the body of a deletion must be DeleteOptions, not ${JSON.stringify(sent['kind'])}`);
   const grace = sent['gracePeriodSeconds'] ?? wholeNumber(query, 'gracePeriodSeconds');
   if (grace !== undefined && (typeof grace !== 'number' || !Number.isInteger(grace)))
     throw badRequest(`gracePeriodSeconds: must be a whole number of seconds, not ${JSON.stringify(grace)}`);

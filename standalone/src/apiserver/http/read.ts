@@ -19,11 +19,10 @@ interface Continue {
   after: string;
 }
 
-/** The objects of a request: its namespace, its selectors, its name when it has one. */
-export function selection(type: ResourceType, namespace: string, name: string, query: URLSearchParams): Predicate {
+/** The objects of a request: its namespace and its selectors. */
+export function selection(type: ResourceType, namespace: string, query: URLSearchParams): Predicate {
   const tests: Predicate[] = [];
   if (namespace) tests.push((object) => object.metadata.namespace === namespace);
-  if (name) tests.push((object) => object.metadata.name === name);
   const labels = query.get('labelSelector');
   if (labels) tests.push(parseLabelSelector(labels));
   const fields = query.get('fieldSelector');

@@ -50,7 +50,10 @@ export async function serveScale(context: ApiContext, target: Target, call: Reso
   if (!old) throw notFound(type, name);
   if (method === 'GET') return respond(call, 200, scaleOf(type, old));
   const scale = method === 'PUT' ? body : patchedScale(scaleOf(type, old), body, mediaType(call.request));
-  if (!isObject(scale)) throw badRequest('the body must be a Scale object');
+  if (!isObject(scale) || (scale['kind'] ?? 'Scale') !== 'Scale') throw badRequest('the body must be a Scale object');
+  const named = valueAt(scale, ['metadata', 'name']);
+  if (named && named !== name)
+    throw badRequest(`the name of the object (${JSON.stringify(named)}) does not match the name on the URL (${name})`);
   const version = valueAt(scale, ['metadata', 'resourceVersion']);
   if (version && version !== old.metadata.resourceVersion) throw staleObject(type, name);
   const replicas = valueAt(scale, ['spec', 'replicas']) ?? 0;
@@ -110,7 +113,8 @@ export async function bindPod(context: ApiContext, target: Target, call: Resourc
     : [];
   const scheduled = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: kubeTime(context.wall()) };
   const status = { ...pod.status, conditions: [...others, scheduled] };
-  await context.store.put(storageKey(target.type), { ...pod, spec: { ...pod.spec, nodeName }, status });
+  if (!writeOptions(call).dryRun)
+    await context.store.put(storageKey(target.type), { ...pod, spec: { ...pod.spec, nodeName }, status });
   respond(call, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 

@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '@millrace/api/validation';
 import { isObject, jsonEqual } from '@millrace/api/validation';
-import { badRequest, StatusError } from '../status.ts';
+import { badRequest, StatusError, tooManyOperations } from '../status.ts';
 
 const maxOperations = 10_000;
 /** What all copy operations of a patch may add: without a bound each one can double the document (as kube-apiserver's limit). */
@@ -9,8 +9,7 @@ const maxCopiedBytes = 3 * 1024 * 1024;
 /** Applies an RFC 6902 JSON patch to a copy. Throws 400 for a malformed patch and 422 for one that does not apply. */
 export function applyJsonPatch(document: JsonObject, patch: unknown): JsonObject {
   if (!Array.isArray(patch)) throw badRequest('a JSON patch must be a list of operations');
-  if (patch.length > maxOperations)
-    throw badRequest(`a JSON patch may have at most ${maxOperations} operations, not ${patch.length}`);
+  if (patch.length > maxOperations) throw tooManyOperations(maxOperations, patch.length);
   const holder: JsonObject = { root: structuredClone(document) };
   const budget = { bytes: maxCopiedBytes };
   patch.forEach((operation, index) => applyOperation(holder, operation, index, budget));
@@ -44,7 +43,7 @@ function applyOperation(holder: JsonObject, operation: unknown, index: number, b
         throw doesNotApply(`operation ${index}: testing value ${path.slice(1).join('/')} failed`);
       return;
     default:
-      throw badRequest(`JSON patch operation ${index}: unknown op ${JSON.stringify(operation['op'])}`);
+      throw doesNotApply(`operation ${index}: unknown op ${JSON.stringify(operation['op'])}`);
   }
 }
 

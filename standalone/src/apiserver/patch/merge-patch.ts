@@ -7,7 +7,11 @@ export function applyMergePatch(target: Json | undefined, patch: Json): Json {
   const result = isObject(target) ? { ...target } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key];
-    else result[key] = applyMergePatch(result[key], value);
+    else {
+      const below = applyMergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value);
+      // Not by assignment: a key may be __proto__.
+      Object.defineProperty(result, key, { value: below, enumerable: true, configurable: true, writable: true });
+    }
   }
   return result;
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@millrace/service';
-import type { ApiServer } from '../start.ts';
+import type { ApiServer, ApiServerOptions } from '../start.ts';
 import { startApiServer } from '../start.ts';
 import { ApiClient } from './api-client.ts';
 
@@ -42,7 +42,10 @@ export class ApiUnderTest extends ApiClient {
 
 export const testToken = randomBytes(16).toString('hex');
 
-export function startTestServer(dataDir: string, more: { port?: number } = {}): Promise<ApiServer> {
+export function startTestServer(
+  dataDir: string,
+  more: Partial<Pick<ApiServerOptions, 'port' | 'limits'>> = {},
+): Promise<ApiServer> {
   const logger = createLogger({ service: 'apiserver', level: 'warn' });
   return startApiServer({ dataDir, tokens: { [testToken]: { user: 'tester', groups: ['system:masters'] } }, logger, ...more });
 }

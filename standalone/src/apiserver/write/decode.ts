@@ -1,5 +1,5 @@
 import type { JsonObject } from '@millrace/api/validation';
-import { isObject, pruneUnknown } from '@millrace/api/validation';
+import { dropNulls, isObject, pruneUnknown, validateSchema } from '@millrace/api/validation';
 import { metadataSchema } from '../builtin/schemas.ts';
 import type { KubeObject } from '../object.ts';
 import { checkDepth, fromJson } from '../object.ts';
@@ -36,6 +36,9 @@ export function decodeObject(
   if (!isObject(metadata))
     throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata must be an object`);
   checkStringMaps(type, metadata);
+  // Metadata and built-in kinds are read into Go types, where null is the same as nothing.
+  dropNulls(object, type.custom ? { type: 'object', properties: { metadata: metadataSchema } } : type.schema);
+  checkMetadataTypes(type, metadata);
   const unknown = [...(type.custom ? pruneUnknown(metadata, metadataSchema, 'metadata') : []), ...type.prune(object)];
   const problems = [
     ...duplicates.map((path) => `duplicate field "${path}"`),
@@ -48,11 +51,20 @@ export function decodeObject(
   return { object: fromJson(object), warnings: fieldValidation === 'Warn' ? problems : [] };
 }
 
+function checkMetadataTypes(type: ResourceType, metadata: JsonObject): void {
+  const unfit = validateSchema(metadata, metadataSchema, 'metadata').find(({ reason }) => reason === 'FieldValueTypeInvalid');
+  if (unfit)
+    throw badRequest(
+      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${unfit.field}: ${unfit.message}`,
+    );
+}
+
 /** Metadata is typed even for custom resources: a label that is no string is a malformed request, not an invalid object. */
 function checkStringMaps(type: ResourceType, metadata: JsonObject): void {
   for (const field of ['labels', 'annotations']) {
     const map = metadata[field];
     if (map === undefined || map === null) continue;
+    if (isObject(map)) for (const [key, value] of Object.entries(map)) if (value === null) map[key] = '';
     const bad = isObject(map) ? Object.entries(map).find(([, value]) => typeof value !== 'string') : [''];
     if (bad)
       throw badRequest(

@@ -1,7 +1,7 @@
 import type { KubeObject } from '../object.ts';
 import { kubeTime } from '../object.ts';
 import { storageKey } from '../resource-type.ts';
-import { conflict, notFound } from '../status.ts';
+import { conflict, forbiddenRequest, notFound } from '../status.ts';
 import type { Target, Writer } from './writer.ts';
 
 export interface DeleteOptions {
@@ -10,6 +10,9 @@ export interface DeleteOptions {
   preconditions?: { uid?: string; resourceVersion?: string };
   dryRun: boolean;
 }
+
+/** Namespaces that a cluster cannot be without (admission plugin NamespaceLifecycle). */
+const lasting = new Set(['default', 'kube-system', 'kube-public']);
 
 /**
  * Deletes one object: at once when nothing holds it, else by marking it (finalizers, a pod's grace period, a
@@ -24,9 +27,11 @@ export async function deleteObject(
   const object = writer.latest(target);
   if (!object) throw notFound(type, target.name);
   checkPreconditions(target, object, options);
+  if (type.group === '' && type.plural === 'namespaces' && lasting.has(target.name))
+    throw forbiddenRequest(type, target.name, 'this namespace may not be deleted');
   const marked = mark(object, options, writer.context.wall());
   if (marked === 'unchanged') return { removed: false, object };
-  if (options.dryRun) return { removed: marked === 'release', object };
+  if (options.dryRun) return marked === 'release' ? { removed: true, object } : { removed: false, object: marked };
   if (marked === 'release') return { removed: true, object: await writer.context.store.remove(storageKey(type), object) };
   return { removed: false, object: await writer.context.store.put(storageKey(type), marked) };
 }
@@ -47,13 +52,18 @@ function checkPreconditions({ type, name }: Target, { metadata }: KubeObject, { 
 
 function mark(object: KubeObject, options: DeleteOptions, nowMs: number): KubeObject | 'release' | 'unchanged' {
   const finalizers = new Set(object.metadata.finalizers);
-  if (!object.metadata.deletionTimestamp && options.propagationPolicy === 'Orphan') finalizers.add('orphan');
+  const before = finalizers.size;
+  if (options.propagationPolicy === 'Orphan') finalizers.add('orphan');
   if (!object.metadata.deletionTimestamp && options.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion');
   const grace = graceSeconds(object, options);
   const heldBySpec = object.kind === 'Namespace';
   if (finalizers.size === 0 && grace === 0 && !heldBySpec) return 'release';
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, generation } = object.metadata;
-  if (deletionTimestamp && grace >= deletionGracePeriodSeconds) return 'unchanged';
+  if (deletionTimestamp && grace >= deletionGracePeriodSeconds) {
+    return finalizers.size === before
+      ? 'unchanged'
+      : { ...object, metadata: { ...object.metadata, finalizers: [...finalizers] } };
+  }
   const metadata = {
     ...object.metadata,
     deletionTimestamp: kubeTime(nowMs + grace * 1000),

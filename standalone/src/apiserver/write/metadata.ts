@@ -99,11 +99,43 @@ export function validateMetadata(object: KubeObject, type: ResourceType, old?: K
         errors.push(required(`metadata.ownerReferences[${index}].${field}`, 'must not be empty'));
     }
   });
+  ownerReferences?.forEach((owner, index) => {
+    if (!isObject(owner)) return;
+    const { apiVersion, kind } = owner;
+    if (typeof apiVersion === 'string' && apiVersion.split('/').length > 2)
+      errors.push(invalid(`metadata.ownerReferences[${index}].apiVersion`, apiVersion, 'must be GROUP/VERSION'));
+    if (kind === 'Event' && (apiVersion === 'v1' || apiVersion === 'events.k8s.io/v1'))
+      errors.push(invalid('metadata.ownerReferences', owner, `/${apiVersion}, Kind=Event is disallowed from being an owner`));
+  });
   const controllers = (ownerReferences ?? []).filter((owner) => owner.controller);
   if (controllers.length > 1)
     errors.push(invalid('metadata.ownerReferences', null, 'Only one reference can have Controller set to true'));
-  finalizers?.forEach((finalizer, index) => errors.push(...validateKey(`metadata.finalizers[${index}]`, finalizer)));
+  finalizers?.forEach((finalizer, index) => {
+    const field = `metadata.finalizers[${index}]`;
+    errors.push(...validateKey(field, finalizer));
+    if (!type.custom && type.group !== 'apiextensions.k8s.io' && !isQualified(finalizer))
+      errors.push(invalid(field, finalizer, 'name is neither a standard finalizer name nor is it fully qualified'));
+  });
   return errors;
+}
+
+const isQualified = (finalizer: string) =>
+  finalizer.includes('/') || ['kubernetes', 'orphan', 'foregroundDeletion'].includes(finalizer);
+
+/** What is better not done, though it is taken: told in Warning headers. */
+export function metadataWarnings({ finalizers = [], ownerReferences = [] }: ObjectMeta, { custom }: ResourceType): string[] {
+  const loose = custom ? finalizers.filter((finalizer) => !isQualified(finalizer) && !finalizer.includes('.')) : [];
+  const uids = ownerReferences.map(({ uid }) => uid);
+  const twice = [...new Set(uids.filter((uid, index) => uids.indexOf(uid) !== index))];
+  return [
+    ...loose.map(
+      (name) =>
+        `metadata.finalizers: ${JSON.stringify(name)}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers`,
+    ),
+    ...(twice.length > 0
+      ? [`.metadata.ownerReferences contains duplicate entries; duplicate UID(s) observed: ${twice.join(', ')}`]
+      : []),
+  ];
 }
 
 function validateName(name: string, type: ResourceType): FieldError[] {

@@ -10,7 +10,7 @@ import { alreadyExists, badRequest, conflict, forbiddenRequest, invalidObject, n
 import type { Store } from '../storage/store.ts';
 import { decodeObject } from './decode.ts';
 import type { FieldValidation } from './decode.ts';
-import { identityErrors, newMetadata, updatedMetadata, validateMetadata } from './metadata.ts';
+import { identityErrors, metadataWarnings, newMetadata, updatedMetadata, validateMetadata } from './metadata.ts';
 
 /** Where a request points. */
 export interface Target {
@@ -61,7 +61,7 @@ export class Writer {
     return {
       object: await this.store(target, this.prepareNew(target, sent, options), undefined, options),
       created: true,
-      warnings,
+      warnings: [...warnings, ...metadataWarnings(sent.metadata, type)],
     };
   }
 
@@ -99,6 +99,7 @@ export class Writer {
   async change(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
     const { object: sent, warnings } = decodeObject(target.type, body, options);
     checkPlace(target, sent);
+    needName(target, sent);
     const old = this.latest(target);
     if (!old) throw notFound(target.type, target.name);
     this.#checkVersion(target, sent, old);
@@ -153,7 +154,10 @@ export class Writer {
 
   #merge({ type, subresource }: Target, next: KubeObject, old: KubeObject): KubeObject {
     const identity = { apiVersion: apiVersionOf(type), kind: type.kind };
-    if (subresource === 'status') return structuredClone({ ...old, ...identity, status: next.status });
+    if (subresource === 'status') {
+      const { status: _gone, ...rest } = old;
+      return structuredClone({ ...rest, ...identity, ...(next.status ? { status: next.status } : {}) });
+    }
     const metadata = updatedMetadata(next.metadata, old.metadata);
     const hasStatus = type.subresources.includes('status');
     const status = hasStatus ? old.status : next.status;
@@ -169,7 +173,10 @@ export class Writer {
     old: KubeObject | undefined,
     options: { dryRun: boolean },
   ): Promise<KubeObject> {
-    if (options.dryRun) return old ? object : { ...object, metadata: { ...object.metadata, resourceVersion: '' } };
+    if (options.dryRun) {
+      const { resourceVersion: _none, ...metadata } = object.metadata;
+      return old ? object : { ...object, metadata: metadata as ObjectMeta };
+    }
     const { store } = this.context;
     if (old && isReleased(object)) {
       await store.put(storageKey(target.type), object);
@@ -215,6 +222,11 @@ export function checkPlace({ name, namespace }: Target, { metadata }: KubeObject
     throw badRequest(
       `the namespace of the provided object does not match the namespace sent on the request (${metadata.namespace} != ${namespace})`,
     );
+}
+
+/** Throws 400 when an object that takes the place of another does not say its name. */
+export function needName({ name }: Target, { metadata }: KubeObject): void {
+  if (!metadata.name) throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
 }
 
 function contentOf(object: KubeObject): JsonObject {

@@ -2,15 +2,18 @@ import { after, before } from 'node:test';
 import { access } from './access.ts';
 import { apply } from './apply.ts';
 import { builtinKinds } from './builtin-kinds.ts';
+import { crdDefinitions } from './crd-definitions.ts';
 import { customResources } from './custom-resources.ts';
 import { discovery } from './discovery.ts';
 import { history } from './history.ts';
 import { lists } from './lists.ts';
+import { metadata } from './metadata.ts';
 import { objects } from './objects.ts';
 import { ownership } from './ownership.ts';
 import { patches } from './patches.ts';
 import { requests } from './requests.ts';
 import { tables } from './tables.ts';
+import { verbs } from './verbs.ts';
 import { watches } from './watches.ts';
 import type { ConformanceTarget } from './world.ts';
 import { World } from './world.ts';
@@ -29,12 +32,15 @@ export function conformance(target: ConformanceTarget): void {
     requests,
     discovery,
     objects,
+    metadata,
+    verbs,
     lists,
     tables,
     watches,
     patches,
     apply,
     customResources,
+    crdDefinitions,
     builtinKinds,
     access,
     ownership,

@@ -1,0 +1,40 @@
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { Problem } from '@millrace/service';
+
+type Range = readonly [address: string, bits: number];
+
+/** Unspecified, multicast, reserved and broadcast (RFC 6890): nobody's own address, and a packet to one may reach many. */
+const nobodys = ranges([
+  ['0.0.0.0', 8],
+  ['224.0.0.0', 3],
+  ['::', 128],
+  ['ff00::', 8],
+]);
+/** This machine and its link: there sits what listens to neighbours only. */
+const local = ranges([
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['::1', 128],
+  ['fe80::', 10],
+]);
+
+function ranges(list: readonly Range[]): (address: string) => boolean {
+  const blocked = new BlockList();
+  for (const [address, bits] of list) blocked.addSubnet(address, bits, isIPv4(address) ? 'ipv4' : 'ipv6');
+  // BlockList sees an IPv4 address in an IPv6 one (RFC 4291 section 2.5.5.2).
+  return (address) => (isIPv4(address) || isIPv6(address)) && blocked.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+}
+
+/**
+ * Plain RTP goes to the address that the client names, with no handshake that shows it wants it. `caller`: address of the client's own
+ * connection. @throws Problem 400 for an address that cannot be the client's
+ */
+export function requireRtpTarget(address: { ip: string } | undefined, caller: string | undefined): void {
+  if (!address) return;
+  const refused = (why: string): Problem =>
+    new Problem(400, 'Invalid request body', { detail: `address.ip: ${address.ip} ${why}` });
+  if (nobodys(address.ip))
+    throw refused('is no address of a single host; name the one from which you send and on which you receive');
+  if (local(address.ip) && !local(caller ?? ''))
+    throw refused('is an address within the node; name the one at which the node reaches you');
+}
