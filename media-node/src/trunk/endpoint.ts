@@ -33,13 +33,18 @@ export interface EndpointOptions {
   knobs?: TrunkKnobs;
   clock?: Clock;
   random?: (bytes: number) => Buffer;
-  /** Runs soon, after the current callback; a microtask unless a simulation has its own order. */
+  /** Runs soon; after all that the sockets of this thread have now, unless a simulation has its own order. */
   defer?: (fn: () => void) => void;
 }
 
 interface EndpointEvents {
   /** Once for each peer, before its first 'up', whoever dialled: the place to attach handlers. */
   trunk: [Trunk];
+}
+
+/** Packets of a burst come to a publisher's socket one callback each: they go on together. */
+function afterPoll(fn: () => void): void {
+  setImmediate(fn);
 }
 
 /** All trunks of one node over one socket. */
@@ -81,7 +86,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.knobs = options.knobs ?? DEFAULT_KNOBS;
     this.clock = options.clock ?? realClock;
     this.randomSource = options.random ?? randomBytes;
-    this.deferTurn = options.defer ?? queueMicrotask;
+    this.deferTurn = options.defer ?? afterPoll;
     this.boot = this.random(8).toString('hex');
     this.reception = new Reception(this, this.now());
     this.io.onBatch = (batch) => this.receiveBatch(batch);
