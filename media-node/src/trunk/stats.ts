@@ -3,7 +3,8 @@ import type { Association } from './association.ts';
 import type { FecCounters } from './fec/decoder.ts';
 import type { PeerAddress } from './io/datagram.ts';
 import type { QueueCounters } from './scheduling/queues.ts';
-import type { Trunk, TrunkState } from './trunk.ts';
+
+export type TrunkState = 'connecting' | 'up' | 'lost' | 'closed';
 
 /** Counted over all associations of a trunk. */
 export interface TrunkTotals {
@@ -53,7 +54,13 @@ export interface TrunkStats {
     | undefined;
 }
 
-export function trunkStats(trunk: Trunk, totals: TrunkTotals, association: Association | undefined): TrunkStats {
+interface MeasuredTrunk {
+  readonly peer: string;
+  readonly state: TrunkState;
+  readonly link: { readonly address: PeerAddress | undefined; readonly rebinds: number };
+}
+
+export function trunkStats(trunk: MeasuredTrunk, totals: TrunkTotals, association: Association | undefined): TrunkStats {
   const loss = association?.liveness.loss;
   const dropped = association?.dropped ?? 0;
   return {

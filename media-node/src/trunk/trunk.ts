@@ -5,7 +5,7 @@ import type { TrunkKnobs } from './knobs.ts';
 import type { Hello } from './link/hello.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import type { Priority } from './scheduling/queues.ts';
-import { type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
+import { type TrunkState, type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
 
 /** Control messages that wait beyond this are refused: the peer is not taking them. */
 const MAX_WAITING_CONTROL_BYTES = 4 * 1024 * 1024;
@@ -14,7 +14,6 @@ const DEFAULT_DEADLINE_MS = 600;
 const CHAINS = 1024;
 const WINDOW_FOR_RESENDS = 0.75;
 
-export type TrunkState = 'connecting' | 'up' | 'lost' | 'closed';
 export type LostReason = 'silent' | 'peerRestarted' | 'peerClosed';
 
 export interface MediaSend {

@@ -3,7 +3,7 @@ import type { ReceiveConversation } from './receiver.ts';
 /** Fragments are numbered down in one byte. */
 const MAX_FRAGMENTS = 255;
 
-export interface ControlFragment {
+interface ControlFragment {
   payload: Buffer;
   /** How many follow. */
   fragment: number;
