@@ -10,6 +10,8 @@ import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from
 import { summarize, type Summary } from '../statistics.ts';
 
 const STEADY_MS = 2_000;
+/** A process in the middle serves for days: what it does for each packet is compiled by then, of the relay and of the forwarders alike. */
+const WARM_UP_MS = 15_000;
 const MESH = {
   name: 'bench',
   keys: [{ id: 'k1', secret: randomBytes(32).toString('base64') }],
@@ -46,6 +48,7 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       'relay: publisher > node (gate) > trunk > relay in a process of its own > trunk > node > UDP; its delay is beside the same without the relay (one trunk). Both end nodes run in threads of the measuring process',
       'forwarder: a process that sends on each datagram with node:dgram; its delay is beside a datagram sent straight to its receiver',
       'sealing forwarder: the same with one AES-256-GCM seal and one open by node:crypto for each datagram, as a relay must: what cannot be saved without native code',
+      `what is in the middle has done its work for ${WARM_UP_MS / 1000} s before, so that V8 has compiled what it does for each packet`,
       "packets per CPU-second: of the whole process in the middle, from /proc/PID/stat; delay: from the publisher's send to the receiver's callback, added: difference of the quantiles",
       `source: ${clip.description}`,
     ],
@@ -130,7 +133,7 @@ async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise
 }
 
 async function measureWay(bench: Bench, clip: Clip, timed: TimedStreams, name: string, pid: number | undefined): Promise<Way> {
-  await delay(STEADY_MS);
+  await delay(pid === undefined ? STEADY_MS : WARM_UP_MS);
   timed.takeDelaysMs();
   const window = await measureWindow(bench.config.windowSeconds, { [name]: pid ?? process.pid }, () => timed.packets());
   const delayMs = summarize(timed.takeDelaysMs());
