@@ -1,16 +1,17 @@
 import type { StreamPolicy, StreamState } from '@millrace/api';
-import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
+import { Problem, type Clock, type Logger } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
 import type { Ending } from './ending.ts';
 import { Holds } from './holds.ts';
-import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
+import type { Distribution, TrackNumbering } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
-import type { Egress, Relay } from '../relay/index.ts';
+import type { Relay } from '../relay/index.ts';
 import type { StreamDirectory } from './stream-directory.ts';
-import { detourOf, isSameRoute, planRoute, type RoutePlan } from './route-plan.ts';
+import { planRoute, type RoutePlan } from './route-plan.ts';
+import { ServedStream } from './served-stream.ts';
 
 export interface PublishedStream<T extends PublisherTransport = PublisherTransport> {
   stream: string;
@@ -21,29 +22,8 @@ export interface PublishedStream<T extends PublisherTransport = PublisherTranspo
   since: number;
 }
 
-interface ServedStream {
-  state: StreamState;
-  route: RoutePlan;
-  /** By core and numbering. */
-  distributions: Map<string, Promise<Distribution>>;
-  open: Set<Distribution>;
-  /** Said upstream, by the publisher's node. */
-  hasEnded: boolean;
-  /** No way to it works. */
-  isLost: boolean;
-  /** The directory does not know it (any more). */
-  isForgotten: boolean;
-  /** Runs while the viewers wait for it. */
-  orphaned: Timer | undefined;
-  /** Runs until the planned way is tried again. */
-  detoured: Timer | undefined;
-}
-
 const TAKEN_OVER = 'another publisher took the stream over';
 const REPUBLISH_MS = 10_000;
-/** By then a relay that was killed runs again, or the operator has other ways. */
-const DETOUR_MS = 10_000;
-
 /** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
 const MAX_NUMBERINGS = 8;
 
@@ -88,10 +68,7 @@ export class StreamHub {
   }
 
   get served(): { stream: string; viewers: number }[] {
-    return [...this.#served.values()].map(({ state, open }) => ({
-      stream: state.stream,
-      viewers: [...open].reduce((sum, { viewers }) => sum + viewers, 0),
-    }));
+    return [...this.#served.values()].map(({ state: { stream }, viewers }) => ({ stream, viewers }));
   }
 
   /**
@@ -156,7 +133,7 @@ export class StreamHub {
       { stream, session, epoch: published.epoch, core: core.index, tracks: origin.tracks.length },
       'stream published',
     );
-    this.#reroute(stream);
+    this.#served.get(stream)?.reroute();
     return published;
   }
 
@@ -181,39 +158,26 @@ export class StreamHub {
    * @throws Problem when the stream cannot be reached
    */
   async distribute(state: StreamState, numbering: readonly TrackNumbering[] = []): Promise<Distribution> {
-    const served = this.#serve(state);
-    const viewers = Array.from({ length: this.#cores.count }, (_, core) =>
-      [...served.open]
-        .filter((distribution) => distribution.core.index === core)
-        .reduce((sum, { viewers: count }) => sum + count, 0),
-    );
+    const served = this.#served.get(state.stream);
+    const viewers = Array.from({ length: this.#cores.count }, (_, core) => served?.viewersOn(core) ?? 0);
     const core = this.#coreAt(viewerCore(state.stream, viewers));
-    const key = JSON.stringify([core.index, numbering]);
-    const existing = served.distributions.get(key);
-    if (existing) return existing;
     // Under the worker's own numbers there is always room: what we offer to those whose numbers find none.
-    if (numbering.length > 0 && served.distributions.size >= MAX_NUMBERINGS * this.#cores.count) {
+    if (numbering.length > 0 && !served?.has(core, numbering) && !this.hasRoomForNumbering(state.stream)) {
       throw new Problem(406, 'Too many payload type mappings', {
         detail: 'play this stream with POST /signaling/pull, where the node makes the offer',
       });
     }
-    const opening = this.#open(served, core, numbering);
-    served.distributions.set(key, opening);
-    opening.then(
-      (distribution) => this.#watch(served, key, distribution),
-      () => this.#drop(served, key),
-    );
-    return opening;
+    return (served ?? this.#serve(state)).distribute(core, numbering);
   }
 
   /** Whether one more set of numbers fits. */
   hasRoomForNumbering(stream: string): boolean {
-    return (this.#served.get(stream)?.distributions.size ?? 0) < MAX_NUMBERINGS * this.#cores.count;
+    return (this.#served.get(stream)?.size ?? 0) < MAX_NUMBERINGS * this.#cores.count;
   }
 
   /** Control's settings have changed: other routes, other addresses. */
   applySettings(): void {
-    for (const stream of this.#served.keys()) this.#reroute(stream);
+    for (const served of this.#served.values()) served.reroute();
     this.#holds.replan();
   }
 
@@ -221,15 +185,7 @@ export class StreamHub {
   applyStream(stream: string, state: StreamState | undefined): void {
     const published = this.#published.get(stream);
     if (published && state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
-    const served = this.#served.get(stream);
-    if (served) {
-      // Viewers wait for the next publisher of the name as long as for the one before.
-      if (state && state.epoch > served.state.epoch) this.#adopt(served);
-      if (state) served.state = state;
-      served.isForgotten = !state && !published;
-      this.#settle(served);
-      this.#reroute(stream);
-    }
+    this.#served.get(stream)?.learn(state, published !== undefined);
     if (state?.hold && !published) this.#holds.want(state);
     else this.#holds.release(stream, state ? 'no longer asked to hold it' : 'the stream ended');
   }
@@ -238,7 +194,7 @@ export class StreamHub {
   close(reason: string): void {
     for (const { origin } of this.published) origin.close(reason);
     this.#holds.close(reason);
-    for (const { open } of [...this.#served.values()]) for (const distribution of [...open]) distribution.close(reason);
+    for (const served of [...this.#served.values()]) served.close(reason);
   }
 
   #adoptPolicy(published: PublishedStream, policy: StreamPolicy): void {
@@ -258,19 +214,14 @@ export class StreamHub {
   }
 
   #serve(state: StreamState): ServedStream {
-    const existing = this.#served.get(state.stream);
-    if (existing) return existing;
-    const served: ServedStream = {
-      state,
-      route: this.#plan(state),
-      distributions: new Map(),
-      open: new Set(),
-      hasEnded: false,
-      isLost: false,
-      isForgotten: false,
-      orphaned: undefined,
-      detoured: undefined,
-    };
+    const served = new ServedStream(state, {
+      relay: this.#relay,
+      plan: (now) => this.#plan(now),
+      onUnserved: (ending) => this.#unserved(state.stream, ending),
+      logger: this.#logger,
+      clock: this.#clock,
+      republishMs: this.#republishMs,
+    });
     this.#served.set(state.stream, served);
     return served;
   }
@@ -281,66 +232,7 @@ export class StreamHub {
     return settings ? planRoute(state, settings) : { ok: false, reason: 'this node has heard nothing from control yet' };
   }
 
-  async #open(served: ServedStream, core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
-    const { stream, epoch, policy } = served.state;
-    served.route = this.#plan(served.state);
-    if (!served.route.ok)
-      throw new Problem(503, 'No route to the stream', { detail: served.route.reason, headers: { 'retry-after': '2' } });
-    const { path, backup } = served.route;
-    const egress = await this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
-    this.#follow(served, egress);
-    return Distribution.open(core, stream, egress, numbering);
-  }
-
-  #watch(served: ServedStream, key: string, distribution: Distribution): void {
-    const { stream } = served.state;
-    served.open.add(distribution);
-    this.#logger.info({ stream, core: distribution.core.index }, 'stream served here');
-    distribution.once('closed', (reason, ending) => {
-      served.open.delete(distribution);
-      this.#drop(served, key, ending);
-      this.#logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
-    });
-    // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
-    distribution.on('idle', () => distribution.close('the last viewer left'));
-    distribution.egress.on('description', ({ tracks }) => {
-      if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks', 'displaced');
-    });
-  }
-
-  /** From before the distribution stands: what is missed then would never be heard again. */
-  #follow(served: ServedStream, egress: Egress): void {
-    const is = (now: Pick<ServedStream, 'hasEnded' | 'isLost'>): void => {
-      Object.assign(served, now);
-      this.#settle(served);
-    };
-    const flows = (): void => is({ hasEnded: false, isLost: false });
-    egress.on('description', flows);
-    egress.on('flowing', flows);
-    egress.on('ended', () => is({ hasEnded: true, isLost: false }));
-    egress.on('lost', (reason) => {
-      this.#logger.warn({ stream: served.state.stream, reason }, 'upstream lost');
-      is({ hasEnded: served.hasEnded, isLost: true });
-      this.#detour(served, egress);
-    });
-  }
-
-  /** The relay looks for media on the planned way again when that is tried, and keeps what flows until then. */
-  #detour(served: ServedStream, egress: Egress): void {
-    const detour = detourOf(this.#plan(served.state), served.state);
-    if (!detour || served.hasEnded) return;
-    served.route = detour;
-    egress.reroute(detour.path, detour.backup).catch(() => undefined);
-    this.#clock.clearTimeout(served.detoured);
-    served.detoured = this.#clock.setTimeout(() => this.#reroute(served.state.stream), DETOUR_MS);
-    served.detoured.unref();
-  }
-
-  #drop(served: ServedStream, key: string, ending: Ending = 'over'): void {
-    served.distributions.delete(key);
-    const { stream } = served.state;
-    if (served.distributions.size > 0 || this.#served.get(stream) !== served) return;
-    this.#adopt(served);
+  #unserved(stream: string, ending: Ending): void {
     this.#served.delete(stream);
     if (ending !== 'displaced') return this.#releaseUnused(stream);
     // Its viewers are about to come back, also with control away.
@@ -359,42 +251,11 @@ export class StreamHub {
   /** What comes here is there, whatever the directory says. */
   #flowing(stream: string, unknown: unknown): StreamState {
     const served = this.#served.get(stream);
-    if (!served || served.open.size === 0 || served.hasEnded || served.isLost) throw unknown;
+    if (!served?.isFlowing) throw unknown;
     return served.state;
   }
 
   #releaseUnused(stream: string): void {
     if (!this.#asking.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
-  }
-
-  /** What flows is not gone: a publisher's node that only control cannot reach is forgotten there, and here goes on to be seen. */
-  #settle(served: ServedStream): void {
-    if (served.hasEnded || (served.isForgotten && served.isLost)) return this.#orphan(served);
-    this.#adopt(served);
-    for (const distribution of served.open) distribution.resume();
-  }
-
-  #adopt(served: ServedStream): void {
-    this.#clock.clearTimeout(served.orphaned);
-    served.orphaned = undefined;
-  }
-
-  /** A publisher that drops out may come back under the same name: viewers wait a while for it. */
-  #orphan(served: ServedStream): void {
-    for (const distribution of served.open) distribution.pause('the publisher is gone');
-    served.orphaned ??= this.#clock.setTimeout(() => {
-      for (const distribution of [...served.open]) distribution.close('the stream ended');
-    }, this.#republishMs);
-  }
-
-  #reroute(stream: string): void {
-    const served = this.#served.get(stream);
-    if (!served) return;
-    const route = this.#plan(served.state);
-    // A route that vanished does not stop what flows.
-    if (!route.ok || isSameRoute(route, served.route)) return;
-    served.route = route;
-    for (const { egress } of served.open) egress.reroute(route.path, route.backup).catch(() => undefined);
-    this.#logger.info({ stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
 }
