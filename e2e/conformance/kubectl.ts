@@ -50,6 +50,8 @@ export function kubectlConformance(getApi: () => KubeApi): void {
     });
 
     test('explains fields', async () => {
+      // A CRD is served before OpenAPI has it.
+      for (let tries = 0; tries < 40 && (await run(['explain', 'mediaedge'])).code !== 0; tries++) await delay(250);
       const replicas = await ok('explain mediaedge.spec.replicas');
       assert.match(replicas, /FIELD: replicas <integer>/);
       assert.match(replicas, /DESCRIPTION:\s+\S+/);
