@@ -16,7 +16,9 @@ export interface Result {
 
 /** Until a silent watch is noticed (130 s), a back-off is over (60 s), and a drain has timed out (60 s), one after the other and twice. */
 const CONVERGE_MS = 600_000;
-const SILENCE_MS = 140_000;
+/** A mesh looks at which replicas of control are alive every 30 s: a Lease that is renewed wakes nobody. */
+const RECHECK_MS = 30_000;
+const SILENCE_MS = 140_000 + RECHECK_MS;
 const REFRESH_MS = 330_000;
 const LOOK_MS = 5_000;
 const QUIET_MS = 60_000;
@@ -71,7 +73,7 @@ function remaining(world: World): string[] {
 
 /** Afterwards nothing but Leases and watches may be asked for. */
 async function stayQuiet(world: World, violations: string[]): Promise<void> {
-  await world.clock.settle(20_000);
+  await world.clock.settle(10_000 + RECHECK_MS);
   const before = world.api.store.version;
   const asked = world.requests;
   let own = 0;

@@ -2,7 +2,7 @@ import type { MediaEdge, MediaNode, RelayMesh, RelayMeshStatus, StreamRoute } fr
 import { mediaNodes, relayMeshes } from '@millrace/api';
 import type { Controller, Informer, ReconcileContext } from '../kube/index.ts';
 import { isPaused } from '../paused.ts';
-import { Applier, createController, objectKey, trigger } from '../kube/index.ts';
+import { Applier, createController, objectKey, PendingWrites, trigger } from '../kube/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
 import type { MeshObservation, NodeProgram } from './model.ts';
@@ -45,7 +45,7 @@ interface Memory {
 export function createRelayMeshController(deps: RelayMeshDependencies): Controller {
   const reconciler = new RelayMeshReconciler(deps);
   const meshOfEdge = (edge: MediaEdge) => (edge.spec.meshRef ? [`${edge.metadata.namespace}/${edge.spec.meshRef.name}`] : []);
-  return createController({
+  const controller = createController({
     name: 'relaymesh',
     fence: deps.fence,
     logger: deps.logger,
@@ -68,24 +68,44 @@ export function createRelayMeshController(deps: RelayMeshDependencies): Controll
       ),
     ],
   });
+  return {
+    ...controller,
+    run: async (signal) => {
+      try {
+        await controller.run(signal);
+      } finally {
+        reconciler.close();
+      }
+    },
+  };
 }
 
 class RelayMeshReconciler {
   readonly #deps: RelayMeshDependencies;
   readonly #applier: Applier;
+  /** A status is judged by the one before: while the cache is late, by the one that was written. */
+  readonly #writes: PendingWrites<RelayMesh>;
   readonly #memories = new Map<string, Memory>();
 
   constructor(deps: RelayMeshDependencies) {
     this.#deps = deps;
     this.#applier = new Applier(deps.client, FIELD_MANAGER);
+    const { client, clock, logger, metrics } = deps;
+    this.#writes = new PendingWrites({ informer: deps.meshes, client, clock, logger, metrics });
+  }
+
+  close(): void {
+    this.#writes.close();
   }
 
   async reconcile(key: string, { signal }: ReconcileContext): Promise<{ requeueAfterMs?: number }> {
-    const mesh = this.#deps.meshes.store.get(key);
-    if (!mesh || mesh.metadata.deletionTimestamp) {
+    const cached = this.#deps.meshes.store.get(key);
+    if (!cached || cached.metadata.deletionTimestamp) {
       this.#memories.delete(key);
       return {};
     }
+    await this.#writes.verify(key, signal);
+    const mesh = this.#writes.view(key, [cached]).objects[0] ?? cached;
     if (isPaused(mesh)) {
       await this.#writeStatus(mesh, pausedMeshStatus(mesh, this.#deps.clock.wall()), signal);
       return {};
@@ -166,7 +186,11 @@ class RelayMeshReconciler {
   async #writeStatus(mesh: RelayMesh, status: RelayMeshStatus, signal: AbortSignal): Promise<void> {
     const { name, namespace } = mesh.metadata;
     const wish = { apiVersion: 'millrace.dev/v1alpha1', kind: 'RelayMesh', metadata: { name, namespace }, status };
-    await this.#applier.apply(relayMeshes, wish as unknown as RelayMesh, mesh, { signal, subresource: 'status' });
+    await this.#writes.update(
+      objectKey(mesh),
+      async () =>
+        (await this.#applier.apply(relayMeshes, wish as unknown as RelayMesh, mesh, { signal, subresource: 'status' })).object,
+    );
   }
 
   /** Events on transitions only: a route that moved, a pair that lost its last path. */

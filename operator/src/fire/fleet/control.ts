@@ -14,8 +14,8 @@ const REFRESH_MS = 300_000;
 const RECONNECT_MS = 3_000;
 
 /**
- * Control, and the nodes' connections to it: what their MediaNodes say reaches them, and what they do becomes status. That the real one
- * does so, also when a MediaNode is deleted and made again or the API is restored, is shown by e2e/operator-fire-model.e2e.test.ts.
+ * Control, and the nodes' connections to it: what their MediaNodes say reaches them, and what they do becomes status. What the real one
+ * does when a MediaNode is deleted and made again, or the API restored: docs/decisions/0013-operator-under-fire.md.
  */
 export class Control {
   readonly #around: Surroundings;
