@@ -59,7 +59,9 @@ export async function play(script: Script): Promise<Result> {
 /** What a silent watch hid from a cache is news once the silence is noticed; what a restore undid of a status, when control refreshes it. */
 function newsWithinMs({ steps }: Script): number {
   if (steps.some((step) => step.do === 'restore')) return REFRESH_MS;
-  return steps.some((step) => step.do === 'silence') ? SILENCE_MS : 0;
+  if (steps.some((step) => step.do === 'silence')) return SILENCE_MS;
+  // A node that stumbles in the end still has to get up.
+  return Math.max(0, ...steps.map((step) => (step.do === 'stumble' ? step.ms : 0)));
 }
 
 /** The Lease, Events that waited for their turn, and a budget that somebody deleted, which is missed within five minutes. */
