@@ -144,7 +144,7 @@ async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
   const seconds: Second[] = [];
   fleet.network.takeLateness();
   for (const startMs = performance.now(); performance.now() - startMs < SECONDS * 1000;) {
-    await delay(startMs + (seconds.length + 1) * 1000 - performance.now());
+    await delay(Math.max(0, startMs + (seconds.length + 1) * 1000 - performance.now()));
     const left = !(await fleet.pathOf('b', WEAK)).includes('x');
     if (left) {
       const [path, backup] = [fleet.path(...WEAK_WAY), fleet.path(...OTHER_WAY)];
@@ -243,7 +243,7 @@ class Stream {
     let count = 0;
     const tick = (): void => {
       for (; startMs + count * periodMs <= performance.now(); count++) act(performance.now());
-      this.#timers[at] = setTimeout(tick, startMs + count * periodMs - performance.now());
+      this.#timers[at] = setTimeout(tick, Math.max(0, startMs + count * periodMs - performance.now()));
     };
     this.#timers.push(setTimeout(tick, 0));
   }

@@ -111,6 +111,11 @@ export class Operator {
     return this.#isLeading;
   }
 
+  /** Who leads, as far as this process has seen; undefined: nobody. */
+  get leader(): string | undefined {
+    return this.#elector.holder;
+  }
+
   /** Runs until the signal aborts; settles when everything has stopped and the Lease is released. */
   async run(signal: AbortSignal): Promise<void> {
     // The caches outlive the last term, so that controllers finish what they do on caches that still move.

@@ -1,6 +1,6 @@
 import type { JsonObject } from '@millrace/api/validation';
 import { FakeClock } from '@millrace/service';
-import type { Pod } from '../kube/index.ts';
+import type { Lease, Pod } from '../kube/index.ts';
 import { MemoryApi, type Snapshot, type Stored } from '../kube/testing/memory-api.ts';
 import { Chance } from './chance.ts';
 import { Fleet, type TrueNode } from './fleet/index.ts';
@@ -110,10 +110,19 @@ export class World {
     this.processes[slot] = process;
   }
 
-  /** Where the Lease has just vanished, a new process cannot know that somebody leads: see docs/operator-core.md. */
+  /** The one hole of the election (docs/decisions/0013): who has not seen the present holder cannot wait for it when its Lease vanishes. */
+  #allKnowTheHolder(): boolean {
+    const { holderIdentity } = (this.api.objects.get(OPERATOR_LEASE) as Lease | undefined)?.spec ?? {};
+    const alive = this.processes.filter(({ clock, ended }) => clock.state !== 'dead' && !ended);
+    return !holderIdentity || alive.every(({ clock, operator }) => clock.state === 'running' && operator.leader === holderIdentity);
+  }
+
+  #isBlindTime(): boolean {
+    return this.clock.now() < Math.max(this.#vanishedMs, this.#restoredMs) + BLIND_MS;
+  }
+
   #relaunch(slot: number, afterMs: number): void {
-    const blindUntilMs = Math.max(this.#vanishedMs, this.#restoredMs) + BLIND_MS;
-    this.clock.setTimeout(() => this.#launch(slot), Math.max(afterMs, blindUntilMs - this.clock.now()));
+    this.clock.setTimeout(() => (this.#isBlindTime() ? this.#relaunch(slot, 1_000) : this.#launch(slot)), afterMs);
   }
 
   #kill(slot: number): void {
@@ -175,6 +184,7 @@ export class World {
       case 'deleteBudget':
         return this.#withNth(BUDGETS, 0, (path) => api.store.delete(path));
       case 'deleteLease':
+        if (!this.#allKnowTheHolder()) return;
         this.#vanishedMs = this.clock.now();
         return void api.store.delete(OPERATOR_LEASE);
       case 'collectGarbage':
@@ -254,8 +264,8 @@ export class World {
       case 'stop':
         return this.processes[step.process]?.clock.stop();
       case 'continue':
-        // One that slept through a restore is as blind as a new one.
-        if (this.clock.now() < this.#restoredMs + BLIND_MS) return;
+        // One that slept through it is as blind as a new one.
+        if (this.#isBlindTime()) return;
         return this.processes[step.process]?.clock.resume(this.#chance.isTrue(0.5));
       case 'killAtWrite':
         return this.#killAtWrite(step);
@@ -281,7 +291,7 @@ export class World {
   }
 
   #restore(): void {
-    if (!this.#backup) return;
+    if (!this.#backup || !this.#allKnowTheHolder()) return;
     this.#restoredMs = this.clock.now();
     this.api.restore(this.#backup);
     this.watchdog.restored();

@@ -91,6 +91,7 @@ function container(edge: MediaEdge, settings: PodSettings): Container {
     ports: hostPorts(edge),
     resources: resources(edge),
     readinessProbe: readinessProbe(network.opsPort),
+    ...livenessProbe(network.opsPort),
     volumeMounts: [
       { name: 'token', mountPath: `${RUN_DIR}/token`, readOnly: true },
       { name: 'state', mountPath: STATE_DIR },
@@ -168,6 +169,17 @@ function readinessProbe(opsPort: number): NonNullable<Container['readinessProbe'
   const timing = { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 };
   if (opsPort !== 0) return { httpGet: { path: '/readyz', port: opsPort }, ...timing };
   return { exec: { command: ['sh', '-c', 'test -f "$MILLRACE_STATE_DIR/ready.json"'] }, ...timing };
+}
+
+/**
+ * A process that hangs keeps its media workers, so clients notice nothing: after 30 s of it the kubelet starts the node anew. Where the port is not
+ * known beforehand nobody asks.
+ */
+function livenessProbe(opsPort: number): Pick<Container, 'livenessProbe'> {
+  if (opsPort === 0) return {};
+  return {
+    livenessProbe: { httpGet: { path: '/healthz', port: opsPort }, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 6 },
+  };
 }
 
 function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
