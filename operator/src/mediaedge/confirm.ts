@@ -2,18 +2,20 @@ import { mediaEdges, mediaNodes, type MediaNode } from '@millrace/api';
 import { pods, refOf, type KubeClient, type Pod } from '../kube/index.ts';
 import type { EdgeObservation, EdgePlan } from './model.ts';
 import { planEdge } from './plan.ts';
+import { selectorOf } from './pod.ts';
 
-/** An observation and its plan, with everything that the plan deletes read from the API itself. */
+/** An observation and its plan, with everything that the plan deletes or replaces read from the API itself. */
 export interface Confirmed {
   readonly observation: EdgeObservation;
   readonly plan: EdgePlan;
 }
 
 /**
- * Caches may be late by minutes without knowing. So a plan that deletes nodes is made again from what the API itself says about them and
- * their edge, until it deletes none that was not looked at so. Undefined when the edge is gone. Throws KubeError.
+ * Caches may be late by minutes without knowing, and after a restore of the API each tells of another time. So a plan that deletes nodes is made
+ * again from what the API itself says about them and their edge, until it deletes none that was not looked at so; one that makes nodes, from
+ * what the API lists of the edge. Undefined when the edge is gone. Throws KubeError.
  */
-export async function confirmDeletions(
+export async function confirmPlan(
   client: KubeClient,
   cached: EdgeObservation,
   signal: AbortSignal,
@@ -21,12 +23,18 @@ export async function confirmDeletions(
   let observation = cached;
   let plan = planEdge(observation);
   const seen = new Set<string>();
+  let isListed = false;
   for (;;) {
     const names = plan.deletePods.map((pod) => refOf(pod).name).filter((name) => !seen.has(name));
-    if (names.length === 0) return { observation, plan };
+    const toList = plan.create > 0 && !isListed;
+    if (names.length === 0 && !toList) return { observation, plan };
     const edge = await client.find(mediaEdges, refOf(observation.edge), { signal });
     if (!edge || edge.metadata.uid !== observation.edge.metadata.uid) return undefined;
     observation = { ...observation, edge };
+    if (toList) {
+      observation = await listed(client, observation, signal);
+      isListed = true;
+    }
     for (const name of names) {
       seen.add(name);
       const ref = { namespace: edge.metadata.namespace ?? '', name };
@@ -35,6 +43,14 @@ export async function confirmDeletions(
     }
     plan = planEdge(observation);
   }
+}
+
+async function listed(client: KubeClient, observation: EdgeObservation, signal: AbortSignal): Promise<EdgeObservation> {
+  const { name, namespace = '', uid } = observation.edge.metadata;
+  const selection = { namespace, labelSelector: selectorOf(name), signal };
+  const [ownPods, nodes] = await Promise.all([client.listAll(pods, selection), client.listAll(mediaNodes, selection)]);
+  const own = ownPods.items.filter((pod) => pod.metadata?.ownerReferences?.some((owner) => owner.uid === uid));
+  return { ...observation, pods: own, mediaNodes: nodes.items };
 }
 
 function withInstance(

@@ -13,7 +13,7 @@ import {
   type ReconcileContext,
 } from '../kube/index.ts';
 import type { MediaEdgeDependencies } from './dependencies.ts';
-import { confirmDeletions } from './confirm.ts';
+import { confirmPlan } from './confirm.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
 import { isPaused } from '../paused.ts';
@@ -73,7 +73,7 @@ export class MediaEdgeReconciler {
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
     if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER))
       edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
-    const confirmed = await confirmDeletions(this.#deps.client, await this.#observe(key, edge, signal), signal);
+    const confirmed = await confirmPlan(this.#deps.client, await this.#observe(key, edge, signal), signal);
     if (!confirmed) return {}; // the edge is gone: its deletion is on its way to the cache
     const { observation, plan } = confirmed;
     this.#learn(key, observation);

@@ -50,7 +50,9 @@ function read(call: Call): HttpResponse {
 
 function list({ api, connection, path, query }: Call): HttpResponse {
   const { store } = api;
-  const limit = connection.faults.pageSize ?? (Number(query.get('limit')) || Infinity);
+  const asked = Number(query.get('limit'));
+  // Who names no limit gets everything.
+  const limit = asked > 0 ? Math.min(asked, connection.faults.pageSize ?? Infinity) : Infinity;
   const [version = `${store.version}`, from = '0'] = query.get('continue')?.split(':') ?? [];
   // Pages of one list show one state; where that is gone, the list has expired.
   if (query.get('continue') && version !== `${store.version}`) return failure(410, 'Expired');
