@@ -19,7 +19,6 @@ export async function runChecks(): Promise<Tally> {
   const results = await Promise.all([
     inOrder([['lint', 'eslint', '.']]),
     inOrder([
-      ['nothing unused', 'knip'],
       ['types', 'tsc', '-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', join(folder, 'types.tsbuildinfo')],
       [
         'format',
