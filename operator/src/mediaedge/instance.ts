@@ -6,6 +6,8 @@ import { LABEL } from './names.ts';
 const FRESH_MS = 15_000;
 /** When the time of the acknowledgement is not known: sessions on their way when the drain began are in the reports from here on. */
 const SETTLE_MS = 3_000;
+/** A pod's first MediaNode is made at once after it. */
+const MADE_TOGETHER_MS = 5_000;
 
 /** What is left on a node: a number only when the node said so just now. Unknown is never zero. */
 export type Occupancy = { known: true; sessions: number } | { known: false; why: string };
@@ -57,9 +59,18 @@ export function observeInstance(
           ? 'draining'
           : 'active',
     ready: podReady && isTrue(node?.status?.conditions, 'AgentConnected'),
-    neverServed: node?.status?.agent === undefined && !podReady,
+    neverServed: node?.status?.agent === undefined && !podReady && isFirst(pod, node),
     lastSessions: node?.status?.load?.sessions,
   };
+}
+
+/** A MediaNode made anew, after somebody deleted it, knows nothing of what its pod served before. */
+function isFirst(pod: Pod, node: MediaNode | undefined): boolean {
+  if (!node) return pod.status?.phase !== 'Running';
+  const [podMs, nodeMs] = [pod.metadata?.creationTimestamp, node.metadata.creationTimestamp].map((time) =>
+    Date.parse(time ?? ''),
+  );
+  return !(nodeMs! - podMs! > MADE_TOGETHER_MS);
 }
 
 /**
