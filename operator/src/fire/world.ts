@@ -114,7 +114,9 @@ export class World {
   #allKnowTheHolder(): boolean {
     const { holderIdentity } = (this.api.objects.get(OPERATOR_LEASE) as Lease | undefined)?.spec ?? {};
     const alive = this.processes.filter(({ clock, ended }) => clock.state !== 'dead' && !ended);
-    return !holderIdentity || alive.every(({ clock, operator }) => clock.state === 'running' && operator.leader === holderIdentity);
+    return (
+      !holderIdentity || alive.every(({ clock, operator }) => clock.state === 'running' && operator.leader === holderIdentity)
+    );
   }
 
   #isBlindTime(): boolean {
