@@ -8,4 +8,4 @@ const files = globSync('e2e/**/*.test.ts').filter(
   (file) => !file.includes('node_modules/') && (wanted.length === 0 || wanted.some((part) => file.includes(part))),
 );
 if (files.length === 0) throw new Error(`no end-to-end test matches ${wanted.join(', ') || 'e2e/'}`);
-closingLine([await runTestFiles(files.sort(), { concurrency: 1, timeoutMs: 600_000, totalMs: 2_400_000 })]);
+closingLine([await runTestFiles(files.sort(), { concurrency: 1, timeoutMs: 900_000, totalMs: 3_600_000 })]);

@@ -1,6 +1,6 @@
 // The operator under fire. A script (script.ts, from a seed) says what people, nodes, the API and the operator's processes do;
 // a world (world.ts) does it, in virtual time, to two processes of the real operator (operator-process.ts) on an API in memory
-// (kube/testing) and a fleet (fleet.ts: kubelets, media nodes, control). Properties (properties.ts) are looked at with every write and
+// (kube/testing) and a fleet (fleet/: kubelets, media nodes, control). Properties (properties.ts) are looked at with every write and
 // once the faults are over.
 //
 //   interleavings.test.ts   random scripts; a failure prints its seed and its shortest script
