@@ -148,7 +148,7 @@ export function decodeControlMessage(bytes: Uint8Array): ControlMessage {
   if (version !== SUBSCRIPTION_VERSION) {
     throw new ControlMessageError(
       'version',
-      `subscription message version ${String(version)}: this node speaks ${SUBSCRIPTION_VERSION}`,
+      `subscription message version ${Number.isSafeInteger(version) ? String(version) : 'that is no number'}: this node speaks ${SUBSCRIPTION_VERSION}`,
       subscription,
     );
   }

@@ -95,6 +95,8 @@ describe('a peer that asks for anything', () => {
       }),
       { numRuns: 3000 },
     );
+    const unprintable = Buffer.from('{"v":{"toString":0}}');
+    assert.throws(() => decodeControlMessage(unprintable), ControlMessageError, 'what has no text of its own');
     for (const huge of [Buffer.alloc(70_000, 0x20), Buffer.from(`${'['.repeat(30_000)}${']'.repeat(30_000)}`)])
       assert.throws(() => decodeControlMessage(huge), ControlMessageError);
   });
