@@ -17,8 +17,8 @@ up: ## a network of three regions on this machine (SOURCE=clip.mp4 publishes tha
 down: ## stop what `make up` runs
 	@exec $(setup) node -- node standalone/src/main.ts down
 
-test: ## types, lint, format and all tests beside the code (ONLY="service control/src" for those alone)
-	@exec $(setup) node worker ffmpeg redis -- node scripts/test/main.ts $(ONLY)
+test: ## types, lint, format and all tests beside the code (ONLY="service control/src" for those alone, FUZZ_SEED=2 for other random inputs)
+	@FUZZ_SEED=$(or $(FUZZ_SEED),1) exec $(setup) node worker ffmpeg redis -- node scripts/test/main.ts $(ONLY)
 
 e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
 	@exec $(setup) node worker ffmpeg chromium kubernetes -- node scripts/test/e2e.ts $(ONLY)

@@ -4,6 +4,8 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import type { Tally } from './tally.ts';
 
+const FUZZ_SEED = new URL('fuzz-seed.ts', import.meta.url).href;
+
 export interface TestRunOptions {
   /** Test files that run at once, each in a process of its own. */
   concurrency: number;
@@ -19,6 +21,7 @@ export async function runTestFiles(files: readonly string[], options: TestRunOpt
   const events = run({
     files: [...files],
     concurrency: options.concurrency,
+    execArgv: ['--import', FUZZ_SEED],
     timeout: options.timeoutMs,
     signal: AbortSignal.timeout(options.totalMs),
   });
