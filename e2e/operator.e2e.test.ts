@@ -22,6 +22,8 @@ import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 const NAMESPACE = 'default';
 const REPLICA = 'control-0';
+/** Watches that broke with the API server come back after 10 to 30 s of back-off at worst. */
+const AFTER_RESTART_MS = 60_000;
 
 for (const { name, start } of kubeApis) describe(`the operator on ${name}`, { timeout: 180_000 }, () => operatorOn(start));
 
@@ -201,21 +203,24 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     await until(
       () => podsOf('beta'),
       (found) => found.length === 0,
+      AFTER_RESTART_MS,
     );
     await until(
       () => client.find(mediaEdges, { namespace: NAMESPACE, name: 'beta' }),
       (edge) => edge === undefined,
+      AFTER_RESTART_MS,
     );
     await cluster.kubectl('patch', 'mediaedge', 'alpha', '--type=merge', '-p', '{"spec":{"drain":{"timeoutSeconds":3}}}');
     await cluster.kubectl('delete', 'mediaedge', 'alpha', '--wait=false');
     await until(
       () => edgeNow('alpha'),
       ({ status }) => findCondition(status?.conditions, 'Ready')?.reason === 'Deleting',
+      AFTER_RESTART_MS,
     );
     await until(
       () => client.find(mediaEdges, { namespace: NAMESPACE, name: 'alpha' }),
       (edge) => edge === undefined,
-      30_000,
+      AFTER_RESTART_MS,
     );
     assert.equal((await podsOf('alpha')).filter((pod) => !pod.metadata?.deletionTimestamp).length, 0);
   });
