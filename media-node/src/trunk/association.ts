@@ -22,8 +22,8 @@ import { Outbox } from './scheduling/outbox.ts';
 export const MAX_MEDIA_PAYLOAD = frameRoom(MAX_DATAGRAM) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
 
 /** A resend comes too late to be repeated once more, so it goes so often that it is lost as rarely as this. */
-const RESEND_LOSS = 1e-4;
-const MAX_RESEND_COPIES = 5;
+const RESEND_LOSS = 1e-6;
+const MAX_RESEND_COPIES = 6;
 /** Below this, loss is not told from what is still on its way. */
 const LOSSY = 0.005;
 
