@@ -12,6 +12,8 @@ export const PlacementRequest = z.strictObject({
   /** Wins over clientAddress, which wins over isp. */
   region: RegionName.optional(),
   clientAddress: z.union([z.ipv4(), z.ipv6()]).optional(),
+  /** Where plain RTP comes from and goes to, when that is not the address from which the client calls the node. */
+  rtpTo: z.union([z.ipv4(), z.ipv6()]).optional(),
   isp: z.string().min(1).max(63).optional(),
   /** Requests of one group go to the same node while it has room. */
   group: z.string().min(1).max(128).optional(),

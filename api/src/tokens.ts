@@ -21,6 +21,8 @@ export const MediaTokenClaims = z.object({
   sub: UserId,
   act: TokenAction,
   stream: StreamPattern,
+  /** Plain RTP may come from and go to this address too; else only the client's own. */
+  rtpTo: z.union([z.ipv4(), z.ipv6()]).optional(),
   exp: z.number().int().positive(),
   iat: z.number().int().nonnegative(),
   jti: z.string().min(1).max(64),

@@ -251,14 +251,15 @@ describe('control and its nodes', () => {
       async () => ((await (await place({ stream: 'app/x', region: 'far' })).json()) as PlacementResponse).node === 'http-1',
       'its first report',
     );
-    const placed = (await (await place({ stream: 'app/x', region: 'far', user: 'anna' })).json()) as PlacementResponse;
+    const wish = { stream: 'app/x', region: 'far', user: 'anna', rtpTo: '203.0.113.9' };
+    const placed = (await (await place(wish)).json()) as PlacementResponse;
     assert.equal(placed.url, `${node.identity().endpoints.signalingUrl}/whip/app/x`);
     const verdict = await verifyMediaToken(placed.token, channel.snapshot!.tokenKeys, {
       act: 'push',
       stream: 'app/x',
       nowMs: Date.now(),
     });
-    assert.ok(verdict.ok && verdict.claims.sub === 'anna');
+    assert.ok(verdict.ok && verdict.claims.sub === 'anna' && verdict.claims.rtpTo === '203.0.113.9');
     assert.ok(placed.alternatives.every((alternative) => alternative.node !== 'http-1'));
 
     const form = { method: 'POST', redirect: 'manual' as const, headers: { 'content-type': 'application/json' } };
@@ -282,6 +283,7 @@ describe('control and its nodes', () => {
     const refused = (await (await place({ stream: 'nowhere/x' })).json()) as { reasons: { node: string; reason: string }[] };
     assert.ok(refused.reasons.some(({ node: name, reason }) => name === 'http-1' && reason === 'RegionNotAllowed'));
     assert.equal((await place({ stream: 'bad name' })).status, 400);
+    assert.equal((await place({ stream: 'app/x', rtpTo: 'example.org' })).status, 400);
     assert.equal((await place({ stream: 'app/x' }, { ...headers, authorization: 'Bearer wrong' })).status, 401);
 
     const topology = (await (await fetch(`${control.url}/v1/topology`, { headers })).json()) as {

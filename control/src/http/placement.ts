@@ -29,7 +29,7 @@ async function place(context: HttpContext, kind: 'push' | 'pull', request: Place
   if (!placed.ok || !first) throw nothingFits(kind, request.stream, placed.ok ? [] : placed.reasons);
   const sub = request.user ?? `anonymous-${randomBytes(6).toString('hex')}`;
   const { token, expiresAtMs } = await signingKeys.mint(
-    { sub, act: kind, stream: request.stream },
+    { sub, act: kind, stream: request.stream, rtpTo: request.rtpTo },
     tokenTtlSeconds,
     clock.wall(),
   );

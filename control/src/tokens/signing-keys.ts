@@ -49,13 +49,13 @@ export class SigningKeys {
 
   /** `nowMs`: since the Unix epoch. Throws before the first load. */
   async mint(
-    claims: { sub: string; act: TokenAction; stream: string },
+    claims: { sub: string; act: TokenAction; stream: string; rtpTo?: string | undefined },
     ttlSeconds: number,
     nowMs: number,
   ): Promise<{ token: string; expiresAtMs: number }> {
     if (!this.#signer) throw new Error('no signing key yet');
     const issuedAt = Math.floor(nowMs / 1000);
-    const token = await new SignJWT({ act: claims.act, stream: claims.stream })
+    const token = await new SignJWT({ act: claims.act, stream: claims.stream, rtpTo: claims.rtpTo })
       .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: this.#signer.kid, typ: 'JWT' })
       .setIssuer(TOKEN_ISSUER)
       .setAudience(TOKEN_AUDIENCE)

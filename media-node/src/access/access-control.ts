@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { verifyMediaToken, type PublicJwk, type StreamPolicy, type TokenAction } from '@millrace/api';
 import { bearerProblem, Problem, type Clock } from '@millrace/service';
 
-/** Who asks: someone with a valid token for this action on this stream, or anyone. */
-export type Caller = { kind: 'token'; user: string } | { kind: 'anonymous' };
+/** Who asks: someone with a valid token for this action on this stream, or anyone. `rtpTo`: where its plain RTP may be, beside its own address. */
+export type Caller = { kind: 'token'; user: string; rtpTo?: string | undefined } | { kind: 'anonymous' };
 
 export class AccessControl {
   readonly #keys: () => readonly PublicJwk[];
@@ -28,7 +28,7 @@ export class AccessControl {
         headers: { 'retry-after': '2' },
       });
     const verdict = await verifyMediaToken(token, keys, { act, stream, nowMs: this.#clock.wall() });
-    if (verdict.ok) return { kind: 'token', user: verdict.claims.sub };
+    if (verdict.ok) return { kind: 'token', user: verdict.claims.sub, rtpTo: verdict.claims.rtpTo };
     const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
     throw bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
   }

@@ -84,8 +84,8 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     sessions,
     directory,
     relay,
-    token: (act: 'push' | 'pull', stream: string) =>
-      new SignJWT({ act, stream })
+    token: (act: 'push' | 'pull', stream: string, claims: { rtpTo?: string } = {}) =>
+      new SignJWT({ act, stream, ...claims })
         .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
         .setIssuer('millrace')
         .setAudience('millrace-media')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RtpHeader, RtpPacket } from 'werift';
 import { eventually, newNetwork, startTestNode, type TestNode } from './node.fixture.ts';
 import { vp8Frame } from './werift.fixture.ts';
@@ -18,8 +19,14 @@ interface Opened {
 }
 
 describe('plain RTP', { timeout: 60_000 }, () => {
-  async function open(node: TestNode, act: 'push' | 'pull', body: object, expected = 201): Promise<Opened> {
-    const token = await node.token(act, 'live/*');
+  async function open(
+    node: TestNode,
+    act: 'push' | 'pull',
+    body: object,
+    expected = 201,
+    claims: { rtpTo?: string } = {},
+  ): Promise<Opened> {
+    const token = await node.token(act, 'live/*', claims);
     const response = await fetch(`${node.url}/rtp/${act}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
@@ -86,6 +93,53 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     sink.close();
     await edge.close();
     await origin.close();
+  });
+
+  test('goes to another host than the caller only with a token that names it', async () => {
+    const node = await startTestNode();
+    const [source, other] = await Promise.all([socketOn(), socketOn('127.0.0.2')]);
+    const pushed = await open(node, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
+    const timer = sendVideo(source, pushed);
+    await eventually('the push connected', () => node.sessions.get(pushed.session)?.state === 'connected');
+    const address = { ip: '127.0.0.2', port: other.address().port };
+    const refused = await open(node, 'pull', { address }, 403);
+    assert.match(JSON.stringify(refused), /127\.0\.0\.2 is not where this request comes from \(127\.0\.0\.1\).*rtpTo/);
+    await open(node, 'pull', { address }, 403, { rtpTo: '127.0.0.3' });
+    await open(node, 'push', { address, stream: 'live/other', tracks: [VIDEO] }, 403);
+    assert.equal(other.packets.length, 0);
+    await open(node, 'pull', { address }, 201, { rtpTo: '127.0.0.2' });
+    await eventually('packets at the other host', () => other.packets.length >= 10);
+    clearInterval(timer);
+    source.close();
+    other.close();
+    await node.close();
+  });
+
+  test('the stream stays for who joins while the last viewer leaves, and for nobody who is refused', async () => {
+    const node = await startTestNode();
+    const [source, sink] = await Promise.all([socketOn(), socketOn()]);
+    const pushed = await open(node, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
+    const timer = sendVideo(source, pushed);
+    await eventually('the push connected', () => node.sessions.get(pushed.session)?.state === 'connected');
+    await open(node, 'pull', {}, 400);
+    await open(node, 'pull', { srtp: { cryptoSuite: 'AEAD_AES_256_GCM', keyBase64: 'AAAA' } }, 400);
+    assert.deepEqual(node.hub.served, []);
+    const address = { ip: '127.0.0.1', port: sink.address().port };
+    let last = await open(node, 'pull', { address });
+    for (let i = 0; i < 30; i++) {
+      const joining = open(node, 'pull', { address });
+      await delay(i % 6);
+      const left = await fetch(`${node.url}/rtp/sessions/${last.session}`, { method: 'DELETE' });
+      assert.equal(left.status, 200);
+      last = await joining;
+    }
+    assert.deepEqual(node.hub.served, [{ stream: 'live/native', viewers: 1 }]);
+    await fetch(`${node.url}/rtp/sessions/${last.session}`, { method: 'DELETE' });
+    assert.deepEqual(node.hub.served, []);
+    clearInterval(timer);
+    source.close();
+    sink.close();
+    await node.close();
   });
 
   test('with SRTP keys gives the node’s own keys back', async () => {

@@ -21,7 +21,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const request = parseRequest(PlainPushRequest, req.body);
       const entry = await enter(context, req, 'push', request.stream, request.token);
       if (entry.caller.kind !== 'token') throw unauthorized('push');
-      requireRtpTarget(request.address, req.ip);
+      requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
         openPlainPush(context, {
@@ -41,7 +41,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const request = parseRequest(PlainPullRequest, req.body);
       const entry = await enter(context, req, 'pull', request.stream, request.token);
       if (entry.caller.kind !== 'token') throw unauthorized('pull');
-      requireRtpTarget(request.address, req.ip);
+      requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'pull', entry);
       const opened = await context.hub.withStream(entry.stream, async (state) => {
         await requireRoom(context, req, 'pull', entry, state.policy);

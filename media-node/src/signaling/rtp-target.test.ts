@@ -3,15 +3,15 @@ import { describe, test } from 'node:test';
 import { Problem } from '@millrace/service';
 import { requireRtpTarget } from './rtp-target.ts';
 
-const takes = (ip: string, caller: string): boolean => {
+/** 200, or the status of the refusal. */
+const statusOf = (ip: string, caller: string, granted?: string): number => {
   try {
-    requireRtpTarget({ ip }, caller);
-    return true;
+    requireRtpTarget({ ip }, caller, granted);
+    return 200;
   } catch (error) {
     assert.ok(error instanceof Problem);
-    assert.equal(error.status, 400);
     assert.match(error.message + String(error.detail), /address\.ip: /);
-    return false;
+    return error.status;
   }
 };
 
@@ -28,19 +28,34 @@ describe('where plain RTP may be sent', () => {
       'ff02::1',
       '::ffff:224.0.0.1',
     ])
-      assert.equal(takes(ip, '127.0.0.1'), false, ip);
+      assert.deepEqual([statusOf(ip, '127.0.0.1'), statusOf(ip, ip, ip)], [400, 400], ip);
   });
   test('to this machine and its link only by who calls from there', () => {
     for (const ip of ['127.0.0.1', '127.9.9.9', '::1', '169.254.169.254', 'fe80::1', '::ffff:127.0.0.1']) {
-      assert.equal(takes(ip, '203.0.113.9'), false, ip);
-      assert.equal(takes(ip, '2001:db8::9'), false, ip);
-      assert.equal(takes(ip, '127.0.0.1'), true, ip);
-      assert.equal(takes(ip, '::ffff:127.0.0.1'), true, ip);
+      assert.equal(statusOf(ip, '203.0.113.9', ip), 400, ip);
+      assert.equal(statusOf(ip, '2001:db8::9', ip), 400, ip);
+      assert.equal(statusOf(ip, '127.0.0.1', ip), 200, ip);
+      assert.equal(statusOf(ip, '::ffff:127.0.0.1', ip), 200, ip);
     }
   });
-  test('to any host else, and to where a client with keys turns out to be', () => {
-    for (const ip of ['203.0.113.9', '10.1.2.3', '192.168.1.7', '2001:db8::1', 'fd00::1'])
-      assert.equal(takes(ip, '198.51.100.1'), true, ip);
+  test('to the client itself, however its address is written', () => {
+    for (const [ip, caller] of [
+      ['203.0.113.9', '203.0.113.9'],
+      ['203.0.113.9', '::ffff:203.0.113.9'],
+      ['2001:db8::1', '2001:0DB8:0:0::1'],
+      ['127.0.0.1', '::ffff:127.0.0.1'],
+    ] as const)
+      assert.equal(statusOf(ip, caller), 200, ip);
+  });
+  test('to another host only when the token says so', () => {
+    for (const ip of ['203.0.113.9', '10.1.2.3', '2001:db8::1', 'fd00::1']) {
+      assert.equal(statusOf(ip, '198.51.100.1'), 403, ip);
+      assert.equal(statusOf(ip, '198.51.100.1', '198.51.100.2'), 403, ip);
+      assert.equal(statusOf(ip, '198.51.100.1', ip), 200, ip);
+    }
+    assert.equal(statusOf('10.1.2.3', ''), 403);
+  });
+  test('to where a client with keys turns out to be', () => {
     assert.doesNotThrow(() => requireRtpTarget(undefined, '203.0.113.9'));
   });
 });

@@ -1,5 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { Problem } from '@millrace/service';
+import { isSameAddress, Problem } from '@millrace/service';
 
 type Range = readonly [address: string, bits: number];
 
@@ -26,15 +26,22 @@ function ranges(list: readonly Range[]): (address: string) => boolean {
 }
 
 /**
- * Plain RTP goes to the address that the client names, with no handshake that shows it wants it. `caller`: address of the client's own
- * connection. @throws Problem 400 for an address that cannot be the client's
+ * Plain RTP goes to the address that the client names, with no handshake that shows it wants it. So that nobody can be made to receive a
+ * stream it is the client's own, or the one that the app had written into the token.
+ * @param caller address of the client's own connection
+ * @param granted the token's `rtpTo`
+ * @throws Problem 400 for an address that can be no client's, 403 for one that is not this client's
  */
-export function requireRtpTarget(address: { ip: string } | undefined, caller: string | undefined): void {
+export function requireRtpTarget(address: { ip: string } | undefined, caller = '', granted = ''): void {
   if (!address) return;
   const refused = (why: string): Problem =>
     new Problem(400, 'Invalid request body', { detail: `address.ip: ${address.ip} ${why}` });
   if (nobodys(address.ip))
     throw refused('is no address of a single host; name the one from which you send and on which you receive');
-  if (local(address.ip) && !local(caller ?? ''))
+  if (local(address.ip) && !local(caller))
     throw refused('is an address within the node; name the one at which the node reaches you');
+  if (isSameAddress(address.ip, caller) || isSameAddress(address.ip, granted)) return;
+  throw new Problem(403, 'Not your address', {
+    detail: `address.ip: ${address.ip} is not where this request comes from (${caller}); name that, or let your app ask control for a token with "rtpTo": "${address.ip}"`,
+  });
 }
