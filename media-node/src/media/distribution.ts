@@ -109,7 +109,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     try {
       return await create(this.#router);
     } catch (error) {
-      throw orWorkerLost(this.core.worker, error);
+      throw this.#explained(error);
     }
   }
 
@@ -120,11 +120,11 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       for (const selection of selections) consumers.set(selection.track, await this.#consume(transport, selection));
     } catch (error) {
       transport.close();
-      throw orWorkerLost(this.core.worker, error);
+      throw this.#explained(error);
     }
     if (this.#closed) {
       transport.close();
-      throw orWorkerLost(this.core.worker, new Error('the stream ended'));
+      throw this.#explained(undefined);
     }
     const viewer = new Viewer(transport, consumers, selections);
     this.#viewers.add(viewer);
@@ -159,6 +159,16 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     this.egress.close().catch(() => undefined);
     this.#router.close();
     this.emit('closed', reason, ending);
+  }
+
+  /** What went wrong for somebody who was joining: most likely that this was closed meanwhile. */
+  #explained(error: unknown): unknown {
+    const explained = orWorkerLost(this.core.worker, error);
+    if (explained instanceof Problem || !this.#closed) return explained;
+    return new Problem(503, 'The stream has just changed', {
+      detail: `${this.stream} ended or changed its tracks meanwhile; try again`,
+      headers: { 'retry-after': '1' },
+    });
   }
 
   #consume(transport: ViewerTransport, selection: PullSelection): Promise<types.Consumer> {

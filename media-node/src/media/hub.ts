@@ -148,7 +148,7 @@ export class StreamHub {
     } finally {
       const others = this.#asking.get(stream)! - 1;
       if (others > 0) this.#asking.set(stream, others);
-      else this.#asking.delete(stream);
+      else this.#nobodyAsks(stream);
       this.#releaseUnused(stream);
     }
   }
@@ -217,6 +217,7 @@ export class StreamHub {
     const served = new ServedStream(state, {
       relay: this.#relay,
       plan: (now) => this.#plan(now),
+      isAskedFor: () => this.#asking.has(state.stream),
       onUnserved: (ending) => this.#unserved(state.stream, ending),
       logger: this.#logger,
       clock: this.#clock,
@@ -253,6 +254,12 @@ export class StreamHub {
     const served = this.#served.get(stream);
     if (!served?.isFlowing) throw unknown;
     return served.state;
+  }
+
+  /** What was opened for a viewer who then could not have it is left by nobody. */
+  #nobodyAsks(stream: string): void {
+    this.#asking.delete(stream);
+    this.#served.get(stream)?.closeUnused();
   }
 
   #releaseUnused(stream: string): void {

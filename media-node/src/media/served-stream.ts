@@ -9,6 +9,8 @@ import { detourOf, isSameRoute, type RoutePlan } from './route-plan.ts';
 export interface ServedStreamParts {
   relay: Pick<Relay, 'egress'>;
   plan: (state: StreamState) => RoutePlan;
+  /** Somebody is about to become a viewer, of whichever distribution. */
+  isAskedFor: () => boolean;
   /** Its last distribution is closed, so. */
   onUnserved: (ending: Ending) => void;
   logger: Logger;
@@ -109,6 +111,11 @@ export class ServedStream {
     this.#parts.logger.info({ stream: this.#state.stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
 
+  /** Nobody is about to play it any more. */
+  closeUnused(): void {
+    for (const distribution of [...this.#open]) if (distribution.viewers === 0) distribution.close('nobody plays it');
+  }
+
   close(reason: string): void {
     for (const distribution of [...this.#open]) distribution.close(reason);
   }
@@ -135,7 +142,9 @@ export class ServedStream {
       logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
     });
     // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
-    distribution.on('idle', () => distribution.close('the last viewer left'));
+    distribution.on('idle', () => {
+      if (!this.#parts.isAskedFor()) distribution.close('the last viewer left');
+    });
     distribution.egress.on('description', ({ tracks }) => {
       if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks', 'displaced');
     });
