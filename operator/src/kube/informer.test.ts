@@ -187,6 +187,33 @@ describe('informer', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
+  test('an API server that was away for long is found within 10 s, and after it stood a while a short absence counts as the first', async () => {
+    const clock = new FakeClock();
+    const api = new MemoryApi({ clock });
+    const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
+    const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger: quietLogger().logger, random: () => 0.99 });
+    const stop = new AbortController();
+    const running = informer.run(stop.signal);
+    const restart = async (awayMs: number): Promise<void> => {
+      api.isDown = true;
+      api.cutWatches(new Error('gone'));
+      await clock.settle(awayMs);
+      api.isDown = false;
+    };
+    await clock.settle();
+    await restart(300_000);
+    api.put('/api/v1/namespaces/ns/configmaps/a', {});
+    await clock.settle(10_000);
+    assert.ok(informer.store.get('ns/a'));
+    await clock.settle(20_000);
+    await restart(100);
+    api.put('/api/v1/namespaces/ns/configmaps/b', {});
+    await clock.settle(1_000);
+    assert.ok(informer.store.get('ns/b'));
+    stop.abort();
+    await running;
+  });
+
   test('what is known after a refresh is no older than the call, though the watch lags behind', async () => {
     const clock = new FakeClock();
     const api = new MemoryApi({ clock });

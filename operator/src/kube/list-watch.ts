@@ -39,7 +39,8 @@ export const LIST_WATCH_TUNING: ListWatchTuning = {
   pageSize: 500,
   watchTimeoutMs: 300_000,
   inactivityMs: 130_000,
-  backoff: { baseMs: 800, maxMs: 30_000 },
+  // Few operators watch few kinds: they need not spare an API server that comes back as thousands of kubelets must.
+  backoff: { baseMs: 800, maxMs: 10_000 },
   shortWatchMs: 1_000,
 };
 
@@ -53,7 +54,8 @@ type Ending = { next: 'resume' | 'relist'; cause: string; failed: boolean; error
  * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise of `run`. Where the server ended a
  * watch in peace the next goes on from the last version seen; after anything else everything is listed anew. For in the meantime the API
  * may have come back with an older state, in which our version lies ahead: a watch from there is silent and then goes on in another
- * history. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark.
+ * history. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark, or by a watch that stood for longer
+ * than the longest back-off.
  */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
@@ -104,7 +106,9 @@ export class ListWatch<T extends KubeObject> {
 
   /** Returns why a list is needed next, if one is. */
   async #watchOnce(): Promise<RelistCause | undefined> {
+    const startedMs = this.#options.client.clock.now();
     const ending = await this.#watch();
+    if (this.#options.client.clock.now() - startedMs > this.#tuning.backoff.maxMs) this.#failures = 0;
     if (this.#signal.aborted) return undefined;
     this.#options.metrics?.watchRestarts.inc({ resource: this.#options.resource.plural, cause: ending.cause });
     if (ending.failed) {
