@@ -11,7 +11,7 @@ const SHORTEST_RTP_BYTES = 40;
 /** A viewer that was there this long must have got something by then, and go on getting it. */
 const SILENT_MS = 2_000;
 
-type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' };
+type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' } | { is: 'fresh' };
 
 export interface AudienceReport {
   /** By stream; of all viewers since the start, those that left too. */
@@ -26,6 +26,8 @@ export interface AudienceSink {
   expect(ssrc: number, stream: number): void;
   forget(ssrc: number, stream: number): void;
   report(): Promise<AudienceReport>;
+  /** Forgets what came so far. */
+  startAfresh(): void;
   stop(): Promise<void>;
 }
 
@@ -41,12 +43,13 @@ export async function startAudienceSink(): Promise<AudienceSink> {
       post({ is: 'report' });
       return ((await once(worker, 'message')) as [AudienceReport])[0];
     },
+    startAfresh: () => post({ is: 'fresh' }),
     stop: async () => void (await worker.terminate()),
   };
 }
 
 interface Viewer {
-  readonly arrivals: Arrivals;
+  arrivals: Arrivals;
   readonly sinceMs: number;
   stream: number | undefined;
 }
@@ -61,6 +64,11 @@ async function receive(): Promise<void> {
   };
   parentPort!.on('message', (message: Message) => {
     if (message.is === 'report') return parentPort!.postMessage(reportOf(viewers, left));
+    if (message.is === 'fresh') {
+      left.length = 0;
+      for (const viewer of viewers.values()) viewer.arrivals = new Arrivals();
+      return;
+    }
     if (message.is === 'viewer') return void (viewerOf(message.ssrc).stream = message.stream);
     const viewer = viewers.get(message.ssrc);
     if (viewer) addAccount((left[message.stream] ??= emptyAccount()), viewer.arrivals.account());

@@ -23,6 +23,8 @@ export class Audience {
   readonly #streams: readonly string[];
   readonly #regions: readonly string[];
   readonly #viewers: Viewer[] = [];
+  /** How many there should be. */
+  #wanted = 0;
   #opened = 0;
   /** Since counting started. */
   readonly counts = { joined: 0, left: 0, failed: 0 };
@@ -48,11 +50,17 @@ export class Audience {
     return this.#viewers.length;
   }
 
+  /** How many there are, those included who are about to come in place of others. */
+  get wanted(): number {
+    return this.#wanted;
+  }
+
   report(): Promise<AudienceReport> {
     return this.#sink.report();
   }
 
   async grow(by: number): Promise<void> {
+    this.#wanted = this.#viewers.length + by;
     for (let i = 0; i < by; i++) {
       await this.#join();
       await delay(BETWEEN_JOINS_MS);
@@ -60,26 +68,32 @@ export class Audience {
   }
 
   async shrinkTo(size: number): Promise<void> {
+    this.#wanted = size;
     while (this.#viewers.length > size) await this.#leave(this.#viewers.shift()!);
   }
 
-  /** Until the signal: `perSecond` viewers leave each second, the longest there first, and as many come. */
-  async comeAndGo(perSecond: number, signal: AbortSignal): Promise<void> {
-    const size = this.#viewers.length;
-    const startMs = performance.now();
+  /** Until the signal: each second this share of the viewers leaves, the longest there first, and as many come. */
+  async comeAndGo(share: number, signal: AbortSignal): Promise<void> {
     const going = new Set<Promise<void>>();
-    for (let i = 1; !signal.aborted; i++) {
-      await delay(Math.max(1, startMs + (i * 1_000) / perSecond - performance.now()));
+    let nextMs = performance.now();
+    while (!signal.aborted) {
+      nextMs += 1_000 / this.changesPerSecond(share);
+      await delay(Math.max(1, nextMs - performance.now()));
       if (signal.aborted) break;
-      const change = this.#change(size).finally(() => going.delete(change));
+      const change = this.#change().finally(() => going.delete(change));
       going.add(change);
     }
     await Promise.all(going);
   }
 
+  changesPerSecond(share: number): number {
+    return Math.max(0.1, this.#wanted * share);
+  }
+
   startCounting(): void {
     Object.assign(this.counts, { joined: 0, left: 0, failed: 0 });
     this.failures.clear();
+    this.#sink.startAfresh();
   }
 
   async stop(): Promise<void> {
@@ -87,10 +101,10 @@ export class Audience {
     await this.#sink.stop();
   }
 
-  async #change(size: number): Promise<void> {
-    const first = this.#viewers.length >= size ? this.#viewers.shift() : undefined;
+  async #change(): Promise<void> {
+    const first = this.#viewers.length >= this.#wanted ? this.#viewers.shift() : undefined;
     if (first) await this.#leave(first);
-    await this.#join();
+    if (this.#viewers.length < this.#wanted) await this.#join();
   }
 
   async #join(): Promise<void> {

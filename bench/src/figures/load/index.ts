@@ -10,7 +10,7 @@ import { costTable } from './cost.ts';
 import { runCrowd, type CrowdReport } from './crowd.ts';
 import { drawPanels } from './picture.ts';
 import { processesOf, sizeOf, type NetworkProcess } from './processes.ts';
-import { findViewers, type Limits } from './ramp.ts';
+import { findViewers, makeRoom, type Limits } from './ramp.ts';
 import { record, type Recording } from './recording.ts';
 import { heapGrowth, heapTable, panelsOf, processGrowth, processTable, sizeGrowth, sizeTable } from './report.ts';
 import { troublesOf } from './troubles.ts';
@@ -41,25 +41,23 @@ export async function measureLoad(bench: Bench): Promise<Figure> {
   const audience = await Audience.open(watched.network, STREAMS, VIEWER_REGIONS);
   ending.add(() => audience.stop());
   const ramp = await findViewers(audience, processes, limitsOf(config), say);
-  const load: Load = { bench, watched, processes, audience, viewers: ramp.viewers };
-  const perSecond = Math.max(0.1, (ramp.viewers * config.loadChurnPercent) / 100);
-  const { recording, crowd, startedMs } = await runMinutes(load, perSecond);
+  const { recording, crowd, startedMs, viewers, perSecond } = await runMinutes({ bench, watched, processes, audience });
 
   const warmUntilMs = startedMs + config.loadWarmUpMinutes * 60_000;
   const grown = processGrowth(recording, warmUntilMs);
   const heaps = heapGrowth(recording, warmUntilMs);
   const sizes = sizeGrowth(recording, warmUntilMs);
-  const title = `${STREAMS.length} publishers, ${ramp.viewers} viewers, ${perSecond.toFixed(1)} of them come and go each second`;
+  const title = `${STREAMS.length} publishers, ${viewers} viewers, ${perSecond.toFixed(1)} of them come and go each second`;
   mkdirSync(dirname(config.loadPicture), { recursive: true });
   writeFileSync(config.loadPicture, drawPanels(title, panelsOf(recording), warmUntilMs));
   const costs = costTable({ idle, published, ramp, streams: STREAMS.length });
   return {
     title: 'load: what each process of a network of three regions holds and uses',
     conditions: [
-      `${STREAMS.length} publishers in ${PUBLISHED_IN} (one by WHIP, the others plain RTP), ${ramp.viewers} plain RTP viewers with SRTP in ${VIEWER_REGIONS.join(' and ')}; the ramp ended because ${ramp.why}`,
+      `${STREAMS.length} publishers in ${PUBLISHED_IN} (one by WHIP, the others plain RTP), ${viewers} plain RTP viewers with SRTP in ${VIEWER_REGIONS.join(' and ')}; the ramp ended at ${ramp.viewers} because ${ramp.why}`,
       `${perSecond.toFixed(1)} viewers come and go each second; beside them ${WEBRTC_VIEWERS} WebRTC viewers (werift) who stay 20 s, a browser that stays 45 s, a stream of its own name every 5 s that lasts for 4 s, a console page for 7 s`,
       `CPU: seconds a second, median; slopes over the ${config.loadMinutes - config.loadWarmUpMinutes} minutes after ${config.loadWarmUpMinutes} of warm-up: Theil-Sen with 95% interval (Sen 1968) over the least value of each 30 s`,
-      'every process collects all its garbage each 10 s (preloaded for this measurement), so that heaps show what is held, not what waits',
+      'every process collects all its garbage each 20 s, not all at once (preloaded for this measurement), so that heaps show what is held, not what waits',
       'grows: the interval lies above 0, and it adds up to more than 1% and 1 MiB (resident memory) or 256 KiB (heap)',
       ...describeAudience(audience, recording),
       ...describeCrowd(crowd),
@@ -78,7 +76,6 @@ interface Load {
   readonly watched: WatchedNetwork;
   readonly processes: () => NetworkProcess[];
   readonly audience: Audience;
-  readonly viewers: number;
 }
 
 /** A number that was asked for is reached whatever it costs. */
@@ -98,13 +95,19 @@ async function publishAll(bench: Bench, network: TestNetwork): Promise<void> {
   }
 }
 
-/** Everybody comes and goes, and everything is written down. */
-async function runMinutes({ bench, watched, processes, audience, viewers }: Load, perSecond: number) {
+/** Everybody comes and goes; when the viewers are as many as fit beside that, everything is written down. */
+async function runMinutes({ bench, watched, processes, audience }: Load) {
   const { config, ending, say } = bench;
-  say(`${viewers} viewers for ${config.loadMinutes} minutes, ${perSecond.toFixed(1)} come and go each second …`);
   const over = new AbortController();
   const stop = ending.add(() => over.abort());
+  const churn = config.loadChurnPercent / 100;
+  const crowded = runCrowd(bench, watched.network, STREAMS, WEBRTC_VIEWERS, over.signal);
+  const churned = audience.comeAndGo(churn, over.signal);
+  const viewers = await makeRoom(audience, processes, limitsOf(config), say);
+  const perSecond = audience.changesPerSecond(churn);
+  say(`${viewers} viewers for ${config.loadMinutes} minutes, ${perSecond.toFixed(1)} come and go each second …`);
   const startedMs = Date.now();
+  audience.startCounting();
   const seen = {
     processes,
     heapFolder: watched.heaps,
@@ -112,19 +115,14 @@ async function runMinutes({ bench, watched, processes, audience, viewers }: Load
     viewers: () => audience.size,
     sizes: () => sizesOf(watched),
   };
-  audience.startCounting();
-  const parts = Promise.all([
-    record(seen, over.signal),
-    runCrowd(bench, watched.network, STREAMS, WEBRTC_VIEWERS, over.signal),
-    audience.comeAndGo(perSecond, over.signal),
-  ]);
+  const parts = Promise.all([record(seen, over.signal), crowded, churned]);
   const tell = () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`);
   const minutes = setInterval(tell, 60_000);
   await Promise.race([delay(config.loadMinutes * 60_000), parts]);
   clearInterval(minutes);
   await stop();
   const [recording, crowd] = await parts;
-  return { recording, crowd, startedMs };
+  return { recording, crowd, startedMs, viewers, perSecond };
 }
 
 /** Names of processes stay when nodes are replaced: `tokyo-relay 2` is the second node of its edge by name. */

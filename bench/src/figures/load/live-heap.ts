@@ -18,14 +18,16 @@ export interface LiveHeap {
   readonly resources: number;
 }
 
-const EVERY_MS = 10_000;
+/** All threads of all processes together stop for a collection about once a second: more would be a load of its own. */
+const EVERY_MS = 20_000;
 
 const folder = new URL(import.meta.url).searchParams.get('folder');
 if (folder) {
   v8.setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const file = join(folder, `${process.pid}-${threadId}.jsonl`);
-  setInterval(() => {
+  const look = (): void => {
+    setTimeout(look, EVERY_MS).unref();
     collect();
     const { heapUsed, external, arrayBuffers } = process.memoryUsage();
     const { code_and_metadata_size, bytecode_and_metadata_size } = v8.getHeapCodeStatistics();
@@ -33,5 +35,7 @@ if (folder) {
     const resources = process.getActiveResourcesInfo().length;
     const live: LiveHeap = { atMs: Date.now(), heapUsed, code, external, arrayBuffers, resources };
     appendFileSync(file, `${JSON.stringify(live)}\n`);
-  }, EVERY_MS).unref();
+  };
+  // Not all at once.
+  setTimeout(look, EVERY_MS * Math.random()).unref();
 }

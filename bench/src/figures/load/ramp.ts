@@ -6,8 +6,10 @@ import { measureUse, type Use } from './use.ts';
 
 const STEP_VIEWERS = 20;
 const STEP_MS = 3_000;
-/** Share of the viewers found that stay: comings and goings cost too. */
+/** Share of the viewers that stay when there are too many. */
 const KEPT = 0.85;
+const TRY_MS = 10_000;
+const TRIES = 10;
 
 /** What the network used with a number of viewers, and which share of the packets due to them arrived. */
 export interface Step extends Use {
@@ -51,10 +53,27 @@ export async function findViewers(
     const refused = audience.size < wanted ? `${wanted - audience.size} more were refused: ${audience.lastFailure}` : undefined;
     const why = limitOf(step, limits) ?? refused;
     if (!why) continue;
-    const viewers = step.viewers >= limits.most ? limits.most : Math.floor(step.viewers * KEPT);
-    await audience.shrinkTo(viewers);
-    return { steps, viewers, why };
+    return { steps, viewers: step.viewers, why };
   }
+}
+
+/** With everything else that goes on some of the viewers found are too many: they go, until the limits are kept again. Returns how many stay. */
+export async function makeRoom(
+  audience: Audience,
+  processes: () => readonly NetworkProcess[],
+  limits: Limits,
+  say: (line: string) => void,
+): Promise<number> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const step = await measureStep(audience, processes, TRY_MS);
+    const why = limitOf(step, { ...limits, most: Infinity });
+    if (!why) break;
+    const viewers = Math.floor(audience.wanted * KEPT);
+    say(`with all that comes and goes ${why}: ${viewers} viewers`);
+    await audience.shrinkTo(viewers);
+    await delay(1_000);
+  }
+  return audience.wanted;
 }
 
 /** Why there can be no more viewers, in words; undefined while there can. */
@@ -66,9 +85,9 @@ export function limitOf(step: Omit<Step, 'processes'>, limits: Limits): string |
   return undefined;
 }
 
-async function measureStep(audience: Audience, processes: () => readonly NetworkProcess[]): Promise<Step> {
+async function measureStep(audience: Audience, processes: () => readonly NetworkProcess[], durationMs = STEP_MS): Promise<Step> {
   const before = sum((await audience.report()).streams);
-  const use = await measureUse(processes, STEP_MS);
+  const use = await measureUse(processes, durationMs);
   const after = sum((await audience.report()).streams);
   const due = after.due - before.due;
   const arrived = due === 0 ? 1 : Math.min(1, (after.arrived - before.arrived) / due);

@@ -5,7 +5,7 @@ import type { Panel } from './picture.ts';
 import type { Moment, ProcessSample, Recording } from './recording.ts';
 import { growthOf, minima, type Growth, type Point } from './slope.ts';
 
-/** Readings of 10 s make windows of at least three. */
+/** More than one collection of a thread's garbage. */
 const WINDOW_MS = 30_000;
 const FEWEST_WINDOWS = 8;
 /** Of 2 s each. */
