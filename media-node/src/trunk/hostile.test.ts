@@ -243,7 +243,7 @@ describe('An authenticated peer that means harm', () => {
   };
   const u32 = (random: (below: number) => number): number => random(2 ** 32);
 
-  const ATTACKS: [string, Attack, { unreadable?: boolean; datagrams?: number }][] = [
+  const ATTACKS: [string, Attack, { unreadable?: boolean; datagrams?: number; segments?: number }][] = [
     ['any bytes', (random) => Buffer.from(Array.from({ length: 1 + random(80) }, () => random(256))), { unreadable: true }],
     [
       'frames of any type and length',
@@ -258,7 +258,7 @@ describe('An authenticated peer that means harm', () => {
           FrameType.segments,
           Buffer.concat(Array.from({ length: 50 }, (_, n) => segment({ id: 16 + i * 50 + n, payload: 0 }))),
         ),
-      { datagrams: 4_000 },
+      { datagrams: 4_000, segments: 50 },
     ],
     [
       'serials anywhere',
@@ -363,7 +363,7 @@ describe('An authenticated peer that means harm', () => {
   ];
   const DATAGRAMS = 60_000;
 
-  for (const [what, attack, { unreadable = false, datagrams = DATAGRAMS }] of ATTACKS) {
+  for (const [what, attack, { unreadable = false, datagrams = DATAGRAMS, segments = 1 }] of ATTACKS) {
     test(`${what}: memory and time stay bounded, other trunks go on`, { timeout: 120_000 }, async () => {
       const net = new SimNetwork(6);
       const [a, b, c] = [addNode(net, 'a'), addNode(net, 'b'), addNode(net, 'c')];
@@ -398,7 +398,9 @@ describe('An authenticated peer that means harm', () => {
       }
       highestMiB = Math.max(highestMiB, (await heapMiB()) - before);
       assert.ok(highestMiB < 64, `memory grew by ${highestMiB.toFixed(1)} MiB`);
-      assert.ok(cpu / datagrams < 500, `${(cpu / datagrams).toFixed(0)} µs a datagram`);
+      // Five times and more of what the dearest takes: it is what grows with each datagram that must not be.
+      const each = cpu / (datagrams * segments);
+      assert.ok(each < 500, `${each.toFixed(0)} µs a segment`);
       const { heard } = b;
       assert.ok(honest.sendControl(Buffer.from('hello')));
       net.run(500);
