@@ -174,6 +174,32 @@ describe('A trunk in use', () => {
     assert.deepEqual(a.events, ['up', 'lost: silent']);
   });
 
+  test('is given up within half a second when the peer had died before, and nobody knew', async () => {
+    const net = new SimNetwork(8);
+    const { trunk, a } = await pair(net);
+    net.run(10_000);
+    net.filter = () => false;
+    net.run(300);
+    trunk.setInUse(true);
+    net.run(300);
+    assert.deepEqual(a.events, ['up']);
+    net.run(150);
+    assert.deepEqual(a.events, ['up', 'lost: silent']);
+  });
+
+  test('coming into use over a slow link that loses a fifth is not taken for dead', async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const net = new SimNetwork(seed);
+      net.path = { delayMs: 120, jitterMs: 20, loss: 0.2, keepsOrder: false };
+      const { trunk, back, a, b } = await pair(net);
+      for (let i = 0; i < 20; i++) {
+        net.run(7_000);
+        for (const side of [trunk, back]) side.setInUse(i % 2 === 0);
+      }
+      assert.deepEqual([...a.events, ...b.events], ['up', 'up'], `seed ${seed}`);
+    }
+  });
+
   test('outlives at 30% loss what would end a good one, and is given up within a second all the same', async () => {
     const net = new SimNetwork(9);
     const { trunk, a } = await pair(net);

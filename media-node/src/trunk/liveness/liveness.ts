@@ -1,5 +1,5 @@
 import { type Beat, beatTime } from './beat.ts';
-import { isLost, patienceMs, type Sensitivity } from './verdict.ts';
+import { patienceMs, type Sensitivity } from './verdict.ts';
 
 export interface LivenessKnobs {
   /** Longest silence on a trunk in use, ms (10 to 60). */
@@ -12,6 +12,8 @@ export interface LivenessKnobs {
 const IDLE_BEAT_MS = 1_000;
 /** After promising longer gaps the old pace goes on for this long, so that a lost announcement does not look like a dead trunk. */
 const SLOWDOWN_MS = 1_500;
+/** An idle trunk carries too little for its loss to be known: as much is allowed for, in each direction, when it comes into use. */
+const IDLE_LOSS = 0.1;
 const LOSS_WINDOW_MS = 500;
 const LOSS_WINDOW_DATAGRAMS = 10;
 const LOSS_WEIGHT = 0.25;
@@ -58,6 +60,8 @@ export class Liveness {
   private answerDue = false;
   private peerPromiseMs = IDLE_BEAT_MS;
   private peerWishMs = IDLE_BEAT_MS;
+  /** Since when the peer has been asked, with each beat, for shorter gaps than it promised; until it promises them. */
+  private askedMs: number | undefined;
   private paceMs = IDLE_BEAT_MS;
   private formerPaceMs = IDLE_BEAT_MS;
   private formerUntilMs = -Infinity;
@@ -78,6 +82,7 @@ export class Liveness {
   setInUse(inUse: boolean, nowMs: number): void {
     if (this.inUse === inUse) return;
     this.inUse = inUse;
+    if (!inUse) this.askedMs = undefined;
     this.setPace(nowMs);
     // The peer has to hear the new wish now, not with the next idle beat.
     this.answerDue = true;
@@ -106,6 +111,7 @@ export class Liveness {
     }
     this.lastBeat = { sentUs, atMs: nowMs };
     this.peerPromiseMs = beat.promiseMs;
+    if (beat.promiseMs <= this.ownWishMs()) this.askedMs = undefined;
     if (this.peerWishMs !== beat.wishMs) {
       this.peerWishMs = beat.wishMs;
       if (this.setPace(nowMs)) this.answerDue = true;
@@ -122,6 +128,7 @@ export class Liveness {
     if (answerWanted) this.probeMs = nowMs;
     this.beatMs = nowMs;
     this.answerDue = false;
+    if (this.ownWishMs() < this.peerPromiseMs) this.askedMs ??= nowMs;
     const last = this.lastBeat;
     return {
       answerWanted,
@@ -143,15 +150,22 @@ export class Liveness {
 
   /** When silence becomes a verdict. */
   lostDueMs(): number {
-    return this.heardMs + patienceMs(this.silence(0), this.knobs.sensitivity);
+    const { jitterMs, peerPromiseMs: promiseMs } = this;
+    const brokenMs = this.heardMs + patienceMs({ promiseMs, jitterMs, loss: this.lossIn.loss }, this.knobs.sensitivity);
+    return Math.min(brokenMs, this.unansweredDueMs());
   }
 
   isLost(nowMs: number): boolean {
-    return isLost(this.silence(nowMs - this.heardMs), this.knobs.sensitivity);
+    return nowMs >= this.lostDueMs();
   }
 
-  private silence(quietMs: number): { quietMs: number; promiseMs: number; jitterMs: number; loss: number } {
-    return { quietMs, promiseMs: this.peerPromiseMs, jitterMs: this.jitterMs, loss: this.lossIn.loss };
+  /** A peer that promised long gaps may have died in one: each beat asks it for shorter ones, which it begins at once, a round trip later. */
+  private unansweredDueMs(): number {
+    if (this.askedMs === undefined || this.rttMs === 0) return Infinity;
+    const arrives = (loss: number): number => 1 - Math.max(IDLE_LOSS, loss);
+    const loss = 1 - arrives(this.lossIn.loss) * arrives(this.lossOut.loss);
+    const question = { promiseMs: this.ownWishMs(), jitterMs: this.jitterMs, loss };
+    return Math.max(this.askedMs, this.heardMs) + this.rttMs + patienceMs(question, this.knobs.sensitivity);
   }
 
   private receiveEcho(echo: { sentUs: number; delayUs: number }, nowMs: number): void {

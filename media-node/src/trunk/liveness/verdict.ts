@@ -15,8 +15,6 @@ const MOST_LOSS = 0.9;
 const MOST_GRACE_MS = 60;
 
 export interface Silence {
-  /** Since the last authenticated datagram, ms. */
-  quietMs: number;
   /** The longest gap that the peer has promised, ms. */
   promiseMs: number;
   jitterMs: number;
@@ -35,12 +33,8 @@ export function missesToGiveUp(loss: number, sensitivity: Sensitivity): number {
 }
 
 /** Milliseconds of silence after which the trunk is given up. */
-export function patienceMs(silence: Omit<Silence, 'quietMs'>, sensitivity: Sensitivity): number {
+export function patienceMs(silence: Silence, sensitivity: Sensitivity): number {
   const graceMs = Math.min(MOST_GRACE_MS, 4 * silence.jitterMs);
   const misses = missesToGiveUp(silence.loss, sensitivity);
   return Math.max(RULES[sensitivity].floorMs, misses * silence.promiseMs + graceMs);
-}
-
-export function isLost(silence: Silence, sensitivity: Sensitivity): boolean {
-  return silence.quietMs >= patienceMs(silence, sensitivity);
 }
