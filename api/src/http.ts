@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { LinkState, NodeLoad, Role } from './agent.ts';
-import { Epoch, NodeName, RegionName, StreamName, StreamPolicy, TrackDescription, UserId } from './streams.ts';
+import { Epoch, IpAddress, NodeName, RegionName, StreamName, StreamPolicy, TrackDescription, UserId } from './streams.ts';
 
 /** Body of POST /v1/push and /v1/pull. */
 export const PlacementRequest = z.strictObject({
@@ -11,9 +11,9 @@ export const PlacementRequest = z.strictObject({
   user: UserId.optional(),
   /** Wins over clientAddress, which wins over isp. */
   region: RegionName.optional(),
-  clientAddress: z.union([z.ipv4(), z.ipv6()]).optional(),
+  clientAddress: IpAddress.optional(),
   /** Where plain RTP comes from and goes to, when that is not the address from which the client calls the node. */
-  rtpTo: z.union([z.ipv4(), z.ipv6()]).optional(),
+  rtpTo: IpAddress.optional(),
   isp: z.string().min(1).max(63).optional(),
   /** Requests of one group go to the same node while it has room. */
   group: z.string().min(1).max(128).optional(),

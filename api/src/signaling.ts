@@ -1,6 +1,6 @@
 /** A media node's HTTP signalling: bodies of requests and answers beside SDP. */
 import { z } from 'zod';
-import { StreamName } from './streams.ts';
+import { IpAddress, StreamName } from './streams.ts';
 
 /** A session description with all its candidates, in bytes; the largest offers of browsers stay below 20 KiB. */
 export const MAX_SDP_BYTES = 64 * 1024;
@@ -44,7 +44,7 @@ const Remote = {
   token: z.string().max(4096).optional(),
   group: Group,
   /** Where the client sends from and receives. Packets from elsewhere are dropped. */
-  address: z.strictObject({ ip: z.union([z.ipv4(), z.ipv6()]), port: z.number().int().min(1).max(65535) }).optional(),
+  address: z.strictObject({ ip: IpAddress, port: z.number().int().min(1).max(65535) }).optional(),
   srtp: Srtp.optional(),
 };
 

@@ -24,6 +24,7 @@ export const NodeName = z.string().max(253).regex(NODE_NAME, 'must be a pod name
 export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
 export const SessionId = z.string().min(1).max(128);
 export const UserId = z.string().min(1).max(256);
+export const IpAddress = z.union([z.ipv4(), z.ipv6()]);
 /** Unique and growing per stream name: max(wall ms, previous + 1). Fits 48 bits. */
 export const Epoch = z
   .number()

@@ -5,7 +5,7 @@
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
-import { StreamPattern, UserId, matchesStreamPattern } from './streams.ts';
+import { IpAddress, StreamPattern, UserId, matchesStreamPattern } from './streams.ts';
 
 export const TOKEN_ISSUER = 'millrace';
 export const TOKEN_AUDIENCE = 'millrace-media';
@@ -22,7 +22,7 @@ export const MediaTokenClaims = z.object({
   act: TokenAction,
   stream: StreamPattern,
   /** Plain RTP may come from and go to this address too; else only the client's own. */
-  rtpTo: z.union([z.ipv4(), z.ipv6()]).optional(),
+  rtpTo: IpAddress.optional(),
   exp: z.number().int().positive(),
   iat: z.number().int().nonnegative(),
   jti: z.string().min(1).max(64),

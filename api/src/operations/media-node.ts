@@ -252,6 +252,9 @@ const short: Operation[] = [
   })),
 ];
 
+const RTP_RULES =
+  'Always needs a token. An `address.ip` other than the caller’s own is 403 unless the token was asked for with `rtpTo`.';
+
 const plain: Operation[] = [
   {
     id: 'rtp-push',
@@ -259,8 +262,7 @@ const plain: Operation[] = [
     path: '/rtp/push',
     tag: 'Plain RTP',
     summary: 'Publish plain RTP, or SRTP with keys in the body, for clients without ICE and DTLS',
-    detail:
-      'Needs `address` (packets from elsewhere are dropped) or `srtp`. Always needs a token. An `address.ip` other than the caller’s own is 403 unless the token was asked for with `rtpTo`.',
+    detail: 'Needs `address` (packets from elsewhere are dropped) or `srtp`. ' + RTP_RULES,
     access: 'rtpPush',
     query: token,
     body: { [JSON_TYPE]: PlainPushRequest },
@@ -274,7 +276,7 @@ const plain: Operation[] = [
     tag: 'Plain RTP',
     summary: 'Play plain RTP, or SRTP with keys in the body',
     detail:
-      'Needs `address` (where to send) or `srtp` (then it goes to where the client’s first packet comes from). Always needs a token. An `address.ip` other than the caller’s own is 403 unless the token was asked for with `rtpTo`.',
+      'Needs `address` (where to send) or `srtp` (then it goes to where the client’s first packet comes from). ' + RTP_RULES,
     access: 'rtpPull',
     query: token,
     body: { [JSON_TYPE]: PlainPullRequest },

@@ -149,7 +149,6 @@ export class StreamHub {
       const others = this.#asking.get(stream)! - 1;
       if (others > 0) this.#asking.set(stream, others);
       else this.#nobodyAsks(stream);
-      this.#releaseUnused(stream);
     }
   }
 
@@ -260,6 +259,7 @@ export class StreamHub {
   #nobodyAsks(stream: string): void {
     this.#asking.delete(stream);
     this.#served.get(stream)?.closeUnused();
+    this.#releaseUnused(stream);
   }
 
   #releaseUnused(stream: string): void {

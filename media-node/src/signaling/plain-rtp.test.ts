@@ -63,14 +63,24 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     }, 33);
   }
 
+  /** Video that comes; returns what ends it. */
+  async function publish(node: TestNode): Promise<() => void> {
+    const source = await socketOn();
+    const pushed = await open(node, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
+    const timer = sendVideo(source, pushed);
+    await eventually('the push connected', () => node.sessions.get(pushed.session)?.state === 'connected');
+    return () => {
+      clearInterval(timer);
+      source.close();
+    };
+  }
+
   test('pushed to one node comes out of another, which pulls it over a trunk, numbered without gaps', async () => {
     const network = newNetwork();
     const origin = await startTestNode({ name: 'node-1', network });
     const edge = await startTestNode({ name: 'node-2', network });
-    const [source, sink] = await Promise.all([socketOn(), socketOn()]);
-    const pushed = await open(origin, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
-    const timer = sendVideo(source, pushed);
-    await eventually('the push connected', () => origin.sessions.get(pushed.session)?.state === 'connected');
+    const sink = await socketOn();
+    const unplug = await publish(origin);
     const pulled = await open(edge, 'pull', { address: { ip: '127.0.0.1', port: sink.address().port } });
     await eventually('30 packets', () => sink.packets.length >= 30);
     const sequence = sink.packets.map(({ header }) => header.sequenceNumber);
@@ -88,8 +98,7 @@ describe('plain RTP', { timeout: 60_000 }, () => {
       streams.map(({ stream, role, nodes }) => ({ stream, role, nodes })),
       [{ stream: 'live/native', role: 'edge', nodes: ['node-1'] }],
     );
-    clearInterval(timer);
-    source.close();
+    unplug();
     sink.close();
     await edge.close();
     await origin.close();
@@ -97,10 +106,8 @@ describe('plain RTP', { timeout: 60_000 }, () => {
 
   test('goes to another host than the caller only with a token that names it', async () => {
     const node = await startTestNode();
-    const [source, other] = await Promise.all([socketOn(), socketOn('127.0.0.2')]);
-    const pushed = await open(node, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
-    const timer = sendVideo(source, pushed);
-    await eventually('the push connected', () => node.sessions.get(pushed.session)?.state === 'connected');
+    const other = await socketOn('127.0.0.2');
+    const unplug = await publish(node);
     const address = { ip: '127.0.0.2', port: other.address().port };
     const refused = await open(node, 'pull', { address }, 403);
     assert.match(JSON.stringify(refused), /127\.0\.0\.2 is not where this request comes from \(127\.0\.0\.1\).*rtpTo/);
@@ -109,18 +116,15 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     assert.equal(other.packets.length, 0);
     await open(node, 'pull', { address }, 201, { rtpTo: '127.0.0.2' });
     await eventually('packets at the other host', () => other.packets.length >= 10);
-    clearInterval(timer);
-    source.close();
+    unplug();
     other.close();
     await node.close();
   });
 
   test('the stream stays for who joins while the last viewer leaves, and for nobody who is refused', async () => {
     const node = await startTestNode();
-    const [source, sink] = await Promise.all([socketOn(), socketOn()]);
-    const pushed = await open(node, 'push', { address: { ip: '127.0.0.1', port: source.address().port }, tracks: [VIDEO] });
-    const timer = sendVideo(source, pushed);
-    await eventually('the push connected', () => node.sessions.get(pushed.session)?.state === 'connected');
+    const sink = await socketOn();
+    const unplug = await publish(node);
     await open(node, 'pull', {}, 400);
     await open(node, 'pull', { srtp: { cryptoSuite: 'AEAD_AES_256_GCM', keyBase64: 'AAAA' } }, 400);
     assert.deepEqual(node.hub.served, []);
@@ -136,8 +140,7 @@ describe('plain RTP', { timeout: 60_000 }, () => {
     assert.deepEqual(node.hub.served, [{ stream: 'live/native', viewers: 1 }]);
     await fetch(`${node.url}/rtp/sessions/${last.session}`, { method: 'DELETE' });
     assert.deepEqual(node.hub.served, []);
-    clearInterval(timer);
-    source.close();
+    unplug();
     sink.close();
     await node.close();
   });

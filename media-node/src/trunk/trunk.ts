@@ -186,13 +186,13 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     const linkDueMs = this.link.service(nowMs);
     const association = this.living;
     if (!association) return linkDueMs;
-    const { liveness } = association;
+    const lostMs = association.liveness.lostDueMs();
     const heldUp = nowMs < this.host.judgeAfterMs;
-    if (!heldUp && liveness.isLost(nowMs)) {
+    if (!heldUp && nowMs >= lostMs) {
       this.lose('silent', nowMs);
       return this.link.service(nowMs);
     }
-    const verdictMs = Math.max(liveness.lostDueMs(), this.host.judgeAfterMs, nowMs + 1);
+    const verdictMs = Math.max(lostMs, this.host.judgeAfterMs, nowMs + 1);
     return Math.min(linkDueMs, association.flush(nowMs, heldUp), verdictMs);
   }
 

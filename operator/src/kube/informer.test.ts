@@ -60,6 +60,16 @@ async function follow(steps: { lists: Step[]; watches: Step[] }, options: { inac
   return { server, informer, told, lines, metrics, end };
 }
 
+/** The same in virtual time, on the API in memory. */
+function followInMemory(random = () => 0) {
+  const clock = new FakeClock();
+  const api = new MemoryApi({ clock });
+  const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
+  const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger: quietLogger().logger, random });
+  const stop = new AbortController();
+  return { clock, api, informer, stop, running: informer.run(stop.signal) };
+}
+
 /** Waits for real sockets; fails with what was seen. */
 async function until(what: () => boolean, seen: () => unknown = () => ''): Promise<void> {
   for (const startMs = realClock.now(); !what(); await delay(2)) {
@@ -164,12 +174,7 @@ describe('informer', () => {
   });
 
   test('an API server restored from a backup is believed, also where it gives known versions to other states', async () => {
-    const clock = new FakeClock();
-    const api = new MemoryApi({ clock });
-    const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
-    const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger: quietLogger().logger, random: () => 0 });
-    const stop = new AbortController();
-    const running = informer.run(stop.signal);
+    const { clock, api, informer, stop, running } = followInMemory();
     const path = '/api/v1/namespaces/ns/configmaps/a';
     api.put(path, { data: { is: 'old' } });
     const backup = api.snapshot();
@@ -188,12 +193,7 @@ describe('informer', () => {
   });
 
   test('an API server that was away for long is found within 10 s, and after it stood a while a short absence counts as the first', async () => {
-    const clock = new FakeClock();
-    const api = new MemoryApi({ clock });
-    const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
-    const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger: quietLogger().logger, random: () => 0.99 });
-    const stop = new AbortController();
-    const running = informer.run(stop.signal);
+    const { clock, api, informer, stop, running } = followInMemory(() => 0.99);
     const restart = async (awayMs: number): Promise<void> => {
       api.isDown = true;
       api.cutWatches(new Error('gone'));
@@ -215,12 +215,7 @@ describe('informer', () => {
   });
 
   test('what is known after a refresh is no older than the call, though the watch lags behind', async () => {
-    const clock = new FakeClock();
-    const api = new MemoryApi({ clock });
-    const client = new KubeClient({ transport: api, clock, timeoutMs: 1_000 });
-    const informer = new Informer<ConfigMap>({ client, resource: configMaps, logger: quietLogger().logger, random: () => 0 });
-    const stop = new AbortController();
-    const running = informer.run(stop.signal);
+    const { clock, api, informer, stop, running } = followInMemory();
     await clock.settle();
     api.late = true;
     api.put('/api/v1/namespaces/ns/configmaps/a', {});

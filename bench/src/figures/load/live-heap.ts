@@ -16,9 +16,8 @@ export interface LiveHeap {
   readonly arrayBuffers: number;
   /** Timers, sockets and so on that keep the thread alive. */
   readonly resources: number;
-  /** What V8 has taken for its heap: of the young generation and of all. It keeps the most that the young one ever needed, up to three times 16 MiB. */
+  /** What V8 has taken for the young generation: it doubles this when much survives, and what it gives back stays in the resident memory. */
   readonly young: number;
-  readonly committed: number;
 }
 
 /** All threads of all processes together stop for a collection about once a second: more would be a load of its own. */
@@ -32,12 +31,12 @@ if (folder) {
   const look = (): void => {
     setTimeout(look, EVERY_MS).unref();
     collect();
-    const { heapUsed, heapTotal: committed, external, arrayBuffers } = process.memoryUsage();
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
     const young = v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
     const { code_and_metadata_size, bytecode_and_metadata_size } = v8.getHeapCodeStatistics();
     const code = code_and_metadata_size + bytecode_and_metadata_size;
     const resources = process.getActiveResourcesInfo().length;
-    const live: LiveHeap = { atMs: Date.now(), heapUsed, code, external, arrayBuffers, resources, young, committed };
+    const live: LiveHeap = { atMs: Date.now(), heapUsed, code, external, arrayBuffers, resources, young };
     appendFileSync(file, `${JSON.stringify(live)}\n`);
   };
   // Not all at once.

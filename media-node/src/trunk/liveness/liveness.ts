@@ -148,15 +148,11 @@ export class Liveness {
     return Math.min(Math.max(this.sentMs, this.beatMs) + pace, this.probeMs + this.knobs.probeIntervalMs);
   }
 
-  /** When silence becomes a verdict. */
+  /** When silence becomes a verdict: from then on the trunk is lost. */
   lostDueMs(): number {
     const { jitterMs, peerPromiseMs: promiseMs } = this;
     const brokenMs = this.heardMs + patienceMs({ promiseMs, jitterMs, loss: this.lossIn.loss }, this.knobs.sensitivity);
     return Math.min(brokenMs, this.unansweredDueMs());
-  }
-
-  isLost(nowMs: number): boolean {
-    return nowMs >= this.lostDueMs();
   }
 
   /** A peer that promised long gaps may have died in one: each beat asks it for shorter ones, which it begins at once, a round trip later. */
