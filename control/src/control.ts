@@ -56,7 +56,7 @@ export interface ControlOptions {
   corsOrigins?: readonly string[];
   iceServers?: readonly IceServer[];
   tokenTtlSeconds?: number;
-  /** Addresses or CIDRs of proxies whose X-Forwarded-For is believed. */
+  /** Addresses or CIDRs of proxies whose X-Forwarded-For and Forwarded are believed. */
   trustedProxies?: readonly string[];
   /** From one client address; default 1000 requests a second, 2000 connections. */
   requestsPerSecondPerAddress?: number;

@@ -11,6 +11,7 @@ import {
   AddressRate,
   createLogger,
   FakeClock,
+  identifyClient,
   jsonBody,
   limitRequests,
   notFoundHandler,
@@ -205,8 +206,7 @@ describe('requests of one address', () => {
       [['127.0.0.1'], [404, 404, 404, 404]],
     ] as const) {
       const app = express();
-      const trust = trusts(trusted);
-      app.set('trust proxy', (address: string) => trust(address));
+      app.use(identifyClient(trusts(trusted)));
       app.use(limitRequests(new AddressRate({ perSecond: 1, burst: 2, clock }), (reason) => refused.push(reason)));
       const { url } = await serve(app);
       const answers = [];

@@ -11,7 +11,8 @@ export { HTTP_LIMITS, OPS_LIMITS, serverOptions, type HttpLimits, type HttpRefus
 export { readThroughStreams } from './pausable-tls.ts';
 export { jsonBody } from './json-body.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';
-export { clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';
+export { identifyClient } from './forwarded.ts';
+export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';
 export { FakeClock } from './fake-clock.ts';
 export { Multimap } from './multimap.ts';

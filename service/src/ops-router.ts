@@ -32,7 +32,7 @@ export const MetricsFrom = z
 
 /**
  * GET /metrics (Prometheus text), /healthz (the process answers), /readyz (it can do its work; 503 with reasons when not).
- * @param options.metricsFrom who may read /metrics: addresses or CIDRs, private networks by default. By the connection, not by X-Forwarded-For.
+ * @param options.metricsFrom who may read /metrics: addresses or CIDRs, private networks by default. By the connection, not by forwarding headers.
  */
 export function opsRouter(options: {
   registry: Registry;

@@ -1,4 +1,4 @@
-import { limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
+import { identifyClient, limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
 import express, { type Express } from 'express';
 import { allowApps } from './access.ts';
 import type { HttpContext } from './context.ts';
@@ -16,7 +16,7 @@ export function controlApp(context: HttpContext): { app: Express; close: () => v
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', context.isTrusted);
+  app.use(identifyClient(context.isTrusted));
   app.use(cors(context.corsOrigins), limitRequests(context.requestRate, context.onRefused));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');

@@ -19,7 +19,7 @@ export interface HttpContext {
   corsOrigins: readonly string[];
   iceServers: readonly IceServer[];
   tokenTtlSeconds: number;
-  /** Whose X-Forwarded-For is believed. */
+  /** Proxies whose X-Forwarded-For and Forwarded are believed. */
   isTrusted: (address: string) => boolean;
   /** All requests by client address. */
   requestRate: AddressRate;

@@ -1,4 +1,5 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import { canonicalAddress } from '@millrace/service';
 
 export interface ClientRegion {
   region?: string;
@@ -31,9 +32,9 @@ export class ClientRegions {
   }
 
   find(address: string): ClientRegion | undefined {
-    const plain = withoutMapping(address);
-    const family = familyOf(plain);
-    if (!family) return undefined;
+    const plain = canonicalAddress(address);
+    if (plain === undefined) return undefined;
+    const family = isIPv4(plain) ? 'ipv4' : 'ipv6';
     const row = this.#rows[family].find(({ block }) => block.check(plain, family));
     if (!row) return undefined;
     return { ...(row.region === undefined ? {} : { region: row.region }), ...(row.isp === undefined ? {} : { isp: row.isp }) };
@@ -43,9 +44,4 @@ export class ClientRegions {
 function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   const version = isIP(address);
   return version === 4 ? 'ipv4' : version === 6 ? 'ipv6' : undefined;
-}
-
-/** An IPv4 client of a dual-stack socket shows as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
-function withoutMapping(address: string): string {
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }

@@ -1,4 +1,4 @@
-import { limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
+import { identifyClient, limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
 import express, { type Express } from 'express';
 import type { SignalingContext } from './context.ts';
 import { cors } from './cors.ts';
@@ -13,7 +13,7 @@ export function signalingApp(context: SignalingContext): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', context.isTrusted);
+  app.use(identifyClient(context.isTrusted));
   app.use(cors, limitRequests(context.requestRate, context.onRefused));
   app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context), referenceRoutes());
   app.use(notFoundHandler, problemHandler(context.logger));

@@ -32,7 +32,7 @@ export interface SignalingContext {
   sessionRate: AddressRate;
   /** All requests by client address. */
   requestRate: AddressRate;
-  /** Whose X-Forwarded-For is believed. */
+  /** Proxies whose X-Forwarded-For and Forwarded are believed. */
   isTrusted: (address: string) => boolean;
   onRefused: (reason: HttpRefusal) => void;
   timeouts: SessionTimeouts;
