@@ -3,7 +3,8 @@
  * The node dials, proves who it is with a bearer token, and says `hello`; control answers `welcome` and keeps the node's snapshot current.
  */
 import { z } from 'zod';
-import { Epoch, Host, NodeName, Port, RegionName, SessionId, StreamName, StreamPolicy, StreamState, UserId } from './streams.ts';
+import { StreamName } from './stream-name.ts';
+import { Epoch, Host, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
 import { PublicJwk } from './tokens.ts';
 import { tracksSchema } from './trunk/description.ts';
 

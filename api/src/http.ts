@@ -3,7 +3,8 @@
  */
 import { z } from 'zod';
 import { LinkState, NodeLoad, Role } from './agent.ts';
-import { Epoch, IpAddress, NodeName, RegionName, StreamName, StreamPolicy, TrackDescription, UserId } from './streams.ts';
+import { StreamName } from './stream-name.ts';
+import { Epoch, IpAddress, NodeName, RegionName, StreamPolicy, TrackDescription, UserId } from './streams.ts';
 
 /** Body of POST /v1/push and /v1/pull. */
 export const PlacementRequest = z.strictObject({

@@ -1,6 +1,7 @@
 /** A media node's HTTP signalling: bodies of requests and answers beside SDP. */
 import { z } from 'zod';
-import { IpAddress, StreamName } from './streams.ts';
+import { StreamName } from './stream-name.ts';
+import { IpAddress } from './streams.ts';
 
 /** A session description with all its candidates, in bytes; the largest offers of browsers stay below 20 KiB. */
 export const MAX_SDP_BYTES = 64 * 1024;

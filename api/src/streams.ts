@@ -3,23 +3,16 @@
  * Both ends of the agent channel and the HTTP APIs share these schemas.
  */
 import { z } from 'zod';
+import { StreamName } from './stream-name.ts';
 import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
 
-/** `app/name`. Atomic: there are no rooms at this level. */
-export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}\/[A-Za-z0-9_.-]{1,128}$/;
 /** An exact stream name, or one with `*`, which stands for any run of characters inside its half (it never crosses the `/`). */
 export const STREAM_PATTERN = /^[A-Za-z0-9_.*-]{1,64}\/[A-Za-z0-9_.*-]{1,128}$/;
 /** Node names are pod names: RFC 1123 subdomains. */
 export const NODE_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 export const REGION_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-export const StreamName = z.string().regex(STREAM_NAME, 'must be app/name, each half of letters, digits, "_", "." and "-"');
 export const StreamPattern = z.string().regex(STREAM_PATTERN, 'must be app/name, with "*" for any run of characters in a half');
-/** The halves of a stream name, where a path has them apart. */
-export const STREAM_NAME_HALVES = {
-  app: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
-  name: z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/),
-};
 export const NodeName = z.string().max(253).regex(NODE_NAME, 'must be a pod name');
 export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
 export const SessionId = z.string().min(1).max(128);
@@ -79,10 +72,6 @@ export const StreamState = z.object({
   hold: z.boolean().optional(),
 });
 export type StreamState = z.infer<typeof StreamState>;
-
-export function isStreamName(name: string): boolean {
-  return STREAM_NAME.test(name);
-}
 
 /** Whether `stream` (a stream name) fits `pattern`. Linear in both, whatever the number of stars. */
 export function matchesStreamPattern(pattern: string, stream: string): boolean {

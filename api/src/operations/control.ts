@@ -9,7 +9,7 @@ import {
   StreamView,
   Topology,
 } from '../http.ts';
-import { STREAM_NAME_HALVES } from '../streams.ts';
+import { STREAM_NAME_HALVES } from '../stream-name.ts';
 import {
   CHALLENGE,
   JSON_TYPE,

@@ -16,7 +16,7 @@ import {
   ShortPushResponse,
   StopRequest,
 } from '../signaling.ts';
-import { STREAM_NAME_HALVES } from '../streams.ts';
+import { STREAM_NAME_HALVES } from '../stream-name.ts';
 import {
   CHALLENGE,
   JSON_TYPE,

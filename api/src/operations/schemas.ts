@@ -2,13 +2,14 @@ import { z } from 'zod';
 import * as agent from '../agent.ts';
 import * as http from '../http.ts';
 import * as signaling from '../signaling.ts';
+import { StreamName } from '../stream-name.ts';
 import * as streams from '../streams.ts';
 import { ProblemDetails } from './operation.ts';
 import { Readiness } from './ops.ts';
 
 /** Schemas that the documents name, because they are used in several places or are what one looks for. */
 const schemas: Readonly<Record<string, z.ZodType>> = {
-  StreamName: streams.StreamName,
+  StreamName,
   NodeName: streams.NodeName,
   RegionName: streams.RegionName,
   TrackDescription: streams.TrackDescription,

@@ -1,12 +1,6 @@
 import * as z from 'zod';
-import {
-  epochSchema,
-  layerIndexSchema,
-  sequenceSchema,
-  streamNameSchema,
-  trackIndexSchema,
-  tracksSchema,
-} from './description.ts';
+import { StreamName } from '../stream-name.ts';
+import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
 import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
 
 /** Version of the subscription messages; a node answers an unknown one with REFUSED `version`. */
@@ -56,7 +50,7 @@ export type RefusalCode = (typeof REFUSAL_CODES)[number];
 const subscribe = z.object({
   type: z.literal('subscribe'),
   id,
-  stream: streamNameSchema,
+  stream: StreamName,
   /** The oldest epoch of use to the subscriber. */
   epoch: epochSchema.optional(),
   /** Hops upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */

@@ -4,11 +4,6 @@ import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
 const uint32 = z.number().int().min(0).max(0xffff_ffff);
 const codecParameters = z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
 
-/** `app/name`: letters, digits, `_`, `.`, `-`. */
-export const streamNameSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9_.-]{1,64}\/[A-Za-z0-9_.-]{1,128}$/, 'must be app/name of letters, digits, _ . -');
-
 /** Unique and growing per stream name: max(wall ms, previous + 1). */
 export const epochSchema = z
   .number()
