@@ -4,6 +4,7 @@ export * from './streams.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
 export * from './http.ts';
+export * from './publisher.ts';
 export * from './signaling.ts';
 export * from './crds/index.ts';
 export * from './path-policy.ts';

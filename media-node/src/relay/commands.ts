@@ -1,7 +1,7 @@
 import type { LinkReport, MeshSettings } from '@millrace/api';
 import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
 import type { Attachment, EgressCounters } from './egress/index.ts';
-import type { IngestCounters } from './ingest.ts';
+import type { IngestCounters, LayerSource, TrackCounters } from './ingest.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
@@ -67,6 +67,10 @@ export interface RelayStats {
   malformedFrames: number;
   /** Messages that could not be read or sent. */
   controlErrors: number;
+  /** Publishers on this node. */
+  ingests: { id: string; tracks: readonly TrackCounters[] }[];
+  /** Requests to publishers for a keyframe, by what became of them. */
+  keyframeRequests: Readonly<Record<string, number>>;
   /** Publishers' packets that were not forwarded, by reason. */
   refusedRtp: Readonly<Record<string, number>>;
   /** Datagrams at the trunk port that were not taken, by reason. */
@@ -77,7 +81,7 @@ export interface RelayStats {
 interface RelayCommands {
   configure: [settings: RelaySettings, answer: void];
   ingest: [request: IngestRequest, answer: SocketAddress];
-  setTracks: [request: { id: string; tracks: TrackDescription[] }, answer: void];
+  setSources: [request: { id: string; sources: LayerSource[] }, answer: void];
   setRtt: [request: { id: string; rttMs: number }, answer: void];
   ingestStats: [request: { id: string }, answer: IngestCounters];
   closeIngest: [request: { id: string; reason: string }, answer: void];

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
-import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
+import type { Hop, StreamDescription } from '@millrace/api/trunk';
 import type { EgressStats } from './commands.ts';
 import type { Attachment } from './egress/index.ts';
-import type { IngestCounters } from './ingest.ts';
+import type { IngestCounters, LayerSource } from './ingest.ts';
 import type { RelayRunner } from './relay-runner.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
@@ -21,8 +21,9 @@ export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: numb
     this.address = address;
   }
 
-  setTracks(tracks: TrackDescription[]): Promise<void> {
-    return this.#runner.call('setTracks', { id: this.id, tracks });
+  /** These layers' packets come under other SSRCs from now on. */
+  setSources(sources: LayerSource[]): Promise<void> {
+    return this.#runner.call('setSources', { id: this.id, sources });
   }
 
   /** The publisher's round-trip time from its RTCP; bounds how long the gate waits for order. */

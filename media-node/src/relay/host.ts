@@ -70,7 +70,7 @@ export class RelayHost {
     return {
       configure: (settings) => this.#configure(settings),
       ingest: (request) => relay.ingest(request),
-      setTracks: ({ id, tracks }) => relay.setTracks(id, tracks),
+      setSources: ({ id, sources }) => relay.setSources(id, sources),
       setRtt: ({ id, rttMs }) => relay.setRtt(id, rttMs),
       ingestStats: ({ id }) => relay.ingestStats(id),
       closeIngest: ({ id, reason }) => relay.closeIngest(id, reason),

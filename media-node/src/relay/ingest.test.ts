@@ -102,14 +102,13 @@ describe('a publisher at the relay', () => {
     assert.equal(taking.counters.unknownSsrc, 1);
   });
 
-  test('may add and drop tracks; the numbering of those that stay goes on', () => {
-    const { taking, frames } = ingest([VIDEO_TRACK]);
+  test('goes on in the same numbering when its packets come under another SSRC', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK, AUDIO_TRACK]);
     taking.onPacket(video(10, 'keyframe'));
-    taking.setTracks([VIDEO_TRACK, AUDIO_TRACK]);
-    taking.onPacket(video(11, 'delta'));
-    taking.onPacket(rtpPacket({ payloadType: 111, ssrc: 2000, seq: 3, payload: [1] }));
-    taking.setTracks([AUDIO_TRACK]);
+    taking.setSources([{ track: 0, layer: 0, ssrc: 77 }]);
+    taking.onPacket(video(11, 'delta', { ssrc: 77 }));
     taking.onPacket(video(12, 'delta'));
+    taking.onPacket(rtpPacket({ payloadType: 111, ssrc: 2000, seq: 3, payload: [1] }));
     assert.deepEqual(
       frames.map((frame) => [readMediaHeader(frame).track, readMediaHeader(frame).seq]),
       [
@@ -118,6 +117,24 @@ describe('a publisher at the relay', () => {
         [1, 3],
       ],
     );
+    assert.equal(taking.counters.unknownSsrc, 1);
+    assert.deepEqual(taking.tracks, [
+      { track: 0, packets: 2, passed: 2 },
+      { track: 1, packets: 1, passed: 1 },
+    ]);
+  });
+
+  test('is asked for a keyframe by viewers and by its gate as one', () => {
+    const { taking, requests, tick } = ingest([VIDEO_TRACK]);
+    taking.onPacket(video(1, 'delta'));
+    tick(100);
+    taking.requestKeyframe(0, 0);
+    taking.requestKeyframe(0, 0);
+    taking.requestKeyframe(0, 1);
+    assert.deepEqual(requests, ['0/0']);
+    assert.deepEqual(taking.counters.keyframeRequests, { sent: 1, held: 2 });
+    tick(1100);
+    assert.deepEqual(requests, ['0/0', '0/0']);
   });
 
   test('has its clock passed on for each layer', () => {

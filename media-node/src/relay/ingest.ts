@@ -2,6 +2,7 @@ import {
   FRAME_KIND_RTP,
   FRAME_KIND_SENDER_REPORT,
   FRAME_START,
+  KEYFRAME,
   MAX_MEDIA_FRAME_BYTES,
   MEDIA_HEADER_BYTES,
   SENDER_REPORT_BYTES,
@@ -22,6 +23,7 @@ import {
   type FrameMarker,
   type SenderReport,
 } from '../rtp/index.ts';
+import { KeyframeBackoff } from './keyframe-backoff.ts';
 import { AUDIO, VIDEO, type CarriedStream, type MediaClass } from './carried-stream/index.ts';
 
 export interface IngestCounters {
@@ -33,6 +35,24 @@ export interface IngestCounters {
   /** RTP of an SSRC that no track names. */
   unknownSsrc: number;
   dropped: Record<DropReason, number>;
+  /** Requests for a keyframe, by what became of them: sent to the publisher, or held back because it was asked just now or does not answer. */
+  keyframeRequests: { sent: number; held: number };
+}
+
+/** One track of a publisher at its gate, all layers together. */
+export interface TrackCounters {
+  track: number;
+  /** Packets that reached the gate. */
+  packets: number;
+  /** Packets that the gate let pass. */
+  passed: number;
+}
+
+/** Where the packets of a track's layer come from now. */
+export interface LayerSource {
+  track: number;
+  layer: number;
+  ssrc: number;
 }
 
 export interface IngestOptions {
@@ -56,29 +76,43 @@ export class Ingest {
     malformed: 0,
     unknownSsrc: 0,
     dropped: { late: 0, duplicate: 0, 'before-keyframe': 0, 'hold-limit': 0, restart: 0 },
+    keyframeRequests: { sent: 0, held: 0 },
   };
   readonly #options: IngestOptions;
   readonly #view = new RtpView();
   readonly #layers = new Map<number, GatedLayer>();
+  readonly #tracks: TrackCounters[] = [];
   #rttMs: number | undefined;
 
   constructor(options: IngestOptions) {
     this.#options = options;
     this.#rttMs = options.rttMs;
-    this.setTracks(options.tracks);
-  }
-
-  /** Tracks may come and go; the numbering of those that stay goes on. */
-  setTracks(tracks: TrackDescription[]): void {
-    const named = new Set<number>();
-    for (const track of tracks) {
+    for (const track of options.tracks) {
+      const counters: TrackCounters = { track: track.track, packets: 0, passed: 0 };
+      this.#tracks.push(counters);
       for (const { layer, ssrc } of track.layers) {
-        named.add(ssrc);
-        if (this.#layers.get(ssrc)?.describes(track, layer)) continue;
-        this.#layers.set(ssrc, new GatedLayer(track, layer, this.#options, this.counters, this.#rttMs));
+        this.#layers.set(ssrc, new GatedLayer(track, layer, options, this.counters, counters, this.#rttMs));
       }
     }
-    for (const ssrc of this.#layers.keys()) if (!named.has(ssrc)) this.#layers.delete(ssrc);
+  }
+
+  get tracks(): readonly TrackCounters[] {
+    return this.#tracks;
+  }
+
+  /** A layer's packets come under another SSRC from now on, because its producer was replaced; its gate and its numbering go on. */
+  setSources(sources: readonly LayerSource[]): void {
+    for (const { track, layer, ssrc } of sources) {
+      const [before, gated] = [...this.#layers].find(([, known]) => known.is(track, layer)) ?? [];
+      if (before === undefined || gated === undefined || before === ssrc) continue;
+      this.#layers.delete(before);
+      this.#layers.set(ssrc, gated);
+    }
+  }
+
+  /** A viewer needs a keyframe. */
+  requestKeyframe(track: number, layer: number): void {
+    for (const gated of this.#layers.values()) if (gated.is(track, layer)) gated.requestKeyframe();
   }
 
   /** The publisher's round-trip time, from its RTCP. */
@@ -111,11 +145,7 @@ export class Ingest {
   /** Ends the waits that are due; returns when to come again. */
   tick(nowMs: number): number {
     let dueMs = Infinity;
-    for (const { gate } of this.#layers.values()) {
-      if (!gate.paused) continue;
-      gate.tick(nowMs);
-      dueMs = Math.min(dueMs, gate.deadlineMs());
-    }
+    for (const layer of this.#layers.values()) dueMs = Math.min(dueMs, layer.tick(nowMs));
     return dueMs;
   }
 }
@@ -131,6 +161,8 @@ class GatedLayer implements GateActions<Buffer> {
   readonly #mediaClass: MediaClass;
   readonly #startsByTimestamp: boolean;
   readonly #header: MediaHeader;
+  readonly #trackCounters: TrackCounters;
+  readonly #keyframes = new KeyframeBackoff();
   #lastTimestamp = -1;
 
   constructor(
@@ -138,12 +170,14 @@ class GatedLayer implements GateActions<Buffer> {
     layer: number,
     options: IngestOptions,
     counters: IngestCounters,
+    trackCounters: TrackCounters,
     rttMs: number | undefined,
   ) {
     this.#track = track;
     this.#layer = layer;
     this.#options = options;
     this.#counters = counters;
+    this.#trackCounters = trackCounters;
     this.#mark = createFrameMarker(track);
     this.#mediaClass = track.kind === 'audio' ? AUDIO : VIDEO;
     this.#startsByTimestamp = startsFrameByTimestamp(track.codec.mimeType);
@@ -152,19 +186,24 @@ class GatedLayer implements GateActions<Buffer> {
     this.gate = new ForwardingGate<Buffer>(gated, this, rttMs);
   }
 
-  describes(track: TrackDescription, layer: number): boolean {
-    return this.#layer === layer && this.#track.track === track.track && this.#track.codec.mimeType === track.codec.mimeType;
+  is(track: number, layer: number): boolean {
+    return this.#layer === layer && this.#track.track === track;
   }
 
   onPacket(view: RtpView, packet: Buffer): void {
     const frame = Buffer.allocUnsafe(MEDIA_HEADER_BYTES + packet.length);
     packet.copy(frame, MEDIA_HEADER_BYTES);
-    this.gate.push(view.seq, this.#mark(view), frame, frame.length, this.#options.now());
+    const marks = this.#mark(view);
+    const nowMs = this.#options.now();
+    this.#trackCounters.packets += 1;
+    if ((marks & KEYFRAME) !== 0) this.#keyframes.keyframe(nowMs);
+    this.gate.push(view.seq, marks, frame, frame.length, nowMs);
     if (this.gate.paused) this.#options.wakeBy(this.gate.deadlineMs());
   }
 
   forward(frame: Buffer, canonical: number, marks: FrameMarks): void {
     this.#counters.forwarded += 1;
+    this.#trackCounters.passed += 1;
     const timestamp = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
     const starts = this.#startsByTimestamp && timestamp !== this.#lastTimestamp;
     this.#lastTimestamp = timestamp;
@@ -179,7 +218,23 @@ class GatedLayer implements GateActions<Buffer> {
     this.#counters.dropped[reason] += 1;
   }
 
+  /** For the gate or a viewer; goes to the publisher now or later. */
   requestKeyframe(): void {
+    const nowMs = this.#options.now();
+    if (this.#keyframes.request(nowMs)) return this.#sendRequest();
+    this.#counters.keyframeRequests.held += 1;
+    this.#options.wakeBy(this.#keyframes.dueMs);
+  }
+
+  /** Ends the waits that are due; returns when to come again. */
+  tick(nowMs: number): number {
+    if (this.gate.paused) this.gate.tick(nowMs);
+    if (this.#keyframes.tick(nowMs)) this.#sendRequest();
+    return Math.min(this.gate.deadlineMs(), this.#keyframes.dueMs);
+  }
+
+  #sendRequest(): void {
+    this.#counters.keyframeRequests.sent += 1;
     this.#options.onKeyframeRequest(this.#track.track, this.#layer);
   }
 

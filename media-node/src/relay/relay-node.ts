@@ -1,18 +1,12 @@
 import type { LinkReport } from '@millrace/api';
-import {
-  mediaFrameFault,
-  type ControlMessage,
-  type Hop,
-  type StreamDescription,
-  type TrackDescription,
-} from '@millrace/api/trunk';
+import { mediaFrameFault, type ControlMessage, type Hop, type StreamDescription } from '@millrace/api/trunk';
 import type { Clock } from '@millrace/service';
 import { Alarm } from './alarm.ts';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress, type Attachment } from './egress/index.ts';
-import { Ingest, type IngestCounters } from './ingest.ts';
+import { Ingest, type IngestCounters, type LayerSource } from './ingest.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
 import {
   allLayers,
@@ -70,7 +64,8 @@ export class RelayNode {
   #subscriptionDueMs = Infinity;
   #tidyAtMs: number;
   /** Of ingests that are closed. */
-  readonly #refusedRtp: Record<string, number> = {};
+  readonly #closedRefusedRtp: Record<string, number> = {};
+  readonly #closedKeyframeRequests: Record<string, number> = {};
   #strayFrames = 0;
   #malformedFrames = 0;
   #controlErrors = 0;
@@ -121,10 +116,8 @@ export class RelayNode {
     return socket.address;
   }
 
-  setTracks(id: string, tracks: TrackDescription[]): void {
-    const running = this.#ingest(id);
-    running.ingest.setTracks(tracks);
-    this.#changed((nowMs) => this.#subscriptions.publish(running.stream, running.epoch, tracks, nowMs));
+  setSources(id: string, sources: readonly LayerSource[]): void {
+    this.#ingest(id).ingest.setSources(sources);
   }
 
   setRtt(id: string, rttMs: number): void {
@@ -139,7 +132,8 @@ export class RelayNode {
     const running = this.#ingests.get(id);
     if (!running) return;
     this.#ingests.delete(id);
-    addRefused(running.ingest.counters, this.#refusedRtp);
+    addRefused(running.ingest.counters, this.#closedRefusedRtp);
+    add(running.ingest.counters.keyframeRequests, this.#closedKeyframeRequests);
     running.socket.close();
     this.#changed((nowMs) => this.#subscriptions.unpublish(running.stream, running.epoch, reason, nowMs));
   }
@@ -218,8 +212,12 @@ export class RelayNode {
   }
 
   stats(): Omit<RelayStats, 'refusedDatagrams'> {
-    const refusedRtp = { ...this.#refusedRtp };
-    for (const { ingest } of this.#ingests.values()) addRefused(ingest.counters, refusedRtp);
+    const refusedRtp = { ...this.#closedRefusedRtp };
+    const keyframeRequests = { ...this.#closedKeyframeRequests };
+    for (const { ingest } of this.#ingests.values()) {
+      addRefused(ingest.counters, refusedRtp);
+      add(ingest.counters.keyframeRequests, keyframeRequests);
+    }
     const streams = [...this.#subscriptions.streams()].map((subscription) => {
       const carried = this.#carried.get(subscription.name);
       const counters = carried?.counters ?? { packets: 0, bytes: 0, duplicates: 0, stale: 0 };
@@ -237,6 +235,8 @@ export class RelayNode {
       strayFrames: this.#strayFrames,
       malformedFrames: this.#malformedFrames,
       controlErrors: this.#controlErrors,
+      ingests: [...this.#ingests].map(([id, { ingest }]) => ({ id, tracks: ingest.tracks })),
+      keyframeRequests,
       refusedRtp,
     };
   }
@@ -295,8 +295,8 @@ export class RelayNode {
         for (const id of this.#egressesOf(stream)) this.#options.emit({ type: 'path', egress: id, path });
       },
       requestKeyframe: (stream, track, layer) => {
-        for (const [id, running] of this.#ingests) {
-          if (running.stream === stream) this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
+        for (const { stream: published, ingest } of this.#ingests.values()) {
+          if (published === stream) ingest.requestKeyframe(track, layer);
         }
       },
       forget: (stream) => {
@@ -421,8 +421,11 @@ export class RelayNode {
 }
 
 function addRefused({ malformed, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
-  for (const [reason, count] of Object.entries({ malformed, 'unknown-ssrc': unknownSsrc, ...dropped }))
-    to[reason] = (to[reason] ?? 0) + count;
+  add({ malformed, 'unknown-ssrc': unknownSsrc, ...dropped }, to);
+}
+
+function add(counts: Readonly<Record<string, number>>, to: Record<string, number>): void {
+  for (const [name, count] of Object.entries(counts)) to[name] = (to[name] ?? 0) + count;
 }
 
 function feedKey(stream: string, downstream: ServedDownstream): string {
