@@ -1,34 +1,43 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestNode, type TestNode } from '../media-node/src/signaling/node.fixture.ts';
-import { launchBrowser, type Browser } from './src/browser.ts';
+import { browserNames, launchBrowser, type Browser, type BrowserName } from './src/browser.ts';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
+import { ownAddress } from './src/own-address.ts';
 
-describe('Chromium publishes and plays on one node', { timeout: 240_000 }, () => {
+/** Firefox's H.264 is a plugin that it downloads, which a test machine may have no way to. */
+const CODECS: Record<BrowserName, readonly string[]> = {
+  chromium: ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1'],
+  firefox: ['video/VP8', 'video/VP9', 'video/AV1'],
+};
+
+for (const name of browserNames) describe(`${name} publishes and plays on one node`, { timeout: 240_000 }, () => oneNode(name));
+
+function oneNode(name: BrowserName): void {
   let node: TestNode;
   let browser: Browser;
   before(async () => {
-    browser = await launchBrowser();
-    node = await startTestNode();
+    browser = await launchBrowser({ name });
+    node = await startTestNode({ mediaAddress: ownAddress() });
   });
   after(async () => {
     await browser?.close();
     await node?.close();
   });
 
-  for (const videoCodec of ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1']) {
-    test(`${videoCodec}: frames are decoded, the picture is not black, and there is sound`, async () => {
-      const name = `live/${videoCodec.slice(6)}`;
+  for (const videoCodec of CODECS[name]) {
+    test(`${videoCodec}: frames are decoded, the picture moves, and there is sound`, async () => {
+      const stream = `live/${videoCodec.slice(6)}`;
       const publisher = await browser.newPage();
-      await publishCamera(publisher, { whipUrl: `${node.url}/whip/${name}`, videoCodec });
+      await publishCamera(publisher, { whipUrl: `${node.url}/whip/${stream}`, videoCodec });
       const viewer = await browser.newPage();
-      await playStream(viewer, { whepUrl: `${node.url}/whep/${name}` });
+      await playStream(viewer, { whepUrl: `${node.url}/whep/${stream}` });
       const playing = await playbackUntil(
         viewer,
-        (seen) => seen.framesDecoded >= 20 && seen.spread > 50 && seen.audioEnergy > 0,
+        (seen) => seen.framesDecoded >= 20 && seen.motion > 0 && seen.audioEnergy > 0,
         30_000,
       );
-      await playbackUntil(viewer, (seen) => seen.framesDecoded >= playing.framesDecoded + 20, 30_000);
+      await playbackUntil(viewer, (seen) => seen.framesDecoded >= playing.framesDecoded + 20 && seen.motion > 0, 30_000);
       await publisher.close();
       await viewer.close();
     });
@@ -57,7 +66,7 @@ describe('Chromium publishes and plays on one node', { timeout: 240_000 }, () =>
     await publisher.close();
     await viewer.close();
   });
-});
+}
 
 async function askForLayer(session: string, wish: object): Promise<void> {
   const response = await fetch(`${session}/layers`, {

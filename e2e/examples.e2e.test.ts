@@ -131,7 +131,7 @@ describe('the examples of what an app does', { timeout: 180_000 }, () => {
     const page = await browser.newPage();
     await page.goto(url);
     await page.click('#publish');
-    await page.waitForFunction(() => /publishing: live/.test(document.getElementById('state')?.textContent ?? ''), null, {
+    await page.waitForFunction(() => /publishing: live/.test(document.getElementById('state')?.textContent ?? ''), {
       timeout: 30_000,
     });
     await page.click('#play');
@@ -140,7 +140,6 @@ describe('the examples of what an app does', { timeout: 180_000 }, () => {
         const video = document.querySelector('video');
         return (video?.videoWidth ?? 0) > 0 && (video?.currentTime ?? 0) > 1;
       },
-      null,
       { timeout: 30_000 },
     );
     const refused = await fetch(`${url}/place/pull?stream=private/x`);

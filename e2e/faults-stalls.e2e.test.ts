@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import type { Page } from 'playwright-core';
 import type { Topology } from '@millrace/api';
 import { encodeClip } from '../bench/src/media/clip.ts';
 import { openPlainViewer, publishClip } from '../bench/src/media/plain-rtp.ts';
-import { launchBrowser, type Browser } from './src/browser.ts';
+import { launchBrowser, type Browser, type Page } from './src/browser.ts';
 import { CountedStream } from './src/counted-stream.ts';
 import { kubectlOf } from './src/kube-cluster.ts';
 import { delay, eventually, startNetwork, type TestNetwork } from './src/network.ts';

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { Page } from 'playwright-core';
-import type { Browser } from './src/browser.ts';
-import { launchBrowser } from './src/browser.ts';
+import { launchBrowser, type Browser, type Page } from './src/browser.ts';
 import { kubectlOf } from './src/kube-cluster.ts';
 import type { TestNetwork } from './src/network.ts';
 import { eventually, startNetwork } from './src/network.ts';

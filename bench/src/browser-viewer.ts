@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Page } from '../../e2e/src/browser.ts';
 import type { PlacementResponse } from '@millrace/api';
 
 /** Times in ms since the viewer asked for the stream. */

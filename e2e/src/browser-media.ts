@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Page } from './browser.ts';
 
 // What runs in the page is written out in full here: page functions cannot see this module's scope.
 
@@ -75,16 +75,17 @@ export interface Playback {
   audioPackets: number;
   /** Since the start, as in RTCInboundRtpStreamStats. */
   audioEnergy: number;
-  /** Mean brightness of the picture and how much it varies, 0 to 255: black or frozen grey has no spread. */
-  brightness: number;
+  /** Brightest value less darkest one within the picture, 0 to 255: Chromium's camera shows shapes, Firefox's one colour. */
   spread: number;
+  /** Mean difference of the picture's values from those of the observation before, 0 to 255: a black or frozen picture has none. */
+  motion: number;
 }
 
 /** What the page's player shows right now. */
 export function observePlayback(page: Page): Promise<Playback> {
   return page.evaluate(async () => {
     const pc = (globalThis as { player?: RTCPeerConnection }).player!;
-    const playback = { framesDecoded: 0, frameWidth: 0, audioPackets: 0, audioEnergy: 0, brightness: 0, spread: 0 };
+    const playback = { framesDecoded: 0, frameWidth: 0, audioPackets: 0, audioEnergy: 0, spread: 0, motion: 0 };
     (await pc.getStats()).forEach((stat: Record<string, unknown>) => {
       if (stat['type'] !== 'inbound-rtp') return;
       if (stat['kind'] === 'video') {
@@ -101,10 +102,12 @@ export function observePlayback(page: Page): Promise<Playback> {
     const context = canvas.getContext('2d')!;
     context.drawImage(document.querySelector('video')!, 0, 0, 64, 48);
     const { data } = context.getImageData(0, 0, 64, 48);
-    const values: number[] = [];
-    for (let at = 0; at < data.length; at += 4) values.push((data[at]! + data[at + 1]! + data[at + 2]!) / 3);
-    playback.brightness = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const values = [...data].filter((_, at) => at % 4 !== 3); // the fourth of each pixel is its opacity
     playback.spread = Math.max(...values) - Math.min(...values);
+    const own = globalThis as { shown?: number[] };
+    const before = own.shown ?? values;
+    playback.motion = values.reduce((sum, value, at) => sum + Math.abs(value - before[at]!), 0) / values.length;
+    own.shown = values;
     return playback;
   });
 }

@@ -1,72 +1,102 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium, type Page } from 'playwright-core';
+import { launch, type Browser as DrivenBrowser, type LaunchOptions, type Page } from 'puppeteer-core';
+import { startPageServer } from './browser-page-server.ts';
 import { descendantsOf, pidsNaming } from './node-process.ts';
 
+export type { Page } from 'puppeteer-core';
+
+export const browserNames = ['chromium', 'firefox'] as const;
+export type BrowserName = (typeof browserNames)[number];
+
 export interface Browser {
-  /** An empty page of an http origin on this machine, where camera and microphone are fakes. */
+  readonly name: BrowserName;
+  /** An empty page of an http origin on this machine, in a window of its own, where camera and microphone are fakes. */
   newPage(): Promise<Page>;
   close(): Promise<void>;
   /** SIGKILL to all of its processes at once: nothing says goodbye. */
   kill(): void;
 }
 
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--use-fake-device-for-media-stream',
-  '--use-fake-ui-for-media-stream',
-  '--autoplay-policy=no-user-gesture-required',
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
-  // Without it ICE on 127.0.0.1 stays at "new".
-  '--allow-loopback-in-peer-connection',
-];
-
 export interface BrowserOptions {
+  /** Default: chromium. */
+  readonly name?: BrowserName;
+  /**
+   * `loopback` lets ICE pair with 127.0.0.1 and announces the machine's addresses as they are; `default` leaves ICE as the browser has it.
+   * Default: loopback.
+   */
+  readonly ice?: 'loopback' | 'default';
   /** The caller ends the browser on SIGINT, SIGTERM and SIGHUP; without it the browser's library does, and ends this process. */
   readonly leaveSignals?: boolean;
 }
 
-/** Headless Chromium with a fresh profile; MILLRACE_CHROMIUM names another binary. */
+/** A headless browser with a fresh profile; MILLRACE_CHROMIUM and MILLRACE_FIREFOX name other programs. */
 export async function launchBrowser(options: BrowserOptions = {}): Promise<Browser> {
-  const profile = await mkdtemp(join(tmpdir(), 'millrace-chromium-'));
-  const executablePath = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium';
-  const ours = options.leaveSignals !== true;
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
+  const { name = 'chromium', ice = 'loopback', leaveSignals = false } = options;
+  const profile = await mkdtemp(join(tmpdir(), `millrace-${name}-`));
+  const driven = await launch({
     headless: true,
-    args: ARGS,
-    handleSIGINT: ours,
-    handleSIGTERM: ours,
-    handleSIGHUP: ours,
+    userDataDir: profile,
+    handleSIGINT: !leaveSignals,
+    handleSIGTERM: !leaveSignals,
+    handleSIGHUP: !leaveSignals,
+    ...(name === 'chromium' ? chromiumOptions(ice) : firefoxOptions(ice)),
   });
-  const server = http.createServer((_request, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>millrace</title><video autoplay playsinline></video>');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const server = await startPageServer();
   return {
+    name,
     kill() {
       const own = pidsNaming(profile).filter((pid) => pid !== process.pid);
       for (const pid of new Set(own.flatMap((each) => [each, ...descendantsOf(each)]))) process.kill(pid, 'SIGKILL');
     },
     async newPage() {
-      const page = await context.newPage();
-      await page.goto(`http://127.0.0.1:${port}/`);
+      // A window of its own: browsers slow down the timers, and stop the frame callbacks, of a tab behind another.
+      const page = await driven.newPage({ type: 'window' });
+      await page.goto(server.url);
       return page;
     },
     async close() {
-      await context.close().catch(() => undefined); // It may have been killed.
+      await closeDriven(driven);
       server.close();
-      await rm(profile, { recursive: true, force: true });
+      await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+}
+
+async function closeDriven(driven: DrivenBrowser): Promise<void> {
+  await driven.close().catch(() => undefined); // It may have been killed.
+}
+
+type Ice = NonNullable<BrowserOptions['ice']>;
+
+function chromiumOptions(ice: Ice): LaunchOptions {
+  const ofIce = ['--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection'];
+  return {
+    browser: 'chrome',
+    executablePath: process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--use-fake-device-for-media-stream',
+      '--use-fake-ui-for-media-stream',
+      '--autoplay-policy=no-user-gesture-required',
+      ...(ice === 'loopback' ? ofIce : []),
+    ],
+  };
+}
+
+/** Preferences of Firefox (modules/libpref/init/StaticPrefList.yaml, section `media`). */
+function firefoxOptions(ice: Ice): LaunchOptions {
+  const ofIce = { 'media.peerconnection.ice.loopback': true, 'media.peerconnection.ice.obfuscate_host_addresses': false };
+  return {
+    browser: 'firefox',
+    executablePath: process.env['MILLRACE_FIREFOX'] ?? '/usr/bin/firefox-esr',
+    extraPrefsFirefox: {
+      'media.navigator.streams.fake': true,
+      'media.navigator.permission.disabled': true,
+      'media.autoplay.default': 0, // 0: allowed
+      ...(ice === 'loopback' ? ofIce : {}),
     },
   };
 }

@@ -1,8 +1,7 @@
 import { build } from 'esbuild';
 import { fileURLToPath } from 'node:url';
 import type * as sdk from '@millrace/sdk';
-import type { Page } from 'playwright-core';
-import type { Browser } from './browser.ts';
+import type { Browser, Page } from './browser.ts';
 
 /** What the page tells of a session: everything that its SDK object said, with times of the page's clock. */
 interface SessionLog {
@@ -50,32 +49,21 @@ export interface PlaceOptions {
   avoid?: readonly string[];
 }
 
-/** A page with the SDK; `act` says what it does with the placement. */
-async function sdkPage(browser: Browser, consoleUrl: string): Promise<Page> {
+/** A page with the SDK. */
+async function sdkPage(browser: Browser): Promise<Page> {
   const page = await browser.newPage();
-  // The placement comes from the console's backend, which is of another origin than the page.
-  await page.route(`${new URL(consoleUrl).origin}/**`, async (route) => {
-    const request = route.request();
-    const cors = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' };
-    if (request.method() === 'OPTIONS') return route.fulfill({ status: 204, headers: cors });
-    try {
-      const response = await fetch(request.url(), {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: request.postData(),
-      });
-      await route.fulfill({ status: response.status, headers: cors, body: await response.text() });
-    } catch {
-      await route.abort();
-    }
-  });
   await page.addScriptTag({ content: await sdkScript() });
   return page;
 }
 
+/** The page asks its own origin for placements, as an app's page asks its backend. */
+function throughOwnOrigin(options: PlaceOptions): PlaceOptions {
+  return { ...options, placeUrl: `/forward?to=${encodeURIComponent(options.placeUrl)}` };
+}
+
 /** Plays with the SDK's Player; resolves when it is live. */
 export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promise<Page> {
-  const page = await sdkPage(browser, options.placeUrl);
+  const page = await sdkPage(browser);
   await page.evaluate(async ({ placeUrl, stream, region, avoid }) => {
     const own = globalThis as unknown as SdkWindow;
     const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
@@ -103,13 +91,13 @@ export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promis
     };
     video.requestVideoFrameCallback(onFrame);
     await player.start();
-  }, options);
+  }, throughOwnOrigin(options));
   return page;
 }
 
 /** Publishes the fake camera with the SDK's Publisher; resolves when it is live. */
 export async function sdkPublisher(browser: Browser, options: PlaceOptions): Promise<Page> {
-  const page = await sdkPage(browser, options.placeUrl);
+  const page = await sdkPage(browser);
   await page.evaluate(async ({ placeUrl, stream, region, codec }) => {
     const own = globalThis as unknown as SdkWindow;
     const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
@@ -129,7 +117,7 @@ export async function sdkPublisher(browser: Browser, options: PlaceOptions): Pro
     publisher.on('move', ({ reason }) => log.moves.push(reason));
     publisher.on('error', ({ message }) => log.errors.push(message));
     await publisher.start();
-  }, options);
+  }, throughOwnOrigin(options));
   return page;
 }
 

@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Page } from '../../../e2e/src/browser.ts';
 import type { TestNetwork } from '../../../e2e/src/network.ts';
 import { joinStream, leaveStream, type JoinTimes } from '../browser-viewer.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';

@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Page } from '../../../e2e/src/browser.ts';
 import { eventually, type TestNetwork } from '../../../e2e/src/network.ts';
 import { pidOfNode } from '../../../e2e/src/node-process.ts';
 import { joinStream, leaveStream, observeViewer, takeFrames } from '../browser-viewer.ts';

@@ -19,6 +19,8 @@ export interface TestNodeOptions {
   connectMs?: number;
   logger?: Logger;
   cores?: number;
+  /** Where media is taken and announced; default: 127.0.0.1. */
+  mediaAddress?: string;
 }
 
 /**
@@ -29,14 +31,15 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const logger = options.logger ?? createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
   const clock = realClock;
   const listen = '127.0.0.1';
+  const mediaAddress = options.mediaAddress ?? listen;
   const name = options.name ?? 'node-1';
   const network = options.network ?? newNetwork();
   const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: name }, roles: ['relay'] });
   const cores = await MediaCores.start({
     count: options.cores ?? 1,
     mediaPort: 0,
-    listenAddress: listen,
-    announcedAddress: listen,
+    listenAddress: mediaAddress,
+    announcedAddress: mediaAddress,
     pinning: 'none',
     logger,
     clock,
