@@ -77,12 +77,6 @@ function offer(protocol: 'whip' | 'whep', tag: string): Operation {
   const act = protocol === 'whip' ? 'push' : 'pull';
   const answered: Answer = { description: 'The SDP answer', content: { [SDP]: Text }, headers: created };
   const refused = refusals(act);
-  const counterOffer: Answer = {
-    description:
-      'As application/sdp a counter-offer, to be answered with PATCH at Location: the numbers in the offer cannot be used. As a problem: no codec that both sides know, or the answer is not acceptable',
-    content: { [SDP]: Text, ...refused[406]!.content },
-  };
-  const ofPull: Record<number, Answer> = act === 'pull' ? { 406: counterOffer } : {};
   return {
     id: protocol,
     method: 'POST',
@@ -109,7 +103,6 @@ function offer(protocol: 'whip' | 'whep', tag: string): Operation {
     answers: {
       201: answered,
       ...refused,
-      ...ofPull,
     },
     example: `curl -fsS -i ${bearer} -H 'Content-Type: ${SDP}' \\\n  --data-binary @offer.sdp $NODE/${protocol}/live/demo`,
   };
@@ -124,7 +117,7 @@ function session(protocol: 'whip' | 'whep', tag: string): Operation[] {
       path,
       tag,
       summary: 'Trickle ICE and ICE restart (RFC 9725 section 4.3)',
-      detail: `If-Match carries the ETag, or \`*\` to restart ICE.${protocol === 'whep' ? ' After a counter-offer the body is the SDP answer, without If-Match.' : ''}`,
+      detail: `If-Match carries the ETag, or \`*\` to restart ICE.${protocol === 'whep' ? ' To an offer of the node (POST /signaling/pull) the body is the SDP answer, without If-Match.' : ''}`,
       access: 'session',
       parameters: sessionId,
       headers: { 'if-match': 'the ETag of the session, or * to restart ICE' },

@@ -5,16 +5,11 @@ import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
+import { Feeds, type TrackNumbers } from './feeds.ts';
 import { LOOPBACK_PORTS } from './origin.ts';
 import type { Egress } from '../relay/index.ts';
-import { codecCapabilities } from './router-codecs.ts';
+import { ownNumbers, servableNumbers } from './router-codecs.ts';
 import { Viewer, type ViewerTransport } from './viewer.ts';
-
-/** Numbers under which one group of viewers takes a track. Absent: the worker's own. */
-export interface TrackNumbering {
-  track: number;
-  payloadType?: number;
-}
 
 interface DistributionEvents {
   closed: [reason: string, ending: Ending];
@@ -22,12 +17,9 @@ interface DistributionEvents {
   idle: [];
 }
 
-/** A worker's random SSRCs are 32 bits; ours need only be distinct on one loopback socket. */
-const FIRST_SSRC = 0x1000;
-
 /**
- * A stream served to viewers of this node on one core, under one set of payload type numbers (a worker cannot number per viewer, mediasoup issue 1126).
- * The relay thread sends ordered packets to a plain transport; every viewer's consumers hang on the producers there.
+ * A stream served to viewers of this node on one core. The relay thread sends ordered packets to a plain transport; every viewer's consumers hang on the
+ * producers there, which carry the viewer's payload types (Feeds).
  */
 export class Distribution extends EventEmitter<DistributionEvents> {
   readonly core: MediaCore;
@@ -35,47 +27,43 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   readonly tracks: readonly TrackDescription[];
   readonly egress: Egress;
   readonly #router: types.Router;
-  readonly #producers: ReadonlyMap<number, types.Producer>;
+  readonly #feeds: Feeds;
   readonly #viewers = new Set<Viewer>();
   readonly #wanted = new Map<number, number>();
   #closed = false;
   #paused = false;
 
-  private constructor(core: MediaCore, stream: string, egress: Egress, router: types.Router, fed: readonly FedTrack[]) {
+  private constructor(
+    core: MediaCore,
+    stream: string,
+    egress: Egress,
+    router: types.Router,
+    feeds: Feeds,
+    tracks: TrackDescription[],
+  ) {
     super();
     this.setMaxListeners(0);
     this.core = core;
     this.stream = stream;
     this.egress = egress;
-    this.tracks = fed.map(({ description }) => description);
+    this.tracks = tracks;
     this.#router = router;
-    this.#producers = new Map(fed.map(({ description, producer }) => [description.track, producer]));
+    this.#feeds = feeds;
     router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
 
   /** Takes the egress over: closes it with itself, also when this rejects. */
-  static async open(
-    core: MediaCore,
-    stream: string,
-    egress: Egress,
-    numbering: readonly TrackNumbering[],
-  ): Promise<Distribution> {
+  static async open(core: MediaCore, stream: string, egress: Egress): Promise<Distribution> {
     let router: types.Router | undefined;
     try {
       const { tracks } = await described(stream, egress);
-      const numbered = tracks.map((track) => ({ track, numbers: numbering.find((entry) => entry.track === track.track) }));
-      const mediaCodecs = codecCapabilities(
-        numbered.map(({ track, numbers }) => ({ ...track.codec, preferredPayloadType: numbers?.payloadType })),
-      );
-      router = await core.worker.createRouter({ mediaCodecs });
+      router = await core.worker.createRouter();
       const plain = await router.createPlainTransport({
         listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
         rtcpMux: true,
       });
-      const fed: FedTrack[] = [];
-      for (const track of tracks) fed.push(await feed(plain, egress, track));
       if (router.closed) throw new Error('the router is closed');
-      return new Distribution(core, stream, egress, router, fed);
+      return new Distribution(core, stream, egress, router, new Feeds(router, plain, egress), tracks);
     } catch (error) {
       router?.close();
       egress.close().catch(() => undefined);
@@ -91,18 +79,14 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     return this.#viewers.size;
   }
 
-  /** What a worker uses by itself: for offers of ours. */
-  payloadTypes(): Map<number, { payloadType: number; rtxPayloadType?: number }> {
-    return new Map(
-      this.tracks.map(({ track, codec }) => {
-        const capability = this.#capabilityOf(codec);
-        const rtx = this.#rtxOf(capability.preferredPayloadType);
-        return [
-          track,
-          { payloadType: capability.preferredPayloadType, ...(rtx ? { rtxPayloadType: rtx.preferredPayloadType } : {}) },
-        ];
-      }),
-    );
+  /** How many producers feed it: one for each track and set of payload types in use. */
+  get feeds(): number {
+    return this.#feeds.size;
+  }
+
+  /** Numbers for offers of ours. */
+  payloadTypes(): Map<number, TrackNumbers> {
+    return ownNumbers(this.tracks);
   }
 
   async createTransport<T extends ViewerTransport>(create: (router: types.Router) => Promise<T>): Promise<T> {
@@ -116,10 +100,12 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   /** Rejects when the worker refuses; the transport is closed then. */
   async addViewer<T extends ViewerTransport>(transport: T, selections: readonly PullSelection[]): Promise<Viewer<T>> {
     const consumers = new Map<number, types.Consumer>();
+    const leave: (() => void)[] = [];
     try {
-      for (const selection of selections) consumers.set(selection.track, await this.#consume(transport, selection));
+      for (const selection of selections) consumers.set(selection.track, await this.#consume(transport, selection, leave));
     } catch (error) {
       transport.close();
+      for (const one of leave) one();
       throw this.#explained(error);
     }
     if (this.#closed) {
@@ -132,6 +118,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     viewer.once('closed', () => {
       this.#viewers.delete(viewer);
       if (this.#closed) return;
+      for (const one of leave) one();
       this.#wishLayers();
       if (this.#viewers.size === 0) this.emit('idle');
     });
@@ -171,14 +158,15 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     });
   }
 
-  #consume(transport: ViewerTransport, selection: PullSelection): Promise<types.Consumer> {
-    const producer = this.#producers.get(selection.track)!;
-    const description = this.tracks.find(({ track }) => track === selection.track)!;
-    const capability = this.#capabilityOf(description.codec);
-    const rtx = this.#rtxOf(capability.preferredPayloadType);
-    // Without a repair stream that both number alike, lost packets are sent again as they were (RFC 4585 NACK without RFC 4588).
-    const codecs = [{ ...capability, rtcpFeedback: selection.rtcpFeedback }];
-    if (rtx && rtx.preferredPayloadType === selection.rtxPayloadType) codecs.push({ ...rtx, rtcpFeedback: [] });
+  async #consume(transport: ViewerTransport, selection: PullSelection, leave: (() => void)[]): Promise<types.Consumer> {
+    const { track } = selection;
+    const description = this.tracks.find((known) => known.track === track)!;
+    const numbers = servableNumbers(selection);
+    const { producer, media, rtx } = await this.#feeds.join(description, numbers);
+    leave.push(() => this.#feeds.leave(track, numbers));
+    // Without a repair stream lost packets are sent again as they were (RFC 4585 NACK without RFC 4588).
+    const codecs = [{ ...media, rtcpFeedback: selection.rtcpFeedback }];
+    if (rtx) codecs.push({ ...rtx, rtcpFeedback: [] });
     return transport.consume({
       producerId: producer.id,
       rtpCapabilities: {
@@ -209,22 +197,6 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       this.egress.setLayers(track, mask).catch(() => undefined);
     }
   }
-
-  #capabilityOf(codec: TrackDescription['codec']): types.RtpCodecCapability {
-    const [wanted] = codecCapabilities([codec]);
-    const codecs = this.#router.rtpCapabilities.codecs ?? [];
-    const sameName = codecs.filter((known) => known.mimeType.toLowerCase() === codec.mimeType.toLowerCase());
-    const sameFormat = sameName.find((known) =>
-      Object.entries(wanted!.parameters ?? {}).every(([name, value]) => known.parameters?.[name] === value),
-    );
-    return (sameFormat ?? sameName[0])!;
-  }
-
-  #rtxOf(payloadType: number): types.RtpCodecCapability | undefined {
-    return this.#router.rtpCapabilities.codecs?.find(
-      (codec) => /\/rtx$/i.test(codec.mimeType) && codec.parameters?.['apt'] === payloadType,
-    );
-  }
 }
 
 /** A path over several relays may have to set up as many trunks. */
@@ -241,43 +213,6 @@ async function described(stream: string, egress: Egress): Promise<{ tracks: Trac
     });
   }
 }
-
-interface FedTrack {
-  description: TrackDescription;
-  producer: types.Producer;
-}
-
-async function feed(plain: types.PlainTransport, egress: Egress, description: TrackDescription): Promise<FedTrack> {
-  const { track, kind, codec } = description;
-  const layers = description.layers.map(({ layer }) => ({ layer, ssrc: FIRST_SSRC + track * 16 + layer }));
-  // A payload type of our own per track: the origin's may clash between tracks.
-  const payloadType = 96 + track;
-  const producer = await plain.produce({
-    kind,
-    keyFrameRequestDelay: 300,
-    rtpParameters: {
-      codecs: [
-        { ...codec, payloadType, parameters: { ...codec.parameters }, rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [] },
-      ],
-      headerExtensions: description.headerExtensions.map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id })),
-      encodings: description.layers.map(({ maxBitrate, scalabilityMode }, index) => ({
-        ssrc: layers[index]!.ssrc,
-        ...(maxBitrate ? { maxBitrate } : {}),
-        ...(scalabilityMode ? { scalabilityMode } : {}),
-      })),
-      rtcp: { cname: 'millrace', reducedSize: true },
-    },
-  });
-  const sender = await egress.attach(track, { ip: '127.0.0.1', port: plain.tuple.localPort, payloadType, layers });
-  // Keyframe requests go back to where the packets come from.
-  if (!plain.tuple.remotePort) await plain.connect(sender);
-  return { description, producer };
-}
-
-const KEYFRAME_REQUESTS = [
-  { type: 'nack', parameter: 'pli' },
-  { type: 'ccm', parameter: 'fir' },
-];
 
 /** Whether a new publisher's tracks can go on under the producers that viewers already have. */
 export function canContinue(before: readonly TrackDescription[], now: readonly TrackDescription[]): boolean {

@@ -5,7 +5,7 @@ import type { PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
 import type { Ending } from './ending.ts';
 import { Holds } from './holds.ts';
-import type { Distribution, TrackNumbering } from './distribution.ts';
+import type { Distribution } from './distribution.ts';
 import { Origin, type PublisherTransport } from './origin.ts';
 import { coreOf, viewerCore } from './placement.ts';
 import type { Relay } from '../relay/index.ts';
@@ -24,8 +24,6 @@ export interface PublishedStream<T extends PublisherTransport = PublisherTranspo
 
 const TAKEN_OVER = 'another publisher took the stream over';
 const REPUBLISH_MS = 10_000;
-/** Sets of numbers that one stream is served under at once; each costs a feed of its own. Further viewers get an offer of ours. */
-const MAX_NUMBERINGS = 8;
 
 /** The streams of this node: those published here, and those served to viewers here. */
 export class StreamHub {
@@ -153,25 +151,14 @@ export class StreamHub {
   }
 
   /**
-   * The stream as served here, on a core with room and under the viewer's numbers; subscribes upstream for the first viewer.
+   * The stream as served here, on a core with room; subscribes upstream for the first viewer.
    * @throws Problem when the stream cannot be reached
    */
-  async distribute(state: StreamState, numbering: readonly TrackNumbering[] = []): Promise<Distribution> {
+  async distribute(state: StreamState): Promise<Distribution> {
     const served = this.#served.get(state.stream);
     const viewers = Array.from({ length: this.#cores.count }, (_, core) => served?.viewersOn(core) ?? 0);
     const core = this.#coreAt(viewerCore(state.stream, viewers));
-    // Under the worker's own numbers there is always room: what we offer to those whose numbers find none.
-    if (numbering.length > 0 && !served?.has(core, numbering) && !this.hasRoomForNumbering(state.stream)) {
-      throw new Problem(406, 'Too many payload type mappings', {
-        detail: 'play this stream with POST /signaling/pull, where the node makes the offer',
-      });
-    }
-    return (served ?? this.#serve(state)).distribute(core, numbering);
-  }
-
-  /** Whether one more set of numbers fits. */
-  hasRoomForNumbering(stream: string): boolean {
-    return (this.#served.get(stream)?.size ?? 0) < MAX_NUMBERINGS * this.#cores.count;
+    return (served ?? this.#serve(state)).distribute(core);
   }
 
   /** Control's settings have changed: other routes, other addresses. */

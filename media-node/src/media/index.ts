@@ -3,6 +3,6 @@ export { MediaCores, type MediaCore } from './cores.ts';
 export { StreamHub, type PublishedStream } from './hub.ts';
 export type { StreamDirectory } from './stream-directory.ts';
 export { type Ending } from './ending.ts';
-export { Distribution, type TrackNumbering } from './distribution.ts';
+export { Distribution } from './distribution.ts';
 export { Viewer } from './viewer.ts';
 export { allowedCpuList, parseCpuList } from './affinity.ts';

@@ -6,7 +6,7 @@ import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import type { MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { Ingest } from '../relay/index.ts';
-import { codecCapabilities } from './router-codecs.ts';
+import { codecCapabilities, producedCodec } from './router-codecs.ts';
 
 /** What carries a publisher's packets to us. */
 export type PublisherTransport = types.WebRtcTransport | types.PlainTransport;
@@ -54,9 +54,8 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     published: readonly PushTrack[],
     createTransport: (router: types.Router) => Promise<T>,
   ): Promise<Origin<T>> {
-    const mediaCodecs = codecCapabilities(published.map(({ rtpParameters }) => rtpParameters.codecs[0]!));
     const router = await core.worker
-      .createRouter({ mediaCodecs })
+      .createRouter()
       .catch((error: unknown) => Promise.reject(orWorkerLost(core.worker, error) as Error));
     try {
       const transport = await createTransport(router);
@@ -142,14 +141,27 @@ async function produce(
   track: number,
   source: PushTrack,
 ): Promise<Produced> {
-  const producer = await transport.produce({ kind: source.kind, rtpParameters: source.rtpParameters });
+  const { rtpParameters } = source;
+  const codec = rtpParameters.codecs[0]!;
+  // `produce` reads the router's codecs before it waits for anything, so this pair of calls is atomic.
+  router.updateMediaCodecs(codecCapabilities(codec));
+  const capabilities = router.rtpCapabilities;
+  const producer = await transport.produce({
+    kind: source.kind,
+    rtpParameters: {
+      ...rtpParameters,
+      codecs: rtpParameters.codecs.map((known) =>
+        /\/rtx$/i.test(known.mimeType) ? known : { ...known, ...producedCodec(known) },
+      ),
+    },
+  });
   const consumer = await egress.consume({
     producerId: producer.id,
-    rtpCapabilities: withoutRepair(router.rtpCapabilities),
+    rtpCapabilities: withoutRepair(capabilities),
     pipe: true,
     enableRtx: false,
   });
-  const codec = consumer.rtpParameters.codecs[0]!;
+  const sent = consumer.rtpParameters.codecs[0]!;
   const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
     const rid = source.rtpParameters.encodings?.[layer]?.rid;
     return {
@@ -165,11 +177,11 @@ async function produce(
     kind: source.kind,
     codec: {
       mimeType: codec.mimeType,
-      payloadType: codec.payloadType,
+      payloadType: sent.payloadType,
       clockRate: codec.clockRate,
       ...(codec.channels !== undefined ? { channels: codec.channels } : {}),
       parameters: { ...(codec.parameters as Record<string, string | number>) },
-      rtcpFeedback: (codec.rtcpFeedback ?? []).map((fb) => ({
+      rtcpFeedback: (sent.rtcpFeedback ?? []).map((fb) => ({
         type: fb.type,
         ...(fb.parameter ? { parameter: fb.parameter } : {}),
       })),

@@ -2,7 +2,7 @@ import type { StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { Egress, Relay } from '../relay/index.ts';
 import type { MediaCore } from './cores.ts';
-import { canContinue, Distribution, type TrackNumbering } from './distribution.ts';
+import { canContinue, Distribution } from './distribution.ts';
 import type { Ending } from './ending.ts';
 import { detourOf, isSameRoute, type RoutePlan } from './route-plan.ts';
 
@@ -28,8 +28,8 @@ export class ServedStream {
   readonly #plan: () => RoutePlan;
   #state: StreamState;
   #route: RoutePlan;
-  /** By core and numbering. */
-  readonly #distributions = new Map<string, Promise<Distribution>>();
+  /** By core. */
+  readonly #distributions = new Map<number, Promise<Distribution>>();
   readonly #open = new Set<Distribution>();
   /** Said upstream, by the publisher's node. */
   #hasEnded = false;
@@ -57,11 +57,6 @@ export class ServedStream {
     return [...this.#open].reduce((sum, { viewers }) => sum + viewers, 0);
   }
 
-  /** Its distributions, those that are being opened included. */
-  get size(): number {
-    return this.#distributions.size;
-  }
-
   /** Media comes, whatever the directory says. */
   get isFlowing(): boolean {
     return this.#open.size > 0 && !this.#hasEnded && !this.#isLost;
@@ -71,23 +66,19 @@ export class ServedStream {
     return [...this.#open].reduce((sum, { core: { index }, viewers }) => sum + (index === core ? viewers : 0), 0);
   }
 
-  has(core: MediaCore, numbering: readonly TrackNumbering[]): boolean {
-    return this.#distributions.has(keyOf(core, numbering));
-  }
-
   /**
-   * The distribution on this core under these numbers; the first one subscribes upstream.
+   * The distribution on this core; the first one subscribes upstream.
    * @throws Problem when the stream cannot be reached
    */
-  distribute(core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
-    const key = keyOf(core, numbering);
-    const existing = this.#distributions.get(key);
+  distribute(core: MediaCore): Promise<Distribution> {
+    const { index } = core;
+    const existing = this.#distributions.get(index);
     if (existing) return existing;
-    const opening = this.#start(core, numbering);
-    this.#distributions.set(key, opening);
+    const opening = this.#start(core);
+    this.#distributions.set(index, opening);
     opening.then(
-      (distribution) => this.#watch(key, distribution),
-      () => this.#drop(key),
+      (distribution) => this.#watch(index, distribution),
+      () => this.#drop(index),
     );
     return opening;
   }
@@ -120,7 +111,7 @@ export class ServedStream {
     for (const distribution of [...this.#open]) distribution.close(reason);
   }
 
-  async #start(core: MediaCore, numbering: readonly TrackNumbering[]): Promise<Distribution> {
+  async #start(core: MediaCore): Promise<Distribution> {
     const { stream, epoch, policy } = this.#state;
     this.#route = this.#plan();
     if (!this.#route.ok)
@@ -128,17 +119,17 @@ export class ServedStream {
     const { path, backup } = this.#route;
     const egress = await this.#parts.relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
     this.#follow(egress);
-    return Distribution.open(core, stream, egress, numbering);
+    return Distribution.open(core, stream, egress);
   }
 
-  #watch(key: string, distribution: Distribution): void {
+  #watch(core: number, distribution: Distribution): void {
     const { stream } = this.#state;
     const { logger } = this.#parts;
     this.#open.add(distribution);
     logger.info({ stream, core: distribution.core.index }, 'stream served here');
     distribution.once('closed', (reason, ending) => {
       this.#open.delete(distribution);
-      this.#drop(key, ending);
+      this.#drop(core, ending);
       logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
     });
     // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
@@ -150,8 +141,8 @@ export class ServedStream {
     });
   }
 
-  #drop(key: string, ending: Ending = 'over'): void {
-    this.#distributions.delete(key);
+  #drop(core: number, ending: Ending = 'over'): void {
+    this.#distributions.delete(core);
     if (this.#distributions.size > 0) return;
     this.#adopt();
     this.#parts.clock.clearTimeout(this.#detoured);
@@ -206,8 +197,4 @@ export class ServedStream {
     for (const distribution of this.#open) distribution.pause('the publisher is gone');
     this.#orphaned ??= this.#parts.clock.setTimeout(() => this.close('the stream ended'), this.#parts.republishMs);
   }
-}
-
-function keyOf({ index }: MediaCore, numbering: readonly TrackNumbering[]): string {
-  return JSON.stringify([index, numbering]);
 }

@@ -87,7 +87,7 @@ interface RelayCommands {
   closeIngest: [request: { id: string; reason: string }, answer: void];
   egress: [request: EgressRequest, answer: void];
   attach: [request: { id: string; track: number; attachment: Attachment }, answer: SocketAddress];
-  detach: [request: { id: string; track: number; to: SocketAddress }, answer: void];
+  detach: [request: { id: string; track: number; to: SocketAddress; ssrc: number }, answer: void];
   setLayers: [request: { id: string; track: number; mask: number }, answer: void];
   requestKeyframe: [request: { id: string; track: number; layer: number }, answer: void];
   reroute: [request: { id: string; path: Hop[]; backup: Hop[] }, answer: void];

@@ -105,8 +105,8 @@ export class Egress extends EventEmitter<EgressEvents> {
     return this.#runner.call('attach', { id: this.id, track, attachment });
   }
 
-  detach(track: number, to: SocketAddress): Promise<void> {
-    return this.#runner.call('detach', { id: this.id, track, to });
+  detach(track: number, to: SocketAddress, ssrc: number): Promise<void> {
+    return this.#runner.call('detach', { id: this.id, track, to, ssrc });
   }
 
   /** Bit n of the mask wants layer n; what nobody wants is not brought here. */

@@ -76,7 +76,7 @@ export class RelayHost {
       closeIngest: ({ id, reason }) => relay.closeIngest(id, reason),
       egress: (request) => relay.egress(request),
       attach: ({ id, track, attachment }) => relay.attach(id, track, attachment),
-      detach: ({ id, track, to }) => relay.detach(id, track, to),
+      detach: ({ id, track, to, ssrc }) => relay.detach(id, track, to, ssrc),
       setLayers: ({ id, track, mask }) => relay.setLayers(id, track, mask),
       requestKeyframe: ({ id, track, layer }) => relay.requestKeyframe(id, track, layer),
       reroute: ({ id, path, backup }) => relay.reroute(id, path, backup),

@@ -160,8 +160,8 @@ export class RelayNode {
     return this.#egress(id).egress.attach(track, attachment);
   }
 
-  detach(id: string, track: number, to: SocketAddress): void {
-    this.#egress(id).egress.detach(track, to);
+  detach(id: string, track: number, to: SocketAddress, ssrc: number): void {
+    this.#egress(id).egress.detach(track, to, ssrc);
   }
 
   /** Wanted layers of a track, bit n for layer n. What nobody wants does not come over the trunk. */

@@ -1,6 +1,6 @@
 import type { StreamState } from '@millrace/api';
 import { Problem } from '@millrace/service';
-import type { Distribution, TrackNumbering, Viewer } from '../media/index.ts';
+import type { Distribution, Viewer } from '../media/index.ts';
 import {
   negotiatePull,
   offerPull,
@@ -18,22 +18,19 @@ import { createWebRtcTransport, localTransport, newIdentity, type OpenContext, t
 
 type PullRequest = OpenRequest & { state: StreamState };
 
-/** Either the viewer's offer was answered, or there is no room for its payload type numbers and it gets an offer instead. */
-export type PullOpening = { session: Session; kind: 'answer' | 'offer'; sdp: string };
+/** The session with the answer to a viewer's offer, or with an offer of ours. */
+export interface PullOpening {
+  session: Session;
+  sdp: string;
+}
 
 /** Takes a viewer's offer. @throws SdpError, Problem */
 export async function openWebRtcPull(context: OpenContext, request: PullRequest & { offer: string }): Promise<PullOpening> {
   const offer = parseDescription(request.offer, 'offer');
-  const tracks = request.state.tracks ?? (await context.hub.distribute(request.state)).tracks;
-  let negotiation = negotiatePull(offer, tracks);
-  if (!context.hub.hasRoomForNumbering(request.stream)) return offerWebRtcPull(context, request);
-  let distribution = await context.hub.distribute(request.state, numberingOf(negotiation));
-  if (JSON.stringify(distribution.tracks) !== JSON.stringify(tracks)) {
-    // The directory's word was older than the stream's own.
-    negotiation = negotiatePull(offer, distribution.tracks);
-    distribution = await context.hub.distribute(request.state, numberingOf(negotiation));
-  }
-  return answerPull(context, request, offer, negotiation, distribution);
+  // An offer that cannot be served opens nothing. The directory's word may be older than the stream's own, which counts.
+  if (request.state.tracks) negotiatePull(offer, request.state.tracks);
+  const distribution = await context.hub.distribute(request.state);
+  return answerPull(context, request, offer, negotiatePull(offer, distribution.tracks), distribution);
 }
 
 async function answerPull(
@@ -57,7 +54,7 @@ async function answerPull(
     );
     const setup = offer.setup === 'passive' ? 'active' : 'passive';
     session.description = writeAnswer(newIdentity(), { ...localTransport(transport), setup }, sections);
-    return { session, kind: 'answer', sdp: session.description };
+    return { session, sdp: session.description };
   } catch (error) {
     viewer.close('setting up failed');
     throw error;
@@ -80,7 +77,7 @@ export async function offerWebRtcPull(context: OpenContext, request: PullRequest
   session.bind({ kind: 'offered', viewer, selections, tracks: distribution.tracks });
   const sections = selections.map((selection) => sendingSection(request.stream, viewer, selection));
   session.description = writeOffer(newIdentity(), { ...localTransport(transport), setup: 'actpass' }, sections);
-  return { session, kind: 'offer', sdp: session.description };
+  return { session, sdp: session.description };
 }
 
 /** @throws SdpError; Problem 409 when the session does not wait for an answer */
@@ -95,12 +92,6 @@ export async function acceptPullAnswer(session: Session, sdp: string): Promise<v
   session.remoteUfrag = answer.ice.usernameFragment;
   viewer.keepOnly(taken.map(({ track }) => track));
   await viewer.transport.connect({ dtlsParameters: answer.dtls });
-}
-
-function numberingOf(negotiation: PullNegotiation): TrackNumbering[] {
-  return negotiation.sections
-    .flatMap(({ selection }) => (selection ? [{ track: selection.track, payloadType: selection.payloadType }] : []))
-    .sort((a, b) => a.track - b.track);
 }
 
 function sendingSection(stream: string, viewer: Viewer, selection: PullSelection): LocalSection {

@@ -2,7 +2,13 @@ import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, 
 
 /** An independent WebRTC stack (no libwebrtc, no mediasoup) that sends made-up VP8 and Opus, and counts what it receives. */
 
-function newPeer(): RTCPeerConnection {
+/** Payload types of its own, as each browser has others; absent: 109 and 118. */
+export interface PeerNumbers {
+  audio: number;
+  video: number;
+}
+
+function newPeer(numbers: PeerNumbers = { audio: 109, video: 118 }): RTCPeerConnection {
   const feedback = [
     { type: 'nack', parameter: '' },
     { type: 'nack', parameter: 'pli' },
@@ -12,8 +18,15 @@ function newPeer(): RTCPeerConnection {
     bundlePolicy: 'max-bundle',
     iceAdditionalHostAddresses: ['127.0.0.1'],
     codecs: {
-      audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: 109 })],
-      video: [new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, payloadType: 118, rtcpFeedback: feedback })],
+      audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: numbers.audio })],
+      video: [
+        new RTCRtpCodecParameters({
+          mimeType: 'video/VP8',
+          clockRate: 90000,
+          payloadType: numbers.video,
+          rtcpFeedback: feedback,
+        }),
+      ],
     },
   });
 }
@@ -30,12 +43,13 @@ export interface Publisher {
 const FRAME_MS = 33;
 
 /** Sends 30 frames a second, one packet each, and a keyframe when asked and every 3 s. */
-export async function newPublisher(): Promise<Publisher> {
+export async function newPublisher(options: { videoFirst?: boolean } = {}): Promise<Publisher> {
   const pc = newPeer();
   const video = new MediaStreamTrack({ kind: 'video' });
   const audio = new MediaStreamTrack({ kind: 'audio' });
-  pc.addTransceiver(audio, { direction: 'sendonly' });
+  if (!options.videoFirst) pc.addTransceiver(audio, { direction: 'sendonly' });
   const transceiver = pc.addTransceiver(video, { direction: 'sendonly' });
+  if (options.videoFirst) pc.addTransceiver(audio, { direction: 'sendonly' });
   await pc.setLocalDescription(await pc.createOffer());
   const sent = { video: 0, keyframes: 0, audio: 0 };
   let wanted = true;
@@ -67,17 +81,35 @@ export interface Player {
   /** Own offer, when it makes one. */
   offer: string;
   accept(answer: string): Promise<void>;
-  received: { video: number; audio: number; keyframes: number; ssrcs: Set<number>; lastSequence: number };
+  received: {
+    video: number;
+    audio: number;
+    keyframes: number;
+    ssrcs: Set<number>;
+    payloadTypes: Set<number>;
+    lastSequence: number;
+  };
   close(): Promise<void>;
 }
 
 /** A viewer that offers, or (with `offer`) answers. */
-export async function newPlayer(offer?: string): Promise<Player & { answer: string }> {
-  const pc = newPeer();
-  const received = { video: 0, audio: 0, keyframes: 0, ssrcs: new Set<number>(), lastSequence: -1 };
+export async function newPlayer(
+  offer?: string,
+  options: { numbers?: PeerNumbers; videoFirst?: boolean } = {},
+): Promise<Player & { answer: string }> {
+  const pc = newPeer(options.numbers);
+  const received = {
+    video: 0,
+    audio: 0,
+    keyframes: 0,
+    ssrcs: new Set<number>(),
+    payloadTypes: new Set<number>(),
+    lastSequence: -1,
+  };
   pc.onTrack.subscribe((track) => {
     track.onReceiveRtp.subscribe((rtp) => {
       received[track.kind as 'video' | 'audio'] += 1;
+      received.payloadTypes.add(rtp.header.payloadType);
       if (track.kind !== 'video') return;
       received.ssrcs.add(rtp.header.ssrc);
       received.lastSequence = rtp.header.sequenceNumber;
@@ -86,8 +118,8 @@ export async function newPlayer(offer?: string): Promise<Player & { answer: stri
   });
   let answer = '';
   if (offer === undefined) {
-    pc.addTransceiver('audio', { direction: 'recvonly' });
-    pc.addTransceiver('video', { direction: 'recvonly' });
+    const kinds = options.videoFirst ? (['video', 'audio'] as const) : (['audio', 'video'] as const);
+    for (const kind of kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
     await pc.setLocalDescription(await pc.createOffer());
   } else {
     await pc.setRemoteDescription({ type: 'offer', sdp: offer });

@@ -5,7 +5,7 @@ import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from 
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
 import { methods } from './cors.ts';
 import { streamEvents } from './events.ts';
-import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf, setSessionHeaders } from './resource.ts';
+import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf } from './resource.ts';
 
 const SESSIONS = '/whep/sessions';
 
@@ -54,16 +54,13 @@ export function whepRoutes(context: SignalingContext): Router {
     .post(body, async (req, res) => {
       const offer = offerOf(req);
       const entry = await enter(context, req, 'pull', `${req.params['app']}/${req.params['name']}`);
-      const { session, kind, sdp } = await openPull(context, req, entry, 'whep', offer);
+      const { session, sdp } = await openPull(context, req, entry, 'whep', offer);
       const path = `${SESSIONS}/${session.id}`;
       const links = [
         `<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,paused,resumed,ended,layers"`,
         `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`,
       ];
-      if (kind === 'answer') return sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);
-      // The viewer's numbers cannot be used: a counter-offer, which it answers with PATCH.
-      setSessionHeaders(res, session, SESSIONS, context.iceServers, links);
-      res.status(406).type(SDP).send(sdp);
+      sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);
     })
     .all(methods('POST', { 'accept-post': SDP }));
   return router;

@@ -108,13 +108,12 @@ export class Egress implements FrameSink {
     return socket.address;
   }
 
-  /** Takes back what attach gave for this place. */
-  detach(track: number, to: SocketAddress): void {
+  /**
+   * Ends what attach began for this place and SSRC. The socket stays for what is attached next: the plain transport takes packets from this address only.
+   */
+  detach(track: number, to: SocketAddress, ssrc: number): void {
     const socket = this.#sockets.get(`${to.ip}:${to.port}`);
-    this.#outputs[track] = this.#outputs[track]!.filter((output) => output.socket !== socket);
-    if (!socket || this.#outputs.some((outputs) => outputs.some((output) => output.socket === socket))) return;
-    this.#sockets.delete(`${to.ip}:${to.port}`);
-    socket.close();
+    this.#outputs[track] = this.#outputs[track]!.filter((output) => output.socket !== socket || !output.ssrcs.includes(ssrc));
   }
 
   /** A layer that was not wanted comes again: its numbers begin anew, at a keyframe. */

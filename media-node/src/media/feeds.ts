@@ -1,0 +1,137 @@
+import type { TrackDescription } from '@millrace/api';
+import type { types } from 'mediasoup';
+import type { Egress } from '../relay/index.ts';
+import { codecCapabilities, producedCodec, repairOf } from './router-codecs.ts';
+
+/** Payload types under which a viewer takes a track. */
+export interface TrackNumbers {
+  payloadType: number;
+  /** Of the repair stream (RFC 4588); absent: lost packets are sent again as they were. */
+  rtxPayloadType?: number;
+}
+
+/** A producer of one track under one set of numbers, and what a consumer of it must know. */
+export interface Feed {
+  track: number;
+  producer: types.Producer;
+  media: types.RtpCodecCapability;
+  rtx?: types.RtpCodecCapability;
+}
+
+interface OpenFeed {
+  users: number;
+  feed: Promise<Feed>;
+  ssrc: number;
+}
+
+/** A worker's random SSRCs are 32 bits; ours need only be distinct on one loopback socket. */
+const FIRST_SSRC = 0x1000;
+const MAX_LAYERS_PER_FEED = 16;
+
+/**
+ * The tracks of a served stream as producers of one router. A worker rewrites payload types where packets enter it, at the producer, and never at a consumer
+ * (mediasoup issue 1126), so each set of numbers that viewers have for a track is a producer of its own. One costs about as much as one viewer more: a copy of
+ * the track's packets over loopback. It is opened for the first viewer with these numbers and closed after the last one.
+ */
+export class Feeds {
+  readonly #router: types.Router;
+  readonly #plain: types.PlainTransport;
+  readonly #egress: Egress;
+  readonly #open = new Map<string, OpenFeed>();
+  #ssrcs = FIRST_SSRC;
+  #connected: Promise<void> | undefined;
+
+  constructor(router: types.Router, plain: types.PlainTransport, egress: Egress) {
+    this.#router = router;
+    this.#plain = plain;
+    this.#egress = egress;
+  }
+
+  /** How many producers there are, those that are being opened included. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Joins the feed with these numbers, or opens it. Each call is paired with one of `leave`, unless this rejects. */
+  async join(description: TrackDescription, numbers: TrackNumbers): Promise<Feed> {
+    const key = keyOf(description.track, numbers);
+    let open = this.#open.get(key);
+    if (!open) {
+      const ssrc = this.#ssrcs;
+      this.#ssrcs += MAX_LAYERS_PER_FEED;
+      open = { users: 0, feed: this.#produce(description, numbers, ssrc), ssrc };
+      this.#open.set(key, open);
+    }
+    open.users += 1;
+    try {
+      return await open.feed;
+    } catch (error) {
+      if (this.#open.get(key) === open) this.#open.delete(key);
+      throw error;
+    }
+  }
+
+  /** The last one to leave closes the feed. */
+  leave(track: number, numbers: TrackNumbers): void {
+    const key = keyOf(track, numbers);
+    const open = this.#open.get(key);
+    if (!open) return;
+    open.users -= 1;
+    if (open.users > 0) return;
+    this.#open.delete(key);
+    const { localPort: port } = this.#plain.tuple;
+    open.feed.then(({ producer }) => producer.close()).catch(() => undefined);
+    this.#egress.detach(track, { ip: '127.0.0.1', port }, open.ssrc).catch(() => undefined);
+  }
+
+  async #produce(description: TrackDescription, numbers: TrackNumbers, ssrc: number): Promise<Feed> {
+    const { track, kind, codec } = description;
+    const layers = description.layers.map(({ layer }, position) => ({ layer, ssrc: ssrc + position }));
+    // `produce` reads the router's numbers before it waits for anything, so this pair of calls is atomic.
+    this.#router.updateMediaCodecs(codecCapabilities(codec, numbers));
+    const { codecs = [] } = this.#router.rtpCapabilities;
+    const media = codecs.find(({ preferredPayloadType }) => preferredPayloadType === numbers.payloadType)!;
+    const rtx = repairOf(codecs, numbers);
+    const producing = this.#plain.produce({
+      kind,
+      keyFrameRequestDelay: 300,
+      rtpParameters: {
+        codecs: [
+          {
+            ...producedCodec(codec),
+            payloadType: numbers.payloadType,
+            rtcpFeedback: kind === 'video' ? KEYFRAME_REQUESTS : [],
+          },
+        ],
+        headerExtensions: description.headerExtensions.map((ext) => ({
+          uri: ext.uri as types.RtpHeaderExtensionUri,
+          id: ext.id,
+        })),
+        encodings: description.layers.map(({ maxBitrate, scalabilityMode }, position) => ({
+          ssrc: ssrc + position,
+          ...(maxBitrate ? { maxBitrate } : {}),
+          ...(scalabilityMode ? { scalabilityMode } : {}),
+        })),
+        rtcp: { cname: 'millrace', reducedSize: true },
+      },
+    });
+    const producer = await producing;
+    const { localPort: port } = this.#plain.tuple;
+    const sender = await this.#egress.attach(track, { ip: '127.0.0.1', port, payloadType: numbers.payloadType, layers });
+    // Keyframe requests go back to where the packets come from. Feeds that open at once all send from there.
+    if (!this.#plain.tuple.remotePort) {
+      this.#connected ??= this.#plain.connect(sender);
+      await this.#connected;
+    }
+    return { track, producer, media, ...(rtx ? { rtx } : {}) };
+  }
+}
+
+function keyOf(track: number, { payloadType, rtxPayloadType }: TrackNumbers): string {
+  return `${track}/${payloadType}/${rtxPayloadType ?? ''}`;
+}
+
+const KEYFRAME_REQUESTS = [
+  { type: 'nack', parameter: 'pli' },
+  { type: 'ccm', parameter: 'fir' },
+];
