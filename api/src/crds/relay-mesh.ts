@@ -178,9 +178,13 @@ export interface RelayMeshStatus {
   memberCount?: number;
   /** The nodes, at most 100 of them. */
   members?: RelayMeshStatusMember[];
-  /** Trunks between relays, each direction counted. */
+  /** Trunks between relays. A trunk carries both directions and counts once. */
   links?: RelayMeshStatusLinks;
-  /** The chosen routes by pair of regions and path policy, at most 200. */
+  /** Routes chosen, those included for which routes has no room. */
+  routeCount?: number;
+  /** What is not programmed because a MediaNode has no room for it. Absent while there is room for everything. */
+  leftOut?: RelayMeshStatusLeftOut;
+  /** The chosen routes by pair of regions and path policy, those that streams take first, at most 200. */
   routes?: RelayMeshStatusRoute[];
   /** Accepted, ResolvedRefs, ProbesFresh, Programmed and the summary Ready. */
   conditions?: Condition[];
@@ -200,9 +204,9 @@ export interface RelayMeshStatusMember {
   state: 'Connected' | 'Disconnected' | 'Pending' | 'Draining';
 }
 
-/** Trunks between relays, each direction counted. */
+/** Trunks between relays. A trunk carries both directions and counts once. */
 export interface RelayMeshStatusLinks {
-  /** Trunks that should be. */
+  /** Trunks that the relays should keep to each other. */
   total?: number;
   /** Trunks in good state. */
   up?: number;
@@ -210,24 +214,32 @@ export interface RelayMeshStatusLinks {
   degraded?: number;
   /** Trunks that carry nothing. */
   down?: number;
-  /** The worst trunks, worst first, at most 50. */
+  /** The worst directions of trunks, worst first, at most 50. */
   worst?: RelayMeshStatusLinksWorst[];
 }
 
 /** One direction of a trunk. */
 export interface RelayMeshStatusLinksWorst {
-  /** The node that reports it. */
+  /** The node that sends. */
   from: string;
-  /** Its peer. */
+  /** The node that receives. */
   to: string;
-  /** How it works. */
+  /** State of the trunk. Unknown means that neither end is connected to control now; the values are then the last known. */
   state: 'Up' | 'Degraded' | 'Down' | 'Unknown';
-  /** Round trip, ms. */
+  /** Round trip time, ms. */
   rttMs?: number;
-  /** Jitter, ms. */
+  /** Jitter in this direction, as the receiver sees it, ms. */
   jitterMs?: number;
-  /** Loss, percent. */
+  /** Loss in this direction before repair, as the sender counts it, percent. */
   lossPercent?: number;
+}
+
+/** What is not programmed because a MediaNode has no room for it. Absent while there is room for everything. */
+export interface RelayMeshStatusLeftOut {
+  /** Routes, by pair of regions and path policy. */
+  routes?: number;
+  /** Pairs of relays that do not probe each other. */
+  links?: number;
 }
 
 /** Routes from one region to another. */
@@ -238,9 +250,9 @@ export interface RelayMeshStatusRoute {
   to: string;
   /** Key of the path policy, "default" or as in policyKey of StreamRoute status. */
   policy: string;
-  /** The route in use. */
+  /** The path that new streams take. */
   primary?: RelayMeshStatusRoutePrimary;
-  /** The route in use. */
+  /** The path that a node changes to by itself when the primary fails. It shares as few relays and trunks with the primary as it can. */
   backup?: RelayMeshStatusRouteBackup;
   /** Every node that needs the route runs it. */
   programmed: boolean;
@@ -248,7 +260,7 @@ export interface RelayMeshStatusRoute {
   since?: string;
 }
 
-/** The route in use. */
+/** The path that new streams take. */
 export interface RelayMeshStatusRoutePrimary {
   /** Relays, from the one in the publisher's region to the one in the viewers'. */
   hops: string[];
@@ -260,7 +272,7 @@ export interface RelayMeshStatusRoutePrimary {
   lossPercent?: number;
 }
 
-/** The route in use. */
+/** The path that a node changes to by itself when the primary fails. It shares as few relays and trunks with the primary as it can. */
 export interface RelayMeshStatusRouteBackup {
   /** Relays, from the one in the publisher's region to the one in the viewers'. */
   hops: string[];

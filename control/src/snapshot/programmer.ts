@@ -207,8 +207,18 @@ export class Programmer {
       this.#timer = undefined;
       const dirty = [...this.#dirty];
       this.#dirty.clear();
-      for (const one of dirty) this.#flush(one);
+      for (const one of dirty) this.#flushSafely(one);
     }, COALESCE_MS);
+  }
+
+  /** A node whose settings cannot be made or sent keeps none of the others from theirs. */
+  #flushSafely(program: Program): void {
+    try {
+      this.#flush(program);
+    } catch (err) {
+      this.#options.logger.error({ err, node: program.target.node }, 'a node could not be programmed');
+      program.mustSnapshot = true;
+    }
   }
 
   #flush(program: Program): void {

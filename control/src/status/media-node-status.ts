@@ -1,4 +1,6 @@
 import type { MediaNodeStatus } from '@millrace/api';
+import { maxItemsOf } from '@millrace/api/crd-bounds';
+import { mediaNodeCrd } from '@millrace/api/crds/definitions';
 import { formatTime, setCondition, type Condition } from '@millrace/operator/kube';
 import type { NodePresence } from '../directory/index.ts';
 import type { NodeSpec } from '../fleet/index.ts';
@@ -22,7 +24,7 @@ type Judgement = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
 export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
   const { spec, presence, programmedGeneration, nowMs } = facts;
   const { hello, report, reportedAt } = presence;
-  let conditions: readonly Condition[] = facts.conditions ?? [];
+  let conditions: readonly Condition[] = (facts.conditions ?? []).filter(({ type }) => type !== 'Reported');
   for (const judgement of [agentConnected(facts), programmed(facts), draining(facts), cpusExclusive(facts)]) {
     conditions = setCondition(conditions, { ...judgement, observedGeneration: spec.generation }, nowMs);
   }
@@ -34,7 +36,7 @@ export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
       ...(reportedAt === undefined ? {} : { lastReportAt: formatTime(reportedAt) }),
     },
     endpoints: hello.endpoints,
-    ...(report ? { load: loadOf(report.load), links: report.links.map(linkOf).sort((a, b) => (a.peer < b.peer ? -1 : 1)) } : {}),
+    ...(report ? { load: loadOf(report.load), links: linksOf(report.links, spec) } : {}),
     ...(programmedGeneration === undefined ? {} : { programmedGeneration }),
     protocol: hello.protocol,
     version: hello.build,
@@ -42,6 +44,37 @@ export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
     cpus: hello.cpus,
     conditions: [...conditions],
   };
+}
+
+const MAX_LINKS = maxItemsOf(mediaNodeCrd, 'status.links');
+const MAX_WHY_CHARACTERS = 1_000;
+
+/** What is written of a node whose status the API refuses (`why`): who holds it, what it runs, and that the rest is missing. */
+export function refusedNodeStatus(status: MediaNodeStatus, why: string, nowMs: number): MediaNodeStatus {
+  const { agent, programmedGeneration, conditions } = status;
+  const observedGeneration = conditions?.[0]?.observedGeneration;
+  const reported = {
+    type: 'Reported',
+    status: 'False',
+    reason: 'StatusRefused',
+    message: `The API refuses the report of this node: ${why.slice(0, MAX_WHY_CHARACTERS)}`,
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+  } as const;
+  return {
+    ...(agent ? { agent } : {}),
+    ...(programmedGeneration === undefined ? {} : { programmedGeneration }),
+    conditions: setCondition(conditions, reported, nowMs),
+  };
+}
+
+/** As many as the object holds, in the order of their peers; those that the node was told to keep stay. */
+function linksOf(links: readonly Link[], { peers }: NodeSpec): NonNullable<MediaNodeStatus['links']> {
+  const wanted = new Set(peers.map(({ node }) => node));
+  const kept =
+    links.length <= MAX_LINKS
+      ? links
+      : [...links].sort((a, b) => Number(wanted.has(b.peer)) - Number(wanted.has(a.peer))).slice(0, MAX_LINKS);
+  return kept.map(linkOf).sort((a, b) => (a.peer < b.peer ? -1 : 1));
 }
 
 function agentConnected({ connected, presence, disconnectReason }: MediaNodeFacts): Judgement {

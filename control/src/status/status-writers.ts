@@ -3,6 +3,7 @@ import { mediaNodes, streamRoutes } from '@millrace/api';
 import {
   findCondition,
   isNotFound,
+  isRefusal,
   setCondition,
   type Fields,
   type KubeClient,
@@ -16,9 +17,9 @@ import type { ControlMetrics } from '../metrics.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import { BandedWriter } from './banded-writer.ts';
 import { mediaNodeDifference, streamRouteDifference } from './bands.ts';
-import { mediaNodeStatus } from './media-node-status.ts';
+import { mediaNodeStatus, refusedNodeStatus } from './media-node-status.ts';
 import type { ReplicaLease } from './replica-lease.ts';
-import { streamRouteStatus, type StreamRouteRuntime } from './stream-route-status.ts';
+import { countsOf, streamRouteStatus, type StreamRouteRuntime } from './stream-route-status.ts';
 
 const FIELD_MANAGER = 'millrace-control';
 /** A node that dials again within this time was never away. */
@@ -67,13 +68,14 @@ export class StatusWriters {
     this.#startedAt = clock.now();
     this.#nodes = new BandedWriter({
       difference: mediaNodeDifference,
-      write: (name, status) => this.#write<MediaNode>(mediaNodes, name, { status }),
+      write: (name, status) =>
+        this.#write<MediaNode>(mediaNodes, name, { status }, (why) => ({ status: refusedNodeStatus(status, why, clock.wall()) })),
       clock,
       random,
     });
     this.#routes = new BandedWriter<StreamRouteRuntime>({
       difference: streamRouteDifference,
-      write: (name, status) => this.#write<StreamRoute>(streamRoutes, name, { status }),
+      write: (name, status) => this.#write<StreamRoute>(streamRoutes, name, { status }, () => ({ status: countsOf(status) })),
       clock,
       random,
     });
@@ -223,30 +225,40 @@ export class StatusWriters {
         message,
         observedGeneration: generation ?? 0,
       };
-      void this.#write<MediaNode>(mediaNodes, name, {
-        status: { ...status, conditions: [...setCondition(status.conditions, judgement, clock.wall())] },
-      }).catch(() => {});
+      const orphaned = { ...status, conditions: [...setCondition(status.conditions, judgement, clock.wall())] };
+      const reduce = (why: string): object => ({ status: refusedNodeStatus(orphaned, why, clock.wall()) });
+      void this.#write<MediaNode>(mediaNodes, name, { status: orphaned }, reduce).catch(() => {});
     }
   }
 
-  /** Applies all that control owns of a status; what is left out is given up. Resolves false when the object is gone. */
-  async #write<T extends KubeObject>(resource: Resource<T>, name: string, fields: object): Promise<boolean> {
+  /**
+   * Applies all that control owns of a status; what is left out is given up. Where the API refuses it, `reduce` gives what is applied
+   * in its place, so that the status of another time does not stand. Resolves false when the object is gone.
+   */
+  async #write<T extends KubeObject>(
+    resource: Resource<T>,
+    name: string,
+    fields: object,
+    reduce: (why: string) => object,
+  ): Promise<boolean> {
     const { client, namespace, metrics, logger } = this.#options;
     const end = metrics.statusWriteSeconds.startTimer();
+    const apply = async (applied: object): Promise<void> => {
+      const object = { metadata: { namespace, name }, ...applied } as unknown as Fields<T>;
+      const options = { fieldManager: FIELD_MANAGER, force: true, subresource: 'status', timeoutMs: 10_000 } as const;
+      await client.apply(resource, object, options);
+    };
     try {
-      const object = { metadata: { namespace, name }, ...fields } as unknown as Fields<T>;
-      await client.apply(resource, object, {
-        fieldManager: FIELD_MANAGER,
-        force: true,
-        subresource: 'status',
-        timeoutMs: 10_000,
-      });
+      await apply(fields);
       metrics.statusWrites.inc({ kind: resource.kind, outcome: 'written' });
       return true;
     } catch (err) {
       if (isNotFound(err)) return false;
       metrics.statusWrites.inc({ kind: resource.kind, outcome: 'failed' });
-      logger.warn({ err, kind: resource.kind, item: name }, 'status not written');
+      if (isRefusal(err)) {
+        logger.error({ err, kind: resource.kind, item: name }, 'the API refuses a status; a shorter one takes its place');
+        await apply(reduce(`${err.reason}: ${err.message}`));
+      } else logger.warn({ err, kind: resource.kind, item: name }, 'status not written');
       throw err;
     } finally {
       end();

@@ -5,7 +5,7 @@ import { FakeClock } from '@millrace/service';
 import { carries, entry, presence, report, spec } from '../testing/facts.ts';
 import { BandedWriter, type Difference } from './banded-writer.ts';
 import { mediaNodeDifference, streamRouteDifference } from './bands.ts';
-import { mediaNodeStatus, type MediaNodeFacts } from './media-node-status.ts';
+import { mediaNodeStatus, refusedNodeStatus, type MediaNodeFacts } from './media-node-status.ts';
 import { streamRouteStatus } from './stream-route-status.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
@@ -96,6 +96,26 @@ describe('the status of a MediaNode', () => {
     assert.equal(conditionOf(statusOf({ spec: draining, programmedGeneration: 2 }), 'Draining').status, 'True');
   });
 
+  test('of more links than the object holds, those to the peers that it was given stay', () => {
+    const links = Array.from({ length: 600 }, (_, i) => link(i, { peer: `p${i}` }));
+    const wanted = spec('n', { peers: [{ node: 'p599', region: 'r' }] });
+    const status = statusOf({ ...reporting({ links }), spec: wanted });
+    assert.equal(status.links?.length, 500);
+    assert.ok(status.links.some(({ peer }) => peer === 'p599'));
+  });
+
+  test('a status that the API refuses shrinks to what must be known, and says so until one is taken', () => {
+    const whole = statusOf();
+    const reduced = refusedNodeStatus(whole, 'Invalid: status.links: Too many', NOW);
+    assert.deepEqual([reduced.load, reduced.links, reduced.programmedGeneration], [undefined, undefined, 1]);
+    assert.deepEqual(
+      [conditionOf(reduced, 'Reported').status, conditionOf(reduced, 'Reported').message],
+      ['False', 'The API refuses the report of this node: Invalid: status.links: Too many'],
+    );
+    const next = statusOf({ conditions: reduced.conditions });
+    assert.ok(next.conditions?.every(({ type }) => type !== 'Reported'));
+  });
+
   test('the time of a condition moves only when its status does', () => {
     const { conditions } = statusOf();
     const later = statusOf({ conditions, spec: spec('n', { generation: 2 }), nowMs: NOW + 60_000 });
@@ -123,6 +143,13 @@ describe('the runtime of a StreamRoute', () => {
     );
     assert.equal(viewers, 7);
     assert.deepEqual(streams[0]!.paths, [{ region: 'south', hops: ['a', 'relay', 'c'], rttMs: 30, lossPercent: 0.3 }]);
+  });
+
+  test('a path as long as a report can tell of fits the object', () => {
+    const path = Array.from({ length: 16 }, (_, i) => (i === 15 ? 'a' : `n${i}`));
+    const { streams } = runtime(facts({ b: carries('live/x', { viewers: 2, path }) }));
+    const hops = streams[0]?.paths?.[0]?.hops ?? [];
+    assert.deepEqual([hops.length, hops[0], hops.at(-1)], [16, 'a', 'b']);
   });
 
   test('reports of an earlier epoch do not count', () => {

@@ -1,4 +1,6 @@
 import type { StreamReport, StreamRouteStatus } from '@millrace/api';
+import { maxItemsOf } from '@millrace/api/crd-bounds';
+import { streamRouteCrd } from '@millrace/api/crds/definitions';
 import { formatTime } from '@millrace/operator/kube';
 import type { StreamEntry } from '../directory/index.ts';
 import { tenths } from './media-node-status.ts';
@@ -7,8 +9,9 @@ export type StreamRouteRuntime = Required<Pick<StreamRouteStatus, 'activeStreams
 type Stream = StreamRouteRuntime['streams'][number];
 type Path = NonNullable<Stream['paths']>[number];
 
-const MAX_STREAMS = 32;
-const MAX_PATHS = 32;
+const MAX_STREAMS = maxItemsOf(streamRouteCrd, 'status.streams');
+const MAX_PATHS = maxItemsOf(streamRouteCrd, 'status.streams[].paths');
+const MAX_HOPS = maxItemsOf(streamRouteCrd, 'status.streams[].paths[].hops');
 
 export interface StreamFacts {
   entry: StreamEntry;
@@ -44,6 +47,11 @@ export function streamRouteStatus(
   };
 }
 
+/** What is written where the API refuses the whole: the streams are counted and not shown. */
+export function countsOf({ activeStreams, viewers }: StreamRouteRuntime): StreamRouteRuntime {
+  return { activeStreams, viewers, streams: [] };
+}
+
 /** For each region that is served: the path to the node there that serves most. */
 function pathsOf(
   entry: StreamEntry,
@@ -65,7 +73,13 @@ function pathsOf(
     .slice(0, MAX_PATHS)
     .map(([region, { node, report }]) => ({
       region,
-      hops: node === entry.node ? [node] : [...report.path].reverse().concat(node),
+      hops:
+        node === entry.node
+          ? [node]
+          : [...report.path]
+              .reverse()
+              .slice(0, MAX_HOPS - 1)
+              .concat(node),
       rttMs: tenths(report.rttMs),
       lossPercent: tenths(report.lossPercent),
     }));

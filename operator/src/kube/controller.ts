@@ -1,6 +1,6 @@
 import { realClock, type Clock, type Logger } from '@millrace/service';
 import type { BackoffPolicy } from './backoff.ts';
-import { NotLeaderError } from './errors.ts';
+import { isPassing, NotLeaderError } from './errors.ts';
 import type { Fence } from './fence.ts';
 import type { Informer } from './informer.ts';
 import type { KubeMetrics } from './metrics.ts';
@@ -121,7 +121,8 @@ async function runQueue(options: ControllerOptions, queue: WorkQueue, clock: Clo
         concurrency,
         signal: stopping.signal,
         onError: (key, error, failures) => {
-          logger.warn({ err: error, item: key, failures }, 'reconciliation failed');
+          // A conflict, or an API that cannot be reached, passes by itself; everything else needs somebody.
+          logger[isPassing(error) ? 'warn' : 'error']({ err: error, item: key, failures }, 'reconciliation failed');
         },
       },
     );

@@ -107,6 +107,17 @@ export const isConflict = (error: unknown): boolean =>
 export const isGone = (error: unknown): boolean => error instanceof KubeError && error.code === 410;
 export const isInvalid = (error: unknown): boolean => error instanceof KubeError && error.code === 422;
 
+/** Not found, timeout, conflict and too many requests pass by themselves. */
+const PASSING_CODES: readonly number[] = [404, 408, 409, 429];
+
+/** True when the API refused a write for what it says (invalid, forbidden by a policy, quota or role): again without a change is of no use. */
+export const isRefusal = (error: unknown): error is KubeError =>
+  error instanceof KubeError && error.code >= 400 && error.code < 500 && !PASSING_CODES.includes(error.code);
+
+/** True of a failure that passes by itself: no answer, a conflict with another writer, too many requests. */
+export const isPassing = (error: unknown): boolean =>
+  error instanceof KubeError && (error.code === 0 || error.code === 429 || isConflict(error));
+
 /** True when a failed write may nevertheless have happened (no answer, or the server gave up half-way). */
 export function outcomeUnknown(error: unknown): boolean {
   if (error instanceof NotLeaderError) return false;

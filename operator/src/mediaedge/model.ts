@@ -1,4 +1,5 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
+import type { Refusal } from '../attempts.ts';
 import type { EventInput, Pod } from '../kube/index.ts';
 import type { PodSettings } from './pod.ts';
 
@@ -16,9 +17,13 @@ export interface EdgeObservation {
   readonly cordonedHosts: ReadonlySet<string>;
   /** What the edge refers to and does not exist. */
   readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
+  /** Why the API does not say whether the TLS Secret exists. */
+  readonly tlsSecretUnreadable?: string | undefined;
   readonly settings: PodSettings;
   /** Why the API took no new pod (admission, quota, a ServiceAccount that is missing), when it was just tried. */
   readonly createRefused?: string;
+  /** Other writes for this edge that the API has just refused. */
+  readonly refusals?: readonly Refusal[];
   /** Pods of the present template fail and are replaced, one after the other; undefined when none did for a while, or all are ready. */
   readonly failing?: Failing | undefined;
   /** Whether a replica of control is alive. */

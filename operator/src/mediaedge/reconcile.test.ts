@@ -228,6 +228,78 @@ describe('the MediaEdge controller', () => {
     assert.notEqual(conditions()['Progressing']?.reason, 'NodeCreationRefused');
   });
 
+  const conditionsOf = (api: MemoryApi, name: string) =>
+    Object.fromEntries(
+      (api.objects.get(`${EDGES}/${name}`) as unknown as MediaEdge).status?.conditions?.map((one) => [one.type, one]) ?? [],
+    );
+
+  test('a MediaNode that the API refuses keeps neither the other nodes from theirs nor the edge from saying so', async () => {
+    const { putEdge, named, clock, api, change } = start();
+    putEdge('alpha', spec({ replicas: 2 }));
+    await pass(clock, 1_000);
+    const [refused, other] = named<Stored>(PODS).map(({ metadata }) => metadata.name);
+    const message = 'spec.drain.deadline: Invalid value';
+    api.faults = {
+      fail: (request) =>
+        request.method === 'PATCH' && request.path.includes(`/medianodes/${refused}?`)
+          ? { code: 422, reason: 'Invalid', message }
+          : undefined,
+    };
+    for (const name of [refused, other])
+      change(`${NODES}/${name}`, (node) => ({ ...node, status: { agent: { replica: 'c' }, load: { sessions: 1 } } }));
+    change(`${EDGES}/alpha`, (edge) => ({ ...edge, spec: { ...edge.spec, replicas: 0 } }));
+    await pass(clock, 2_000);
+    const drain = (name: string | undefined) => (api.objects.get(`${NODES}/${name}`) as unknown as MediaNode).spec.drain;
+    assert.deepEqual([drain(refused) === undefined, drain(other) === undefined], [true, false]);
+    const { Progressing } = conditionsOf(api, 'alpha');
+    assert.deepEqual([Progressing?.status, Progressing?.reason], ['False', 'WriteRefused']);
+    assert.equal(Progressing?.message, `The API refuses MediaNode ${refused}: PATCH ${NODES}/${refused}: ${message}`);
+  });
+
+  test('an edge that cannot be held by its finalizer says so and makes no node', async () => {
+    const { putEdge, named, clock, api } = start();
+    api.faults = {
+      fail: (request) =>
+        request.method === 'PATCH' && request.path.includes('/mediaedges/alpha?')
+          ? { code: 403, reason: 'Forbidden', message: 'mediaedges is forbidden' }
+          : undefined,
+    };
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 2_000);
+    assert.equal(named<Stored>(PODS).length, 0);
+    const { Progressing } = conditionsOf(api, 'alpha');
+    assert.deepEqual([Progressing?.status, Progressing?.reason], ['False', 'WriteRefused']);
+    assert.match(Progressing?.message ?? '', /finalizer millrace\.dev\/drain: .*mediaedges is forbidden/);
+  });
+
+  test('a budget that may not be made is told, logged as an error, and keeps no status from being written', async () => {
+    const { putEdge, clock, api, lines } = start();
+    api.faults = {
+      fail: (request) =>
+        request.method === 'POST' && request.path.includes('/poddisruptionbudgets')
+          ? { code: 403, reason: 'Forbidden', message: 'poddisruptionbudgets is forbidden' }
+          : undefined,
+    };
+    putEdge('alpha', spec({ replicas: 1 }));
+    await pass(clock, 2_000);
+    assert.match(conditionsOf(api, 'alpha')['Progressing']?.message ?? '', /PodDisruptionBudget: .*is forbidden/);
+    const logged = lines.filter(({ msg }) => msg === 'reconciliation failed').map(({ level }) => level);
+    assert.deepEqual([...new Set(logged)], ['error']);
+  });
+
+  test('a TLS Secret that may not be read makes ResolvedRefs Unknown and stops nothing', async () => {
+    const { putEdge, named, clock, api } = start();
+    api.faults = {
+      fail: (request) =>
+        request.path.includes('/secrets/') ? { code: 403, reason: 'Forbidden', message: 'secrets is forbidden' } : undefined,
+    };
+    putEdge('alpha', spec({ network: { tlsSecretRef: { name: 'tls' } } }));
+    await pass(clock, 2_000);
+    assert.equal(named<Stored>(PODS).length, 1);
+    const { ResolvedRefs } = conditionsOf(api, 'alpha');
+    assert.deepEqual([ResolvedRefs?.status, ResolvedRefs?.reason], ['Unknown', 'TlsSecretUnreadable']);
+  });
+
   test('touches nothing of a paused edge', async () => {
     const { putEdge, named, clock, change } = start();
     putEdge('alpha', spec({ replicas: 1 }));

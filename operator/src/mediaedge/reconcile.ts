@@ -1,6 +1,7 @@
 import { mediaEdges, mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
 import {
   isNotFound,
+  isRefusal,
   KubeError,
   Applier,
   objectKey,
@@ -16,7 +17,9 @@ import type { MediaEdgeDependencies } from './dependencies.ts';
 import { confirmPlan } from './confirm.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
+import { Attempts, whyRefused } from '../attempts.ts';
 import { isPaused } from '../paused.ts';
+import { tellStatus } from '../tell-status.ts';
 import { desiredMediaNode } from './media-node.ts';
 import { observeFailures } from './failures.ts';
 import { wantedReplicas, type EdgeObservation, type EdgePlan, type Failing } from './model.ts';
@@ -30,8 +33,6 @@ const SECRET_RECHECK_MS = 30_000;
 /** As in the names that Kubernetes generates: no vowels, no look-alikes. */
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
-/** Of what the API answered, in a condition's message. */
-const MAX_REFUSAL_CHARACTERS = 500;
 
 /** Carries out the plan of one edge after the other. */
 export class MediaEdgeReconciler {
@@ -43,7 +44,7 @@ export class MediaEdgeReconciler {
   readonly #nodes: PendingWrites<MediaNode>;
   /** By uid of the edge; forgotten by a restart, which only delays a condition. */
   readonly #failing = new Map<string, Failing>();
-  readonly #secrets = new Map<string, { found: boolean; checkedMs: number }>();
+  readonly #secrets = new Map<string, { found: boolean; unreadable: string | undefined; checkedMs: number }>();
 
   constructor(deps: MediaEdgeDependencies) {
     const { client, clock, logger, metrics } = deps;
@@ -71,8 +72,7 @@ export class MediaEdgeReconciler {
     let edge = this.#edges.view(key, [cached]).objects[0] ?? cached;
     const isDeleting = edge.metadata.deletionTimestamp !== undefined;
     if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
-    if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER))
-      edge = await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
+    if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) edge = await this.#hold(key, edge, signal);
     const confirmed = await confirmPlan(this.#deps.client, await this.#observe(key, edge, signal), signal);
     if (!confirmed) return {}; // the edge is gone: its deletion is on its way to the cache
     const { observation, plan } = confirmed;
@@ -80,7 +80,8 @@ export class MediaEdgeReconciler {
     edge = observation.edge;
     this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
-    const secretAgainMs = observation.missing.tlsSecret ? SECRET_RECHECK_MS : undefined;
+    const isSecretOpen = observation.missing.tlsSecret || observation.tlsSecretUnreadable !== undefined;
+    const secretAgainMs = isSecretOpen ? SECRET_RECHECK_MS : undefined;
     const rechecks = [this.#edges, this.#pods, this.#nodes].map((writes) => writes.recheckAfterMs(key));
     const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, ...rechecks);
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
@@ -115,6 +116,7 @@ export class MediaEdgeReconciler {
     const deps = this.#deps;
     const ownPods = this.#pods.view(key, deps.pods.store.byIndex('owner', edge.metadata.uid ?? ''));
     const ownNodes = this.#nodes.view(key, deps.nodes.store.byIndex('edge', key));
+    const tlsSecret = await this.#findTlsSecret(edge, signal);
     return {
       edge,
       failing: this.#observeFailures(edge, ownPods.objects),
@@ -123,14 +125,18 @@ export class MediaEdgeReconciler {
       uncertainCreates: ownPods.uncertain.length,
       mediaNodes: ownNodes.objects,
       cordonedHosts: cordonedHosts(deps),
-      missing: { mesh: this.#isMeshMissing(edge), tlsSecret: await this.#isTlsSecretMissing(edge, signal) },
+      missing: { mesh: this.#isMeshMissing(edge), tlsSecret: tlsSecret === 'missing' },
+      tlsSecretUnreadable: typeof tlsSecret === 'object' ? tlsSecret.unreadable : undefined,
       settings: deps.settings,
       isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
       nowMs: deps.clock.wall(),
     };
   }
 
-  /** Cordons before it deletes, and makes what is missing before it reports. What the API refuses is reported, then tried again later. */
+  /**
+   * Cordons before it deletes, and makes what is missing before it reports. What fails keeps neither the other writes from being tried nor
+   * status from being told; what the API refuses is in that status. Everything that failed is tried again later.
+   */
   async #carryOut(
     key: string,
     edge: MediaEdge,
@@ -139,22 +145,40 @@ export class MediaEdgeReconciler {
     signal: AbortSignal,
   ): Promise<void> {
     const { client, recorder } = this.#deps;
-    for (const node of plan.mediaNodes) await this.#applyNode(key, node, signal);
+    const attempts = new Attempts(signal);
+    for (const node of plan.mediaNodes)
+      await attempts.try(`MediaNode ${node.metadata.name}`, () => this.#applyNode(key, node, signal));
     for (const event of plan.events) recorder.event(edge, event);
     for (const pod of plan.deletePods) {
-      const { uid = '', resourceVersion = '' } = pod.metadata ?? {};
+      const { name = '', uid = '', resourceVersion = '' } = pod.metadata ?? {};
       const preconditions = { uid, resourceVersion }; // what changed since it was looked at is looked at again
-      await this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal }));
+      await attempts.try(`deletion of pod ${name}`, () =>
+        this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal })),
+      );
     }
-    const refused = await this.#createNodes(key, edge, observation, plan.create, signal);
+    let createRefused: string | undefined;
+    await attempts.try('creation of pods', async () => {
+      const refused = await this.#createNodes(key, edge, observation, plan.create, attempts, signal);
+      createRefused = refused?.why;
+      if (refused) throw refused.error;
+    });
     for (const { pod, inUse } of plan.inUse) {
       const patch = { type: 'merge', patch: { metadata: { labels: { [LABEL.inUse]: String(inUse) } } } } as const;
-      await this.#pods.update(key, () => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal }));
+      await attempts.try(`label of pod ${refOf(pod).name}`, () =>
+        this.#pods.update(key, () => client.patch(pods, refOf(pod), patch, { fieldManager: FIELD_MANAGER, signal })),
+      );
     }
-    for (const node of plan.deleteMediaNodes) await this.#deleteNode(key, node, signal);
-    if (!isPaused(edge) && wantedReplicas(edge) > 0) await this.#budgets.ensure(edge, signal);
-    await this.#tellStatus(edge, refused ? planEdge({ ...observation, createRefused: refused.why }) : plan, signal);
-    if (refused) throw refused.error;
+    for (const node of plan.deleteMediaNodes)
+      await attempts.try(`deletion of MediaNode ${node.metadata.name}`, () => this.#deleteNode(key, node, signal));
+    if (!isPaused(edge) && wantedReplicas(edge) > 0)
+      await attempts.try('PodDisruptionBudget', () => this.#budgets.ensure(edge, signal));
+    const refusals = attempts.refusals.filter(({ what }) => what !== 'creation of pods');
+    const isRefused = createRefused !== undefined || refusals.length > 0;
+    const told = isRefused
+      ? planEdge({ ...observation, refusals, ...(createRefused === undefined ? {} : { createRefused }) })
+      : plan;
+    await attempts.try('status', () => this.#tellStatus(edge, told, signal));
+    attempts.throwFailures();
     if (plan.finalizer === 'remove') {
       const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
       await this.#setFinalizers(edge, others, signal).catch((error: unknown) => {
@@ -169,16 +193,17 @@ export class MediaEdgeReconciler {
     edge: MediaEdge,
     observation: EdgeObservation,
     count: number,
+    attempts: Attempts,
     signal: AbortSignal,
   ): Promise<{ error: KubeError; why: string } | undefined> {
     for (let made = 0; made < count; made++) {
       const name = `${edge.metadata.name}-${this.#suffix()}`;
       try {
-        await this.#createNode(key, edge, name, observation, signal);
+        await this.#createNode(key, edge, name, observation, attempts, signal);
       } catch (error) {
         if (!(error instanceof KubeError) || error.code < 400 || error.code >= 500) throw error;
         // Without the name, which differs at each try, the same refusal is the same status.
-        return { error, why: error.message.replaceAll(name, `${edge.metadata.name}-*`).slice(0, MAX_REFUSAL_CHARACTERS) };
+        return { error, why: whyRefused(error).replaceAll(name, `${edge.metadata.name}-*`) };
       }
     }
     return undefined;
@@ -189,6 +214,7 @@ export class MediaEdgeReconciler {
     edge: MediaEdge,
     name: string,
     observation: EdgeObservation,
+    attempts: Attempts,
     signal: AbortSignal,
   ): Promise<void> {
     const { client, recorder, settings, clock } = this.#deps;
@@ -198,7 +224,8 @@ export class MediaEdgeReconciler {
     );
     recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Made node ${refOf(created).name}` });
     const facts = { templateHash: templateHash(edge, settings), isDeleting: observation.isDeleting(created) };
-    await this.#applyNode(key, desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall()), signal);
+    const node = desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall());
+    await attempts.try(`MediaNode ${edge.metadata.name}-*`, () => this.#applyNode(key, node, signal));
   }
 
   async #applyNode(key: string, node: MediaNode, signal: AbortSignal): Promise<void> {
@@ -223,11 +250,23 @@ export class MediaEdgeReconciler {
   async #tellStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
     for (const event of plan.statusEvents) this.#deps.recorder.event(edge, event);
     const { name, namespace = '' } = edge.metadata;
-    const desired = { metadata: { name, namespace }, status: plan.status } as MediaEdge;
-    await this.#edges.update(
-      objectKey(edge),
-      async () => (await this.#applier.apply(mediaEdges, desired, edge, { subresource: 'status', signal })).object,
-    );
+    const apply = async (status: EdgePlan['status']): Promise<MediaEdge> => {
+      const desired = { metadata: { name, namespace }, status } as MediaEdge;
+      return (await this.#applier.apply(mediaEdges, desired, edge, { subresource: 'status', signal })).object;
+    };
+    await this.#edges.update(objectKey(edge), () => tellStatus(plan.status, this.#deps.clock.wall(), apply));
+  }
+
+  /** Without the finalizer no node is made: a deletion of the edge would take it without a drain. So a refusal is told at once. */
+  async #hold(key: string, edge: MediaEdge, signal: AbortSignal): Promise<MediaEdge> {
+    try {
+      return await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const refusals = [{ what: `finalizer ${FINALIZER}`, why: whyRefused(error) }];
+      await this.#tellStatus(edge, planEdge({ ...(await this.#observe(key, edge, signal)), refusals }), signal);
+      throw error;
+    }
   }
 
   /** Only on the very version that was looked at: somebody else's finalizer must not be lost. */
@@ -245,17 +284,25 @@ export class MediaEdgeReconciler {
   }
 
   /** Asked for, not watched: watching Secrets would put every Secret of the cluster into this process. */
-  async #isTlsSecretMissing(edge: MediaEdge, signal: AbortSignal): Promise<boolean> {
+  async #findTlsSecret(edge: MediaEdge, signal: AbortSignal): Promise<'found' | 'missing' | { unreadable: string }> {
     const name = edge.spec.network.tlsSecretRef?.name;
     const { namespace = '' } = edge.metadata;
-    if (!name) return false;
+    if (!name) return 'found';
     const key = tlsSecretKey(edge);
-    const known = this.#secrets.get(key);
     const now = this.#deps.clock.now();
-    if (known && now - known.checkedMs < SECRET_RECHECK_MS) return !known.found;
-    const found = (await this.#deps.client.find(secrets, { namespace, name }, { signal })) !== undefined;
-    this.#secrets.set(key, { found, checkedMs: now });
-    return !found;
+    let known = this.#secrets.get(key);
+    if (!known || now - known.checkedMs >= SECRET_RECHECK_MS) {
+      known = { found: false, unreadable: undefined, checkedMs: now };
+      try {
+        known.found = (await this.#deps.client.find(secrets, { namespace, name }, { signal })) !== undefined;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        known.unreadable = whyRefused(error);
+      }
+      this.#secrets.set(key, known);
+    }
+    if (known.unreadable !== undefined) return { unreadable: known.unreadable };
+    return known.found ? 'found' : 'missing';
   }
 
   #suffix(): string {

@@ -1,4 +1,7 @@
 import type { Condition, MediaEdge } from '@millrace/api';
+import { maxItemsOf } from '@millrace/api/crd-bounds';
+import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
+import type { Refusal } from '../attempts.ts';
 import { findCondition, isTrue, setCondition, type EventInput } from '../kube/index.ts';
 import { drainDeadlineMs, progressDeadlineMs, type Instance } from './instance.ts';
 import { wantedReplicas, type EdgeObservation } from './model.ts';
@@ -8,7 +11,7 @@ import { CONDITION, EVENT, REASON } from './reasons.ts';
 type Status = NonNullable<MediaEdge['status']>;
 type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
 
-const MAX_ENDPOINTS = 64;
+const MAX_ENDPOINTS = maxItemsOf(mediaEdgeCrd, 'status.endpoints');
 const MAX_NAMED = 5;
 
 /** The status after the plan is done, and an Event when the edge becomes ready or stops being so. */
@@ -73,7 +76,7 @@ function accepted({ edge, settings }: EdgeObservation): Verdict {
   return { status: 'False', reason: REASON.imageMissing, message };
 }
 
-function resolvedRefs({ edge, missing }: EdgeObservation): Verdict {
+function resolvedRefs({ edge, missing, tlsSecretUnreadable }: EdgeObservation): Verdict {
   const { meshRef, network } = edge.spec;
   if (missing.mesh) {
     const message = `RelayMesh ${meshRef?.name} does not exist in this namespace: create it or change meshRef`;
@@ -82,6 +85,10 @@ function resolvedRefs({ edge, missing }: EdgeObservation): Verdict {
   if (missing.tlsSecret) {
     const message = `Secret ${network.tlsSecretRef?.name} does not exist in this namespace: create it or change network.tlsSecretRef`;
     return { status: 'False', reason: REASON.tlsSecretNotFound, message };
+  }
+  if (tlsSecretUnreadable !== undefined) {
+    const message = `Whether Secret ${network.tlsSecretRef?.name} exists is unknown: ${tlsSecretUnreadable}`;
+    return { status: 'Unknown', reason: REASON.tlsSecretUnreadable, message };
   }
   return { status: 'True', reason: REASON.resolvedRefs, message: 'Everything referred to exists' };
 }
@@ -95,9 +102,10 @@ interface Counts {
 }
 
 function progressing(observation: EdgeObservation, counts: Counts, active: readonly Instance[], create: number): Verdict {
-  const { edge, createRefused, failing, nowMs } = observation;
+  const { edge, createRefused, refusals = [], failing, nowMs } = observation;
   const { desired, updated, replicas, ready, draining } = counts;
   const yes = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
+  if (refusals.length > 0) return { status: 'False', reason: REASON.writeRefused, message: writesRefusedMessage(refusals) };
   if (edge.metadata.deletionTimestamp) return yes(REASON.deleting, `Nodes left: ${replicas + draining}`);
   if (createRefused) return { status: 'False', reason: REASON.createRefused, message: refusedMessage(counts, createRefused) };
   const late = active.filter((instance) => progressDeadlineMs(instance, edge) <= nowMs);
@@ -159,6 +167,11 @@ function refusedMessage({ replicas, desired }: Counts, refusal: string): string 
   return `${replicas} of ${desired} nodes exist; the API takes no more: ${refusal}`;
 }
 
+function writesRefusedMessage(refusals: readonly Refusal[]): string {
+  const named = refusals.slice(0, MAX_NAMED).map(({ what, why }) => `${what}: ${why}`);
+  return `The API refuses ${listed(named, refusals.length)}`;
+}
+
 function whyNotReady({ pod, node }: Instance): string {
   const { containerStatuses, conditions, phase } = pod.status ?? {};
   const waiting = containerStatuses?.find(({ state }) => state?.waiting)?.state?.waiting;
@@ -205,6 +218,7 @@ function stalledEvents(old: readonly Condition[] | undefined, conditions: readon
   const after = findCondition(conditions, CONDITION.progressing);
   if (!after || before?.reason === after.reason) return [];
   if (after.reason === REASON.createRefused) return [{ type: 'Warning', reason: EVENT.createRefused, message: after.message }];
+  if (after.reason === REASON.writeRefused) return [{ type: 'Warning', reason: EVENT.writeRefused, message: after.message }];
   if (after.reason !== REASON.deadlineExceeded) return [];
   return [{ type: 'Warning', reason: EVENT.deadlineExceeded, message: after.message }];
 }

@@ -1,18 +1,20 @@
 import type { MediaEdge, MediaNode, RelayMesh, RelayMeshStatus, StreamRoute } from '@millrace/api';
 import { mediaNodes, relayMeshes } from '@millrace/api';
 import type { Controller, Informer, ReconcileContext } from '../kube/index.ts';
+import { Attempts, whyRefused } from '../attempts.ts';
 import { isPaused } from '../paused.ts';
-import { Applier, createController, objectKey, PendingWrites, trigger } from '../kube/index.ts';
+import { tellStatus } from '../tell-status.ts';
+import { Applier, createController, isRefusal, objectKey, PendingWrites, trigger } from '../kube/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
-import type { MeshObservation, NodeProgram } from './model.ts';
+import type { NodeProgram } from './model.ts';
 import { observeMesh } from './observe.ts';
 import type { MeshPlan } from './plan.ts';
 import { planMesh, routeKey } from './plan.ts';
 import { Reason } from './reasons.ts';
 import type { Challenge } from './routing/index.ts';
 import { EVALUATION_WINDOW_MS } from './routing/index.ts';
-import type { KeyState } from './status.ts';
+import type { KeyState, Programming } from './status.ts';
 import { meshStatus, pausedMeshStatus } from './status.ts';
 import { ensureTrunkKey } from './trunk-key.ts';
 
@@ -38,7 +40,19 @@ interface Memory {
   keyCheckedAt: number;
   key: KeyState;
   challenges: ReadonlyMap<string, Challenge>;
+  since: ReadonlyMap<string, number>;
   primaries: ReadonlyMap<string, string>;
+  /** By node. */
+  refusals: ReadonlyMap<string, ProgramRefusal>;
+}
+
+/** A program that the API did not take. */
+interface ProgramRefusal {
+  /** What was refused, so that another program is tried at once. */
+  readonly program: string;
+  readonly why: string;
+  /** Tried again then (monotonic, ms): the API's mind may have changed. */
+  readonly retryAt: number;
 }
 
 /** Reconciles RelayMeshes: measures judged, routes planned, programmed into MediaNodes, status told. Keys are `namespace/name`. */
@@ -124,19 +138,31 @@ class RelayMeshReconciler {
         streamRoutes: inNamespace(this.#deps.streamRoutes, mesh),
         isReplicaAlive: (replica) => this.#deps.replicas.isAlive(replica),
       },
-      next.challenges,
+      next,
     );
-    const now = this.#deps.clock.wall();
-    const plan = planMesh(observed, now);
-    await this.#program(nodes, observed, plan, signal);
-    await this.#tellStatus(mesh, observed, plan, next.key, signal);
+    const plan = planMesh(observed, this.#deps.clock.wall());
+    const attempts = new Attempts(signal);
+    const tell = (programming: Programming): Promise<boolean> =>
+      attempts.try('status', () =>
+        this.#writeStatus(mesh, meshStatus(mesh, observed, plan, next.key, programming, this.#deps.clock.wall()), signal),
+      );
+    const behind = nodes.filter((node) => isBehind(node, plan));
+    const before = { behind: namesOf(behind), refused: reasonsOf(next.refusals, plan) };
+    // Before the writes, since none of them may keep the status of another time standing; after them, what became of them.
+    await tell(before);
+    const refusals = await this.#program(mesh, behind, plan, next.refusals, attempts, signal);
+    const refused = reasonsOf(refusals, plan);
+    if (!isSame(before.refused, refused)) await tell({ behind: before.behind, refused });
     this.#tellChanges(mesh, next.primaries, plan);
     this.#memories.set(key, {
       ...next,
       plannedAt: this.#deps.clock.now(),
       challenges: plan.challenges,
+      since: new Map(plan.routes.map((route) => [routeKey(route.from, route.to, route.policy), route.since])),
       primaries: primariesOf(plan),
+      refusals,
     });
+    attempts.throwFailures();
     return { requeueAfterMs: plan.challenges.size > 0 ? EVALUATION_WINDOW_MS : RECHECK_MS };
   }
 
@@ -147,50 +173,87 @@ class RelayMeshReconciler {
   async #checkKey(mesh: RelayMesh, memory: Memory | undefined, signal: AbortSignal): Promise<Memory> {
     const now = this.#deps.clock.now();
     if (memory?.key.ok && now - memory.keyCheckedAt < RECHECK_MS) return memory;
-    const key = await ensureTrunkKey(this.#deps.client, mesh, signal);
+    const key = await this.#ensureKey(mesh, signal);
     if (key.created)
       this.#deps.recorder.event(mesh, {
         type: 'Normal',
         reason: Reason.KeyCreated,
         message: 'Made a random key for the trunks.',
       });
-    return { plannedAt: 0, challenges: new Map(), primaries: new Map(), ...memory, key, keyCheckedAt: now };
+    const { challenges, since, primaries, refusals } = memory ?? NOTHING;
+    return { plannedAt: 0, challenges, since, primaries, refusals, key, keyCheckedAt: now };
   }
 
-  async #program(nodes: readonly MediaNode[], observed: MeshObservation, plan: MeshPlan, signal: AbortSignal): Promise<void> {
-    const members = new Set(observed.nodes.map((node) => node.name));
-    for (const node of nodes) {
-      const program = plan.programs.get(node.metadata.name);
-      if (!members.has(node.metadata.name) || !program || isProgrammed(node, program)) continue;
-      const { name, namespace } = node.metadata;
-      const wish = {
-        apiVersion: 'millrace.dev/v1alpha1',
-        kind: 'MediaNode',
-        metadata: { name, namespace },
-        spec: specOf(program),
+  /** A key that cannot be read or made keeps routes from nobody: trunks that stand go on. */
+  async #ensureKey(mesh: RelayMesh, signal: AbortSignal): Promise<KeyState & { created?: boolean }> {
+    try {
+      return await ensureTrunkKey(this.#deps.client, mesh, signal);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return {
+        ok: false,
+        reason: Reason.SecretUnavailable,
+        message: `The API refuses the Secret of the key: ${whyRefused(error)}`,
       };
-      await this.#applier.apply(mediaNodes, wish as unknown as MediaNode, node, { signal });
     }
   }
 
-  async #tellStatus(
+  /** Programs the nodes one after the other, each by itself. Returns the refusals that stand. */
+  async #program(
     mesh: RelayMesh,
-    observed: MeshObservation,
+    behind: readonly MediaNode[],
     plan: MeshPlan,
-    key: KeyState,
+    before: ReadonlyMap<string, ProgramRefusal>,
+    attempts: Attempts,
     signal: AbortSignal,
-  ): Promise<void> {
-    await this.#writeStatus(mesh, meshStatus(mesh, observed, plan, key, this.#deps.clock.wall()), signal);
+  ): Promise<ReadonlyMap<string, ProgramRefusal>> {
+    const { clock, logger, recorder } = this.#deps;
+    const refusals = new Map<string, ProgramRefusal>();
+    for (const node of behind) {
+      const { name } = node.metadata;
+      const program = plan.programs.get(name) as NodeProgram;
+      const known = before.get(name);
+      if (known?.program === shapeOf(program) && clock.now() < known.retryAt) {
+        refusals.set(name, known);
+        continue;
+      }
+      await attempts.try(name, async () => {
+        try {
+          await this.#programNode(node, program, signal);
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+          const why = whyRefused(error);
+          refusals.set(name, { program: shapeOf(program), why, retryAt: clock.now() + RECHECK_MS });
+          logger.error({ err: error, mesh: objectKey(mesh), node: name }, 'the API refuses the configuration of a node');
+          if (known?.why === why) return;
+          const message = `The API refuses the configuration of ${name}: ${why}`;
+          recorder.event(mesh, { type: 'Warning', reason: Reason.NodeRefused, message });
+          recorder.event(node, { type: 'Warning', reason: Reason.NodeRefused, message });
+        }
+      });
+    }
+    return refusals;
+  }
+
+  async #programNode(node: MediaNode, program: NodeProgram, signal: AbortSignal): Promise<void> {
+    const { name, namespace } = node.metadata;
+    const desired = {
+      apiVersion: 'millrace.dev/v1alpha1',
+      kind: 'MediaNode',
+      metadata: { name, namespace },
+      spec: specOf(program),
+    };
+    await this.#applier.apply(mediaNodes, desired as unknown as MediaNode, node, { signal });
   }
 
   async #writeStatus(mesh: RelayMesh, status: RelayMeshStatus, signal: AbortSignal): Promise<void> {
     const { name, namespace } = mesh.metadata;
-    const wish = { apiVersion: 'millrace.dev/v1alpha1', kind: 'RelayMesh', metadata: { name, namespace }, status };
-    await this.#writes.update(
-      objectKey(mesh),
-      async () =>
-        (await this.#applier.apply(relayMeshes, wish as unknown as RelayMesh, mesh, { signal, subresource: 'status' })).object,
-    );
+    const apply = async (told: RelayMeshStatus): Promise<RelayMesh> => {
+      const desired = { apiVersion: 'millrace.dev/v1alpha1', kind: 'RelayMesh', metadata: { name, namespace }, status: told };
+      const options = { signal, subresource: 'status' } as const;
+      return (await this.#applier.apply(relayMeshes, desired as unknown as RelayMesh, mesh, options)).object;
+    };
+    await this.#writes.update(objectKey(mesh), () => tellStatus(status, this.#deps.clock.wall(), apply));
   }
 
   /** Events on transitions only: a route that moved, a pair that lost its last path. */
@@ -219,15 +282,44 @@ function primariesOf(plan: MeshPlan): ReadonlyMap<string, string> {
   );
 }
 
-/** Whether the node holds this program already; costs alone are no reason to write. */
-function isProgrammed({ spec }: MediaNode, program: NodeProgram): boolean {
-  const shape = (value: Pick<NodeProgram, 'relays' | 'peers' | 'routes'>) =>
-    JSON.stringify([
-      value.relays,
-      value.peers.map((peer) => [peer.node, peer.region]),
-      value.routes.map((route) => [route.originRegion, route.policy, route.paths.map((path) => path.hops)]),
-    ]);
-  return shape({ relays: spec.relays ?? [], peers: spec.peers ?? [], routes: spec.routes ?? [] }) === shape(program);
+const NOTHING: Pick<Memory, 'challenges' | 'since' | 'primaries' | 'refusals'> = {
+  challenges: new Map(),
+  since: new Map(),
+  primaries: new Map(),
+  refusals: new Map(),
+};
+
+/** A member whose MediaNode does not hold what is planned for it. */
+function isBehind({ metadata, spec }: MediaNode, { programs }: MeshPlan): boolean {
+  const program = programs.get(metadata.name);
+  if (!program) return false;
+  return shapeOf({ relays: spec.relays ?? [], peers: spec.peers ?? [], routes: spec.routes ?? [] }) !== shapeOf(program);
+}
+
+/** What of a program is worth a write: costs alone are no reason. */
+function shapeOf({ relays, peers, routes }: NodeProgram): string {
+  return JSON.stringify([
+    relays,
+    peers.map((peer) => [peer.node, peer.region]),
+    routes.map((route) => [route.originRegion, route.policy, route.paths.map((path) => path.hops)]),
+  ]);
+}
+
+function namesOf(nodes: readonly MediaNode[]): ReadonlySet<string> {
+  return new Set(nodes.map(({ metadata }) => metadata.name));
+}
+
+/** Why nodes that still need their program do not get it. */
+function reasonsOf(refusals: ReadonlyMap<string, ProgramRefusal>, { programs }: MeshPlan): ReadonlyMap<string, string> {
+  const standing = [...refusals].filter(([name, { program }]) => {
+    const planned = programs.get(name);
+    return planned !== undefined && shapeOf(planned) === program;
+  });
+  return new Map(standing.map(([name, { why }]) => [name, why]));
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([name, why]) => b.get(name) === why);
 }
 
 function specOf(program: NodeProgram): Pick<MediaNode['spec'], 'relays' | 'peers' | 'routes'> {

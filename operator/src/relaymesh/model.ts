@@ -9,7 +9,9 @@ export interface MeshObservation {
   readonly policies: readonly NamedPolicy[];
   /** Preconfigured routes of the mesh: they stand in for the default policy between two regions. */
   readonly preconfigured: readonly PreconfiguredRoute[];
-  /** Since when the route between two regions is in use (ms), by `routeKey`; from status, so that a restart does not forget it. */
+  /** Keys (`routeKey`) of the routes that streams take now, as far as StreamRoutes show it. */
+  readonly inUse: ReadonlySet<string>;
+  /** Since when the route between two regions is chosen (ms), by `routeKey`; from status, so that a restart does not forget it. */
   readonly since: ReadonlyMap<string, number>;
   /** Better paths under observation; forgotten by a restart, which only delays a switch. */
   readonly challenges: ReadonlyMap<string, Challenge>;
@@ -24,8 +26,8 @@ export interface MeshNode {
   readonly provider: string;
   readonly roles: ReadonlySet<Role>;
   readonly priceCentsPerGb: number;
-  /** Share of its egress capacity in use, 0 to 100; 0 where unknown. */
-  readonly utilizationPercent: number;
+  /** Share of its egress capacity in use, percent; undefined: it has reported no load. */
+  readonly utilizationPercent: number | undefined;
   /** Connected to control, reporting now. */
   readonly fresh: boolean;
   /** It was connected once. One that never was (its pod cannot start, say) carries nothing, and its MediaEdge tells why. */
@@ -83,6 +85,7 @@ export interface RegionRoute {
   readonly policy: string;
   readonly primary: Path;
   readonly backup: Path | undefined;
+  /** Every node that needs the route runs it. */
   readonly programmed: boolean;
   readonly since: number;
 }

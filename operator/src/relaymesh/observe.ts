@@ -27,8 +27,15 @@ function membersOf(mesh: RelayMesh, edges: readonly MediaEdge[]): MediaEdge[] {
   );
 }
 
+/** What the planner knows from its last look. */
+export interface Remembered {
+  readonly challenges: ReadonlyMap<string, Challenge>;
+  /** Since when each route is chosen, also those for which status has no room. */
+  readonly since: ReadonlyMap<string, number>;
+}
+
 /** Reads what the planner needs out of the resources. */
-export function observeMesh(resources: MeshResources, challenges: ReadonlyMap<string, Challenge>): MeshObservation {
+export function observeMesh(resources: MeshResources, remembered: Remembered): MeshObservation {
   const { mesh } = resources;
   const { routing } = mesh.spec;
   const edges = new Map(membersOf(mesh, resources.edges).map((edge) => [edge.metadata.name, edge]));
@@ -48,9 +55,22 @@ export function observeMesh(resources: MeshResources, challenges: ReadonlyMap<st
     },
     policies: policiesOf(resources.streamRoutes),
     preconfigured: mesh.spec.routes ?? [],
-    since: sinceOf(mesh),
-    challenges,
+    inUse: routesInUse(resources.streamRoutes),
+    since: new Map([...sinceOf(mesh), ...remembered.since]),
+    challenges: remembered.challenges,
   };
+}
+
+/** The routes of the streams that StreamRoutes show: each shows those with the most viewers. */
+function routesInUse(streamRoutes: readonly StreamRoute[]): ReadonlySet<string> {
+  const keys = streamRoutes.flatMap(({ spec, status }) => {
+    if (!status?.streams?.length) return [];
+    const policy = pathPolicyKey(spec.path);
+    return status.streams.flatMap(({ origin, paths }) =>
+      (paths ?? []).filter(({ region }) => region !== origin.region).map(({ region }) => routeKey(origin.region, region, policy)),
+    );
+  });
+  return new Set(keys);
 }
 
 /** The default policy and those of the StreamRoutes, each once, by key. */
@@ -83,7 +103,7 @@ function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResou
     provider: spec.provider,
     roles: new Set(spec.roles),
     priceCentsPerGb: Number(edge.spec.capacity.egressCostPerGb ?? 0) * 100,
-    utilizationPercent: egressMbps === undefined ? 0 : (egressMbps / spec.capacity.egressMbps) * 100,
+    utilizationPercent: egressMbps === undefined ? undefined : (egressMbps / spec.capacity.egressMbps) * 100,
     fresh: isFresh(node, isReplicaAlive),
     seen: status?.agent !== undefined,
     leaving: spec.cordoned || spec.drain !== undefined,

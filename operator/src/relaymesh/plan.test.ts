@@ -71,6 +71,7 @@ function observe(golden: Case): MeshObservation {
     },
     policies: golden.policies ?? [{ key: 'default', policy: 'LowestLatency', via: [], avoidRegions: [], avoidProviders: [] }],
     preconfigured: golden.preconfigured ?? [],
+    inUse: new Set(),
     since: new Map(Object.entries(golden.since ?? {})),
     challenges: new Map(),
   };

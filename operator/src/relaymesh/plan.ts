@@ -1,6 +1,8 @@
 import { attachedRelays } from './attach.ts';
 import type { MeshNode, MeshObservation, NamedPolicy, NodeProgram, NodeRoute, RegionRoute } from './model.ts';
 import { DEFAULT_POLICY_KEY } from './model.ts';
+import type { RouteWish } from './room.ts';
+import { MAX_NODE_ROUTES, peersOfRelays, rankWishes } from './room.ts';
 import type { Challenge, Graph, JudgedLink, Path, PathQuery } from './routing/index.ts';
 import { buildGraph, choosePath, disjointPaths, judgeLinks, measurePath, satisfies, weightsFor } from './routing/index.ts';
 
@@ -10,11 +12,18 @@ export interface MeshPlan {
   readonly routes: readonly RegionRoute[];
   /** Region pairs that have publishers on one side and viewers on the other, but no path. */
   readonly unreachable: readonly { readonly from: string; readonly to: string; readonly policy: string }[];
+  /** What MediaNodes have no room for; nothing is planned for it. */
+  readonly leftOut: LeftOut;
   readonly challenges: ReadonlyMap<string, Challenge>;
 }
 
-/** Peers that one node is told of, at most. */
-const MAX_PEERS = 500;
+export interface LeftOut {
+  /** Routes by `routeKey`, and the regions whose viewers lack them. */
+  readonly routes: number;
+  readonly regions: readonly string[];
+  /** Pairs of relays that do not probe each other. */
+  readonly links: number;
+}
 
 /** Viewers' nodes of one region that enter the mesh through the same relays: they share their routes. */
 interface Entry {
@@ -44,44 +53,63 @@ export function planMesh(observed: MeshObservation, now: number): MeshPlan {
   const origins = regionsWith(nodes, 'push');
 
   const challenges = new Map<string, Challenge>();
-  const routesOfEntry = new Map<Entry, NodeRoute[]>();
+  const routesOf = new Map<string, readonly NodeRoute[]>();
   const routes = new Map<string, RegionRoute>();
   const unreachable = new Map<string, { from: string; to: string; policy: string }>();
-  const entries = entriesOf(nodes, attached);
-  for (const entry of entries) {
+  const leftOut = new Map<string, string>();
+  for (const entry of entriesOf(nodes, attached)) {
     const held: NodeRoute[] = [];
-    for (const origin of origins) {
-      if (origin === entry.region) continue;
-      for (const policy of observed.policies) {
-        const key = routeKey(origin, entry.region, policy.key);
-        const planned = planRoute(observed, graph, entry, origin, policy, now);
-        if (!planned) {
-          unreachable.set(key, { from: origin, to: entry.region, policy: policy.key });
-          continue;
-        }
-        if (planned.challenge) challenges.set(challengeKey(key, entry), planned.challenge);
-        held.push({
-          originRegion: origin,
-          policy: policy.key,
-          paths: planned.paths.map(({ hops, costMs }) => ({ hops, costMs: round(costMs) })),
-        });
-        if (!routes.has(key)) routes.set(key, regionRoute(origin, entry, policy.key, planned));
+    const isInUse = ({ origin, policy }: RouteWish): boolean => observed.inUse.has(routeKey(origin, entry.region, policy.key));
+    for (const { origin, policy } of rankWishes(entry.region, origins, observed.policies, isInUse)) {
+      const key = routeKey(origin, entry.region, policy.key);
+      if (held.length >= MAX_NODE_ROUTES) {
+        leftOut.set(key, entry.region);
+        continue;
       }
+      const planned = planRoute(observed, graph, entry, origin, policy, now);
+      if (!planned) {
+        unreachable.set(key, { from: origin, to: entry.region, policy: policy.key });
+        continue;
+      }
+      if (planned.challenge) challenges.set(challengeKey(key, entry), planned.challenge);
+      held.push({
+        originRegion: origin,
+        policy: policy.key,
+        paths: planned.paths.map(({ hops, costMs }) => ({ hops, costMs: round(costMs) })),
+      });
+      const known = routes.get(key);
+      const route = regionRoute(origin, entry, policy.key, planned);
+      // Nodes of one region that enter the mesh elsewhere have a path of their own: the first is shown, all must run theirs.
+      routes.set(key, known ? { ...known, programmed: known.programmed && route.programmed } : route);
     }
-    routesOfEntry.set(entry, held);
+    held.sort(compareRoutes);
+    for (const { name } of entry.members) routesOf.set(name, held);
   }
 
+  const peers = peersOfRelays(relays);
   const programs = new Map<string, NodeProgram>();
   for (const node of nodes) {
-    const entry = entries.find((candidate) => candidate.members.includes(node));
-    const own = (entry && routesOfEntry.get(entry)) ?? [];
+    const own = routesOf.get(node.name) ?? [];
+    const near = attached.get(node.name) ?? [];
+    const probed = peers.get(node.name) ?? relays.filter((relay) => near.includes(relay.name));
     programs.set(node.name, {
-      relays: attached.get(node.name) ?? [],
-      peers: peersOf(node, relays, attached.get(node.name) ?? []),
+      relays: near,
+      peers: probed.map(({ name, region }) => ({ node: name, region })),
       routes: node.roles.has('relay') ? own.map((route) => withoutSelf(route, node.name)) : own,
     });
   }
-  return { programs, links, routes: [...routes.values()], unreachable: [...unreachable.values()], challenges };
+  return {
+    programs,
+    links,
+    routes: [...routes.values()].sort(compareRegionRoutes(observed.inUse)),
+    unreachable: [...unreachable.values()],
+    leftOut: {
+      routes: leftOut.size,
+      regions: [...new Set(leftOut.values())].sort(),
+      links: (relays.length * (relays.length - 1) - [...peers.values()].reduce((sum, list) => sum + list.length, 0)) / 2,
+    },
+    challenges,
+  };
 }
 
 /** The name of a route in maps: from the origin's region to the viewer's, under a policy. */
@@ -183,20 +211,27 @@ function regionRoute(from: string, entry: Entry, policy: string, planned: Planne
   };
 }
 
-/** Relays probe all others; the rest only know the relays they are attached to. */
-function peersOf(node: MeshNode, relays: readonly MeshNode[], attached: readonly string[]): NodeProgram['peers'] {
-  const peers = node.roles.has('relay')
-    ? relays.filter((relay) => relay.name !== node.name)
-    : relays.filter((relay) => attached.includes(relay.name));
-  return peers.slice(0, MAX_PEERS).map(({ name, region }) => ({ node: name, region }));
-}
-
 function withoutSelf(route: NodeRoute, self: string): NodeRoute {
   return { ...route, paths: route.paths.map((path) => ({ ...path, hops: path.hops.filter((hop) => hop !== self) })) };
 }
 
 function regionsWith(nodes: readonly MeshNode[], role: 'push'): readonly string[] {
   return [...new Set(nodes.filter((node) => node.roles.has(role)).map((node) => node.region))].sort();
+}
+
+/** By origin, then policy, as people read it; which routes are in it decides `rankWishes`. */
+function compareRoutes(x: NodeRoute, y: NodeRoute): number {
+  return compare(x.originRegion, y.originRegion) || compare(x.policy, y.policy);
+}
+
+/** Status has room for some: those in use come first. */
+function compareRegionRoutes(inUse: ReadonlySet<string>): (x: RegionRoute, y: RegionRoute) => number {
+  const rank = ({ from, to, policy }: RegionRoute): number => (inUse.has(routeKey(from, to, policy)) ? 0 : 1);
+  return (x, y) => rank(x) - rank(y) || compare(x.to, y.to) || compare(x.from, y.from) || compare(x.policy, y.policy);
+}
+
+function compare(x: string, y: string): number {
+  return x < y ? -1 : x > y ? 1 : 0;
 }
 
 function challengeKey(key: string, entry: Entry): string {

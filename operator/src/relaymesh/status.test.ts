@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { RelayMesh } from '@millrace/api';
 import type { MeshNode, MeshObservation } from './model.ts';
 import { planMesh } from './plan.ts';
-import { meshStatus } from './status.ts';
+import { meshStatus, type Programming } from './status.ts';
 
 const mesh = { metadata: { name: 'world', namespace: 'default', generation: 3 }, spec: {} } as unknown as RelayMesh;
 const NOW = Date.UTC(2026, 0, 1);
@@ -27,7 +27,14 @@ function relay(name: string, extra: Partial<MeshNode> = {}): MeshNode {
   };
 }
 
-function conditions(nodes: MeshNode[], links: [string, string][], state: 'Up' | 'Down' = 'Up'): Record<string, string> {
+const DONE: Programming = { behind: new Set(), refused: new Map() };
+
+function conditions(
+  nodes: MeshNode[],
+  links: [string, string][],
+  state: 'Up' | 'Down' = 'Up',
+  programming = DONE,
+): Record<string, string> {
   const observed: MeshObservation = {
     nodes,
     reports: links.map(([from, to]) => ({ from, to, state, rttMs: 10, jitterMs: 0, lossPercent: 0, fresh: true })),
@@ -39,10 +46,11 @@ function conditions(nodes: MeshNode[], links: [string, string][], state: 'Up' | 
     },
     policies: [{ key: 'default', policy: 'LowestLatency', via: [], avoidRegions: [], avoidProviders: [] }],
     preconfigured: [],
+    inUse: new Set(),
     since: new Map(),
     challenges: new Map(),
   };
-  const status = meshStatus(mesh, observed, planMesh(observed, NOW), { ok: true }, NOW);
+  const status = meshStatus(mesh, observed, planMesh(observed, NOW), { ok: true }, programming, NOW);
   return Object.fromEntries(
     (status.conditions ?? []).map((condition) => [condition.type, `${condition.status} ${condition.reason}`]),
   );
@@ -76,6 +84,17 @@ describe('conditions of a mesh', () => {
       [found['ProbesFresh'], found['Programmed'], found['ResolvedRefs']],
       ['Unknown NoProbesYet', 'Unknown AwaitingNodes', 'False NoMembers'],
     );
+  });
+
+  test('a node whose MediaNode does not hold what is planned is not programmed, whatever it acknowledged', () => {
+    const programming = { behind: new Set(['b']), refused: new Map() };
+    assert.equal(conditions([relay('a'), relay('b')], [['a', 'b']], 'Up', programming)['Programmed'], 'False AwaitingNodes');
+  });
+
+  test('what the API refuses comes before everything else', () => {
+    const programming = { behind: new Set(['b']), refused: new Map([['b', 'spec.routes: Too many']]) };
+    const found = conditions([relay('a'), relay('b')], [['a', 'b']], 'Up', programming);
+    assert.deepEqual([found['Programmed'], found['Ready']], ['False NodesRefused', 'False NodesRefused']);
   });
 
   test('regions without a path are told', () => {

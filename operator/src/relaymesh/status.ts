@@ -1,4 +1,6 @@
 import type { RelayMesh, RelayMeshStatus } from '@millrace/api';
+import { maxItemsOf } from '@millrace/api/crd-bounds';
+import { relayMeshCrd } from '@millrace/api/crds/definitions';
 import type { Condition } from '../kube/index.ts';
 import { formatTime, setCondition } from '../kube/index.ts';
 import { PAUSED_CONDITION } from '../paused.ts';
@@ -6,15 +8,24 @@ import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
 import { DEFAULT_POLICY_KEY } from './model.ts';
 import type { MeshPlan } from './plan.ts';
 import { Reason } from './reasons.ts';
-import type { JudgedLink, Path } from './routing/index.ts';
-import { linkKey } from './routing/index.ts';
+import { MAX_NODE_PEERS, MAX_NODE_ROUTES } from './room.ts';
+import type { JudgedLink, LinkQuality, Path } from './routing/index.ts';
+import { linkKey, UNKNOWN_UTILIZATION_PERCENT } from './routing/index.ts';
 
 /** What stands between the mesh and its key, if anything. */
 export type KeyState = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string };
 
-const MAX_MEMBERS = 100;
-const MAX_WORST_LINKS = 50;
-const MAX_ROUTES = 200;
+/** What became of the plan on its way into the MediaNodes. */
+export interface Programming {
+  /** Nodes whose MediaNode does not hold what is planned. */
+  readonly behind: ReadonlySet<string>;
+  /** Nodes whose MediaNode the API refuses to change, and its reason. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
+const MAX_MEMBERS = maxItemsOf(relayMeshCrd, 'status.members');
+const MAX_WORST_LINKS = maxItemsOf(relayMeshCrd, 'status.links.worst');
+const MAX_ROUTES = maxItemsOf(relayMeshCrd, 'status.routes');
 
 /** Nodes named in a message, at most. */
 const NAMED = 5;
@@ -25,15 +36,19 @@ export function meshStatus(
   observed: MeshObservation,
   plan: MeshPlan,
   key: KeyState,
+  programming: Programming,
   now: number,
 ): RelayMeshStatus {
+  const { leftOut } = plan;
   return {
     observedGeneration: mesh.metadata.generation ?? 0,
     memberCount: observed.nodes.length,
     members: membersStatus(observed),
-    links: linksStatus(observed, plan.links),
+    links: linksStatus(observed, plan),
+    routeCount: plan.routes.length,
     routes: plan.routes.slice(0, MAX_ROUTES).map(routeStatus),
-    conditions: conditions(mesh, observed, plan, key, now),
+    ...(leftOut.routes + leftOut.links > 0 ? { leftOut: { routes: leftOut.routes, links: leftOut.links } } : {}),
+    conditions: conditions(mesh, observed, plan, key, programming, now),
   };
 }
 
@@ -61,10 +76,11 @@ function relaysSeen(observed: MeshObservation): MeshNode[] {
   return observed.nodes.filter((node) => node.roles.has('relay') && node.seen);
 }
 
-/** Trunks that should be: every pair of relays. */
-function expectedLinks(observed: MeshObservation): number {
-  const relays = relaysSeen(observed).length;
-  return (relays * (relays - 1)) / 2;
+/** Trunks that should be: every pair of relays of which one probes the other. */
+function expectedLinks(observed: MeshObservation, { programs }: MeshPlan): number {
+  const relays = new Set(relaysSeen(observed).map((node) => node.name));
+  const ends = [...relays].map((relay) => (programs.get(relay)?.peers ?? []).filter(({ node }) => relays.has(node)).length);
+  return ends.reduce((sum, count) => sum + count, 0) / 2;
 }
 
 function relayLinks(observed: MeshObservation, links: readonly JudgedLink[]): JudgedLink[] {
@@ -72,24 +88,29 @@ function relayLinks(observed: MeshObservation, links: readonly JudgedLink[]): Ju
   return links.filter((link) => relays.has(link.a) && relays.has(link.b));
 }
 
-function linksStatus(observed: MeshObservation, all: readonly JudgedLink[]): NonNullable<RelayMeshStatus['links']> {
-  const links = relayLinks(observed, all);
+function linksStatus(observed: MeshObservation, plan: MeshPlan): NonNullable<RelayMeshStatus['links']> {
+  const links = relayLinks(observed, plan.links);
   const fresh = new Set(observed.reports.filter((report) => report.fresh).map((report) => linkKey(report.from, report.to)));
   const count = (state: JudgedLink['state']) => links.filter((link) => link.state === state).length;
-  const badness = (link: JudgedLink) => (link.state === 'Down' ? 1e9 : 0) + link.lossPercent * 1_000 + link.rttMs;
-  const worst = [...links].sort((x, y) => badness(y) - badness(x)).slice(0, MAX_WORST_LINKS);
+  const directions = links.flatMap(({ a, b, state, toA, toB }) => [
+    { from: a, to: b, state, quality: toB },
+    { from: b, to: a, state, quality: toA },
+  ]);
+  const badness = ({ state, quality }: { state: JudgedLink['state']; quality: LinkQuality }): number =>
+    (state === 'Down' ? 1e9 : 0) + quality.lossPercent * 1_000 + quality.rttMs + quality.jitterMs;
+  const worst = directions.sort((x, y) => badness(y) - badness(x)).slice(0, MAX_WORST_LINKS);
   return {
-    total: expectedLinks(observed),
+    total: expectedLinks(observed, plan),
     up: count('Up'),
     degraded: count('Degraded'),
     down: count('Down'),
-    worst: worst.map((link) => ({
-      from: link.a,
-      to: link.b,
-      state: fresh.has(linkKey(link.a, link.b)) ? link.state : 'Unknown',
-      rttMs: tenth(link.rttMs),
-      jitterMs: tenth(link.jitterMs),
-      lossPercent: tenth(link.lossPercent),
+    worst: worst.map(({ from, to, state, quality }) => ({
+      from,
+      to,
+      state: fresh.has(linkKey(from, to)) ? state : 'Unknown',
+      rttMs: tenth(quality.rttMs),
+      jitterMs: tenth(quality.jitterMs),
+      lossPercent: tenth(quality.lossPercent),
     })),
   };
 }
@@ -118,8 +139,20 @@ function pathStatus(path: Path) {
 
 type Verdict = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-function conditions(mesh: RelayMesh, observed: MeshObservation, plan: MeshPlan, key: KeyState, now: number): Condition[] {
-  const verdicts = [accepted(observed), resolved(observed, key), probesFresh(observed, plan), programmed(observed, plan)];
+function conditions(
+  mesh: RelayMesh,
+  observed: MeshObservation,
+  plan: MeshPlan,
+  key: KeyState,
+  programming: Programming,
+  now: number,
+): Condition[] {
+  const verdicts = [
+    accepted(observed),
+    resolved(observed, key),
+    probesFresh(observed, plan),
+    programmed(observed, plan, programming),
+  ];
   const bad = verdicts.filter((verdict) => verdict.status !== 'True');
   const ready: Verdict =
     bad.length === 0
@@ -179,19 +212,39 @@ function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
     );
   }
   const measured = relayLinks(observed, plan.links).length;
-  const expected = expectedLinks(observed);
+  const expected = expectedLinks(observed, plan);
   if (measured < expected)
     return verdict('False', Reason.LinksUnmeasured, `${expected - measured} of ${expected} trunks have no measurement yet.`);
-  return verdict('True', Reason.AllFresh, `${expected} trunks are measured.`);
+  if (plan.leftOut.links > 0) {
+    return verdict(
+      'False',
+      Reason.LinksTruncated,
+      `${plan.leftOut.links} pairs of relays do not probe each other, since a node has at most ${MAX_NODE_PEERS} peers: use fewer relays.`,
+    );
+  }
+  const unknown = relays.filter(({ utilizationPercent }) => utilizationPercent === undefined).map(({ name }) => name);
+  const note =
+    unknown.length === 0
+      ? ''
+      : ` The load of ${some(unknown)} is unknown: routes take it for ${UNKNOWN_UTILIZATION_PERCENT} percent of its capacity.`;
+  return verdict('True', Reason.AllFresh, `${expected} trunks are measured.${note}`);
 }
 
-function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
+function programmed(observed: MeshObservation, plan: MeshPlan, { behind, refused }: Programming): Verdict {
   const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
     type: 'Programmed',
     status,
     reason,
     message,
   });
+  if (refused.size > 0) {
+    const nodes = [...refused.keys()].sort();
+    return verdict(
+      'False',
+      Reason.NodesRefused,
+      `The API refuses the configuration of ${some(nodes)}, which keep what they had: ${refused.get(nodes[0] as string)}`,
+    );
+  }
   if (plan.unreachable.length > 0) {
     const pairs = unreachablePairs(plan.unreachable);
     return verdict(
@@ -200,9 +253,17 @@ function programmed(observed: MeshObservation, plan: MeshPlan): Verdict {
       `No path from ${some(pairs)}. Look at status.links and at the policy's via and avoid.`,
     );
   }
+  if (plan.leftOut.routes > 0) {
+    const { routes, regions } = plan.leftOut;
+    return verdict(
+      'False',
+      Reason.RoutesTruncated,
+      `${routes} routes into ${some(regions)} are left out, since a node holds at most ${MAX_NODE_ROUTES}: use fewer different spec.path in StreamRoutes, or fewer regions with publishers.`,
+    );
+  }
   const seen = observed.nodes.filter((node) => node.seen);
   if (seen.length === 0) return verdict('Unknown', Reason.AwaitingNodes, 'No node is connected to control yet.');
-  const waiting = seen.filter((node) => !node.acknowledged);
+  const waiting = seen.filter((node) => !node.acknowledged || behind.has(node.name));
   if (waiting.length === 0) return verdict('True', Reason.AllAcknowledged, `${seen.length} nodes run their configuration.`);
   return verdict(
     waiting.some((node) => node.fresh) ? 'False' : 'Unknown',

@@ -1,4 +1,4 @@
-import type { Link, Relay } from './graph.ts';
+import type { LinkQuality, Relay } from './graph.ts';
 
 /** Weights of the path cost, from RelayMesh.spec.routing.weights. Each turns its term into milliseconds. */
 export interface CostWeights {
@@ -22,6 +22,12 @@ const PRICE_DECIDES_MS_PER_CENT = 1_000;
 
 const FREE_UTILIZATION_PERCENT = 80;
 
+/**
+ * What a relay of unknown load is taken for: half of what lies above the free share. A relay that is known to have room is preferred to
+ * it, and it is preferred to one that is known to be full.
+ */
+export const UNKNOWN_UTILIZATION_PERCENT = 90;
+
 /** The mesh's weights as a path policy wants them. */
 export function weightsFor(policy: PathPolicy, weights: CostWeights): CostWeights {
   switch (policy) {
@@ -36,15 +42,17 @@ export function weightsFor(policy: PathPolicy, weights: CostWeights): CostWeight
 
 /**
  * Cost of one hop in ms: RTT/2 plus the weighted jitter, loss, utilisation above 80 % and the sender's price.
+ * @param quality of the direction in which media flows over the link.
  * @param sender the relay that sends media over the link (the one nearer to the origin).
  */
-export function hopCostMs(link: Link, sender: Relay, weights: CostWeights): number {
+export function hopCostMs(quality: LinkQuality, sender: Relay, weights: CostWeights): number {
+  const utilizationPercent = sender.utilizationPercent ?? UNKNOWN_UTILIZATION_PERCENT;
   return (
     HOP_COST_MS +
-    link.rttMs / 2 +
-    weights.jitter * link.jitterMs +
-    weights.lossMsPerPercent * link.lossPercent +
-    weights.utilizationMsPerPercent * Math.max(0, sender.utilizationPercent - FREE_UTILIZATION_PERCENT) +
+    quality.rttMs / 2 +
+    weights.jitter * quality.jitterMs +
+    weights.lossMsPerPercent * quality.lossPercent +
+    weights.utilizationMsPerPercent * Math.max(0, utilizationPercent - FREE_UTILIZATION_PERCENT) +
     weights.priceMsPerCent * sender.priceCentsPerGb
   );
 }

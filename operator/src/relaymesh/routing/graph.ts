@@ -10,17 +10,26 @@ export interface Relay {
   readonly provider: string;
   /** Price of one GB that leaves this node, in cents. */
   readonly priceCentsPerGb: number;
-  /** Share of its egress capacity in use, 0 to 100; 0 where unknown. */
-  readonly utilizationPercent: number;
+  /** Share of its egress capacity in use, percent; undefined: the relay has reported no load, which does not mean that it is idle. */
+  readonly utilizationPercent: number | undefined;
 }
 
-/** What is known of the trunk between two relays. A trunk carries both directions, so a link has no direction. */
-export interface Link {
-  readonly a: string;
-  readonly b: string;
+/** How a trunk carries media in one direction. */
+export interface LinkQuality {
+  /** Round trip, the same in both directions. */
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;
+}
+
+/** What is known of the trunk between two relays, each direction by itself: loss often differs between the two. */
+export interface Link {
+  readonly a: string;
+  readonly b: string;
+  /** From `a` to `b`. */
+  readonly toB: LinkQuality;
+  /** From `b` to `a`. */
+  readonly toA: LinkQuality;
 }
 
 export interface Graph {
@@ -45,6 +54,11 @@ export function buildGraph(relays: readonly Relay[], links: readonly Link[]): Gr
   }
   for (const list of neighbours.values()) list.sort((x, y) => (x.node < y.node ? -1 : x.node > y.node ? 1 : 0));
   return { relays: byName, neighbours };
+}
+
+/** The direction of a link in which `sender`, one of its two ends, sends. */
+export function qualityFrom(link: Link, sender: string): LinkQuality {
+  return link.a === sender ? link.toB : link.toA;
 }
 
 /** The name of a link, the same from both ends. */

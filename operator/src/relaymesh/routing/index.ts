@@ -3,10 +3,10 @@
  * Pure: time is passed in, equal input gives equal output.
  */
 export { buildGraph, linkKey } from './graph.ts';
-export type { Graph } from './graph.ts';
+export type { Graph, LinkQuality } from './graph.ts';
 export { judgeLinks } from './links.ts';
 export type { JudgedLink, LinkReport } from './links.ts';
-export { weightsFor } from './cost.ts';
+export { UNKNOWN_UTILIZATION_PERCENT, weightsFor } from './cost.ts';
 export type { CostWeights, PathPolicy } from './cost.ts';
 export { disjointPaths, measurePath, satisfies } from './paths.ts';
 export type { Path, PathQuery } from './paths.ts';

@@ -7,9 +7,19 @@ function report(from: string, to: string, extra: Partial<LinkReport> = {}): Link
   return { from, to, state: 'Up', rttMs: 10, jitterMs: 1, lossPercent: 0, fresh: true, ...extra };
 }
 
-test('both ends together make one link: the mean RTT, the worse loss', () => {
-  const links = judgeLinks([report('b', 'a', { rttMs: 12, lossPercent: 3 }), report('a', 'b', { lossPercent: 1 })]);
-  assert.deepEqual(links, [{ a: 'a', b: 'b', state: 'Up', rttMs: 11, jitterMs: 1, lossPercent: 3 }]);
+test('each direction has the loss that its sender counts and the jitter that its receiver sees; the longer round trip counts', () => {
+  const links = judgeLinks([
+    report('b', 'a', { rttMs: 12, lossPercent: 30, jitterMs: 2 }),
+    report('a', 'b', { lossPercent: 1, jitterMs: 7 }),
+  ]);
+  const toB = { rttMs: 12, jitterMs: 2, lossPercent: 1 };
+  const toA = { rttMs: 12, jitterMs: 7, lossPercent: 30 };
+  assert.deepEqual(links, [{ a: 'a', b: 'b', state: 'Up', toB, toA }]);
+});
+
+test('a direction that nobody measures is taken to be like the other', () => {
+  const [link] = judgeLinks([report('a', 'b', { lossPercent: 4 }), report('b', 'a', { lossPercent: 9, fresh: false })]);
+  assert.deepEqual([link?.toB.lossPercent, link?.toA.lossPercent], [4, 4]);
 });
 
 test('one fresh end that says down is believed', () => {

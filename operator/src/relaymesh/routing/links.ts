@@ -1,4 +1,4 @@
-import type { Link } from './graph.ts';
+import type { Link, LinkQuality } from './graph.ts';
 import { linkKey } from './graph.ts';
 
 type LinkState = 'Up' | 'Degraded' | 'Down';
@@ -9,7 +9,9 @@ export interface LinkReport {
   readonly to: string;
   readonly state: LinkState;
   readonly rttMs: number;
+  /** Of what `from` receives. */
   readonly jitterMs: number;
+  /** Of what `from` sends. */
   readonly lossPercent: number;
   /** Whether the reporting node is connected to control now; otherwise this is the last that was known. */
   readonly fresh: boolean;
@@ -47,8 +49,21 @@ function judge(ends: readonly LinkReport[]): JudgedLink {
     a,
     b,
     state: states.includes('Down') ? 'Down' : states.includes('Degraded') ? 'Degraded' : 'Up',
-    rttMs: values.reduce((sum, end) => sum + end.rttMs, 0) / values.length,
-    jitterMs: Math.max(...values.map((end) => end.jitterMs)),
-    lossPercent: Math.max(...values.map((end) => end.lossPercent)),
+    toB: directionFrom(a, values),
+    toA: directionFrom(b, values),
+  };
+}
+
+/**
+ * The direction in which `sender` sends: loss as the sender counts it, jitter as the receiver sees it. What only the other end tells is
+ * taken from there, so that a direction without a measurement is never better than the one with it. The longer of two round trips counts.
+ */
+function directionFrom(sender: string, values: readonly LinkReport[]): LinkQuality {
+  const ofSender = values.find((end) => end.from === sender);
+  const ofReceiver = values.find((end) => end.from !== sender);
+  return {
+    rttMs: Math.max(...values.map((end) => end.rttMs)),
+    jitterMs: (ofReceiver ?? ofSender)?.jitterMs ?? 0,
+    lossPercent: (ofSender ?? ofReceiver)?.lossPercent ?? 0,
   };
 }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { CostWeights } from './cost.ts';
 import { HOP_COST_MS, weightsFor } from './cost.ts';
-import type { Link, Relay } from './graph.ts';
+import type { Link, LinkQuality, Relay } from './graph.ts';
 import { buildGraph } from './graph.ts';
 import type { PathQuery } from './paths.ts';
 import { disjointPaths, measurePath, satisfies } from './paths.ts';
@@ -14,8 +14,10 @@ function relay(node: string, extra: Partial<Relay> = {}): Relay {
   return { node, region: node.split('-')[0] as string, provider: 'p', priceCentsPerGb: 0, utilizationPercent: 0, ...extra };
 }
 
-function link(a: string, b: string, rttMs: number, extra: Partial<Link> = {}): Link {
-  return { a, b, rttMs, jitterMs: 0, lossPercent: 0, ...extra };
+/** Alike in both directions, unless `toA` says otherwise. */
+function link(a: string, b: string, rttMs: number, extra: Partial<LinkQuality> = {}, toA: Partial<LinkQuality> = extra): Link {
+  const quality = { rttMs, jitterMs: 0, lossPercent: 0 };
+  return { a, b, toB: { ...quality, ...extra }, toA: { ...quality, ...toA } };
 }
 
 function query(extra: Partial<PathQuery> = {}): PathQuery {
@@ -50,6 +52,26 @@ describe('disjoint paths', () => {
   test('two hops over good links beat one lossy link', () => {
     const links = [link('c-1', 'a-1', 40, { lossPercent: 5 }), link('c-1', 'b-1', 30), link('b-1', 'a-1', 30)];
     assert.deepEqual(hopsOf(disjointPaths(buildGraph(relays, links), query(), 1)), ['c-1 b-1 a-1']);
+  });
+
+  test('a direction that loses packets is left by media that flows in it, and kept by media that flows in the other', () => {
+    // The viewers are at c-1: media flows from a-1 to c-1.
+    const detour = [link('c-1', 'b-1', 30), link('b-1', 'a-1', 30)];
+    const lossyTowardsViewers = link('c-1', 'a-1', 40, {}, { lossPercent: 5 });
+    const lossyTowardsOrigin = link('c-1', 'a-1', 40, { lossPercent: 5 }, {});
+    assert.deepEqual(hopsOf(disjointPaths(buildGraph(relays, [lossyTowardsViewers, ...detour]), query(), 1)), ['c-1 b-1 a-1']);
+    assert.deepEqual(hopsOf(disjointPaths(buildGraph(relays, [lossyTowardsOrigin, ...detour]), query(), 1)), ['c-1 a-1']);
+  });
+
+  test('a relay of unknown load comes after one that has room, and before one that is full', () => {
+    const two = (first: number | undefined, second: number | undefined) => [
+      ...['a-1', 'c-1'].map((node) => relay(node)),
+      relay('b-1', { utilizationPercent: first }),
+      relay('b-2', { utilizationPercent: second }),
+    ];
+    const links = ['b-1', 'b-2'].flatMap((between) => [link('c-1', between, 20), link(between, 'a-1', 20)]);
+    assert.deepEqual(hopsOf(disjointPaths(buildGraph(two(undefined, 50), links), query(), 1)), ['c-1 b-2 a-1']);
+    assert.deepEqual(hopsOf(disjointPaths(buildGraph(two(100, undefined), links), query(), 1)), ['c-1 b-2 a-1']);
   });
 
   test('via forces a region even when the direct link is best', () => {
@@ -130,7 +152,13 @@ describe('any mesh', () => {
   const nodes = ['a-1', 'a-2', 'b-1', 'b-2', 'c-1', 'c-2', 'd-1'];
   const anyLinks = fc.uniqueArray(
     fc
-      .record({ x: fc.nat(nodes.length - 1), y: fc.nat(nodes.length - 1), rttMs: fc.nat(300), lossPercent: fc.nat(20) })
+      .record({
+        x: fc.nat(nodes.length - 1),
+        y: fc.nat(nodes.length - 1),
+        rttMs: fc.nat(300),
+        lossPercent: fc.nat(20),
+        lossBackPercent: fc.nat(20),
+      })
       .filter((l) => l.x < l.y),
     { selector: (l) => `${l.x} ${l.y}`, maxLength: 21 },
   );
@@ -143,7 +171,9 @@ describe('any mesh', () => {
     fc.assert(
       fc.property(anyLinks, anyQuery, (raw, extra) => {
         const relays = nodes.map((node) => relay(node));
-        const links = raw.map((l) => link(nodes[l.x] as string, nodes[l.y] as string, l.rttMs, { lossPercent: l.lossPercent }));
+        const links = raw.map(({ x, y, rttMs, lossPercent, lossBackPercent }) =>
+          link(nodes[x] as string, nodes[y] as string, rttMs, { lossPercent }, { lossPercent: lossBackPercent }),
+        );
         const q = query({ ...extra, sources: ['c-1', 'c-2'] });
         const paths = disjointPaths(buildGraph(relays, links), q, 3);
         const expected = cheapestByEnumeration(relays, links, q);

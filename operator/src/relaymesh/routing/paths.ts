@@ -1,7 +1,7 @@
 import type { CostWeights } from './cost.ts';
 import { hopCostMs } from './cost.ts';
 import type { Graph, Link, Relay } from './graph.ts';
-import { linkKey } from './graph.ts';
+import { linkKey, qualityFrom } from './graph.ts';
 import { MinHeap } from './min-heap.ts';
 
 /** A loop-free path through relays, the viewer's side first, the relay in the origin's region last. */
@@ -85,9 +85,10 @@ export function measurePath(graph: Graph, hops: readonly string[], weights: Cost
     if (i === 0) continue;
     const link = linkBetween(graph, hops[i - 1] as string, relay.node);
     if (!link) return undefined;
-    costMs += hopCostMs(link, relay, weights);
-    rttMs += link.rttMs;
-    delivered *= 1 - link.lossPercent / 100;
+    const quality = qualityFrom(link, relay.node);
+    costMs += hopCostMs(quality, relay, weights);
+    rttMs += quality.rttMs;
+    delivered *= 1 - quality.lossPercent / 100;
   }
   return { hops: [...hops], costMs, rttMs, lossPercent: (1 - delivered) * 100 };
 }
@@ -137,7 +138,7 @@ function search(graph: Graph, query: PathQuery, used: Used): readonly string[] |
         node,
         passed,
         hops: [...label.hops, node],
-        weight: label.weight + hopCostMs(link, relay, query.weights) + shared * SHARED_PENALTY_MS,
+        weight: label.weight + hopCostMs(qualityFrom(link, node), relay, query.weights) + shared * SHARED_PENALTY_MS,
       });
     }
   }

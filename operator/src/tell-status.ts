@@ -1,0 +1,30 @@
+import { whyRefused } from './attempts.ts';
+import { isRefusal, setCondition, type Condition } from './kube/index.ts';
+
+interface Told {
+  observedGeneration?: number;
+  conditions?: Condition[];
+}
+
+/**
+ * Applies a status. Where the API refuses it, its conditions are applied alone, with a Ready that is False for this reason: an object whose
+ * status cannot be written must not go on showing its last success. Throws what `apply` threw.
+ */
+export async function tellStatus<S extends Told, T>(status: S, nowMs: number, apply: (status: S) => Promise<T>): Promise<T> {
+  try {
+    return await apply(status);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const { observedGeneration, conditions } = status;
+    const ready = {
+      type: 'Ready',
+      status: 'False',
+      reason: 'StatusRefused',
+      message: `The API refuses this status (${error.reason}), so that only its conditions are shown: ${whyRefused(error)}`,
+      ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    } as const;
+    const reduced: Told = { ...(observedGeneration === undefined ? {} : { observedGeneration }) };
+    await apply({ ...reduced, conditions: setCondition(conditions, ready, nowMs) } as S);
+    throw error;
+  }
+}
