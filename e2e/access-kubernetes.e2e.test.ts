@@ -10,11 +10,11 @@ import { mediaEdges, mediaNodes, streamRoutes, type MediaNode } from '@millrace/
 import { callers, type Caller, type Verdict } from '@millrace/api/operations';
 import { startControl, type Control } from '@millrace/control';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
-import { createKubeClient, isTrue, loadKubeconfig, pods, type KubeClient, type Pod } from '@millrace/operator/kube';
+import { createKubeClient, isTrue, loadKubeconfig, pods, type KubeClient, type Pod } from '@millrace/kube';
 import { createLogger, loadConfig } from '@millrace/service';
-import { ACCOUNTS, kubernetesRights, VERBS, type KubernetesRight, type Verb } from '../api/codegen/kubernetes-access.ts';
-import { SigningKeys } from '../control/src/tokens/index.ts';
-import { MediaNodeConfig, startMediaNode, type MediaNode as RunningNode } from '../media-node/src/index.ts';
+import { ACCOUNTS, kubernetesRights, VERBS, type KubernetesRight, type Verb } from '@millrace/api/kubernetes-access';
+import { SigningKeys } from '@millrace/control/tokens';
+import { MediaNodeConfig, startMediaNode, type MediaNode as RunningNode } from '@millrace/media-node';
 import { startKubeCluster, type KubeCluster } from './src/kube-cluster.ts';
 import { accountToken, applyRoles, kubeconfigOf, RBAC_FOLDER } from './src/rbac.ts';
 import { eventually } from './src/servers/network.ts';

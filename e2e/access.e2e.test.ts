@@ -18,8 +18,8 @@ import {
   type Service,
   type Verdict,
 } from '@millrace/api/operations';
-import { offerText } from '../media-node/src/sdp/sdp.fixture.ts';
-import { newPlayer, newPublisher, type Publisher } from '../media-node/src/signaling/werift.fixture.ts';
+import { offerText } from '@millrace/testkit/sdp';
+import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
 import { credentialsOf, podOf, STREAM, type Credentials } from './src/servers/credentials.ts';
 import { HttpContract, type CallOptions } from './src/servers/http-contract.ts';
 import { APP_KEY, eventually, Servers, type RunningNode } from './src/servers/network.ts';

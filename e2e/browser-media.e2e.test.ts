@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestNode, type TestNode } from '../media-node/src/signaling/node.fixture.ts';
-import { browserNames, launchBrowser, type Browser, type BrowserName } from './src/browser.ts';
+import { browserNames, launchBrowser, type Browser, type BrowserName } from '@millrace/testbed/browser';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 import { ownAddress } from './src/own-address.ts';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { after, before, describe } from 'node:test';
-import { conformance } from '@millrace/standalone/conformance';
+import { conformance } from '@millrace/kube-conformance';
 import { kubectlConformance } from './conformance/kubectl.ts';
 import type { KubeApi } from './src/kube-apis.ts';
 import { kubeApis } from './src/kube-apis.ts';

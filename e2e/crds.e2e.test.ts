@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { manifestOf, manifestTables } from '@millrace/api/crds/manifests';
-import {
-  createKubeClient,
-  KubeError,
-  loadKubeconfig,
-  type KubeClient,
-  type KubeObject,
-  type Resource,
-} from '@millrace/operator/kube';
+import { createKubeClient, KubeError, loadKubeconfig, type KubeClient, type KubeObject, type Resource } from '@millrace/kube';
 import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 for (const { name, start } of kubeApis) describe(`the CRDs on ${name}`, () => crdsOn(start));

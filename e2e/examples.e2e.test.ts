@@ -7,18 +7,11 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
-import {
-  createKubeClient,
-  findCondition,
-  loadKubeconfig,
-  type KubeClient,
-  type KubeObject,
-  type Resource,
-} from '@millrace/operator/kube';
+import { createKubeClient, findCondition, loadKubeconfig, type KubeClient, type KubeObject, type Resource } from '@millrace/kube';
 import * as crds from '@millrace/api/crds';
 import { createLogger } from '@millrace/service';
-import { offerText } from '../media-node/src/sdp/sdp.fixture.ts';
-import { launchBrowser, type Browser } from './src/browser.ts';
+import { offerText } from '@millrace/testkit/sdp';
+import { launchBrowser, type Browser } from '@millrace/testbed/browser';
 import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 import { APP_KEY, eventually, Servers } from './src/servers/network.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { encodeClip } from '../bench/src/media/clip.ts';
-import { openPlainViewer, publishClip } from '../bench/src/media/plain-rtp.ts';
+import { encodeClip } from '@millrace/testkit/media';
+import { openPlainViewer, publishClip } from '@millrace/testkit/media';
 import { killableApis, startControlPlane, type ControlPlane } from './src/control-plane.ts';
 import { CountedStream } from './src/counted-stream.ts';
-import { delay, eventually } from './src/network.ts';
-import { pidOfNode, pidsOfNode } from './src/node-process.ts';
+import { delay, eventually } from '@millrace/testbed/network';
+import { pidOfNode, pidsOfNode } from '@millrace/testbed/node-process';
 
 const STREAM = 'live/steady';
 

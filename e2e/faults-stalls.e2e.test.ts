@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import type { Topology } from '@millrace/api';
-import { encodeClip } from '../bench/src/media/clip.ts';
-import { openPlainViewer, publishClip } from '../bench/src/media/plain-rtp.ts';
-import { launchBrowser, type Browser, type Page } from './src/browser.ts';
+import { encodeClip } from '@millrace/testkit/media';
+import { openPlainViewer, publishClip } from '@millrace/testkit/media';
+import { launchBrowser, type Browser, type Page } from '@millrace/testbed/browser';
 import { CountedStream } from './src/counted-stream.ts';
 import { kubectlOf } from './src/kube-cluster.ts';
-import { delay, eventually, startNetwork, type TestNetwork } from './src/network.ts';
-import { pidOfNode } from './src/node-process.ts';
+import { delay, eventually, startNetwork, type TestNetwork } from '@millrace/testbed/network';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import { observeSdk, sdkPlayer, sdkPublisher, sdkUntil } from './src/sdk-page.ts';
 
 const STREAM = 'live/stall';

@@ -17,7 +17,7 @@ import {
   refOf,
   type KubeClient,
   type Pod,
-} from '@millrace/operator/kube';
+} from '@millrace/kube';
 import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 const NAMESPACE = 'default';

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { format, resolveConfig } from 'prettier';
 import { mediaEdges, type MediaEdge, type PlacementResponse } from '@millrace/api';
 import { controlService, mediaNodeService } from '@millrace/api/operations';
-import { newPlayer, newPublisher } from '../media-node/src/signaling/werift.fixture.ts';
+import { newPlayer, newPublisher } from '@millrace/testkit/webrtc';
 import { HttpContract } from './src/servers/http-contract.ts';
 import { LABELS, metricsOf, metricsPage, unitOf, UNITS, type Metric } from './src/servers/metrics-reference.ts';
 import { APP_KEY, eventually, NAMESPACE, Servers, type RunningNode } from './src/servers/network.ts';

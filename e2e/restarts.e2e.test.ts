@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { mediaNodes } from '@millrace/api';
-import { createKubeClient, loadKubeconfig, type KubeClient } from '@millrace/operator/kube';
-import { newPlayer, newPublisher, type Player, type Publisher } from '../media-node/src/signaling/werift.fixture.ts';
-import { eventually, startNetwork, type TestNetwork } from './src/network.ts';
-import { pidOfNode, pidsOfNode } from './src/node-process.ts';
+import { createKubeClient, loadKubeconfig, type KubeClient } from '@millrace/kube';
+import { newPlayer, newPublisher, type Player, type Publisher } from '@millrace/testkit/webrtc';
+import { eventually, startNetwork, type TestNetwork } from '@millrace/testbed/network';
+import { pidOfNode, pidsOfNode } from '@millrace/testbed/node-process';
 
 const NAMESPACE = 'default';
 /** No wait before the first restart, then 1 s doubled each time. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { launchBrowser, type Browser, type Page } from './src/browser.ts';
+import { launchBrowser, type Browser, type Page } from '@millrace/testbed/browser';
 import { kubectlOf } from './src/kube-cluster.ts';
-import type { TestNetwork } from './src/network.ts';
-import { eventually, startNetwork } from './src/network.ts';
-import { pidOfNode } from './src/node-process.ts';
+import type { TestNetwork } from '@millrace/testbed/network';
+import { eventually, startNetwork } from '@millrace/testbed/network';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import { observeSdk, sdkPlayer, sdkPublisher, sdkUntil, type SdkView } from './src/sdk-page.ts';
 
 const STREAM = 'live/sdk';

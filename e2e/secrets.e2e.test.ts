@@ -13,12 +13,12 @@ import {
   secrets as secretObjects,
   type KubeClient,
   type Secret,
-} from '@millrace/operator/kube';
-import { newPlayer, newPublisher } from '../media-node/src/signaling/werift.fixture.ts';
-import { loadOrCreateCertificates } from '../standalone/src/apiserver/auth/certificates.ts';
-import { laptopManifest } from './src/laptop-manifest.ts';
-import { delay, eventually, startNetwork, type TestNetwork } from './src/network.ts';
-import { pidOfNode } from './src/node-process.ts';
+} from '@millrace/kube';
+import { newPlayer, newPublisher } from '@millrace/testkit/webrtc';
+import { loadOrCreateCertificates } from '@millrace/standalone/certificates';
+import { laptopManifest } from '@millrace/testbed/laptop-manifest';
+import { delay, eventually, startNetwork, type TestNetwork } from '@millrace/testbed/network';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import { processTree, type ShownProcess } from './src/process-tree.ts';
 import { bodyOfPem, SecretTraces, signatureOf, type Trace } from './src/secret-traces.ts';
 import { readWholeApi } from './src/whole-api.ts';

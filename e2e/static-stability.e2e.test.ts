@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MediaNodeSpec, PlacementResponse, StreamView } from '@millrace/api';
-import { secrets } from '@millrace/operator/kube';
-import { APP_KEY, NAMESPACE, TestNetwork } from '../control/src/testing/network.ts';
-import type { Control } from '../control/src/control.ts';
-import { startRealNode } from '../control/src/testing/real-node.ts';
-import type { MediaNode } from '../media-node/src/index.ts';
-import { launchBrowser, type Browser } from './src/browser.ts';
+import { secrets } from '@millrace/kube';
+import { APP_KEY, NAMESPACE, TestNetwork } from '@millrace/testbed';
+import type { Control } from '@millrace/control';
+import { startRealNode } from '@millrace/testbed';
+import type { MediaNode } from '@millrace/media-node';
+import { launchBrowser, type Browser } from '@millrace/testbed/browser';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 
 const RELAYS = ['a-relay', 'b-relay', 'c-relay'];

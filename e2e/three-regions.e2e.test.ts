@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { StreamPath } from '@millrace/api';
-import { newPlayer, newPublisher } from '../media-node/src/signaling/werift.fixture.ts';
-import { encodeClip, type Clip } from '../bench/src/media/clip.ts';
-import { openPlainViewer, publishClip } from '../bench/src/media/plain-rtp.ts';
+import { newPlayer, newPublisher } from '@millrace/testkit/webrtc';
+import { encodeClip, type Clip } from '@millrace/testkit/media';
+import { openPlainViewer, publishClip } from '@millrace/testkit/media';
 import { observePlayback, playStream, playbackUntil, publishCamera } from './src/browser-media.ts';
-import type { Browser } from './src/browser.ts';
-import { launchBrowser } from './src/browser.ts';
+import type { Browser } from '@millrace/testbed/browser';
+import { launchBrowser } from '@millrace/testbed/browser';
 import { CountedStream } from './src/counted-stream.ts';
 import { kubeApis } from './src/kube-apis.ts';
 import type { KubeApi } from './src/kube-apis.ts';
-import type { TestNetwork } from './src/network.ts';
-import { eventually, startNetwork } from './src/network.ts';
-import { metricOf, pidOfNode } from './src/node-process.ts';
+import type { TestNetwork } from '@millrace/testbed/network';
+import { eventually, startNetwork } from '@millrace/testbed/network';
+import { metricOf, pidOfNode } from '@millrace/testbed/node-process';
 
 const PUBLISHED_IN = 'tokyo';
 const CROSSED = 'frankfurt';

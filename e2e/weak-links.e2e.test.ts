@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UdpNetwork } from '@millrace/link-emulator';
-import { AUDIO_MS, FrameAccount, FRAME_MS, FrameSource } from '../media-node/src/relay/labelled-frames.fixture.ts';
-import { AUDIO_TRACK, VIDEO_TRACK } from '../media-node/src/relay/simulated-mesh.fixture.ts';
-import { buildGraph, disjointPaths, judgeLinks, weightsFor } from '../operator/src/relaymesh/routing/index.ts';
-import { eventually } from './src/network.ts';
+import { AUDIO_MS, FrameAccount, FRAME_MS, FrameSource } from '@millrace/testkit/rtp';
+import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
+import { buildGraph, disjointPaths, judgeLinks, weightsFor } from '@millrace/operator/routing';
+import { eventually } from '@millrace/testbed/network';
 import { RelayFleet } from './src/relay-fleet.ts';
 
 const SECONDS = Number(process.env['MILLRACE_WEAK_LINK_SECONDS'] ?? 180);

@@ -1,4 +1,4 @@
-import type { Page } from '../../e2e/src/browser.ts';
+import type { Page } from '@millrace/testbed/browser';
 import type { PlacementResponse } from '@millrace/api';
 
 /** Times in ms since the viewer asked for the stream. */

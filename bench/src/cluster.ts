@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MediaEdge } from '@millrace/api';
-import { createKubeClient, loadKubeconfig, mediaEdges, pods, type KubeClient } from '@millrace/operator/kube';
-import { eventually, type TestNetwork } from '../../e2e/src/network.ts';
+import { createKubeClient, loadKubeconfig, mediaEdges, pods, type KubeClient } from '@millrace/kube';
+import { eventually, type TestNetwork } from '@millrace/testbed/network';
 
 const NAMESPACE = 'default';
 const PROPAGATION_MS = 1_000;

@@ -1,8 +1,8 @@
-import type { Browser } from '../../e2e/src/browser.ts';
-import type { TestNetwork } from '../../e2e/src/network.ts';
+import type { Browser } from '@millrace/testbed/browser';
+import type { TestNetwork } from '@millrace/testbed/network';
 import type { Cluster } from './cluster.ts';
 import type { BenchConfig } from './config.ts';
-import type { Clip } from './media/clip.ts';
+import type { Clip } from '@millrace/testkit/media';
 import type { Ending } from './processes/ending.ts';
 import type { Cell } from './table.ts';
 

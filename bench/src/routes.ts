@@ -1,5 +1,5 @@
 import type { Topology } from '@millrace/api';
-import { eventually, type TestNetwork } from '../../e2e/src/network.ts';
+import { eventually, type TestNetwork } from '@millrace/testbed/network';
 
 export const PUBLISHED_IN = 'tokyo';
 export const WATCHED_IN = 'virginia';

@@ -1,9 +1,9 @@
-import { launchBrowser } from '../../e2e/src/browser.ts';
-import { startNetwork, type TestNetwork, type TestNetworkOptions } from '../../e2e/src/network.ts';
+import { launchBrowser } from '@millrace/testbed/browser';
+import { startNetwork, type TestNetwork, type TestNetworkOptions } from '@millrace/testbed/network';
 import { Cluster } from './cluster.ts';
 import type { BenchConfig } from './config.ts';
 import type { Bench } from './figure.ts';
-import { encodeClip } from './media/clip.ts';
+import { encodeClip } from '@millrace/testkit/media';
 import type { Ending } from './processes/ending.ts';
 
 const STOP_WITHIN_MS = 40_000;

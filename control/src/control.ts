@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IceServer } from '@millrace/api';
-import { contextNamespace, createKubeClient, isAlreadyExists, secrets, type KubeClient } from '@millrace/operator/kube';
+import { contextNamespace, createKubeClient, isAlreadyExists, secrets, type KubeClient } from '@millrace/kube';
 import {
   AddressRate,
   countHttpRefusals,

@@ -1,4 +1,4 @@
-import { loadKubeconfig } from '@millrace/operator/kube';
+import { loadKubeconfig } from '@millrace/kube';
 import { createLogger, loadConfig, onShutdown, realClock, runMain } from '@millrace/service';
 import { ControlConfig } from './config.ts';
 import { startControl } from './control.ts';

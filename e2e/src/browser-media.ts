@@ -1,4 +1,4 @@
-import type { Page } from './browser.ts';
+import type { Page } from '@millrace/testbed/browser';
 
 // What runs in the page is written out in full here: page functions cannot see this module's scope.
 

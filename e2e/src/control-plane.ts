@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { PlacementResponse, StreamView } from '@millrace/api';
 import { kubeApis } from './kube-apis.ts';
 import { kubectlOf, type KubeCluster } from './kube-cluster.ts';
-import { delay, eventually, freeNetworkPorts } from './network.ts';
+import { delay, eventually, freeNetworkPorts } from '@millrace/testbed/network';
 import { startProcess, type SupervisedProcess } from './supervised-process.ts';
 
 const APP_KEY = 'an-app-key-that-only-tests-use';

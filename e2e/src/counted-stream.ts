@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { TICKS_PER_FRAME } from '../../bench/src/media/clip-sender.ts';
-import { accountFrames, type ReceivedPacket } from '../../bench/src/media/frame-ledger.ts';
-import type { ClipPublisher, PlainViewer } from '../../bench/src/media/plain-rtp.ts';
-import { eventually } from './network.ts';
+import { TICKS_PER_FRAME } from '@millrace/testkit/media';
+import { accountFrames, type ReceivedPacket } from '@millrace/testkit/media';
+import type { ClipPublisher, PlainViewer } from '@millrace/testkit/media';
+import { eventually } from '@millrace/testbed/network';
 
 /** Frames as they come out at a plain RTP viewer, from the first packet on. */
 export class CountedStream {

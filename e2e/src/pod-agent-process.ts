@@ -1,8 +1,8 @@
 // The kubelet of a test: runs the pods of a kubeconfig's cluster as local processes. `pod-agent-process.ts KUBECONFIG DATA_DIR`
 import { fileURLToPath } from 'node:url';
-import { loadKubeconfig } from '@millrace/operator/kube';
+import { loadKubeconfig } from '@millrace/kube';
 import { createLogger } from '@millrace/service';
-import { startPodAgent } from '../../standalone/src/agent/index.ts';
+import { startPodAgent } from '@millrace/standalone';
 
 const [file = '', dataDir = ''] = process.argv.slice(2);
 const main = fileURLToPath(new URL('../../media-node/src/main.ts', import.meta.url));

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PlacementResponse } from '@millrace/api';
-import { newPlayer, type Player } from '../../media-node/src/signaling/werift.fixture.ts';
-import { openSession } from '../../bench/src/media/plain-rtp.ts';
+import { newPlayer, type Player } from '@millrace/testkit/webrtc';
+import { openSession } from '@millrace/testkit/media';
 import { startProcess, type SupervisedProcess } from './supervised-process.ts';
 
 const WHIP_PUBLISHER = fileURLToPath(new URL('./whip-publisher.ts', import.meta.url));

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { Account } from '../../api/codegen/kubernetes-access.ts';
+import type { Account } from '@millrace/api/kubernetes-access';
 import type { KubeCluster } from './kube-cluster.ts';
 
 export const RBAC_FOLDER = new URL('../../deploy/rbac', import.meta.url).pathname;

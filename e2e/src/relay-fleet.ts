@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { LinkReport } from '@millrace/api';
 import type { Hop, TrackDescription } from '@millrace/api/trunk';
 import type { UdpNetwork } from '@millrace/link-emulator';
-import type { Attachment, SocketAddress } from '../../media-node/src/relay/index.ts';
+import type { Attachment, SocketAddress } from '@millrace/media-node/relay';
 
 export type RelayCall =
   | { do: 'peers'; peers: Hop[] }

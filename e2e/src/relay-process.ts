@@ -1,7 +1,7 @@
 // A relay of the media node in a process of its own, driven by messages of the test that forked it. argv: its name, its mesh as JSON.
 import { createLogger } from '@millrace/service';
-import type { Egress, Ingest, RelayConfiguration } from '../../media-node/src/relay/index.ts';
-import { Relay } from '../../media-node/src/relay/index.ts';
+import type { Egress, Ingest, RelayConfiguration } from '@millrace/media-node/relay';
+import { Relay } from '@millrace/media-node/relay';
 import type { RelayCall } from './relay-fleet.ts';
 
 const [name, mesh] = [process.argv[2]!, JSON.parse(process.argv[3]!) as RelayConfiguration['mesh']];

@@ -1,7 +1,7 @@
 import { build } from 'esbuild';
 import { fileURLToPath } from 'node:url';
 import type * as sdk from '@millrace/sdk';
-import type { Browser, Page } from './browser.ts';
+import type { Browser, Page } from '@millrace/testbed/browser';
 
 /** What the page tells of a session: everything that its SDK object said, with times of the page's clock. */
 interface SessionLog {

@@ -1,4 +1,4 @@
-import { eventStream } from '../../sdk/src/event-stream.ts';
+import { eventStream } from '@millrace/sdk/event-stream';
 
 export interface SessionEvents {
   /** Names of what the node said, in order; without `layers`. */

@@ -1,5 +1,5 @@
 // A WHIP publisher in a process of its own, to be killed or stopped: made-up VP8 and Opus to MILLRACE_TEST_WHIP_URL with MILLRACE_TEST_TOKEN.
-import { newPublisher } from '../../media-node/src/signaling/werift.fixture.ts';
+import { newPublisher } from '@millrace/testkit/webrtc';
 
 const publisher = await newPublisher();
 const response = await fetch(process.env['MILLRACE_TEST_WHIP_URL'] ?? '', {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { FakeClock } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { LoadMeter } from './load.ts';
 import type { Session } from './sessions/index.ts';
 

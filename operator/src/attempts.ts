@@ -1,4 +1,4 @@
-import { isRefusal, NotLeaderError, type KubeError } from './kube/index.ts';
+import { isRefusal, NotLeaderError, type KubeError } from '@millrace/kube';
 
 /** A write that the API refused for what it says, so that trying again without a change is of no use. */
 export interface Refusal {

@@ -4,6 +4,7 @@
 //   start.ts      startOperator: client, ops server, operator
 //   operator.ts   caches, leader election, controllers
 //   mediaedge/ relaymesh/ streamroute/   one controller each: observe → plan (pure) → apply
-//   kube/         client, caches, queues, leader election
 export { startOperator, type OperatorHandle, type StartOptions } from './start.ts';
 export { OperatorConfig } from './config.ts';
+export { Operator } from './operator.ts';
+export { EdgeMetrics, NODE_LABEL, templateHash } from './mediaedge/index.ts';

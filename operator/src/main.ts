@@ -1,7 +1,7 @@
 import { ConfigError, createLogger, loadConfig, onShutdown, runMain } from '@millrace/service';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { OperatorConfig } from './config.ts';
-import { loadKubeconfig } from './kube/index.ts';
+import { loadKubeconfig } from '@millrace/kube';
 import { startOperator } from './start.ts';
 
 const STOP_TIMEOUT_MS = 20_000;

@@ -28,7 +28,7 @@ import {
   type Selection,
   type Indexer,
   type Term,
-} from './kube/index.ts';
+} from '@millrace/kube';
 import { ControlReplicas } from './liveness/control-replicas.ts';
 import {
   createMediaEdgeController,

@@ -1,7 +1,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import { createMetrics, notFoundHandler, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
 import express from 'express';
-import { contextNamespace, createKubeClient, createKubeMetrics } from './kube/index.ts';
+import { contextNamespace, createKubeClient, createKubeMetrics } from '@millrace/kube';
 import { EdgeMetrics } from './mediaedge/index.ts';
 import { Operator } from './operator.ts';
 

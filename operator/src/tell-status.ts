@@ -1,5 +1,5 @@
 import { whyRefused } from './attempts.ts';
-import { isRefusal, setCondition, type Condition } from './kube/index.ts';
+import { isRefusal, setCondition, type Condition } from '@millrace/kube';
 
 interface Told {
   observedGeneration?: number;

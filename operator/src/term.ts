@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '@millrace/service';
-import type { EventRecorder, Fence, KubeClient, KubeMetrics } from './kube/index.ts';
+import type { EventRecorder, Fence, KubeClient, KubeMetrics } from '@millrace/kube';
 
 /** What every controller is given for a term of leadership. */
 export interface TermDependencies {

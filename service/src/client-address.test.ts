@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AddressRate, clientGroup, FakeClock, Problem, TrustedProxies, trusts } from './index.ts';
+import { FakeClock } from '@millrace/testkit';
+import { AddressRate, clientGroup, Problem, TrustedProxies, trusts } from './index.ts';
 
 test('an IPv4 client counts for itself, also through a socket of both families; an IPv6 one for its /64', () => {
   assert.equal(clientGroup('192.0.2.1'), '192.0.2.1');

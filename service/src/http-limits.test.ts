@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import tls from 'node:tls';
 import express from 'express';
+import { FakeClock } from '@millrace/testkit';
 import {
   AddressRate,
   createLogger,
-  FakeClock,
   identifyClient,
   jsonBody,
   limitRequests,

@@ -14,7 +14,6 @@ export { AddressRate, limitRequests } from './address-rate.ts';
 export { identifyClient } from './forwarded.ts';
 export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';
-export { FakeClock } from './fake-clock.ts';
 export { Multimap } from './multimap.ts';
 export { seededRandom } from './seeded-random.ts';
 export { onShutdown, runMain, type ShutdownOptions } from './process-lifecycle.ts';

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createWorker, type types } from 'mediasoup';
-import type { Clip } from '../media/clip.ts';
-import { asksForKeyframe, ClipSender, PAYLOAD_TYPE } from '../media/clip-sender.ts';
+import type { Clip } from '@millrace/testkit/media';
+import { asksForKeyframe, ClipSender, PAYLOAD_TYPE } from '@millrace/testkit/media';
 import { CRYPTO_SUITE, newSrtpKey } from '../media/srtp.ts';
 
 const SSRC = 0x6d720b02;

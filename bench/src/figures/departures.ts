@@ -1,5 +1,5 @@
-import { eventually } from '../../../e2e/src/network.ts';
-import { pidOfNode } from '../../../e2e/src/node-process.ts';
+import { eventually } from '@millrace/testbed/network';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import type { Cluster } from '../cluster.ts';
 
 /** A way for a relay to go. */

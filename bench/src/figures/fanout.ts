@@ -1,8 +1,8 @@
 import type { PlacementResponse } from '@millrace/api';
-import { pidOfNode } from '../../../e2e/src/node-process.ts';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import { delay, type Bench, type Figure } from '../figure.ts';
 import { startSink, type PacketSink } from '../media/packet-sink.ts';
-import { openSession, publishClip } from '../media/plain-rtp.ts';
+import { openSession, publishClip } from '@millrace/testkit/media';
 import { CRYPTO_SUITE, newSrtpKey } from '../media/srtp.ts';
 import { childrenOf } from '../processes/cpu-time.ts';
 import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from '../processes/window.ts';

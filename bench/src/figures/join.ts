@@ -1,10 +1,10 @@
-import type { Page } from '../../../e2e/src/browser.ts';
-import type { TestNetwork } from '../../../e2e/src/network.ts';
+import type { Page } from '@millrace/testbed/browser';
+import type { TestNetwork } from '@millrace/testbed/network';
 import { joinStream, leaveStream, type JoinTimes } from '../browser-viewer.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';
-import { openPlainViewer, publishClip } from '../media/plain-rtp.ts';
+import { openPlainViewer, publishClip } from '@millrace/testkit/media';
 import { describePath, PUBLISHED_IN, upstreamOf, waitUntilKnown, WATCHED_IN } from '../routes.ts';
-import { median, summarize } from '../statistics.ts';
+import { median, summarize } from '@millrace/testkit';
 import { failureLines, tryEach } from '../tries.ts';
 
 const STEPS: readonly (readonly [name: string, key: keyof JoinTimes])[] = [

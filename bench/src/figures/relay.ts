@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { createLogger } from '@millrace/service';
 import { Relay } from '@millrace/media-node/relay';
 import { delay, type Bench, type Figure } from '../figure.ts';
-import type { Clip } from '../media/clip.ts';
-import { PAYLOAD_TYPE } from '../media/clip-sender.ts';
+import type { Clip } from '@millrace/testkit/media';
+import { PAYLOAD_TYPE } from '@millrace/testkit/media';
 import { openTimedStreams, ssrcOf, type TimedStreams } from '../media/timed-streams.ts';
 import { startChild } from '../processes/child.ts';
 import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from '../processes/window.ts';
-import { summarize, type Summary } from '../statistics.ts';
+import { summarize, type Summary } from '@millrace/testkit';
 
 const STEADY_MS = 2_000;
 /** A process in the middle serves for days: what it does for each packet is compiled by then, of the relay and of the forwarders alike. */

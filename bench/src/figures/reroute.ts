@@ -1,14 +1,14 @@
-import type { Page } from '../../../e2e/src/browser.ts';
-import { eventually, type TestNetwork } from '../../../e2e/src/network.ts';
-import { pidOfNode } from '../../../e2e/src/node-process.ts';
+import type { Page } from '@millrace/testbed/browser';
+import { eventually, type TestNetwork } from '@millrace/testbed/network';
+import { pidOfNode } from '@millrace/testbed/node-process';
 import { joinStream, leaveStream, observeViewer, takeFrames } from '../browser-viewer.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';
-import { TICKS_PER_FRAME } from '../media/clip-sender.ts';
-import { accountFrames, type FrameAccount } from '../media/frame-ledger.ts';
-import { openPlainViewer, publishClip, type ClipPublisher, type PlainViewer } from '../media/plain-rtp.ts';
+import { TICKS_PER_FRAME } from '@millrace/testkit/media';
+import { accountFrames, type FrameAccount } from '@millrace/testkit/media';
+import { openPlainViewer, publishClip, type ClipPublisher, type PlainViewer } from '@millrace/testkit/media';
 import { isAlive } from '../processes/cpu-time.ts';
 import { describePath, isWhole, PUBLISHED_IN, upstreamOf, waitUntilKnown, WATCHED_IN } from '../routes.ts';
-import { longestGap, median } from '../statistics.ts';
+import { longestGap, median } from '@millrace/testkit';
 import { failureLines, tryEach } from '../tries.ts';
 import { DEPARTURES, type Departure } from './departures.ts';
 

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { Clip } from './clip.ts';
-import { ClipSender } from './clip-sender.ts';
+import type { Clip } from '@millrace/testkit/media';
+import { ClipSender } from '@millrace/testkit/media';
 
 const STAMP_BYTES = 8;
 const FIRST_SSRC = 1000;

@@ -1,6 +1,6 @@
 import type { MediaNode, MeshSettings, RelayMesh, StreamRoute } from '@millrace/api';
 import { mediaNodes, relayMeshes, streamRoutes } from '@millrace/api';
-import { Informer, type KubeClient, type KubeObject, type Resource } from '@millrace/operator/kube';
+import { Informer, type KubeClient, type KubeObject, type Resource } from '@millrace/kube';
 import type { Logger } from '@millrace/service';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';

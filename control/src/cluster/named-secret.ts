@@ -1,4 +1,4 @@
-import { Informer, secrets, type KubeClient, type Secret } from '@millrace/operator/kube';
+import { Informer, secrets, type KubeClient, type Secret } from '@millrace/kube';
 import type { Logger } from '@millrace/service';
 
 export interface NamedSecretOptions {

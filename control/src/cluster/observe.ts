@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MediaNode, MeshSettings, RelayMesh, StreamRoute, TrunkKey } from '@millrace/api';
 import { pathPolicyKey } from '@millrace/api';
-import { isTrue } from '@millrace/operator/kube';
+import { isTrue } from '@millrace/kube';
 import type { NodeSpec } from '../fleet/index.ts';
 import type { RouteRule } from '../routes/index.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeClock } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { directoryContract } from './contract.ts';
 import { nextEpoch } from './directory.ts';
 import { MemoryDirectory } from './memory.ts';

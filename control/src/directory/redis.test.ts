@@ -1,6 +1,6 @@
 import { after, before, describe } from 'node:test';
 import { createLogger, realClock } from '@millrace/service';
-import { noRedis, startRedis } from '../testing/redis-server.ts';
+import { noRedis, startRedis } from '@millrace/testkit/redis-server';
 import { directoryContract } from './contract.ts';
 import { RedisDirectory } from './redis.ts';
 

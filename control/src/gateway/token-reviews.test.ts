@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TokenReview } from '@millrace/operator/kube';
-import { FakeClock } from '@millrace/service';
+import type { TokenReview } from '@millrace/kube';
+import { FakeClock } from '@millrace/testkit';
 import { TokenReviews } from './token-reviews.ts';
 
 const GOOD: TokenReview['status'] = {

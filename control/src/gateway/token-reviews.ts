@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AGENT_TOKEN_AUDIENCE } from '@millrace/api';
-import type { KubeClient, TokenReview } from '@millrace/operator/kube';
-import { tokenReviews } from '@millrace/operator/kube';
+import type { KubeClient, TokenReview } from '@millrace/kube';
+import { tokenReviews } from '@millrace/kube';
 import type { Clock } from '@millrace/service';
 
 export type TokenVerdict =

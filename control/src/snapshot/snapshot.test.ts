@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ControlMessage, MeshSettings } from '@millrace/api';
-import { createLogger, FakeClock } from '@millrace/service';
+import { createLogger } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { Fleet } from '../fleet/index.ts';
 import { LiveStreams } from '../streams/index.ts';
 import { entry, presence, spec } from '../testing/facts.ts';

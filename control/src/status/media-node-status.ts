@@ -1,7 +1,7 @@
 import type { MediaNodeStatus } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { mediaNodeCrd } from '@millrace/api/crds/definitions';
-import { formatTime, setCondition, type Condition } from '@millrace/operator/kube';
+import { formatTime, setCondition, type Condition } from '@millrace/kube';
 import type { NodePresence } from '../directory/index.ts';
 import type { NodeSpec } from '../fleet/index.ts';
 

@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  Informer,
-  formatMicroTime,
-  isAlreadyExists,
-  isNotFound,
-  leases,
-  type KubeClient,
-  type Lease,
-} from '@millrace/operator/kube';
+import { Informer, formatMicroTime, isAlreadyExists, isNotFound, leases, type KubeClient, type Lease } from '@millrace/kube';
 import type { Clock, Logger, Timer } from '@millrace/service';
 
 /** The operator finds a replica's Lease by its name. */

@@ -9,7 +9,7 @@ import {
   type KubeClient,
   type KubeObject,
   type Resource,
-} from '@millrace/operator/kube';
+} from '@millrace/kube';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import type { Cluster } from '../cluster/index.ts';
 import type { Fleet } from '../fleet/index.ts';

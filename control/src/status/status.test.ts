@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { MediaNodeStatus } from '@millrace/api';
-import { FakeClock } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { carries, entry, presence, report, spec } from '../testing/facts.ts';
 import { BandedWriter, type Difference } from './banded-writer.ts';
 import { mediaNodeDifference, streamRouteDifference } from './bands.ts';

@@ -1,7 +1,7 @@
 import type { StreamReport, StreamRouteStatus } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { streamRouteCrd } from '@millrace/api/crds/definitions';
-import { formatTime } from '@millrace/operator/kube';
+import { formatTime } from '@millrace/kube';
 import type { StreamEntry } from '../directory/index.ts';
 import { tenths } from './media-node-status.ts';
 

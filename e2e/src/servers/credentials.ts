@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Caller } from '@millrace/api/operations';
-import { secrets, type KubeObject, type Resource } from '@millrace/operator/kube';
-import { SigningKeys } from '../../../control/src/tokens/index.ts';
+import { secrets, type KubeObject, type Resource } from '@millrace/kube';
+import { SigningKeys } from '@millrace/control/tokens';
 import { APP_KEY, NAMESPACE, type Servers } from './network.ts';
 
 /** The stream that the cells of the access table are about. */

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { MediaNodeSpec } from '@millrace/api';
-import { loadKubeconfig, secrets } from '@millrace/operator/kube';
+import { loadKubeconfig, secrets } from '@millrace/kube';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
 import { createLogger, createMetrics, type HttpService, type Registry } from '@millrace/service';
-import { startConsole } from '../../../console/src/index.ts';
-import { APP_KEY, NAMESPACE, TestNetwork } from '../../../control/src/testing/network.ts';
-import type { Control } from '../../../control/src/control.ts';
-import { startRealNode } from '../../../control/src/testing/real-node.ts';
-import type { MediaNode } from '../../../media-node/src/index.ts';
+import { startConsole } from '@millrace/console';
+import { APP_KEY, NAMESPACE, TestNetwork } from '@millrace/testbed';
+import type { Control } from '@millrace/control';
+import { startRealNode } from '@millrace/testbed';
+import type { MediaNode } from '@millrace/media-node';
 
 export { APP_KEY, NAMESPACE };
 

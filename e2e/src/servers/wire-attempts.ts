@@ -6,8 +6,8 @@ import { AGENT_SUBPROTOCOL } from '@millrace/api';
 import type { Verdict } from '@millrace/api/operations';
 import { RtpHeader, RtpPacket } from 'werift';
 import { WebSocket } from 'ws';
-import { DgramIo, TrunkEndpoint } from '../../../media-node/src/trunk/index.ts';
-import { vp8Frame } from '../../../media-node/src/signaling/werift.fixture.ts';
+import { DgramIo, TrunkEndpoint } from '@millrace/media-node/trunk';
+import { vp8Frame } from '@millrace/testkit/webrtc';
 
 /** Dials the agents' channel and says hello as `identity`. */
 export async function dialAgent(url: string, bearer: string | undefined, identity: object): Promise<Verdict> {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { before, describe, test } from 'node:test';
 import { DEFAULT_POLICY, type PublicJwk } from '@millrace/api';
-import { FakeClock, Problem } from '@millrace/service';
+import { Problem } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { AccessControl, bearerOf } from './index.ts';
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import type { PublicJwk } from '@millrace/api';
-import { createLogger, FakeClock, Problem } from '@millrace/service';
+import { createLogger, Problem } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
-import { offerText } from '../sdp/sdp.fixture.ts';
+import { offerText } from '@millrace/testkit/sdp';
 import { startTestNode } from '../signaling/node.fixture.ts';
 import { AccessControl } from './index.ts';
 

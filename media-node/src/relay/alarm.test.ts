@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeClock } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import { Alarm } from './alarm.ts';
 
 function alarm(restMs = 5) {

@@ -1,6 +1,7 @@
 import type { Hop } from '@millrace/api/trunk';
-import { AUDIO_MS, FrameAccount, FRAME_MS, type FrameShape, FrameSource, type Showing } from './labelled-frames.fixture.ts';
-import { AUDIO_TRACK, VIDEO_TRACK, type SimulatedMesh, type SimulatedNode } from './simulated-mesh.fixture.ts';
+import { AUDIO_MS, FrameAccount, FRAME_MS, type FrameShape, FrameSource, type Showing } from '@millrace/testkit/rtp';
+import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
+import { type SimulatedMesh, type SimulatedNode } from './simulated-mesh.fixture.ts';
 
 /** Video of 30 frames a second, some packets each, and audio of 50 packets a second, as an encoder sends them. */
 export class FramePublisher {

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { mediaFrameFault, type TrackDescription } from '@millrace/api/trunk';
 import { seededRandom } from '@millrace/service';
-import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { DEPENDENCY_DESCRIPTOR_URI } from '../rtp/av1.ts';
 import { CarriedStream } from './carried-stream/index.ts';
 import { Ingest } from './ingest.ts';

@@ -10,11 +10,11 @@ import {
   readMediaHeader,
   type TrackDescription,
 } from '@millrace/api/trunk';
-import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { writeSenderReport } from '../rtp/index.ts';
 import { CarriedStream } from './carried-stream/index.ts';
 import { Ingest } from './ingest.ts';
-import { AUDIO_TRACK, VIDEO_TRACK } from './simulated-mesh.fixture.ts';
+import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
 
 function ingest(tracks: TrackDescription[]) {
   const stream = new CarriedStream('live/demo');

@@ -1,5 +1,5 @@
 import { FRAME_KIND_RTP, MEDIA_HEADER_BYTES, writeMediaHeader } from '@millrace/api/trunk';
-import { rtpPacket, type PacketFields } from '../rtp/packet.fixture.ts';
+import { rtpPacket, type PacketFields } from '@millrace/testkit/rtp';
 
 /** A media frame for tests. */
 export function mediaFrame(

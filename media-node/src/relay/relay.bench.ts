@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { KEYFRAME, MEDIA_HEADER_BYTES, type TrackDescription } from '@millrace/api/trunk';
-import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { createLogger } from '@millrace/service';
 import { CarriedStream, VIDEO } from './carried-stream/index.ts';
 import { DownstreamFeed } from './downstream-feed.ts';

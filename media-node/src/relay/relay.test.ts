@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { after, describe, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { createLogger } from '@millrace/service';
-import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
 import type { Egress } from './handles.ts';
 import { Relay } from './relay.ts';

@@ -1,7 +1,8 @@
 import { LinkModel, PERFECT_LINK, type LinkProfile } from '@millrace/link-emulator';
-import type { Hop, TrackDescription } from '@millrace/api/trunk';
-import { FakeClock, seededRandom } from '@millrace/service';
-import { h264Payload, rtpPacket } from '../rtp/packet.fixture.ts';
+import type { Hop } from '@millrace/api/trunk';
+import { seededRandom } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
+import { AUDIO_TRACK, h264Payload, rtpPacket, VIDEO_TRACK } from '@millrace/testkit/rtp';
 import {
   DEFAULT_KNOBS,
   TrunkEndpoint,
@@ -193,21 +194,6 @@ export class SimulatedMesh {
     }
   }
 }
-
-export const VIDEO_TRACK: TrackDescription = {
-  track: 0,
-  kind: 'video',
-  codec: { mimeType: 'video/H264', payloadType: 102, clockRate: 90_000 },
-  headerExtensions: [],
-  layers: [{ layer: 0, ssrc: 1000 }],
-};
-export const AUDIO_TRACK: TrackDescription = {
-  track: 1,
-  kind: 'audio',
-  codec: { mimeType: 'audio/opus', payloadType: 111, clockRate: 48_000, channels: 2 },
-  headerExtensions: [],
-  layers: [{ layer: 0, ssrc: 2000 }],
-};
 
 /** A publisher on a node: video of `burst` times 100 packets/s with a keyframe in each hundred, audio of 50 packets/s. */
 export class Publisher {

@@ -3,7 +3,7 @@ import { afterEach, describe, test } from 'node:test';
 import type { LinkProfile } from '@millrace/link-emulator';
 import type { TrunkKnobs } from '../trunk/index.ts';
 import { FramePublisher, FrameViewer } from './frame-stream.fixture.ts';
-import type { Showing } from './labelled-frames.fixture.ts';
+import type { Showing } from '@millrace/testkit/rtp';
 import { SimulatedMesh } from './simulated-mesh.fixture.ts';
 
 const STREAM = 'live/weak';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { DISCARDABLE, FRAME_END, FRAME_START, INDEPENDENT, KEYFRAME, spatialOf, temporalOf } from '@millrace/api/trunk';
 import { DEPENDENCY_DESCRIPTOR_URI } from './av1.ts';
 import { createFrameMarker, type FrameMarker } from './frame-marker.ts';
-import { rtpPacket } from './packet.fixture.ts';
+import { rtpPacket } from '@millrace/testkit/rtp';
 import { RtpView } from './rtp-packet.ts';
 
 const DD_ID = 12;

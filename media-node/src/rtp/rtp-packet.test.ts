@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { rtpPacket } from './packet.fixture.ts';
+import { rtpPacket } from '@millrace/testkit/rtp';
 import { isRtcp, RtpView, setPayloadType, setSequence, setSsrc, setTimestamp } from './rtp-packet.ts';
 
 describe('the RTP view', () => {

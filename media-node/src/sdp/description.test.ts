@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { negotiatePull, negotiatePush, parseDescription, parseFragment, SdpError } from './index.ts';
-import { offerNames, offerText, streamTracks } from './sdp.fixture.ts';
+import { offerNames, offerText } from '@millrace/testkit/sdp';
+import { streamTracks } from './sdp.fixture.ts';
 
 const whip = offerText('chromium-whip-simulcast');
 

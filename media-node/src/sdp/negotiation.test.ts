@@ -11,7 +11,8 @@ import {
   writeAnswer,
   writeOffer,
 } from './index.ts';
-import { goldenAnswer, localTransport, offerNames, offerText, streamTracks } from './sdp.fixture.ts';
+import { offerNames, offerText } from '@millrace/testkit/sdp';
+import { goldenAnswer, localTransport, streamTracks } from './sdp.fixture.ts';
 
 const identity = { sessionId: '1', version: 1 };
 const H264 = { mimeType: 'video/H264', parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f' } };

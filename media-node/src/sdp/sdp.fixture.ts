@@ -1,17 +1,7 @@
-import { readFileSync, readdirSync } from 'node:fs';
 import type { TrackDescription } from '@millrace/api';
 import type { LocalTransport } from './write.ts';
 
 const FOLDER = new URL('./testdata/', import.meta.url);
-
-/** Offers as real clients send them. */
-export const offerNames = readdirSync(FOLDER).flatMap((file) =>
-  file.endsWith('.sdp') && !file.endsWith('.answer.sdp') ? [file.slice(0, -4)] : [],
-);
-
-export function offerText(name: string): string {
-  return readFileSync(new URL(`${name}.sdp`, FOLDER), 'utf8').replaceAll('\n', '\r\n');
-}
 
 export function goldenAnswer(name: string): URL {
   return new URL(`${name}.answer.sdp`, FOLDER);

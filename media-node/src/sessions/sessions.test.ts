@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
-import { createLogger, FakeClock, Problem } from '@millrace/service';
+import { createLogger, Problem } from '@millrace/service';
+import { FakeClock } from '@millrace/testkit';
 import type { Viewer } from '../media/index.ts';
 import { Session, SessionMover, SessionRegistry, type SessionMedia, type SessionNotice } from './index.ts';
 

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { tracksSchema } from '@millrace/api/trunk';
 import fc from 'fast-check';
-import { offerNames, offerText } from '../sdp/sdp.fixture.ts';
+import { offerNames, offerText } from '@millrace/testkit/sdp';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
 
 const SDP = { 'content-type': 'application/sdp' };

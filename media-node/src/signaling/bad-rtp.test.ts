@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { seededRandom } from '@millrace/service';
-import { rtpPacket } from '../rtp/packet.fixture.ts';
+import { rtpPacket } from '@millrace/testkit/rtp';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
-import { vp8Frame } from './werift.fixture.ts';
+import { vp8Frame } from '@millrace/testkit/webrtc';
 
 const VIDEO = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, ssrc: 4711 };
 const source = seededRandom(11);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { offerText } from '../sdp/sdp.fixture.ts';
+import { offerText } from '@millrace/testkit/sdp';
 import { startTestNode, type TestNode } from './node.fixture.ts';
 
 const OBS = offerText('obs-whip');

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RtpHeader, RtpPacket } from 'werift';
 import { eventually, newNetwork, startTestNode, type TestNode } from './node.fixture.ts';
-import { vp8Frame } from './werift.fixture.ts';
+import { vp8Frame } from '@millrace/testkit/webrtc';
 
 const FROM = { address: { ip: '127.0.0.1', port: 5004 } };
 const VIDEO = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, ssrc: 4711 };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { offerText } from '../sdp/sdp.fixture.ts';
+import { offerText } from '@millrace/testkit/sdp';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
-import { newPlayer, newPublisher, type Publisher } from './werift.fixture.ts';
+import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
 
 const SDP = { 'content-type': 'application/sdp' };
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { coreOf } from '../media/placement.ts';
 import { eventually, newNetwork, startTestNode, type TestNode } from './node.fixture.ts';
-import { newPlayer, newPublisher, type Player, type Publisher } from './werift.fixture.ts';
+import { newPlayer, newPublisher, type Player, type Publisher } from '@millrace/testkit/webrtc';
 
 const SDP = { 'content-type': 'application/sdp' };
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -1,5 +1,5 @@
 import type { Clock } from '@millrace/service';
-import type { Informer, Lease } from '../kube/index.ts';
+import type { Informer, Lease } from '@millrace/kube';
 
 /** Leases of control's replicas are called so; the rest of the name is the replica. */
 const CONTROL_LEASE_PREFIX = 'millrace-control-';

@@ -1,4 +1,4 @@
-import type { EventInput } from '../kube/index.ts';
+import type { EventInput } from '@millrace/kube';
 import { drainDeadlineMs, occupancy, type Instance } from './instance.ts';
 import { wantedReplicas, type EdgeObservation } from './model.ts';
 import { EVENT } from './reasons.ts';

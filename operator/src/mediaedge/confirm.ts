@@ -1,5 +1,5 @@
 import { mediaEdges, mediaNodes, type MediaNode } from '@millrace/api';
-import { pods, refOf, type KubeClient, type Pod } from '../kube/index.ts';
+import { pods, refOf, type KubeClient, type Pod } from '@millrace/kube';
 import type { EdgeObservation, EdgePlan } from './model.ts';
 import { planEdge } from './plan.ts';
 import { selectorOf } from './pod.ts';

@@ -8,7 +8,7 @@ import {
   type Controller,
   type Node,
   type Pod,
-} from '../kube/index.ts';
+} from '@millrace/kube';
 import type { MediaEdgeDependencies } from './dependencies.ts';
 import { MediaEdgeReconciler } from './reconcile.ts';
 

@@ -1,5 +1,5 @@
 import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
-import type { Informer, Node, Pod } from '../kube/index.ts';
+import type { Informer, Node, Pod } from '@millrace/kube';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
 import type { EdgeMetrics } from './metrics.ts';

@@ -1,12 +1,6 @@
 import type { MediaEdge } from '@millrace/api';
 import type { Clock } from '@millrace/service';
-import {
-  controllerRef,
-  isAlreadyExists,
-  podDisruptionBudgets,
-  type KubeClient,
-  type PodDisruptionBudget,
-} from '../kube/index.ts';
+import { controllerRef, isAlreadyExists, podDisruptionBudgets, type KubeClient, type PodDisruptionBudget } from '@millrace/kube';
 import { FIELD_MANAGER, LABEL } from './names.ts';
 
 /** One that somebody deleted is made again after so long. */

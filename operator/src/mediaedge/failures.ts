@@ -1,5 +1,5 @@
 import type { MediaEdge } from '@millrace/api';
-import type { Pod } from '../kube/index.ts';
+import type { Pod } from '@millrace/kube';
 import type { Failing } from './model.ts';
 import { LABEL } from './names.ts';
 

@@ -1,5 +1,5 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
-import { findCondition, isTrue, type Pod } from '../kube/index.ts';
+import { findCondition, isTrue, type Pod } from '@millrace/kube';
 import { LABEL } from './names.ts';
 
 /** A report older than this says nothing about now. Control renews it at least every 10 s for nodes that drain. */

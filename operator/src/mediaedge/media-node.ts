@@ -1,5 +1,5 @@
 import { mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
-import { apiVersionOf, controllerRef, formatTime, type Pod } from '../kube/index.ts';
+import { apiVersionOf, controllerRef, formatTime, type Pod } from '@millrace/kube';
 import type { Instance } from './instance.ts';
 import { LABEL } from './names.ts';
 

@@ -1,6 +1,6 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
 import type { Refusal } from '../attempts.ts';
-import type { EventInput, Pod } from '../kube/index.ts';
+import type { EventInput, Pod } from '@millrace/kube';
 import type { PodSettings } from './pod.ts';
 
 /** Everything the plan depends on. */

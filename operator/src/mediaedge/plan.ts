@@ -1,5 +1,5 @@
 import type { MediaEdge } from '@millrace/api';
-import type { EventInput } from '../kube/index.ts';
+import type { EventInput } from '@millrace/kube';
 import { FAILED_RETRY_MS, NO_CHANGES, planChanges, type Changes } from './changes.ts';
 import { drainDeadlineMs, observeInstance, occupancy, progressDeadlineMs, type Instance } from './instance.ts';
 import { desiredMediaNode, nodesWithoutPod } from './media-node.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MediaEdge } from '@millrace/api';
-import { controllerRef, type Pod } from '../kube/index.ts';
+import { controllerRef, type Pod } from '@millrace/kube';
 import { CONTAINER, LABEL, SERVICE_ACCOUNT, TOKEN_AUDIENCE } from './names.ts';
 
 /** What the operator adds to every pod from its own configuration. */

@@ -4,13 +4,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { mediaEdges, mediaNodes, relayMeshes, type MediaEdge, type MediaNode } from '@millrace/api';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
 import { compileCrd, type JsonObject } from '@millrace/api/validation';
-import { FakeClock } from '@millrace/service';
-import { EventRecorder, Informer, KubeClient, LeaseFence, leases, nodes, pods, TokenBucket } from '../kube/index.ts';
-import { quietLogger } from '../kube/testing/quiet.ts';
+import { FakeClock } from '@millrace/testkit';
+import { EventRecorder, Informer, KubeClient, LeaseFence, leases, nodes, pods, TokenBucket } from '@millrace/kube';
+import { quietLogger } from '@millrace/testkit';
 import { ControlReplicas } from '../liveness/control-replicas.ts';
 import { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
 import { FINALIZER, LABEL } from './names.ts';
-import { MemoryApi } from '../kube/testing/memory-api.ts';
+import { MemoryApi } from '@millrace/testkit/kube-api';
 
 const EDGES = '/apis/millrace.dev/v1alpha1/namespaces/default/mediaedges';
 const NODES = '/apis/millrace.dev/v1alpha1/namespaces/default/medianodes';

@@ -12,7 +12,7 @@ import {
   secrets,
   type Pod,
   type ReconcileContext,
-} from '../kube/index.ts';
+} from '@millrace/kube';
 import type { MediaEdgeDependencies } from './dependencies.ts';
 import { confirmPlan } from './confirm.ts';
 import { DisruptionBudgets } from './disruption-budget.ts';

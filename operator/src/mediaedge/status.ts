@@ -2,7 +2,7 @@ import type { Condition, MediaEdge } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
 import type { Refusal } from '../attempts.ts';
-import { findCondition, isTrue, setCondition, type EventInput } from '../kube/index.ts';
+import { findCondition, isTrue, setCondition, type EventInput } from '@millrace/kube';
 import { drainDeadlineMs, progressDeadlineMs, type Instance } from './instance.ts';
 import { wantedReplicas, type EdgeObservation } from './model.ts';
 import { selectorOf } from './pod.ts';

@@ -12,11 +12,11 @@ import {
 } from '@millrace/api';
 import { mediaEdgeCrd, mediaNodeCrd, relayMeshCrd, streamRouteCrd } from '@millrace/api/crds/definitions';
 import { compileCrd, type JsonObject } from '@millrace/api/validation';
-import { FakeClock } from '@millrace/service';
-import { EventRecorder, Informer, KubeClient, LeaseFence, leases, TokenBucket } from '../kube/index.ts';
-import { ApiFailure } from '../kube/testing/api-answers.ts';
-import { MemoryApi, type Faults, type Stored } from '../kube/testing/memory-api.ts';
-import { quietLogger } from '../kube/testing/quiet.ts';
+import { FakeClock } from '@millrace/testkit';
+import { EventRecorder, Informer, KubeClient, LeaseFence, leases, TokenBucket } from '@millrace/kube';
+import { ApiFailure } from '@millrace/testkit/kube-api';
+import { MemoryApi, type Faults, type Stored } from '@millrace/testkit/kube-api';
+import { quietLogger } from '@millrace/testkit';
 import { ControlReplicas } from '../liveness/control-replicas.ts';
 import { createRelayMeshController } from './controller.ts';
 

@@ -1,10 +1,10 @@
 import type { MediaEdge, MediaNode, RelayMesh, RelayMeshStatus, StreamRoute } from '@millrace/api';
 import { mediaNodes, relayMeshes } from '@millrace/api';
-import type { Controller, Informer, ReconcileContext } from '../kube/index.ts';
+import type { Controller, Informer, ReconcileContext } from '@millrace/kube';
 import { Attempts, whyRefused } from '../attempts.ts';
 import { isPaused } from '../paused.ts';
 import { tellStatus } from '../tell-status.ts';
-import { Applier, createController, isRefusal, objectKey, PendingWrites, trigger } from '../kube/index.ts';
+import { Applier, createController, isRefusal, objectKey, PendingWrites, trigger } from '@millrace/kube';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
 import type { NodeProgram } from './model.ts';

@@ -1,6 +1,6 @@
 import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
 import { pathPolicyKey } from '@millrace/api';
-import { isTrue } from '../kube/index.ts';
+import { isTrue } from '@millrace/kube';
 import type { MeshNode, MeshObservation, NamedPolicy } from './model.ts';
 import { DEFAULT_POLICY_KEY } from './model.ts';
 import { routeKey } from './plan.ts';

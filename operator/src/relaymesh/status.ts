@@ -1,8 +1,8 @@
 import type { RelayMesh, RelayMeshStatus } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { relayMeshCrd } from '@millrace/api/crds/definitions';
-import type { Condition } from '../kube/index.ts';
-import { formatTime, setCondition } from '../kube/index.ts';
+import type { Condition } from '@millrace/kube';
+import { formatTime, setCondition } from '@millrace/kube';
 import { PAUSED_CONDITION } from '../paused.ts';
 import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
 import { DEFAULT_POLICY_KEY } from './model.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { RelayMesh } from '@millrace/api';
-import type { KubeClient, Secret } from '../kube/index.ts';
-import { isAlreadyExists, secrets } from '../kube/index.ts';
+import type { KubeClient, Secret } from '@millrace/kube';
+import { isAlreadyExists, secrets } from '@millrace/kube';
 import { Reason } from './reasons.ts';
 import type { KeyState } from './status.ts';
 

@@ -1,5 +1,5 @@
 import { streamRoutes, type MediaNode, type RelayMesh, type StreamRoute } from '@millrace/api';
-import { Applier, createController, objectKey, PendingWrites, trigger, type Controller, type Informer } from '../kube/index.ts';
+import { Applier, createController, objectKey, PendingWrites, trigger, type Controller, type Informer } from '@millrace/kube';
 import { isPaused } from '../paused.ts';
 import type { TermDependencies } from '../term.ts';
 import { pausedStatus, planRoute } from './plan.ts';

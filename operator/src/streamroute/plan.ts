@@ -6,7 +6,7 @@ import {
   type RelayMesh,
   type StreamRoute,
 } from '@millrace/api';
-import { findCondition, setCondition, type EventInput } from '../kube/index.ts';
+import { findCondition, setCondition, type EventInput } from '@millrace/kube';
 import { shadowedPatterns } from './conflicts.ts';
 import { PAUSED_CONDITION } from '../paused.ts';
 import { CONDITION, EVENT, REASON } from './reasons.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Answer } from '../apiserver/testing/api-client.ts';
+import type { Answer } from '@millrace/kube-conformance';
 import { ApiUnderTest } from '../apiserver/testing/api-under-test.ts';
 import { SmallDisk } from '../testing/small-disk.ts';
 import { startTicksOf } from './process-group.ts';

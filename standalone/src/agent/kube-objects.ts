@@ -1,5 +1,5 @@
-import type { ConfigMap, KubeClient, KubeObject, Resource, Secret } from '@millrace/operator/kube';
-import { configMaps, isAlreadyExists, secrets } from '@millrace/operator/kube';
+import type { ConfigMap, KubeClient, KubeObject, Resource, Secret } from '@millrace/kube';
+import { configMaps, isAlreadyExists, secrets } from '@millrace/kube';
 import type { Pod } from './pod.ts';
 
 interface TokenRequest extends KubeObject {

@@ -1,6 +1,6 @@
 import { availableParallelism, arch, hostname, platform, release, totalmem } from 'node:os';
-import type { KubeClient, Node } from '@millrace/operator/kube';
-import { formatMicroTime, isNotFound, leases, nodes } from '@millrace/operator/kube';
+import type { KubeClient, Node } from '@millrace/kube';
+import { formatMicroTime, isNotFound, leases, nodes } from '@millrace/kube';
 import type { Clock, Logger } from '@millrace/service';
 import { agentSocketAnnotation } from '../apiserver/index.ts';
 import type { Addresses } from './environment.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type KubeClient, createKubeClient, kubeconfigFor, nodes, pods } from '@millrace/operator/kube';
+import { type KubeClient, createKubeClient, kubeconfigFor, nodes, pods } from '@millrace/kube';
 import { createLogger } from '@millrace/service';
 import type { ApiServer } from '../apiserver/index.ts';
 import { startTestServer, testToken } from '../apiserver/testing/api-under-test.ts';

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
-import type { Change, KubeClient } from '@millrace/operator/kube';
-import { Informer, createKubeClient, isConflict, isNotFound, objectKey, pods } from '@millrace/operator/kube';
+import type { Change, KubeClient } from '@millrace/kube';
+import { Informer, createKubeClient, isConflict, isNotFound, objectKey, pods } from '@millrace/kube';
 import type { Clock, Logger } from '@millrace/service';
 import { createLogger, realClock } from '@millrace/service';
 import type { Addresses } from './environment.ts';

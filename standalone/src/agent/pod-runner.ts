@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KubeClient } from '@millrace/operator/kube';
-import { isNotFound, pods } from '@millrace/operator/kube';
+import type { KubeClient } from '@millrace/kube';
+import { isNotFound, pods } from '@millrace/kube';
 import type { Clock, Logger } from '@millrace/service';
 import { ContainerRunner } from './container-runner.ts';
 import type { Launch } from './container-runner.ts';

@@ -1,4 +1,4 @@
-import type { Pod } from '@millrace/operator/kube';
+import type { Pod } from '@millrace/kube';
 
 export type { Pod };
 type PodSpec = NonNullable<Pod['spec']>;

@@ -1,5 +1,5 @@
-import type { KubeClient } from '@millrace/operator/kube';
-import { isConflict, isNotFound, pods } from '@millrace/operator/kube';
+import type { KubeClient } from '@millrace/kube';
+import { isConflict, isNotFound, pods } from '@millrace/kube';
 import type { Clock, Logger } from '@millrace/service';
 import type { Pod, PodStatus } from './pod.ts';
 

@@ -6,8 +6,8 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SmallDisk } from '../testing/small-disk.ts';
-import type { WatchEvent } from './testing/api-client.ts';
-import { ApiClient } from './testing/api-client.ts';
+import type { WatchEvent } from '@millrace/kube-conformance';
+import { ApiClient } from '@millrace/kube-conformance';
 
 const script = fileURLToPath(new URL('./testing/server-process.ts', import.meta.url));
 const maps = '/api/v1/namespaces/default/configmaps';

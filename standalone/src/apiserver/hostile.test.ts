@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { collect } from './testing/api-client.ts';
+import { collect } from '@millrace/kube-conformance';
 import { ApiUnderTest, startTestServer } from './testing/api-under-test.ts';
-import { widgetCrd } from './testing/conformance/widget-crd.ts';
+import { widgetCrd } from '@millrace/kube-conformance';
 
 // Whoever holds a token for this API may be clumsy: one bad request must not take the process down that the whole network runs in.
 let api: ApiUnderTest;

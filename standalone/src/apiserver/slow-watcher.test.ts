@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { after, before, describe, test } from 'node:test';
-import { collect } from './testing/api-client.ts';
+import { collect } from '@millrace/kube-conformance';
 import { ApiUnderTest } from './testing/api-under-test.ts';
 
 let api: ApiUnderTest;

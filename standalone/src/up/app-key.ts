@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { KubeClient } from '@millrace/operator/kube';
-import { isAlreadyExists, secrets } from '@millrace/operator/kube';
+import type { KubeClient } from '@millrace/kube';
+import { isAlreadyExists, secrets } from '@millrace/kube';
 import { APP_KEYS_SECRET } from '@millrace/control';
 
 /** The name under which the console calls control. */

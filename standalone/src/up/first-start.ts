@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseAllDocuments } from 'yaml';
 import { mediaEdges, relayMeshes, streamRoutes } from '@millrace/api';
-import type { KubeClient, KubeObject, Resource } from '@millrace/operator/kube';
+import type { KubeClient, KubeObject, Resource } from '@millrace/kube';
 
 const KINDS: Record<string, Resource> = Object.fromEntries(
   [mediaEdges, relayMeshes, streamRoutes].map((kind) => [kind.kind, kind as Resource]),

@@ -1,5 +1,5 @@
 import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
-import { isTrue } from '@millrace/operator/kube';
+import { isTrue } from '@millrace/kube';
 
 /** What tells whether a network is whole. */
 export interface Observed {

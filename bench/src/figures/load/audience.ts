@@ -1,7 +1,7 @@
 import type { PlacementResponse } from '@millrace/api';
-import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import type { TestNetwork } from '@millrace/testbed/network';
 import { delay } from '../../figure.ts';
-import { closeSession, openSession, type PlainSession } from '../../media/plain-rtp.ts';
+import { closeSession, openSession, type PlainSession } from '@millrace/testkit/media';
 import { CRYPTO_SUITE, newSrtpKey } from '../../media/srtp.ts';
 import { startAudienceSink, type AudienceReport, type AudienceSink } from './audience-sink.ts';
 

@@ -1,8 +1,8 @@
 import { delay, type Bench } from '../../figure.ts';
 import { joinStream, leaveStream, observeViewer } from '../../browser-viewer.ts';
-import { openPlainViewer, publishClip } from '../../media/plain-rtp.ts';
+import { openPlainViewer, publishClip } from '@millrace/testkit/media';
 import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../../routes.ts';
-import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import type { TestNetwork } from '@millrace/testbed/network';
 import { addAccount, emptyAccount, type Account } from './arrivals.ts';
 import { openWhepViewer, type WebRtcViewer } from './webrtc-peers.ts';
 

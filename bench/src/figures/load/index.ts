@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import type { TestNetwork } from '@millrace/testbed/network';
 import { delay, type Bench, type Figure } from '../../figure.ts';
-import { publishClip } from '../../media/plain-rtp.ts';
+import { publishClip } from '@millrace/testkit/media';
 import { childrenOf } from '../../processes/cpu-time.ts';
 import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../../routes.ts';
 import { Audience } from './audience.ts';

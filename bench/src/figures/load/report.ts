@@ -1,5 +1,5 @@
 import type { Figure, Table } from '../../figure.ts';
-import { median } from '../../statistics.ts';
+import { median } from '@millrace/testkit';
 import type { LiveHeap } from './live-heap.ts';
 import type { Panel } from './picture.ts';
 import type { Moment, ProcessSample, Recording } from './recording.ts';

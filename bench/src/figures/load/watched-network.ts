@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mediaNodes, type MediaNode } from '@millrace/api';
-import { createKubeClient, loadKubeconfig } from '@millrace/operator/kube';
-import { laptopManifest } from '../../../../e2e/src/laptop-manifest.ts';
-import type { TestNetwork } from '../../../../e2e/src/network.ts';
+import { createKubeClient, loadKubeconfig } from '@millrace/kube';
+import { laptopManifest } from '@millrace/testbed/laptop-manifest';
+import type { TestNetwork } from '@millrace/testbed/network';
 import type { Bench } from '../../figure.ts';
 import { startNetworkOf } from '../../surroundings.ts';
 

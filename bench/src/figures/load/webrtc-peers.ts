@@ -1,8 +1,8 @@
 import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpPacket } from 'werift';
 import type { PlacementResponse } from '@millrace/api';
-import type { Clip } from '../../media/clip.ts';
-import { ClipSender, PAYLOAD_TYPE } from '../../media/clip-sender.ts';
-import type { ClipPublisher } from '../../media/plain-rtp.ts';
+import type { Clip } from '@millrace/testkit/media';
+import { ClipSender, PAYLOAD_TYPE } from '@millrace/testkit/media';
+import type { ClipPublisher } from '@millrace/testkit/media';
 import { Arrivals, type Account } from './arrivals.ts';
 
 /** WebRTC over ICE, DTLS and SRTP by an independent stack (werift): cheaper than a browser, and no mediasoup in it. */

@@ -1,7 +1,7 @@
 import type { Condition, MediaEdge, MediaNode } from '@millrace/api';
 import { compileCrd } from '@millrace/api/validation';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
-import type { Pod } from '../../kube/index.ts';
+import type { Pod } from '@millrace/kube';
 import type { EdgeObservation } from '../model.ts';
 import { LABEL } from '../names.ts';
 import { templateHash } from '../pod.ts';

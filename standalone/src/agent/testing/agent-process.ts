@@ -1,4 +1,4 @@
-import { loadKubeconfig } from '@millrace/operator/kube';
+import { loadKubeconfig } from '@millrace/kube';
 import { createLogger } from '@millrace/service';
 import { startPodAgent } from '../index.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createLogger } from '@millrace/service';
 import type { ApiServer, ApiServerOptions } from '../start.ts';
 import { startApiServer } from '../start.ts';
-import { ApiClient } from './api-client.ts';
+import { ApiClient } from '@millrace/kube-conformance';
 
 /** A standalone API server with a scratch folder of its own, and a client of it. */
 export class ApiUnderTest extends ApiClient {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import type { Campaign, Outcome } from '@millrace/operator-simulation';
+
+// Needs nothing but time: the campaign of which operator-simulation/src plays a spread beside the code. In pieces, so that no test runs long.
+const RUNS = 10_000;
+const PIECES = 20;
+const AT_ONCE = 2;
+
+describe('the operator under fire, 10,000 random interleavings', { concurrency: AT_ONCE }, () => {
+  for (let piece = 0; piece < PIECES; piece++) {
+    const [runs, firstSeed] = [RUNS / PIECES, 1_000_000 + (piece * RUNS) / PIECES];
+    test(`seeds ${firstSeed} to ${firstSeed + runs - 1}`, async (t) => {
+      const outcome = await onItsOwnCore({ firstSeed, runs });
+      t.diagnostic(JSON.stringify(outcome));
+      assert.equal(outcome.runs, runs);
+    });
+  }
+});
+
+async function onItsOwnCore(workerData: Campaign): Promise<Outcome> {
+  const thread = new Worker(new URL('./src/simulation-thread.ts', import.meta.url), { workerData });
+  const [outcome] = (await once(thread, 'message')) as [Outcome];
+  return outcome;
+}

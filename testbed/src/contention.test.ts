@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { AGENT_PROTOCOL, AgentClose } from '@millrace/api';
+import { createLogger } from '@millrace/service';
+import { WebSocketServer } from 'ws';
+import type { MediaNode } from '@millrace/media-node';
+import type { Control } from '@millrace/control';
+import { APP_KEY, eventually, TestNetwork } from './control-network.ts';
+import { startRealNode } from './real-node.ts';
+
+const OFFER = readFileSync(new URL('../../testkit/src/sdp/offers/obs-whip.sdp', import.meta.url), 'utf8').replaceAll(
+  '\n',
+  '\r\n',
+);
+
+describe('what two want and one can have', { timeout: 120_000 }, () => {
+  let network: TestNetwork;
+  let control: Control;
+  let nodes: MediaNode[];
+
+  before(async () => {
+    network = await TestNetwork.start();
+    control = await network.control();
+    await network.mesh('mesh');
+    await network.route('open', { streams: ['*/*'], access: { publish: 'Public', play: 'Public' } });
+    await network.route('taken', {
+      streams: ['taken/*'],
+      priority: 5,
+      origin: { onDuplicate: 'Takeover' },
+    });
+    const room = { capacity: { sessions: 2, egressMbps: 1000 } };
+    const settings = { MILLRACE_CAPACITY_SESSIONS: '2' };
+    const started = [1, 2].map((n) => startRealNode(network, control, `node-${n}`, room, { settings }));
+    nodes = (await Promise.all(started)).map(({ node }) => node);
+    await eventually(() => nodes.every((node) => node.readiness().ok), 'both nodes are ready');
+  });
+  after(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    await network.stop();
+  });
+
+  const url = (node: number): string => nodes[node]!.endpoints.signalingUrl;
+  const push = (base: string, stream: string, token?: string): Promise<Response> =>
+    fetch(`${base}/whip/${stream}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/sdp', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      body: OFFER,
+      redirect: 'manual',
+    });
+  const end = async (base: string, response: Response): Promise<void> => {
+    await response.text();
+    assert.equal((await fetch(base + response.headers.get('location'), { method: 'DELETE' })).status, 200);
+  };
+  const tokenFor = async (stream: string): Promise<string> => {
+    const response = await fetch(`${control.url}/v1/push`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ stream }),
+    });
+    assert.equal(response.status, 200, await response.clone().text());
+    return ((await response.json()) as { token: string }).token;
+  };
+
+  test('a second publisher of a name is refused with 409 and since when it is taken, on the same node and another', async () => {
+    const first = await push(url(0), 'live/one');
+    assert.equal(first.status, 201, await first.clone().text());
+    for (const node of [0, 1]) {
+      const second = await push(url(node), 'live/one');
+      assert.equal(second.status, 409);
+      assert.match(await second.text(), /live\/one has had a publisher in north since 20/);
+    }
+    await end(url(0), first);
+    const next = await push(url(1), 'live/one');
+    assert.equal(next.status, 201, 'the name is free again');
+    await end(url(1), next);
+  });
+
+  test('where the StreamRoute says Takeover the second one gets the name, and the first one’s session ends', async () => {
+    const token = await tokenFor('taken/one');
+    const first = await push(url(0), 'taken/one', token);
+    assert.equal(first.status, 201, await first.clone().text());
+    const session = url(0) + first.headers.get('location');
+    const events = await fetch(`${session}/events`);
+    const second = await push(url(1), 'taken/one', token);
+    assert.equal(second.status, 201, await second.clone().text());
+    assert.match(await events.text(), /event: ended/);
+    assert.equal((await fetch(session, { method: 'DELETE' })).status, 404);
+    await end(url(1), second);
+  });
+
+  test('a full node sends clients to one with room, which takes them; when all are full it says when to come again', async () => {
+    const held = [await push(url(0), 'full/a'), await push(url(0), 'full/b')];
+    for (const response of held) assert.equal(response.status, 201, await response.clone().text());
+    const token = await tokenFor('full/c');
+    const redirect = await push(url(0), 'full/c', token);
+    assert.equal(redirect.status, 307, await redirect.clone().text());
+    const location = new URL(redirect.headers.get('location')!);
+    assert.equal(location.origin, url(1));
+    assert.equal(location.searchParams.get('access_token'), token, 'a client drops the header at another origin');
+    const followed = await fetch(location, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: OFFER });
+    assert.equal(followed.status, 201);
+    const last = await push(url(1), 'full/d');
+    assert.equal(last.status, 201);
+    // Control hears of it with the next report.
+    let none: Response | undefined;
+    await eventually(async () => {
+      none = await push(url(0), 'full/e');
+      await none.clone().text();
+      return none.status === 503;
+    }, 'no node has room');
+    assert.equal(none!.headers.get('retry-after'), '5');
+    assert.match(await none!.text(), /this node is full, and no other node takes the request; try again later/);
+    let placed: Response | undefined;
+    await eventually(async () => {
+      placed = await fetch(`${control.url}/v1/push`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ stream: 'full/f' }),
+      });
+      return placed.status === 503;
+    }, 'control places nobody');
+    assert.ok(placed!.headers.get('retry-after'));
+    assert.match(await placed!.text(), /SessionsFull/);
+    for (const response of held) await end(url(0), response);
+    for (const response of [followed, last]) await end(url(1), response);
+  });
+
+  test('an unknown stream is 404 with the remedy', async () => {
+    const response = await fetch(`${url(0)}/whep/no/body`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/sdp' },
+      body: OFFER.replaceAll('a=sendonly', 'a=recvonly'),
+    });
+    assert.equal(response.status, 404);
+    assert.match(await response.text(), /nobody publishes no\/body now; check the name, or try again/);
+  });
+});
+
+test('a node whose protocol control does not speak logs the remedy and tries again slowly', { timeout: 60_000 }, async (t) => {
+  const network = await TestNetwork.start();
+  t.after(() => network.stop());
+  // A control of a later version: it refuses as the real one refuses an older node.
+  const later = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(later, 'listening');
+  t.after(() => void later.close());
+  const dials: number[] = [];
+  later.on('connection', (socket) =>
+    socket.once('message', (data: Buffer) => {
+      dials.push(performance.now());
+      const { protocol } = JSON.parse(data.toString()) as { protocol: number };
+      socket.close(AgentClose.protocolUnsupported, `protocol ${protocol} is not spoken here, 7 is: update the older side`);
+    }),
+  );
+  const lines: string[] = [];
+  const logger = createLogger({ service: 'node', level: 'info' }, { write: (line) => void lines.push(line) });
+  const node = await network.node('older');
+  const channel = node.channel([`ws://127.0.0.1:${(later.address() as AddressInfo).port}/v1/agent`], { logger, random: () => 0 });
+  await channel.start();
+  await eventually(() => lines.length > 0, 'it says why');
+  const said = JSON.parse(lines[0]!) as { level: string; reason: string; code: number };
+  assert.deepEqual([said.level, said.code], ['error', AgentClose.protocolUnsupported]);
+  assert.match(said.reason, new RegExp(`protocol ${AGENT_PROTOCOL} is not spoken here, 7 is: update the older side`));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  assert.equal(dials.length, 1, 'not again within seconds');
+  await eventually(() => dials.length === 2, 'but again');
+  assert.ok(dials[1]! - dials[0]! > 7000);
+});

@@ -1,0 +1,117 @@
+import type { HttpRequest, HttpResponse, Transport } from './wire.ts';
+import { failure, refused, reset } from './api-answers.ts';
+import type { MemoryApi } from './memory-api.ts';
+import type { StoreEvent } from './object-store.ts';
+import type { WatchStream } from './watch-stream.ts';
+
+/**
+ * No connection comes about; or it breaks before the server sees the request, or after it did the work; or the server never answers,
+ * without or with the work done; or it answers with this; or it does all of it later, even when the client has given up (bytes that
+ * have left cannot be called back).
+ */
+export type Outcome =
+  | 'refuse'
+  | 'before'
+  | 'after'
+  | 'stall'
+  | 'stallAfter'
+  | { code: number; reason: string; message?: string; retryAfterSeconds?: number }
+  | { delayMs: number; lose?: boolean };
+
+/** What befalls requests; each is asked once a request. */
+export interface Faults {
+  fail?: ((request: HttpRequest) => Outcome | undefined) | undefined;
+  /** Objects in a page at most; default what the request asks for. */
+  pageSize?: number;
+}
+
+/** One client's way to the API: its own faults, its own watches, which may lag behind those of others (another API server's watch cache). */
+export class ApiConnection implements Transport {
+  readonly name: string;
+  readonly watches = new Set<WatchStream>();
+  faults: Faults = {};
+  /** Requests that the server saw, by verb; watches count as reads. */
+  readonly seen = { reads: 0, writes: 0 };
+  readonly #api: MemoryApi;
+  #late: boolean | string = false;
+  /** Called with each request that is not a read, when it arrives. */
+  onWrite: ((request: HttpRequest) => void) | undefined;
+  /** A fault that comes before all others. */
+  onDoomed: Faults['fail'];
+
+  constructor(api: MemoryApi, name: string) {
+    this.#api = api;
+    this.name = name;
+  }
+
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    request.signal.throwIfAborted();
+    const fault = this.onDoomed?.(request) ?? this.faults.fail?.(request);
+    if (fault === 'refuse' || this.#api.isDown) throw refused();
+    request.beforeSend?.();
+    if (fault === 'stall') return await never(request.signal);
+    if (fault === 'before') throw reset();
+    if (typeof fault === 'object' && 'delayMs' in fault) return await this.#later(request, fault);
+    if (typeof fault === 'object') return failure(fault.code, fault.reason, fault.message, fault.retryAfterSeconds);
+    const answer = this.#arrive(request);
+    if (fault === 'stallAfter') return await never(request.signal);
+    if (fault === 'after') throw reset();
+    return answer;
+  }
+
+  close(): void {
+    this.cutWatches();
+  }
+
+  /** Its watches, or those of one collection, tell nothing until told to go on. */
+  set late(late: boolean | string) {
+    this.#late = late;
+    for (const watch of this.watches) watch.wake();
+  }
+
+  isLate(collection: string): boolean {
+    return this.#late === true || (typeof this.#late === 'string' && collection.endsWith(this.#late));
+  }
+
+  cutWatches(error?: Error): void {
+    for (const watch of [...this.watches]) watch.cut(error);
+  }
+
+  tell(event: StoreEvent): void {
+    for (const watch of this.watches) watch.push(event);
+  }
+
+  /** The request travels so long, and is then done whether or not the client still waits. */
+  async #later(request: HttpRequest, { delayMs, lose }: { delayMs: number; lose?: boolean }): Promise<HttpResponse> {
+    const clock = this.#api.clock;
+    if (!clock) throw new Error('a delayed request needs a clock');
+    const done = Promise.withResolvers<HttpResponse>();
+    done.promise.catch(() => undefined); // nobody may be waiting any more
+    clock.setTimeout(() => {
+      try {
+        const answer = this.#arrive(request);
+        if (lose) done.reject(reset());
+        else done.resolve(answer);
+      } catch (error) {
+        done.reject(error);
+      }
+    }, delayMs);
+    return await Promise.race([done.promise, never(request.signal)]);
+  }
+
+  #arrive(request: HttpRequest): HttpResponse {
+    if (request.method === 'GET') this.seen.reads++;
+    else {
+      this.seen.writes++;
+      this.onWrite?.(request);
+    }
+    return this.#api.serve(request, this);
+  }
+}
+
+function never(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+}
