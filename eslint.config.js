@@ -44,7 +44,7 @@ export default defineConfig(
   },
   {
     // Tests read JSON answers of many shapes; what is not there fails the assertion.
-    files: ['**/*.test.ts', 'e2e/**/*.ts', '**/testing/**/*.ts'],
+    files: ['**/*.test.ts', '{e2e,kube-conformance,testbed,testkit}/**/*.ts', '**/testing/**/*.ts'],
     rules: Object.fromEntries(
       ['assignment', 'argument', 'call', 'member-access', 'return'].map((what) => [
         `@typescript-eslint/no-unsafe-${what}`,
