@@ -19,9 +19,33 @@ function errorsOf(...argv: string[]): string {
 describe('The flags of the command', () => {
   test('say a link for both directions, in the units people write', () => {
     const { there, back } = profilesOf(
-      read('--loss', '10%', '--rtt', '80ms', '--rate', '2Mbps', '--jitter', '0.02s', '--queue', '150', '--seed', '7'),
+      read(
+        '--loss',
+        '10%',
+        '--rtt',
+        '80ms',
+        '--rate',
+        '2Mbps',
+        '--jitter',
+        '0.02s',
+        '--queue',
+        '150',
+        '--mtu',
+        '1280',
+        '--seed',
+        '7',
+      ),
     );
-    const both = { delayMs: 40, jitterMs: 20, keepsOrder: true, loss: 0.1, rateKbps: 2000, queueMs: 150, cut: false };
+    const both = {
+      delayMs: 40,
+      jitterMs: 20,
+      keepsOrder: true,
+      loss: 0.1,
+      rateKbps: 2000,
+      queueMs: 150,
+      mtuBytes: 1280,
+      cut: false,
+    };
     assert.deepEqual([there, back], [both, both]);
     const { listen, to, seed } = read('--seed', '7');
     assert.deepEqual([listen, to, seed], [{ address: '127.0.0.1', port: 5000 }, { address: '::1', port: 6000 }, 7]);

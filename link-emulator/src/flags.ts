@@ -51,6 +51,7 @@ export const Flags = z.object({
   rate: rate.optional().describe('of IP packets, e.g. 2Mbps'),
   queue: time.optional().describe('what waits for the rate: at most so long'),
   queueSize: size.optional().describe('and at most so much, e.g. 64kB'),
+  mtu: size.optional().describe('IP packets above this size vanish, e.g. 1280B'),
   cut: z.enum(['none', 'there', 'back', 'both']).default('none').describe('direction in which nothing goes through'),
   reportEvery: time.default(10_000).describe('how often figures are printed; 0 for never'),
 });
@@ -74,6 +75,7 @@ export function profilesOf(flags: Flags): { there: Partial<LinkProfile>; back: P
     rateKbps: flags.rate,
     queueMs: flags.queue,
     queueBytes: flags.queueSize,
+    mtuBytes: flags.mtu,
     cut: undefined,
   };
   const both = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)) as Partial<LinkProfile>;

@@ -134,6 +134,13 @@ describe('A link', () => {
     assert.equal(arrivals(passages).length, 5);
   });
 
+  test('swallows IP packets above its MTU, and takes the largest that fit', () => {
+    const model = new LinkModel({ mtuBytes: 1280 }, seededRandom(1));
+    assert.equal(model.offer(1252, 0).length, 1);
+    assert.equal(model.offer(1253, 0).length, 0);
+    assert.equal(model.counters.tooLarge, 1);
+  });
+
   test('takes another profile while it runs', () => {
     const model = new LinkModel({ delayMs: 10 }, seededRandom(1));
     assert.deepEqual(model.offer(100, 0), [{ atMs: 10, wrongBit: undefined }]);
@@ -176,6 +183,7 @@ const anyProfile: fc.Arbitrary<Partial<LinkProfile>> = fc.record({
   rateKbps: fc.constantFrom(Infinity, 50, 5_000),
   queueMs: fc.constantFrom(1, 50, 500),
   cut: fc.boolean(),
+  mtuBytes: fc.constantFrom(600, 1280, Infinity),
 });
 const anyTraffic = fc.array(fc.record({ bytes: fc.nat(1400), gapMs: fc.double({ min: 0, max: 20, noNaN: true }) }), {
   maxLength: 200,
@@ -210,9 +218,9 @@ describe('Whatever is asked of a link', () => {
             assert.ok(took <= delayMs + jitterMs + reorderingMs + queueMs + serializationMs + 1e-6, `${took} ms`);
           }
         }
-        const { offered, delivered, duplicated, lost, lostInBursts, cut, queueFull } = model.counters;
+        const { offered, delivered, duplicated, lost, lostInBursts, cut, tooLarge, queueFull } = model.counters;
         assert.equal(offered, traffic.length);
-        assert.equal(delivered - duplicated + lost + lostInBursts + cut + queueFull, offered);
+        assert.equal(delivered - duplicated + lost + lostInBursts + cut + tooLarge + queueFull, offered);
       }),
     );
   });

@@ -19,6 +19,8 @@ export interface LinkCounters {
   lostInBursts: number;
   /** While the direction was cut. */
   cut: number;
+  /** Above the link's MTU. */
+  tooLarge: number;
   /** Found the queue full. */
   queueFull: number;
   duplicated: number;
@@ -39,6 +41,7 @@ export class LinkModel {
     lost: 0,
     lostInBursts: 0,
     cut: 0,
+    tooLarge: 0,
     queueFull: 0,
     duplicated: 0,
     reordered: 0,
@@ -87,6 +90,10 @@ export class LinkModel {
     counters.offeredBytes += bytes;
     if (profile.cut) {
       counters.cut++;
+      return [];
+    }
+    if (bytes + HEADER_BYTES > profile.mtuBytes) {
+      counters.tooLarge++;
       return [];
     }
     const waitMs = this.#enqueue(bytes + HEADER_BYTES, nowMs);

@@ -24,6 +24,8 @@ export interface LinkProfile {
   /** What waits for the rate: at most so long and so much. Beyond, datagrams are dropped as they come. */
   queueMs: number;
   queueBytes: number;
+  /** IP packets above this size vanish without a word, as on a path whose routers' ICMP is filtered; 28 bytes are added to each datagram. */
+  mtuBytes: number;
   /** Nothing goes through in this direction. */
   cut: boolean;
 }
@@ -43,6 +45,7 @@ export const PERFECT_LINK: Readonly<LinkProfile> = {
   rateKbps: Infinity,
   queueMs: 200,
   queueBytes: Infinity,
+  mtuBytes: Infinity,
   cut: false,
 };
 
@@ -57,7 +60,7 @@ export function profileFault(profile: LinkProfile): string | undefined {
   for (const name of SPANS) {
     if (!(profile[name] >= 0 && profile[name] < Infinity)) return `${name} is ${profile[name]}: must be 0 or more`;
   }
-  for (const name of ['rateKbps', 'queueMs', 'queueBytes'] as const) {
+  for (const name of ['rateKbps', 'queueMs', 'queueBytes', 'mtuBytes'] as const) {
     if (!(profile[name] > 0)) return `${name} is ${profile[name]}: must be more than 0`;
   }
   if (!(profile.burstLength >= 1 && profile.burstLength < Infinity)) {

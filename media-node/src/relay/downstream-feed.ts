@@ -88,8 +88,11 @@ export class DownstreamFeed implements FrameSink {
     const ring = this.#stream.ring(track, layer);
     let seq = ring && (this.#masks[track]! & (1 << layer)) !== 0 ? ring.nextHeld(from) : -1;
     if (ring && seq !== -1) {
-      for (let room = this.#trunk.mediaRoom(this.#conversation(ring.mediaClass)); room > 0 && seq !== -1; room--) {
-        this.#send(ring.get(seq)!, ring.mediaClass);
+      let room = this.#trunk.mediaRoom(this.#conversation(ring.mediaClass));
+      while (room > 0 && seq !== -1) {
+        const frame = ring.get(seq)!;
+        this.#send(frame, ring.mediaClass);
+        room -= this.#trunk.segmentsOf(frame.length);
         seq = ring.nextHeld(seq + 1);
       }
     }

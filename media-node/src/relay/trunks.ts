@@ -12,8 +12,10 @@ export interface RelayTrunk {
   sendMedia(send: { conversation: number; priority: Priority; payload: Buffer; chain?: number; starts?: boolean }): boolean;
   /** So much waits to be sent that what may come later should. */
   readonly isCrowded: boolean;
-  /** How many payloads of a resend the conversation takes now. */
+  /** How many segments of a resend the conversation takes now. */
   mediaRoom(conversation: number): number;
+  /** Segments that a payload of so many bytes takes. */
+  segmentsOf(bytes: number): number;
   closeConversation(conversation: number): void;
   setInUse(inUse: boolean): void;
   stats(): TrunkStats;

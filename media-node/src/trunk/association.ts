@@ -1,25 +1,22 @@
 import { Arq } from './arq/arq.ts';
-import { SEGMENT_HEADER_BYTES } from './arq/segment.ts';
 import { FecDecoder } from './fec/decoder.ts';
 import {
   Envelope,
   ENVELOPE_BYTES,
   FORWARD_BYTES,
-  FRAME_HEADER_BYTES,
-  frameRoom,
   FrameType,
+  PLAIN_OVERHEAD_BYTES,
+  PROBE_BYTES,
   readFrames,
   SHARD_HEADER_BYTES,
 } from './frames.ts';
 import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
 import { Capability, type Hello } from './link/hello.ts';
-import { MAX_DATAGRAM } from './link/wire.ts';
+import { MIN_DATAGRAM } from './link/wire.ts';
 import { readBeat } from './liveness/beat.ts';
 import { Liveness, LossMeter } from './liveness/liveness.ts';
-import { Outbox } from './scheduling/outbox.ts';
-
-/** Largest payload of `sendMedia`: one datagram of the path MTU assumed, less what every layer adds. */
-export const MAX_MEDIA_PAYLOAD = frameRoom(MAX_DATAGRAM) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
+import { PathMtu } from './mtu/path-mtu.ts';
+import { maxSegmentPayload, Outbox } from './scheduling/outbox.ts';
 
 /** A resend comes too late to be repeated once more, so it goes so often that it is lost as rarely as this. */
 const RESEND_LOSS = 1e-6;
@@ -50,9 +47,13 @@ export class Association {
   readonly liveness: Liveness;
   readonly outbox: Outbox;
   readonly decoder: FecDecoder;
+  readonly mtu = new PathMtu();
   malformed = 0;
   private readonly hooks: AssociationHooks;
   private nowMs: number;
+  private readonly peerMaxDatagram: number;
+  /** Size of the datagram that is being read. */
+  private datagramBytes = 0;
   private ended = false;
   private readonly drops: LossMeter;
   private dropsDueMs = -Infinity;
@@ -60,10 +61,12 @@ export class Association {
   constructor(hello: Hello, knobs: TrunkKnobs, hooks: AssociationHooks, nowMs: number) {
     this.hooks = hooks;
     this.nowMs = nowMs;
-    this.arq = new Arq(knobs.kcp, MAX_MEDIA_PAYLOAD, {
+    this.peerMaxDatagram = hello.maxDatagram;
+    this.arq = new Arq(knobs.kcp, maxSegmentPayload(MIN_DATAGRAM), {
       onMedia: (conversation, payload) => hooks.onMedia(conversation, payload),
       onControl: (message) => hooks.onControl(message),
       resend: (conversation, serial) => this.outbox.queues.pushResend(conversation, serial),
+      stuck: (nowMs) => this.mtu.suspect(nowMs),
       rtt: (rttMs, nowMs) => {
         // What lay in our own socket while we were held up says nothing of the way.
         if (!hooks.isHeldUp(nowMs)) this.outbox.rate.rtt(rttMs, nowMs);
@@ -95,6 +98,7 @@ export class Association {
   receive(plaintext: Buffer, nowMs: number): void {
     if (this.ended) return;
     this.nowMs = nowMs;
+    this.datagramBytes = plaintext.length + PLAIN_OVERHEAD_BYTES - ENVELOPE_BYTES;
     this.liveness.heard(nowMs);
     switch (plaintext[0]) {
       case Envelope.plain:
@@ -112,15 +116,31 @@ export class Association {
     this.adaptToLoss();
     if (!heldUp) this.arq.service(nowMs);
     this.meterDrops(nowMs);
+    if (!heldUp) this.probePath(nowMs);
     const outboxDueMs = this.outbox.flush(nowMs);
-    return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs));
+    return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs), heldUp ? Infinity : this.mtu.dueMs);
+  }
+
+  private probePath(nowMs: number): void {
+    const { mtu, outbox, liveness } = this;
+    const before = mtu.size;
+    const probes = mtu.service(nowMs, { rttMs: liveness.rttMs, loss: liveness.loss.out });
+    if (mtu.size !== before) outbox.setDatagramSize(mtu.size);
+    if (probes) outbox.sendProbes(probes, nowMs);
+  }
+
+  /** How large the datagrams may be that the interface and the peer take: the search for what the path takes begins. */
+  beginMtuSearch(maxDatagram: number, headers: number, nowMs: number): void {
+    this.mtu.begin(Math.min(maxDatagram, this.peerMaxDatagram), headers, nowMs);
+    this.outbox.setDatagramSize(this.mtu.size);
   }
 
   private adaptToLoss(): void {
     const { arq } = this;
     const { in: lossIn, out: lossOut } = this.liveness.loss;
-    // What a full way dropped must not be sent five times.
-    arq.resendCopies = this.outbox.rate.bytesPerMs < Infinity ? 1 : resendCopies(lossOut);
+    // What a full path dropped, or what is too large for it, must not be sent five times.
+    const mayBeInVain = this.outbox.rate.bytesPerMs < Infinity || this.mtu.isInDoubt;
+    arq.resendCopies = mayBeInVain ? 1 : resendCopies(lossOut);
     arq.repeatsAcks = lossOut > LOSSY;
     arq.rtt.slackMs = this.outbox.parityDelayMs + (lossIn > LOSSY ? arq.knobs.intervalMs : 0);
   }
@@ -172,6 +192,9 @@ export class Association {
       }
       case FrameType.forward:
         return this.receiveForwards(body);
+      case FrameType.probe:
+      case FrameType.probeAnswer:
+        return this.receiveProbe(type, body);
       case FrameType.close:
         this.hooks.onClose();
         return true;
@@ -185,5 +208,18 @@ export class Association {
       this.arq.receiveForward(body.readUInt32LE(offset), body.readUInt32LE(offset + 4), this.nowMs);
     }
     return body.length % FORWARD_BYTES === 0;
+  }
+
+  private receiveProbe(type: number, body: Buffer): boolean {
+    if (body.length !== PROBE_BYTES) return false;
+    const round = body.readUInt32LE(0);
+    const size = body.readUInt16LE(4);
+    if (type === FrameType.probeAnswer) this.mtu.answered(round, size);
+    else if (size !== this.datagramBytes) return false;
+    else {
+      this.liveness.probesReceived++;
+      this.outbox.answerProbe(round, size);
+    }
+    return true;
   }
 }

@@ -32,10 +32,16 @@ describe('Two endpoints on loopback sockets', () => {
     const control: string[] = [];
     const media: [number, number][] = [];
     const done = new Promise<void>((resolve) => {
-      toA.onControl = (message) => void control.push(message.length > 100 ? `${message.length}` : message.toString());
+      const look = (): void => {
+        if (media.length === 300 && control.length === 3) resolve();
+      };
+      toA.onControl = (message) => {
+        control.push(message.length > 100 ? `${message.length}` : message.toString());
+        look();
+      };
       toA.onMedia = (conversation, payload) => {
         media.push([conversation, payload.readUInt32LE(0)]);
-        if (media.length === 300 && control.length === 3) resolve();
+        look();
       };
     });
     toB.setInUse(true);

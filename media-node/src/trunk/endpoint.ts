@@ -6,6 +6,7 @@ import { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';
 import { Capability } from './link/hello.ts';
 import { KeyRing, type MeshKey } from './link/keys.ts';
 import type { PeerLink } from './link/peer-link.ts';
+import { MAX_DATAGRAM } from './link/wire.ts';
 import { type EndpointDropReason, Reception, type ReceptionHost } from './reception.ts';
 import { TimerHeap } from './scheduling/timer-heap.ts';
 import { Trunk } from './trunk.ts';
@@ -139,6 +140,10 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
 
   now(): number {
     return this.clock.now();
+  }
+
+  maxDatagramTo(to: PeerAddress): number | Promise<number> {
+    return this.io.maxDatagramTo?.(to) ?? MAX_DATAGRAM;
   }
 
   random(bytes: number): Buffer {

@@ -13,9 +13,13 @@ export const PARITY_HEADER_BYTES = 8;
 export const SHARD_LENGTH_BYTES = 2;
 
 /** Frames: type u8, length u16, body. Unknown types are skipped, so that later versions may add some. */
-export const FrameType = { padding: 0, segments: 1, beat: 2, forward: 3, close: 4 } as const;
+export const FrameType = { padding: 0, segments: 1, beat: 2, forward: 3, close: 4, probe: 5, probeAnswer: 6 } as const;
 export const FRAME_HEADER_BYTES = 3;
 export const FORWARD_BYTES = 8;
+/** Probe and answer: round u32, size of the probing datagram u16. */
+export const PROBE_BYTES = 6;
+/** What a datagram has beside its frames when it is not protected by FEC. */
+export const PLAIN_OVERHEAD_BYTES = DATA_HEADER_BYTES + ENVELOPE_BYTES + TAG_BYTES;
 
 /** Bytes of frames that a datagram of this size takes, whether or not FEC protects it (its parity is the longest form). */
 export function frameRoom(maxDatagram: number): number {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { seededRandom } from '@millrace/service';
-import { SegmentCommand, writeSegmentHeader } from './arq/segment.ts';
+import { mediaFragment, SegmentCommand, writeSegmentHeader } from './arq/segment.ts';
 import { Envelope, FrameType } from './frames.ts';
 import { DEFAULT_KNOBS, type MeshKey, type Trunk, TrunkEndpoint } from './index.ts';
 import { DATA_HEADER_BYTES, DatagramType, INITIATION_BYTES, TRUNK_VERSION } from './link/wire.ts';
@@ -278,6 +278,43 @@ describe('An authenticated peer that means harm', () => {
       'gaps in thousands of conversations',
       (random, i) => plain(FrameType.segments, segment({ id: 16 + (i % 4000), serial: 1000 + random(20) })),
       {},
+    ],
+    [
+      'first fragments of payloads that never become whole, each in a large datagram',
+      (_random, i) =>
+        plain(
+          FrameType.segments,
+          Buffer.concat([
+            segment({ id: 16 + (i % 8), serial: Math.floor(i / 8) * 2, fragment: mediaFragment(0, 1), payload: 1 }),
+            segment({ id: 16, command: SegmentCommand.windowAsk, payload: 1000 }),
+          ]),
+        ),
+      { segments: 2 },
+    ],
+    [
+      'fragments that contradict each other',
+      (random, i) =>
+        plain(
+          FrameType.segments,
+          segment({
+            id: 16 + random(4),
+            serial: Math.floor(i / 4) + random(3),
+            fragment: 1 + random(255),
+            payload: random(1300),
+          }),
+        ),
+      {},
+    ],
+    [
+      'probes of the path MTU, true and false',
+      (random, i) => {
+        const body = Buffer.alloc(6);
+        body.writeUInt32LE(i);
+        // 16 + 1 + 3 + 6 + 16 bytes.
+        body.writeUInt16LE(random(2) === 0 ? 42 : random(65_536), 4);
+        return plain(random(3) === 0 ? FrameType.probeAnswer : FrameType.probe, body);
+      },
+      { unreadable: true },
     ],
     [
       'lengths beyond the datagram',

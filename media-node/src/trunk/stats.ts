@@ -1,7 +1,9 @@
 import type { ArqCounters } from './arq/arq.ts';
+import type { ReassemblyCounters } from './arq/reassembly.ts';
 import type { Association } from './association.ts';
 import type { FecCounters } from './fec/decoder.ts';
 import type { PeerAddress } from './io/datagram.ts';
+import { headerBytes } from './mtu/path-mtu.ts';
 import type { QueueCounters } from './scheduling/queues.ts';
 
 export type TrunkState = 'connecting' | 'up' | 'lost' | 'closed';
@@ -30,6 +32,8 @@ export interface TrunkStats {
   droppedPercent: number;
   /** What the way takes, as far as it is known; Infinity while nothing stood in the way. */
   rateLimitKbps: number;
+  /** IP packets of this size are known to get through to the peer, and larger ones are not sent; bytes. 0 while the trunk is not up. */
+  mtuBytes: number;
   /** UDP payload. These and the next five count over the trunk's whole life. */
   sentBytes: number;
   receivedBytes: number;
@@ -46,6 +50,7 @@ export interface TrunkStats {
         arq: ArqCounters;
         fec: FecCounters & { paritySent: number };
         queues: QueueCounters;
+        reassembly: ReassemblyCounters;
         /** Media dropped because its conversation had too much unacknowledged. */
         windowFull: number;
         /** Authenticated datagrams with something unreadable inside. */
@@ -73,6 +78,10 @@ export function trunkStats(trunk: MeasuredTrunk, totals: TrunkTotals, associatio
     lossOutPercent: (1 - (1 - (loss?.out ?? 0)) * (1 - dropped)) * 100,
     droppedPercent: dropped * 100,
     rateLimitKbps: (association?.outbox.rate.bytesPerMs ?? Infinity) * 8,
+    mtuBytes:
+      trunk.state === 'up' && association && trunk.link.address
+        ? association.mtu.size + headerBytes(trunk.link.address.address)
+        : 0,
     sentBytes: totals.sentBytes,
     receivedBytes: totals.receivedBytes,
     sentDatagrams: totals.sent,
@@ -85,6 +94,7 @@ export function trunkStats(trunk: MeasuredTrunk, totals: TrunkTotals, associatio
       arq: { ...association.arq.counters },
       fec: { ...association.decoder.counters, paritySent: association.outbox.counters.paritySent },
       queues: copyOf(association.outbox.queues.counters),
+      reassembly: { ...association.arq.reassembly.counters },
       windowFull: association.outbox.counters.windowFull,
       malformed: association.malformed,
     },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { MAX_MEDIA_FRAME_BYTES } from '@millrace/api/trunk';
 import { DEFAULT_KNOBS, type MeshKey, type Trunk, TrunkEndpoint, type TrunkKnobs } from './index.ts';
-import { DatagramType, REFUSAL_BYTES } from './link/wire.ts';
+import { DatagramType, REFUSAL_BYTES, TRUNK_VERSION } from './link/wire.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
 
 const KEYS: MeshKey[] = [{ id: 'k1', secret: Buffer.alloc(32, 7).toString('base64') }];
@@ -150,10 +151,13 @@ describe('A trunk over an unkind network', () => {
     assert.equal(video + crowdedOut.video + overdue.video, 400);
   });
 
-  test('refuses a payload that does not fit one datagram, and anything while it is not up', async () => {
+  test('refuses a payload that is larger than a media frame, and anything while it is not up', async () => {
     const net = new SimNetwork(7);
     const { trunk, b } = await pair(net);
-    assert.equal(trunk.sendMedia({ conversation: 1, priority: 'video', payload: Buffer.alloc(1332) }), false);
+    assert.equal(
+      trunk.sendMedia({ conversation: 1, priority: 'video', payload: Buffer.alloc(MAX_MEDIA_FRAME_BYTES + 1) }),
+      false,
+    );
     assert.equal(trunk.stats().oversize, 1);
     const other = b.endpoint.dial({ node: 'nobody', host: 'nowhere', port: 1 });
     assert.equal(other.sendControl(Buffer.from('x')), false);
@@ -399,7 +403,7 @@ describe('The link of a trunk', () => {
     const trunk = await dial(a, b);
     net.run(1_000);
     assert.ok(refusals > 0);
-    assert.deepEqual(trunk.refusedBy, { lowest: 1, highest: 1 });
+    assert.deepEqual(trunk.refusedBy, { lowest: TRUNK_VERSION, highest: TRUNK_VERSION });
     assert.ok(b.endpoint.drops.version! > 0);
   });
 
@@ -428,6 +432,7 @@ describe('The link of a trunk', () => {
     const a = addNode(net, 'a');
     const b = addNode(net, 'b');
     const flood = Buffer.alloc(368, 1);
+    flood[0] = TRUNK_VERSION;
     const trunk = a.endpoint.dial({ node: 'b', host: 'b', port: 40_100 });
     await new Promise((resolve) => setImmediate(resolve));
     for (let round = 0; round < 100; round++) {

@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { Association, MAX_MEDIA_PAYLOAD } from './association.ts';
+import { MAX_MEDIA_PAYLOAD } from './arq/reassembly.ts';
+import { Association } from './association.ts';
 import type { PeerAddress } from './io/datagram.ts';
 import type { TrunkKnobs } from './knobs.ts';
 import type { Hello } from './link/hello.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
+import { headerBytes } from './mtu/path-mtu.ts';
 import type { Priority } from './scheduling/queues.ts';
 import { type TrunkState, type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
 
@@ -44,6 +46,8 @@ interface TrunkEvents {
 export interface TrunkHost extends LinkHost {
   readonly knobs: TrunkKnobs;
   now(): number;
+  /** Bytes of the largest datagram that leaves towards this address in one IP packet, as far as the node itself can tell. */
+  maxDatagramTo(to: PeerAddress): number | Promise<number>;
   /** Asks for `flush` soon, after what is being done now. */
   touch(trunk: Trunk): void;
   /** Makes the trunk known to the endpoint's user, once. */
@@ -70,6 +74,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   /** The present one, or the one that was lost last. */
   private association: Association | undefined;
   private inUse = false;
+  private rebindsSeen = 0;
   private readonly totals: TrunkTotals = { sentBytes: 0, receivedBytes: 0, sent: 0, received: 0, lost: 0, oversize: 0 };
 
   constructor(host: TrunkHost, peer: string) {
@@ -116,7 +121,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   }
 
   /**
-   * How many payloads of something older, such as a resend, a conversation takes now. A part of its window stays free for what is
+   * How many segments of something older, such as a resend, a conversation takes now. A part of its window stays free for what is
    * live, since what finds the window full is dropped.
    */
   mediaRoom(conversation: number): number {
@@ -124,6 +129,11 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     if (!association) return 0;
     const { segments, taken } = association.arq.mediaWindow(conversation);
     return Math.max(0, Math.floor(segments * WINDOW_FOR_RESENDS) - taken - association.outbox.queues.waiting);
+  }
+
+  /** Segments that a payload of so many bytes takes on this path. */
+  segmentsOf(bytes: number): number {
+    return this.living?.outbox.segmentsOf(bytes) ?? 1;
   }
 
   /** So much waits to be sent that what may come later should, such as a new keyframe for what was dropped. */
@@ -170,6 +180,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.totals.receivedBytes += datagramBytes;
     const association = this.living;
     const before = association?.malformed;
+    if (association && this.link.rebinds !== this.rebindsSeen) this.peerMoved(association, nowMs);
     association?.receive(plaintext, nowMs);
     return association?.malformed === before;
   }
@@ -214,9 +225,28 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.association.liveness.setInUse(this.inUse, nowMs);
     this.state = 'up';
     this.sinceMs = nowMs;
+    this.rebindsSeen = this.link.rebinds;
+    this.searchMtu(this.association);
     this.host.touch(this);
     this.host.announce(this);
     this.emit('up');
+  }
+
+  private peerMoved(association: Association, nowMs: number): void {
+    this.rebindsSeen = this.link.rebinds;
+    association.mtu.moved(nowMs);
+  }
+
+  private searchMtu(association: Association): void {
+    const to = this.link.address!;
+    const begin = (maxDatagram: number): void => {
+      if (this.living !== association) return;
+      association.beginMtuSearch(maxDatagram, headerBytes(to.address), this.host.now());
+      this.host.touch(this);
+    };
+    const known = this.host.maxDatagramTo(to);
+    if (typeof known === 'number') begin(known);
+    else void known.then(begin);
   }
 
   private lose(reason: LostReason, nowMs: number): void {

@@ -1,16 +1,18 @@
 import { ControlAssembly, ControlQueue } from './control-messages.ts';
 import { ReceiveConversations } from './receive-conversations.ts';
+import { Reassembly } from './reassembly.ts';
 import type { ReceiveConversation } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
 import {
   CONTROL_CONVERSATION,
+  mediaFragment,
   SEGMENT_HEADER_BYTES,
   SegmentCommand,
   segmentTime,
   serialDistance,
   sinceSegmentTime,
 } from './segment.ts';
-import { SendConversation, UNTOLD_WINDOW } from './sender.ts';
+import { type Recut, SendConversation, UNTOLD_WINDOW } from './sender.ts';
 import { Tellings } from './tellings.ts';
 
 const TIDY_MS = 10_000;
@@ -35,6 +37,8 @@ export interface ArqHooks {
   onControl: (message: Buffer) => void;
   /** Resends go through the scheduler, which writes them when their turn comes; false when it cannot take one now. */
   resend: (conversation: SendConversation, serial: number) => boolean;
+  /** A segment does not get through, however often it is sent: it may be too large for the path. */
+  stuck?: (nowMs: number) => void;
   /** A round trip was measured. */
   rtt?: (rttMs: number, nowMs: number) => void;
 }
@@ -54,6 +58,13 @@ export interface ArqCounters {
   abandoned: number;
   /** Given up by this receiver. */
   givenUp: number;
+}
+
+/** A media payload that has serials for all of its fragments; those from `serial` up to `end` are yet to be written. */
+export interface StartedPayload {
+  conversation: SendConversation;
+  serial: number;
+  end: number;
 }
 
 /** All KCP conversations of one trunk. Holds no clock: time comes in with each call. */
@@ -81,6 +92,7 @@ export class Arq {
   knobs: ArqKnobs;
   private readonly hooks: ArqHooks;
   private readonly sends = new Map<number, SendConversation>();
+  readonly reassembly = new Reassembly();
   private readonly receives = new ReceiveConversations();
   private readonly tellings = new Tellings();
   private readonly acked: SendConversation[] = [];
@@ -95,10 +107,11 @@ export class Arq {
   private ackedBytes = 0;
   private windowProbeMs = Infinity;
 
-  constructor(knobs: ArqKnobs, maxPayload: number, hooks: ArqHooks) {
+  /** `maxControlPayload`: of a segment of a control message, which cannot be cut anew and so must fit every path. */
+  constructor(knobs: ArqKnobs, maxControlPayload: number, hooks: ArqHooks) {
     this.knobs = knobs;
     this.hooks = hooks;
-    this.control = new ControlQueue(maxPayload);
+    this.control = new ControlQueue(maxControlPayload);
     this.assembly = new ControlAssembly((message) => hooks.onControl(message));
     this.rtt = new RttEstimator(knobs.intervalMs);
   }
@@ -129,7 +142,7 @@ export class Arq {
     const next = this.control.first;
     if (!next) return 0;
     const conversation = this.sendHalf(CONTROL_CONVERSATION);
-    if (conversation.hasRoom) return SEGMENT_HEADER_BYTES + next.payload.length;
+    if (conversation.hasRoomFor(1)) return SEGMENT_HEADER_BYTES + next.payload.length;
     if (conversation.remoteWindow === 0 && this.windowProbeMs === Infinity) this.windowProbeMs = nowMs + WINDOW_PROBE_MS;
     return 0;
   }
@@ -150,8 +163,49 @@ export class Arq {
   /** Writes a media payload as a new segment, or returns -1 when the window of its conversation is full. */
   writeMedia(id: number, payload: Buffer, deadlineAtMs: number, out: Buffer, offset: number, nowMs: number): number {
     const conversation = this.sendHalf(id);
-    if (!conversation.hasRoom) return -1;
+    if (!conversation.hasRoomFor(1)) return -1;
     return this.writePush(conversation, conversation.push(payload, 0, deadlineAtMs), out, offset, nowMs);
+  }
+
+  /**
+   * Cuts a media payload: `firstBytes` of it, then `maxBytes` each. Each fragment gets its serial now; they are written by `writeStarted`.
+   * Undefined when the window of the conversation has no room for all of them.
+   */
+  startMedia(
+    id: number,
+    payload: Buffer,
+    deadlineAtMs: number,
+    firstBytes: number,
+    maxBytes: number,
+  ): StartedPayload | undefined {
+    const conversation = this.sendHalf(id);
+    const count = 1 + Math.ceil((payload.length - firstBytes) / maxBytes);
+    if (!conversation.hasRoomFor(count)) return undefined;
+    const serial = conversation.nxt;
+    let from = 0;
+    for (let before = 0; before < count; before++) {
+      const to = Math.min(payload.length, firstBytes + before * maxBytes);
+      conversation.push(payload.subarray(from, to), mediaFragment(before, count - 1 - before), deadlineAtMs, payload);
+      from = to;
+    }
+    return { conversation, serial, end: conversation.nxt };
+  }
+
+  /** Writes the next fragment of a payload that was started. */
+  writeStarted(started: StartedPayload, out: Buffer, offset: number, nowMs: number): number {
+    const { conversation, serial } = started;
+    started.serial = (serial + 1) >>> 0;
+    return this.writePush(conversation, serial, out, offset, nowMs);
+  }
+
+  /** Gives up, of all media, what has a segment larger than this; it is for the caller to send it again in smaller ones. */
+  takeTooLarge(maxPayload: number): Recut[] {
+    const taken: Recut[] = [];
+    for (const conversation of this.sends.values()) {
+      if (conversation.id !== CONTROL_CONVERSATION) conversation.takeTooLarge(maxPayload, taken);
+    }
+    this.scanDueMs = -Infinity;
+    return taken;
   }
 
   writeResend(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
@@ -223,6 +277,8 @@ export class Arq {
     if (nowMs >= this.tidyMs) {
       this.tidyMs = nowMs + TIDY_MS;
       this.receives.tidy(nowMs);
+      // What is missing was given up by then.
+      this.reassembly.dropBefore(nowMs - 2 * this.knobs.deadlineMs);
     }
     if (nowMs < this.scanDueMs) return;
     let dueMs = Infinity;
@@ -252,6 +308,10 @@ export class Arq {
   private serviceSend(conversation: SendConversation, nowMs: number): void {
     const mayAbandon = this.mayAbandon && conversation.id !== CONTROL_CONVERSATION;
     this.counters.abandoned += conversation.collectDue(nowMs, this.knobs.fastResend, mayAbandon, this.hooks.resend);
+    if (conversation.isStuck) {
+      conversation.isStuck = false;
+      this.hooks.stuck?.(nowMs);
+    }
     if (!conversation.forwardPending) return;
     conversation.forwardPending = false;
     this.forwards.push(conversation);
@@ -318,8 +378,14 @@ export class Arq {
     else {
       this.counters.received++;
       if (id === CONTROL_CONVERSATION) this.assembly.drain(conversation);
-      else this.hooks.onMedia(id, payload);
+      else if (fragment === 0) this.hooks.onMedia(id, payload);
+      else this.receiveFragment(id, serial, fragment, payload, nowMs);
     }
+  }
+
+  private receiveFragment(id: number, serial: number, fragment: number, part: Buffer, nowMs: number): void {
+    const payload = this.reassembly.add(id, serial, fragment, part, nowMs);
+    if (payload) this.hooks.onMedia(id, payload);
   }
 
   private tell(conversation: ReceiveConversation, nowMs: number): void {

@@ -6,6 +6,25 @@ export const CONTROL_CONVERSATION = 0;
 
 export const SegmentCommand = { push: 81, ack: 82, windowAsk: 83, windowTell: 84 } as const;
 
+/** Fragments of one media payload: its largest, over the smallest datagrams, takes five. */
+export const MAX_MEDIA_FRAGMENTS = 8;
+
+/**
+ * `frg` of a media segment: in the high four bits the fragments before it, in the low four those after it; 0 for a whole payload, as in KCP.
+ * KCP counts only those after, which is enough in order; here a receiver must know from any one of them where the payload begins.
+ */
+export function mediaFragment(before: number, after: number): number {
+  return (before << 4) | after;
+}
+
+export function fragmentsBefore(fragment: number): number {
+  return fragment >> 4;
+}
+
+export function fragmentsAfter(fragment: number): number {
+  return fragment & 0x0f;
+}
+
 export function writeSegmentHeader(
   out: Buffer,
   offset: number,

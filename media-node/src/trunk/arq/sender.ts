@@ -1,5 +1,12 @@
 import type { RttEstimator } from './rtt.ts';
-import { SegmentCommand, serialDistance, SEGMENT_HEADER_BYTES, writeSegmentHeader } from './segment.ts';
+import {
+  fragmentsAfter,
+  fragmentsBefore,
+  SegmentCommand,
+  serialDistance,
+  SEGMENT_HEADER_BYTES,
+  writeSegmentHeader,
+} from './segment.ts';
 
 /** What KCP takes a peer's window to be until it has said so (IKCP_WND_RCV). */
 export const UNTOLD_WINDOW = 128;
@@ -10,7 +17,16 @@ const MAX_SEGMENT_RTO_MS = 1_000;
 const COPY_SPACING_MS = 5;
 /** FORWARD goes so many times at most until the peer's una shows that one came. */
 const MAX_FORWARDS = 4;
+/** A segment that did not get through in so many rounds of sending may be too large for the path. */
+const STUCK_SENDS = 3;
 const FIRST_SLOTS = 32;
+
+/** A media payload that has to be cut anew. */
+export interface Recut {
+  conversation: number;
+  payload: Buffer;
+  deadlineMs: number;
+}
 
 /** Serials between una and nxt live in a ring of slots; arrays by field rather than an object each, so that a packet makes no garbage. */
 export class SendConversation {
@@ -26,6 +42,8 @@ export class SendConversation {
   ackedBytes = 0;
   /** The peer has to be told that segments below una will not come. */
   forwardPending = false;
+  /** Something did not get through in several rounds of sending, or in all the time it had. Reset by its owner. */
+  isStuck = false;
   private forwardsLeft = 0;
   private forwardAgainMs = Infinity;
   /** Newest stamp acknowledged within the datagram being read, for `fastAck`. */
@@ -34,6 +52,8 @@ export class SendConversation {
   private readonly rtt: RttEstimator;
   private mask = FIRST_SLOTS - 1;
   private payload: (Buffer | undefined)[] = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
+  /** Of a fragment: the whole that it was cut from. */
+  private whole: (Buffer | undefined)[] = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
   private resendAtMs = new Float64Array(FIRST_SLOTS);
   private rtoMs = new Float64Array(FIRST_SLOTS);
   private deadlineMs = new Float64Array(FIRST_SLOTS);
@@ -54,8 +74,9 @@ export class SendConversation {
     return serialDistance(this.una, this.nxt);
   }
 
-  get hasRoom(): boolean {
-    return this.inFlight < this.window;
+  /** Whether so many more segments may be under way. */
+  hasRoomFor(segments: number): boolean {
+    return this.inFlight + segments <= this.window;
   }
 
   /** Segments that may be under way at once. */
@@ -64,11 +85,12 @@ export class SendConversation {
   }
 
   /** Gives the payload the next serial. It is referred to, not copied: the caller leaves it alone until it is acknowledged or overdue. */
-  push(payload: Buffer, fragment: number, deadlineAtMs: number): number {
+  push(payload: Buffer, fragment: number, deadlineAtMs: number, whole?: Buffer): number {
     if (this.inFlight > this.mask) this.grow();
     const serial = this.nxt;
     const slot = serial & this.mask;
     this.payload[slot] = payload;
+    this.whole[slot] = whole;
     this.deadlineMs[slot] = deadlineAtMs;
     this.fragment[slot] = fragment;
     this.sends[slot] = 0;
@@ -191,15 +213,22 @@ export class SendConversation {
     let dueMs = Infinity;
     for (let serial = this.una; serial !== this.nxt; serial = (serial + 1) >>> 0) {
       const slot = serial & this.mask;
-      if (this.payload[slot] === undefined || this.sends[slot] === 0) continue;
+      if (this.payload[slot] === undefined) continue;
       if (mayAbandon && this.deadlineMs[slot]! <= nowMs) {
         this.payload[slot] = undefined;
+        this.isStuck ||= this.sends[slot]! > 1;
         abandoned++;
+        continue;
+      }
+      if (this.sends[slot] === 0) {
+        // The rest of a payload that is being sent: it goes as soon as the rate allows.
+        if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);
         continue;
       }
       const fast = this.skips[slot]! >= fastResend && this.mayResendFast(slot);
       if (this.queued[slot] === 0 && (fast || this.resendAtMs[slot]! <= nowMs)) {
         this.queued[slot] = resend(this, serial) ? 1 : 0;
+        this.isStuck ||= this.sends[slot]! >= STUCK_SENDS;
       }
       if (this.queued[slot] === 0) dueMs = Math.min(dueMs, this.resendAtMs[slot]!);
       if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);
@@ -211,6 +240,28 @@ export class SendConversation {
     this.forward(nowMs, abandoned > 0);
     this.dueMs = this.forwardsLeft > 0 ? Math.min(dueMs, this.forwardAgainMs) : dueMs;
     return abandoned;
+  }
+
+  /** Gives up every payload of which a segment is larger than `maxPayload`, for it to be cut anew: no path takes them as they are. */
+  takeTooLarge(maxPayload: number, into: Recut[]): void {
+    const before = into.length;
+    for (let serial = this.una; serial !== this.nxt; serial = (serial + 1) >>> 0) {
+      const slot = serial & this.mask;
+      const part = this.payload[slot];
+      if (part === undefined || part.length <= maxPayload) continue;
+      into.push({ conversation: this.id, payload: this.whole[slot] ?? part, deadlineMs: this.deadlineMs[slot]! });
+      const fragment = this.fragment[slot]!;
+      for (let at = -fragmentsBefore(fragment); at <= fragmentsAfter(fragment); at++) this.drop((serial + at) >>> 0);
+    }
+    if (into.length === before) return;
+    this.skipFreed();
+    this.forwardsLeft = MAX_FORWARDS;
+    this.forwardAgainMs = -Infinity;
+    this.dueMs = -Infinity;
+  }
+
+  private drop(serial: number): void {
+    if (this.isOutstanding(serial)) this.payload[serial & this.mask] = undefined;
   }
 
   private forward(nowMs: number, moved: boolean): void {
@@ -246,10 +297,11 @@ export class SendConversation {
 
   private grow(): void {
     const slots = (this.mask + 1) * 2;
-    const { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued } = this;
-    const old = { mask, payload, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued };
+    const { mask, payload, whole, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued } = this;
+    const old = { mask, payload, whole, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued };
     this.mask = slots - 1;
     this.payload = new Array<Buffer | undefined>(slots).fill(undefined);
+    this.whole = new Array<Buffer | undefined>(slots).fill(undefined);
     this.resendAtMs = new Float64Array(slots);
     this.rtoMs = new Float64Array(slots);
     this.deadlineMs = new Float64Array(slots);
@@ -262,6 +314,7 @@ export class SendConversation {
     for (let serial = this.una; serial !== this.nxt; serial = (serial + 1) >>> 0) {
       const [from, to] = [serial & old.mask, serial & this.mask];
       this.payload[to] = old.payload[from];
+      this.whole[to] = old.whole[from];
       this.resendAtMs[to] = old.resendAtMs[from]!;
       this.rtoMs[to] = old.rtoMs[from]!;
       this.deadlineMs[to] = old.deadlineMs[from]!;

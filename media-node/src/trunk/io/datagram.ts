@@ -27,6 +27,8 @@ export interface DatagramIo {
   sendBatch(batch: OutgoingDatagram[]): void;
   /** IP address for a host name (a literal comes back as it is). */
   resolve(host: string): Promise<string>;
+  /** Bytes of the largest datagram that the interface towards this address sends in one IP packet. Never rejects. Without it: as on Ethernet. */
+  maxDatagramTo?(to: PeerAddress): Promise<number>;
   readonly counters: { sendErrors: number; sendDrops: number };
   close(): Promise<void>;
 }

@@ -2,7 +2,9 @@ import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
+import { headerBytes } from '../mtu/path-mtu.ts';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './datagram.ts';
+import { interfaceMtu } from './interface-mtu.ts';
 
 /** Datagrams that the socket may hold back when the kernel's buffer is full; beyond, they are dropped as a full router queue would. */
 const MAX_UNSENT = 2048;
@@ -63,6 +65,10 @@ export class DgramIo implements DatagramIo {
     if (isIP(host)) return host;
     const { address } = await lookup(host, this.local.address.includes(':') ? {} : { family: 4 });
     return address;
+  }
+
+  async maxDatagramTo({ address }: PeerAddress): Promise<number> {
+    return (await interfaceMtu(address)) - headerBytes(address);
   }
 
   async close(): Promise<void> {

@@ -18,7 +18,7 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 2_000;
 const COOKIE_LIFE_MS = 110_000;
 
-export const PROLOGUE = Buffer.from('millrace trunk 1');
+export const PROLOGUE = Buffer.from('millrace trunk 2');
 
 /** What a link needs of the endpoint it belongs to. */
 export interface LinkHost {

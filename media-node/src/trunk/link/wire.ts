@@ -1,15 +1,19 @@
 /**
- * Byte layouts of the link's datagrams (docs/trunk.md draws them). Little-endian throughout, as KCP is, so that a reader meets one order only.
+ * Byte layouts of the link's datagrams (docs/trunk.md draws them). Integers of the trunk are little-endian, as KCP's are.
  *
  * Invariants of every version (the idea of RFC 8999): byte 0 is the version, byte 1 the type, an initiation carries random bytes at 16..23, and a
  * refusal has the layout below. So two nodes of different versions can always tell each other so.
  */
-export const TRUNK_VERSION = 1;
+export const TRUNK_VERSION = 2;
 
 export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, refusal: 5, unknownSession: 6 } as const;
 
-/** UDP payload that every path between nodes is assumed to carry: 1,400 + 48 bytes of IPv6 and UDP fits a 1,460-byte cloud network's MTU. */
-export const MAX_DATAGRAM = 1400;
+/** Largest UDP payload ever sent: an Ethernet frame of 1,500 bytes less the IPv4 and UDP headers. What a path carries is found out (mtu/path-mtu.ts). */
+export const MAX_DATAGRAM = 1472;
+/** UDP payload used until the path is known: BASE_PLPMTU of RFC 8899, section 5.1.2. */
+export const BASE_DATAGRAM = 1200;
+/** UDP payload that is never gone below: the 576 bytes that every IPv4 host takes (RFC 1122, section 3.3.2), less IP and UDP headers. */
+export const MIN_DATAGRAM = 548;
 
 export const KEY_TAG_BYTES = 8;
 export const COOKIE_BYTES = 16;

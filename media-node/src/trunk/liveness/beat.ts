@@ -10,9 +10,11 @@ export interface Beat {
   sentUs: number;
   /** `sentUs` of the peer's newest beat and how long ago it came, as in RTCP's LSR and DLSR (RFC 3550, section 6.4.1). */
   echo: { sentUs: number; delayUs: number } | undefined;
-  /** Datagrams that the peer has sent, by its counters, and of those the ones that came; totals modulo 2^32. */
+  /** Datagrams that the peer has sent, by its counters, and of those the ones that came, both without probes; totals modulo 2^32. */
   expected: number;
   received: number;
+  /** Probes of the path MTU that this sender has sent, modulo 2^16: whether they come says nothing about loss. */
+  probesSent: number;
 }
 
 export const BEAT_BYTES = 28;
@@ -24,7 +26,7 @@ export function writeBeat(beat: Beat, out: Buffer, offset: number): number {
   out[offset + 1] = 0;
   out.writeUInt16LE(beat.promiseMs, offset + 2);
   out.writeUInt16LE(beat.wishMs, offset + 4);
-  out.writeUInt16LE(0, offset + 6);
+  out.writeUInt16LE(beat.probesSent & 0xffff, offset + 6);
   out.writeUInt32LE(beat.sentUs, offset + 8);
   out.writeUInt32LE(beat.echo?.sentUs ?? 0, offset + 12);
   out.writeUInt32LE(beat.echo?.delayUs ?? 0, offset + 16);
@@ -41,6 +43,7 @@ export function readBeat(body: Buffer): Beat | undefined {
     answerWanted: (body[0]! & ANSWER_WANTED) !== 0,
     promiseMs,
     wishMs,
+    probesSent: body.readUInt16LE(6),
     sentUs: body.readUInt32LE(8),
     echo: (body[0]! & HAS_ECHO) !== 0 ? { sentUs: body.readUInt32LE(12), delayUs: body.readUInt32LE(16) } : undefined,
     expected: body.readUInt32LE(20),

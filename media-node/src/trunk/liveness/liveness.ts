@@ -32,11 +32,11 @@ export class LossMeter {
 
   /** Totals modulo 2^32. */
   update(expected: number, received: number, nowMs: number): void {
-    const due = (expected - this.expected) >>> 0;
+    const due = (expected - this.expected) | 0;
     if (nowMs - this.sinceMs < LOSS_WINDOW_MS || due < LOSS_WINDOW_DATAGRAMS) return;
-    const came = (received - this.received) >>> 0;
+    const came = (received - this.received) | 0;
     // Late ones of the window before may make it more than came due.
-    const loss = Math.max(0, 1 - came / due);
+    const loss = Math.min(1, Math.max(0, 1 - came / due));
     this.loss = this.known ? this.loss + (loss - this.loss) * LOSS_WEIGHT : loss;
     this.known = true;
     this.expected = expected;
@@ -49,6 +49,10 @@ export class LossMeter {
 export class Liveness {
   rttMs = 0;
   jitterMs = 0;
+  /** Probes of the path MTU: those sent, those of the peer that came, and those that it sent as it says. */
+  probesSent = 0;
+  probesReceived = 0;
+  private peerProbes = 0;
   private knobs: LivenessKnobs;
   private readonly lossIn: LossMeter;
   private readonly lossOut: LossMeter;
@@ -118,11 +122,15 @@ export class Liveness {
     }
     if (beat.answerWanted) this.answerDue = true;
     this.lossOut.update(beat.expected, beat.received, nowMs);
+    this.peerProbes += (beat.probesSent - this.peerProbes) & 0xffff;
     if (beat.echo) this.receiveEcho(beat.echo, nowMs);
   }
 
-  /** The next beat to send; `expected` and `received` are the link's totals. */
-  makeBeat(expected: number, received: number, nowMs: number): Beat {
+  /** The next beat to send; `arrivals` are the link's totals. */
+  makeBeat(arrivals: { expected: number; received: number }, nowMs: number): Beat {
+    // Before the last probe of a round has come this may fall for a moment: the meters wait until it has grown.
+    const expected = (arrivals.expected - this.peerProbes) >>> 0;
+    const received = (arrivals.received - this.probesReceived) >>> 0;
     this.lossIn.update(expected, received, nowMs);
     const answerWanted = nowMs >= this.probeMs + this.knobs.probeIntervalMs;
     if (answerWanted) this.probeMs = nowMs;
@@ -138,6 +146,7 @@ export class Liveness {
       echo: last && { sentUs: last.sentUs, delayUs: Math.min(0xffff_ffff, Math.round((nowMs - last.atMs) * 1000)) },
       expected,
       received,
+      probesSent: this.probesSent,
     };
   }
 

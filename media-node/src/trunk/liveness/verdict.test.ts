@@ -55,6 +55,7 @@ describe('A beat', () => {
         wishMs: u16,
         sentUs: u32,
         echo,
+        probesSent: u16,
         expected: u32,
         received: u32,
       },

@@ -1,11 +1,22 @@
-import type { Arq } from '../arq/arq.ts';
+import type { Arq, StartedPayload } from '../arq/arq.ts';
 import { SEGMENT_HEADER_BYTES } from '../arq/segment.ts';
+import type { Recut } from '../arq/sender.ts';
 import { FecEncoder, groupLifeMs } from '../fec/encoder.ts';
-import { FORWARD_BYTES, frameRoom, FrameType, FrameWriter } from '../frames.ts';
+import {
+  FORWARD_BYTES,
+  FRAME_HEADER_BYTES,
+  frameRoom,
+  FrameType,
+  FrameWriter,
+  PLAIN_OVERHEAD_BYTES,
+  PROBE_BYTES,
+  SHARD_HEADER_BYTES,
+} from '../frames.ts';
 import type { TrunkKnobs } from '../knobs.ts';
-import { MAX_DATAGRAM } from '../link/wire.ts';
+import { BASE_DATAGRAM, MAX_DATAGRAM } from '../link/wire.ts';
 import { writeBeat } from '../liveness/beat.ts';
 import type { Liveness } from '../liveness/liveness.ts';
+import type { ProbeRound } from '../mtu/path-mtu.ts';
 import { Pacer } from './pacer.ts';
 import { RateEstimate } from './rate-estimate.ts';
 import { RESENDS_BEFORE, SendQueues } from './queues.ts';
@@ -18,6 +29,8 @@ const LEAST_QUEUE_BYTES = 64 * 1024;
 const LEAST_BURST_BYTES = 3 * MAX_DATAGRAM;
 /** Datagrams built in one go, so that a burst on one trunk does not hold up the others of its endpoint. */
 const MAX_DATAGRAMS_A_TURN = 256;
+/** Probes of the peer that wait for their answer; beyond, it asks again. */
+const MAX_ANSWERS = 64;
 
 export interface OutboxLayers {
   arq: Arq;
@@ -32,6 +45,11 @@ export interface OutboxLayers {
   arrivals: () => { expected: number; received: number };
 }
 
+/** Largest payload of a segment that a datagram of this size takes, whether or not FEC protects it. */
+export function maxSegmentPayload(datagramBytes: number): number {
+  return frameRoom(datagramBytes) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
+}
+
 /** Sending side of a trunk: what goes next, in which datagram, and when. */
 export class Outbox {
   readonly queues: SendQueues;
@@ -39,7 +57,14 @@ export class Outbox {
   readonly counters = { windowFull: 0, paritySent: 0 };
   private readonly layers: OutboxLayers;
   private readonly writer = new FrameWriter(MAX_DATAGRAM);
-  private readonly frameLimit = this.writer.at + frameRoom(MAX_DATAGRAM);
+  /** Offset behind the last frame of a datagram, and the largest payload of a segment: by what the path carries. */
+  private frameLimit = 0;
+  private maxPayload = 0;
+  /** What has begun to be sent in fragments: it is finished before anything else but control, as one datagram would have been. */
+  private started: StartedPayload | undefined;
+  /** What was under way in segments that turned out too large for the path, to be cut anew. */
+  private recuts: Recut[] = [];
+  private answers: { round: number; size: number }[] = [];
   private readonly pacer: Pacer;
   private capBytesPerMs: number;
   private encoder: FecEncoder | undefined;
@@ -50,6 +75,7 @@ export class Outbox {
     this.queues = new SendQueues(Math.max(MIN_QUEUE_BYTES, this.capBytesPerMs * QUEUE_MS));
     this.pacer = new Pacer(layers.knobs.rateCapMbps, layers.nowMs);
     this.encoder = this.makeEncoder(layers.knobs, 0);
+    this.setDatagramSize(BASE_DATAGRAM);
   }
 
   applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
@@ -57,6 +83,40 @@ export class Outbox {
     this.setRate();
     if (this.encoder && this.encoder.dueMs !== Infinity) this.sendParity(this.encoder, nowMs);
     this.encoder = this.makeEncoder(knobs, this.encoder?.nextGroup ?? 0);
+  }
+
+  /** Datagrams have at most so many bytes from now on. What was sent in larger segments and not acknowledged is cut anew. */
+  setDatagramSize(bytes: number): void {
+    const before = this.maxPayload;
+    this.frameLimit = SHARD_HEADER_BYTES + frameRoom(bytes);
+    this.maxPayload = maxSegmentPayload(bytes);
+    if (this.maxPayload < before) this.recuts.push(...this.layers.arq.takeTooLarge(this.maxPayload));
+  }
+
+  /** Segments that a payload of so many bytes takes. */
+  segmentsOf(bytes: number): number {
+    return Math.max(1, Math.ceil(bytes / this.maxPayload));
+  }
+
+  /** A datagram of exactly each size, which carries nothing that is missed: a beat that tells of the probes, and padding. */
+  sendProbes({ round, sizes }: ProbeRound, nowMs: number): void {
+    const { writer } = this;
+    this.layers.liveness.probesSent += sizes.length;
+    for (const size of sizes) {
+      writer.begin();
+      this.addProbe(FrameType.probe, round, size);
+      this.addBeat(nowMs);
+      writer.open(FrameType.padding);
+      const end = SHARD_HEADER_BYTES + size - PLAIN_OVERHEAD_BYTES;
+      writer.bytes.fill(0, writer.at, end);
+      writer.close(end);
+      this.transmit(writer.asPlain(), nowMs);
+    }
+  }
+
+  /** The peer's probe came: it hears so with the next datagram. */
+  answerProbe(round: number, size: number): void {
+    if (this.answers.length < MAX_ANSWERS) this.answers.push({ round, size });
   }
 
   /** How long after a datagram its parity may follow. */
@@ -99,7 +159,13 @@ export class Outbox {
   }
 
   private hasPushes(nowMs: number): boolean {
-    return this.layers.arq.nextControlBytes(nowMs) > 0 || this.queues.queuedBytes > 0 || this.queues.firstResend() !== undefined;
+    return (
+      this.layers.arq.nextControlBytes(nowMs) > 0 ||
+      this.queues.queuedBytes > 0 ||
+      this.queues.firstResend() !== undefined ||
+      this.startedRest() !== undefined ||
+      this.recuts.length > 0
+    );
   }
 
   /** Builds and sends one datagram; whether another may follow at once. */
@@ -109,6 +175,7 @@ export class Outbox {
     arq.beginDatagram(nowMs);
     if (liveness.beatDueMs(nowMs) <= nowMs) this.addBeat(nowMs);
     this.addForwards();
+    this.addAnswers();
     const mayPush = this.pacer.readyInMs(nowMs) === 0 && this.hasPushes(nowMs);
     const tell = mayPush || !this.writer.isEmpty || arq.wantsToTell(nowMs);
     const pushed = this.addSegments(tell, mayPush, nowMs);
@@ -119,9 +186,9 @@ export class Outbox {
   }
 
   private addBeat(nowMs: number): void {
-    const { expected, received } = this.layers.arrivals();
+    const beat = this.layers.liveness.makeBeat(this.layers.arrivals(), nowMs);
     this.writer.open(FrameType.beat);
-    this.writer.close(writeBeat(this.layers.liveness.makeBeat(expected, received, nowMs), this.writer.bytes, this.writer.at));
+    this.writer.close(writeBeat(beat, this.writer.bytes, this.writer.at));
   }
 
   private addForwards(): void {
@@ -136,6 +203,20 @@ export class Outbox {
       offset = this.writer.bytes.writeUInt32LE(conversation.una, offset);
     }
     this.writer.close(offset);
+  }
+
+  private addAnswers(): void {
+    if (this.answers.length === 0) return;
+    for (const { round, size } of this.answers) {
+      if (this.writer.at + FRAME_HEADER_BYTES + PROBE_BYTES <= this.frameLimit) this.addProbe(FrameType.probeAnswer, round, size);
+    }
+    this.answers.length = 0;
+  }
+
+  private addProbe(type: number, round: number, size: number): void {
+    const { writer } = this;
+    writer.open(type);
+    writer.close(writer.bytes.writeUInt16LE(size, writer.bytes.writeUInt32LE(round, writer.at)));
   }
 
   /** One frame of segments: acknowledgements, then what fits by priority. Whether anything was pushed. */
@@ -160,6 +241,14 @@ export class Outbox {
     const room = this.frameLimit - offset;
     const controlBytes = arq.nextControlBytes(nowMs);
     if (controlBytes > 0) return controlBytes <= room ? arq.writeControl(out, offset, nowMs) : offset;
+    if (this.startedRest()) return this.addStarted(offset, nowMs);
+    while (this.recuts.length > 0) {
+      const { conversation, payload, deadlineMs } = this.recuts[0]!;
+      const next = deadlineMs > nowMs ? this.addMedia(conversation, payload, deadlineMs, offset, nowMs) : -1;
+      if (next === offset) return offset;
+      this.recuts.shift();
+      if (next >= 0) return next;
+    }
     for (;;) {
       const rank = queues.firstClass(nowMs);
       const resend = rank >= 0 && rank < RESENDS_BEFORE ? undefined : queues.firstResend();
@@ -170,13 +259,40 @@ export class Outbox {
       }
       if (rank < 0) return offset;
       const queue = queues.peek(rank);
-      const payload = queue.firstPayload;
-      if (SEGMENT_HEADER_BYTES + payload.length > room) return offset;
-      const next = arq.writeMedia(queue.firstConversation, payload, queue.firstDeadlineMs, out, offset, nowMs);
+      const next = this.addMedia(queue.firstConversation, queue.firstPayload, queue.firstDeadlineMs, offset, nowMs);
+      if (next === offset) return offset;
       queues.shift(rank);
       if (next >= 0) return next;
       this.counters.windowFull++;
     }
+  }
+
+  /** A new media payload, whole or its first fragment. Returns the same offset when it needs another datagram, -1 when its window is full. */
+  private addMedia(id: number, payload: Buffer, deadlineMs: number, offset: number, nowMs: number): number {
+    const { arq } = this.layers;
+    const room = this.frameLimit - offset - SEGMENT_HEADER_BYTES;
+    if (payload.length <= this.maxPayload) {
+      return payload.length <= room ? arq.writeMedia(id, payload, deadlineMs, this.writer.bytes, offset, nowMs) : offset;
+    }
+    // The first fragment fills this datagram up, unless that would make one fragment more of it.
+    const rest = (this.segmentsOf(payload.length) - 1) * this.maxPayload;
+    if (room < payload.length - rest) return offset;
+    this.started = arq.startMedia(id, payload, deadlineMs, Math.min(room, this.maxPayload), this.maxPayload);
+    return this.started ? this.addStarted(offset, nowMs) : -1;
+  }
+
+  private addStarted(offset: number, nowMs: number): number {
+    const { conversation, serial } = this.started!;
+    if (conversation.sizeOf(serial) > this.frameLimit - offset) return offset;
+    return this.layers.arq.writeStarted(this.started!, this.writer.bytes, offset, nowMs);
+  }
+
+  /** What was started and is neither written nor given up. */
+  private startedRest(): StartedPayload | undefined {
+    const { started } = this;
+    if (started && (started.serial === started.end || !started.conversation.isOutstanding(started.serial)))
+      this.started = undefined;
+    return this.started;
   }
 
   /** Only datagrams that push something are protected: beats and acknowledgements are soon followed by newer ones. */

@@ -1,0 +1,35 @@
+import { createSocket } from 'node:dgram';
+import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+
+/** Of Ethernet, where the interface's own cannot be read. */
+const USUAL_MTU = 1500;
+/** Any will do: a UDP socket that connects sends nothing. */
+const PORT = 9;
+
+/**
+ * MTU of the interface that packets to this address leave by, bytes. What is larger the kernel sends in fragments, unasked, so that a probe
+ * would get through all the same; Node offers no IP_MTU_DISCOVER to forbid it (docs/decisions/0034).
+ */
+export async function interfaceMtu(to: string): Promise<number> {
+  try {
+    const local = await localAddressTo(to);
+    const name = Object.entries(networkInterfaces()).find(([, addresses]) =>
+      addresses?.some(({ address }) => address === local),
+    )?.[0];
+    const mtu = name === undefined ? NaN : Number(await readFile(`/sys/class/net/${name}/mtu`, 'utf8'));
+    return mtu > 0 ? mtu : USUAL_MTU;
+  } catch {
+    return USUAL_MTU;
+  }
+}
+
+/** The address that the kernel's routes choose for packets to `to`. */
+function localAddressTo(to: string): Promise<string> {
+  const socket = createSocket(isIPv6(to) ? 'udp6' : 'udp4');
+  return new Promise<string>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.connect(PORT, to, () => resolve(socket.address().address.replace(/^::ffff:/, '')));
+  }).finally(() => socket.close());
+}
