@@ -1,7 +1,7 @@
 import type { StreamPolicy, StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger } from '@millrace/service';
 import type { types } from 'mediasoup';
-import type { PushTrack } from '../sdp/index.ts';
+import { playabilityOf, type PushTrack } from '../sdp/index.ts';
 import type { MediaCore, MediaCores } from './cores.ts';
 import type { Ending } from './ending.ts';
 import { Holds } from './holds.ts';
@@ -131,6 +131,10 @@ export class StreamHub {
       { stream, session, epoch: published.epoch, core: core.index, tracks: origin.tracks.length },
       'stream published',
     );
+    for (const { track, codec } of origin.tracks) {
+      const hint = playabilityOf(codec);
+      if (hint !== undefined) this.#logger.warn({ stream, session, track, hint }, 'few viewers can play what is published');
+    }
     this.#served.get(stream)?.reroute();
     return published;
   }

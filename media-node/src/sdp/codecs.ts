@@ -1,6 +1,6 @@
-import { Profile, parseSdpProfileLevelId } from 'h264-profile-level-id';
 import type { types } from 'mediasoup';
 import type { RemoteSection } from './description.ts';
+import { distanceOf, mismatchOf, packetizationMode, type Mismatch } from './formats/matching.ts';
 import { SdpError } from './sdp-error.ts';
 
 type RtpCodec = types.RtpCodecParameters;
@@ -19,13 +19,8 @@ export const SUPPORTED_CODECS = {
 const FEEDBACK = new Set(['nack ', 'nack pli', 'ccm fir', 'goog-remb ', 'transport-cc ']);
 
 /** The registered spelling (`video/H264`) of a codec's name, if it is one that is relayed. */
-export function mimeName(codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>): string | undefined {
-  return [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].find(
-    (known) =>
-      known.mimeType.toLowerCase() === codec.mimeType.toLowerCase() &&
-      known.clockRate === codec.clockRate &&
-      (!('channels' in known) || known.channels === codec.channels),
-  )?.mimeType;
+function mimeName(codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>): string | undefined {
+  return [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].find((known) => isSameCodec(known, codec))?.mimeType;
 }
 
 export interface ChosenCodec {
@@ -39,41 +34,91 @@ export interface ChosenCodec {
  * @throws SdpError (406) when none is.
  */
 export function choosePublished(section: RemoteSection): ChosenCodec {
-  const usable = section.codecs.filter((codec) => mimeName(codec) !== undefined && isUsable(codec));
+  const known = section.codecs.filter((codec) => mimeName(codec) !== undefined);
+  const usable = known.filter((codec) => whyUnusable(codec) === undefined);
   const codec = usable.find((candidate) => !isH264(candidate) || packetizationMode(candidate) === 1) ?? usable[0];
-  if (!codec) {
-    const names = SUPPORTED_CODECS[section.kind as 'audio' | 'video'].map((known) => known.mimeType.split('/')[1]);
-    throw new SdpError(
-      section.line,
-      `no codec that is supported among ${offeredNames(section)}; offer one of ${names.join(', ')}`,
-      406,
-    );
-  }
-  return { codec: normalise(codec), ...withRtx(section, codec.payloadType) };
+  if (codec) return { codec: relayedCodec(codec)!, ...withRtx(section, codec.payloadType) };
+  if (known[0]) throw new SdpError(section.line, whyUnusable(known[0])!, 406);
+  const names = SUPPORTED_CODECS[section.kind as 'audio' | 'video'].map((supported) => supported.mimeType.split('/')[1]);
+  throw new SdpError(
+    section.line,
+    `no codec that is supported among ${offeredNames(section)}; offer one of ${names.join(', ')}`,
+    406,
+  );
 }
 
-/** The offered payload type under which a viewer takes `codec`, if there is one. */
+/** A codec that can be matched by name but not carried: why, and what to do about it. */
+function whyUnusable(codec: RtpCodec): string | undefined {
+  const name = codec.mimeType.split('/')[1];
+  // RFC 5761 section 4: with these a marker bit makes RTP look like RTCP.
+  if (codec.payloadType >= 64 && codec.payloadType <= 95)
+    return `payload type ${codec.payloadType} (${name}) cannot be told from RTCP beside a=rtcp-mux (RFC 5761 section 4); use one of 96 to 127 or 35 to 63`;
+  if (isH264(codec) && packetizationMode(codec) > 1)
+    return `H264 with packetization-mode ${packetizationMode(codec)} is not relayed; use 0 or 1 (RFC 6184 section 6)`;
+  return undefined;
+}
+
+/**
+ * The offered payload type under which a viewer takes `codec`: of those that its decoder takes, the nearest.
+ * @throws SdpError (406) when there is none, with the parameter that differs and its values on both sides
+ */
 export function choosePlayed(
   section: RemoteSection,
   codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>,
-): ChosenCodec | undefined {
-  const candidates = section.codecs.filter((offered) => isSameCodec(offered, codec) && canDecode(offered, codec));
-  // A viewer lists a profile more than once (with other levels, say): prefer the very same one.
-  const exact = candidates.find((offered) => !isH264(offered) || h264Profile(offered) === h264Profile(codec));
-  const chosen = exact ?? candidates[0];
-  return chosen && { codec: normalise(chosen), ...withRtx(section, chosen.payloadType) };
+): ChosenCodec {
+  const named = section.codecs.filter((offered) => isSameCodec(offered, codec));
+  const candidates = named
+    .filter((offered) => whyUnusable(offered) === undefined && mismatchOf(offered, codec) === undefined)
+    .map((offered) => ({ offered, distance: distanceOf(offered, codec) }));
+  const [nearest] = candidates.sort((a, b) => a.distance - b.distance);
+  if (nearest) return { codec: relayedCodec(nearest.offered)!, ...withRtx(section, nearest.offered.payloadType) };
+  throw new SdpError(section.line, `${streamName(section, codec)}, ${whyNone(section, named, codec)}`, 406);
 }
 
-/** Same name, clock rate and channels; parameters apart. */
+function whyNone(section: RemoteSection, named: readonly RtpCodec[], codec: Pick<RtpCodec, 'mimeType' | 'parameters'>): string {
+  if (named.length === 0)
+    return `offered are ${offeredNames(section)}; offer that codec, or play it with a client that decodes it`;
+  const reasons = named.slice(0, MAX_REASONS).map((offered) => {
+    const mismatch = mismatchOf(offered, codec);
+    return mismatch ? describeMismatch(offered, mismatch) : whyUnusable(offered)!;
+  });
+  const more = named.length > reasons.length ? `, and ${named.length - reasons.length} more` : '';
+  return `and none of the offered ones takes it: ${[...new Set(reasons)].join('; ')}${more}; play it with a client that decodes it, or publish it in a format that more decode`;
+}
+
+/** As many of a viewer's payload types are gone into when none fits. */
+const MAX_REASONS = 6;
+
+function describeMismatch({ payloadType }: RtpCodec, { parameter, stream, offered }: Mismatch): string {
+  return `payload type ${payloadType} differs in ${parameter}, the stream's is ${stream}, the offered one ${offered}`;
+}
+
+function streamName(section: RemoteSection, codec: Pick<RtpCodec, 'mimeType' | 'parameters'>): string {
+  const profile = (codec.parameters as Record<string, string | number> | undefined)?.['profile-level-id'];
+  const name = `${codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
+  return `the stream's ${section.kind} is ${name}`;
+}
+
+/**
+ * Same name, clock rate and channels; parameters apart. Opus has two channels whatever is written, and some clients write `opus/48000` (RFC 7587
+ * section 7 wants "/2").
+ */
 export function isSameCodec(
   a: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
   b: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
 ): boolean {
+  const name = a.mimeType.toLowerCase();
   return (
-    a.mimeType.toLowerCase() === b.mimeType.toLowerCase() &&
+    name === b.mimeType.toLowerCase() &&
     a.clockRate === b.clockRate &&
-    (a.channels ?? 1) === (b.channels ?? 1)
+    (name === OPUS ? isMonoOrStereo(a) && isMonoOrStereo(b) : (a.channels ?? 1) === (b.channels ?? 1))
   );
+}
+
+const OPUS = 'audio/opus';
+
+function isMonoOrStereo({ channels = 1 }: Pick<RtpCodec, 'channels'>): boolean {
+  return channels <= 2;
 }
 
 /** Feedback of `offered` that a worker understands. Transport-wide congestion control makes REMB superfluous. */
@@ -99,53 +144,14 @@ function withRtx(section: RemoteSection, payloadType: number): { rtx?: RtpCodec 
   return rtx ? { rtx: { ...rtx, mimeType: `${section.kind}/rtx`, parameters: { apt: payloadType }, rtcpFeedback: [] } } : {};
 }
 
-function normalise(codec: RtpCodec): RtpCodec {
-  return { ...codec, mimeType: mimeName(codec) ?? codec.mimeType };
-}
-
-function isUsable(codec: RtpCodec): boolean {
-  return !isH264(codec) || h264Profile(codec) !== undefined;
+/** A codec as it is relayed, with the registered spelling of its name; undefined when it is not. */
+export function relayedCodec<C extends Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>>(codec: C): C | undefined {
+  const mimeType = mimeName(codec);
+  return mimeType === undefined ? undefined : { ...codec, mimeType, ...(mimeType === OPUS ? { channels: 2 } : {}) };
 }
 
 function isH264(codec: Pick<RtpCodec, 'mimeType'>): boolean {
   return codec.mimeType.toLowerCase() === 'video/h264';
-}
-
-function packetizationMode(codec: Pick<RtpCodec, 'parameters'>): number {
-  return Number(codec.parameters?.['packetization-mode'] ?? 0);
-}
-
-function h264Profile(codec: Pick<RtpCodec, 'parameters'>): Profile | undefined {
-  return parseSdpProfileLevelId(codec.parameters)?.profile;
-}
-
-/** Profiles whose decoders must also take the key's streams (H.264 Annex A.2). */
-const DECODED_BY: Partial<Record<Profile, readonly Profile[]>> = {
-  [Profile.ConstrainedBaseline]: [
-    Profile.ConstrainedBaseline,
-    Profile.Baseline,
-    Profile.Main,
-    Profile.ConstrainedHigh,
-    Profile.High,
-  ],
-  [Profile.Baseline]: [Profile.Baseline],
-  [Profile.Main]: [Profile.Main, Profile.High],
-  [Profile.ConstrainedHigh]: [Profile.ConstrainedHigh, Profile.High],
-  [Profile.High]: [Profile.High],
-  [Profile.PredictiveHigh444]: [Profile.PredictiveHigh444],
-};
-
-function canDecode(offered: RtpCodec, stream: Pick<RtpCodec, 'mimeType' | 'parameters'>): boolean {
-  const name = stream.mimeType.toLowerCase();
-  if (name === 'video/vp9' || name === 'video/av1') {
-    const key = name === 'video/vp9' ? 'profile-id' : 'profile';
-    return Number(offered.parameters?.[key] ?? 0) === Number(stream.parameters?.[key] ?? 0);
-  }
-  if (name !== 'video/h264') return true;
-  const made = h264Profile(stream);
-  const taken = h264Profile(offered);
-  if (made === undefined || taken === undefined || packetizationMode(offered) < packetizationMode(stream)) return false;
-  return DECODED_BY[made]?.includes(taken) ?? false;
 }
 
 /** Chromium begins at 300 kbps and takes half a minute to reach the upper simulcast layers unless told otherwise. */

@@ -106,6 +106,39 @@ test('hexadecimal profile-level-ids that look like decimal numbers stay text', (
   assert.equal(offer.sections[1]!.codecs[0]!.parameters?.['profile-level-id'], '640028');
 });
 
+test('64 KiB of any one line are read or refused within a second of CPU', () => {
+  const lines = [
+    'a=rtpmap:96 VP8/90000',
+    'a=fmtp:96 a=1;b=2',
+    'a=fmtp:96 ' + 'a=1;'.repeat(2000),
+    'a=rtcp-fb:* nack',
+    'a=extmap:1 urn:x',
+    'a=rid:q send max-width=1',
+    'a=ssrc:1 cname:x',
+    'a=ssrc-group:SIM 1 2 3',
+    'a=candidate:1 1 udp 1 192.0.2.1 9 typ host',
+    'a=simulcast:send ' + 'q;'.repeat(4000),
+    'a=group:BUNDLE ' + '0 '.repeat(4000),
+    'a=x',
+  ];
+  for (const line of lines) {
+    const numbered = Array.from({ length: 60_000 }, (_, i) => line.replace('urn:x', `urn:x${i}`).replace('rid:q', `rid:q${i}`));
+    let text = whip;
+    for (const each of numbered) {
+      if (text.length + each.length > 65_000) break;
+      text += `${each}\r\n`;
+    }
+    const before = process.cpuUsage();
+    try {
+      negotiatePush(parseDescription(text, 'offer'));
+    } catch (error) {
+      assert.ok(error instanceof SdpError, line);
+    }
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 1e6, `${line.slice(0, 40)}: ${(user + system) / 1000} ms`);
+  }
+});
+
 describe('whatever a client sends', () => {
   const tracks = streamTracks({ mimeType: 'video/VP8' });
   const line = fc.oneof(

@@ -1,15 +1,18 @@
-import { parse, parseParams, type MediaDescription, type SessionDescription } from 'sdp-transform';
+import { parse, type MediaDescription, type SessionDescription } from 'sdp-transform';
 import { MAX_SDP_BYTES } from '@millrace/api';
 import type { types } from 'mediasoup';
 import { checkBundleNumbers } from './bundle-numbers.ts';
+import { parseFmtp } from './fmtp.ts';
 import { SdpError } from './sdp-error.ts';
 
 type RtpCodec = types.RtpCodecParameters;
 
 const MAX_SECTIONS = 16;
 const MAX_CODECS = 128;
-/** Longer fmtp values are passed over: none that tells formats apart is. */
-const MAX_VALUE_CHARS = 256;
+const MAX_RIDS = 8;
+/** What a payload type has beyond these is passed over. */
+const MAX_FMTP_LINES = 8;
+const MAX_FEEDBACK = 32;
 
 type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
@@ -142,13 +145,16 @@ function readCodecs(media: MediaDescription, line: string): RtpCodec[] {
     .filter((text) => text !== '');
   if (order.length > MAX_CODECS) throw new SdpError(line, `at most ${MAX_CODECS} payload types are allowed`);
   if (new Set(order).size < order.length) throw new SdpError(line, 'a payload type occurs twice; list each once');
+  const rtpmaps = Map.groupBy(media.rtp, (entry) => entry.payload);
+  const fmtps = Map.groupBy(media.fmtp, (entry) => entry.payload);
+  const feedback = Map.groupBy(media.rtcpFb ?? [], (entry) => String(entry.payload));
   const codecs: RtpCodec[] = [];
   for (const text of order) {
     const payloadType = Number(text);
     if (!Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) {
       throw new SdpError(line, `"${text}" is no payload type; they are numbers from 0 to 127`);
     }
-    const [rtp, second] = media.rtp.filter((entry) => entry.payload === payloadType);
+    const [rtp, second] = rtpmaps.get(payloadType) ?? [];
     if (!rtp) continue;
     if (second) throw new SdpError(`a=rtpmap:${payloadType} ${second.codec}`, `${payloadType} is ${rtp.codec} too; map it once`);
     const mimeType = `${media.type}/${rtp.codec}`;
@@ -160,44 +166,31 @@ function readCodecs(media: MediaDescription, line: string): RtpCodec[] {
       payloadType,
       clockRate: rtp.rate!,
       ...(media.type === 'audio' ? { channels: Number(rtp.encoding ?? 1) || 1 } : {}),
-      parameters: readParameters(media, payloadType),
-      rtcpFeedback: (media.rtcpFb ?? [])
-        .filter((fb) => fb.payload === '*' || Number(fb.payload) === payloadType)
+      parameters: parseFmtp(
+        (fmtps.get(payloadType) ?? [])
+          .slice(0, MAX_FMTP_LINES)
+          .map(({ config }) => String(config))
+          .join(';'),
+      ),
+      rtcpFeedback: [...(feedback.get('*') ?? []), ...(feedback.get(String(payloadType)) ?? [])]
+        .slice(0, MAX_FEEDBACK)
         .map((fb) => ({ type: String(fb.type), ...(fb.subtype ? { parameter: String(fb.subtype) } : {}) })),
     });
   }
   return codecs;
 }
 
-function readParameters(media: MediaDescription, payloadType: number): Record<string, string | number> {
-  const parameters: Record<string, string | number> = {};
-  for (const entry of media.fmtp.filter((fmtp) => fmtp.payload === payloadType)) {
-    for (const [name, value] of Object.entries(parseParams(String(entry.config)) as Record<string, unknown>)) {
-      if (name === '__proto__' || name.length > 64) continue;
-      // parseParams makes numbers of what looks like one; a profile-level-id such as 640028 is hexadecimal text.
-      const read = name === 'profile-level-id' ? hexText(String(entry.config), value) : value;
-      if (typeof read === 'number' || (typeof read === 'string' && read.length <= MAX_VALUE_CHARS)) parameters[name] = read;
-    }
-  }
-  return parameters;
-}
-
-function hexText(config: string, fallback: unknown): string {
-  return /profile-level-id=([0-9a-fA-F]+)/.exec(config)?.[1] ?? String(fallback);
-}
-
 function readExtensions(
   session: SessionDescription,
   media: MediaDescription,
 ): { uri: string; id: number; direction?: Direction }[] {
-  const entries = [...(media.ext ?? []), ...(session.ext ?? [])];
-  return entries
-    .map((ext) => ({
-      uri: String(ext.uri),
-      id: Number(ext.value),
-      ...(ext.direction ? { direction: ext.direction as Direction } : {}),
-    }))
-    .filter((ext, at, all) => ext.id >= 1 && ext.id <= 255 && all.findIndex((other) => other.uri === ext.uri) === at);
+  const byUri = new Map<string, { uri: string; id: number; direction?: Direction }>();
+  for (const { uri, value, direction } of [...(media.ext ?? []), ...(session.ext ?? [])]) {
+    const id = Number(value);
+    if (!(id >= 1 && id <= 255) || byUri.has(String(uri))) continue;
+    byUri.set(String(uri), { uri: String(uri), id, ...(direction ? { direction: direction as Direction } : {}) });
+  }
+  return [...byUri.values()];
 }
 
 function readSendRids(media: MediaDescription): RemoteRid[] {
@@ -206,7 +199,9 @@ function readSendRids(media: MediaDescription): RemoteRid[] {
   if (list === undefined) return [];
   const rids: RemoteRid[] = [];
   // "1,2;~3": layers are separated by ";", alternatives of one layer by ",", and "~" marks one that starts paused (RFC 8853 section 5.1).
-  for (const alternatives of String(list).split(';')) {
+  const layers = String(list).split(';');
+  if (layers.length > MAX_RIDS) throw new SdpError(`a=simulcast:send ${list}`, `at most ${MAX_RIDS} layers are allowed`);
+  for (const alternatives of layers) {
     const id = (alternatives.split(',')[0] ?? '').trim().replace(/^~/, '');
     const declared = media.rids?.find((rid) => String(rid.id) === id && rid.direction === 'send');
     if (!declared) throw new SdpError(`a=simulcast:send ${list}`, `layer "${id}" has no "a=rid:${id} send" line`);
@@ -214,7 +209,6 @@ function readSendRids(media: MediaDescription): RemoteRid[] {
     if (rids.some((rid) => rid.id === id)) throw new SdpError(`a=simulcast:send ${list}`, `layer "${id}" occurs twice`);
     rids.push({ id, restrictions: readRestrictions(declared.params) });
   }
-  if (rids.length > 8) throw new SdpError(`a=simulcast:send ${list}`, 'at most 8 layers are allowed');
   return rids;
 }
 

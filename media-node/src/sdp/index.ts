@@ -6,5 +6,6 @@ export { negotiatePull, type PullNegotiation, type PullSelection } from './pull.
 export { writeAnswer, writeOffer, type LocalSection } from './write.ts';
 export { offerPull, readPullAnswer } from './server-offer.ts';
 export { parseFragment, writeFragment } from './fragment.ts';
-export { SUPPORTED_CODECS, mimeName } from './codecs.ts';
+export { SUPPORTED_CODECS, relayedCodec } from './codecs.ts';
 export { relayedExtensions } from './extensions.ts';
+export { playabilityOf } from './formats/playability.ts';

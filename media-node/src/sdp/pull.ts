@@ -1,6 +1,6 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
-import { choosePlayed, commonFeedback, offeredNames } from './codecs.ts';
+import { choosePlayed, commonFeedback } from './codecs.ts';
 import type { RemoteDescription, RemoteSection } from './description.ts';
 import { UNAGREED_MID, agreedExtensions, hasExtension, type HeaderExtension } from './extensions.ts';
 import { SdpError } from './sdp-error.ts';
@@ -14,6 +14,8 @@ export interface PullSelection {
   payloadType: number;
   rtxPayloadType?: number;
   parameters: Record<string, unknown>;
+  /** As the viewer wrote them; absent for video, and for offers of ours. */
+  channels?: number;
   rtcpFeedback: types.RtcpFeedback[];
   /** Stands in the packets where the worker writes the mid. */
   wireMid: string;
@@ -51,15 +53,6 @@ export function negotiatePull(offer: RemoteDescription, tracks: readonly TrackDe
 
 function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDescription): PullSelection {
   const chosen = choosePlayed(section, track.codec);
-  if (!chosen) {
-    const profile = track.codec.parameters?.['profile-level-id'];
-    const name = `${track.codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
-    throw new SdpError(
-      section.line,
-      `the stream's ${kind} is ${name}, offered are ${offeredNames(section)}; offer that codec, or play it with a client that decodes it`,
-      406,
-    );
-  }
   const agreed = agreedExtensions(kind, section.extensions, track.headerExtensions);
   const transportCc = hasExtension(agreed, 'transport-cc');
   const feedback = commonFeedback(chosen.codec.rtcpFeedback ?? [], transportCc);
@@ -70,14 +63,27 @@ function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDes
     payloadType: chosen.codec.payloadType,
     ...(chosen.rtx ? { rtxPayloadType: chosen.rtx.payloadType } : {}),
     parameters: answerParameters(track, chosen.codec),
+    ...writtenChannels(section, chosen.codec.payloadType),
     rtcpFeedback: feedback.filter((fb) => fb.type !== 'goog-remb' || hasExtension(agreed, 'abs-send-time')),
     wireMid: hasExtension(agreed, 'mid') ? section.mid : UNAGREED_MID,
     extensions: agreed,
   };
 }
 
-/** A sender's fmtp says what it sends; for H.264 the profile agreed on is the viewer's (RFC 6184 section 8.2.2). */
+/**
+ * A sender's fmtp says what it sends. For H.264 the format agreed on is the viewer's, with what it left out left out: one that compares wants to find its own
+ * (RFC 6184 section 8.2.2).
+ */
 function answerParameters(track: TrackDescription, offered: types.RtpCodecParameters): Record<string, unknown> {
-  if (track.codec.mimeType !== 'video/H264') return { ...track.codec.parameters };
-  return { ...track.codec.parameters, ...offered.parameters };
+  const sent = Object.entries(track.codec.parameters ?? {});
+  if (track.codec.mimeType !== 'video/H264') return Object.fromEntries(sent);
+  return { ...Object.fromEntries(sent.filter(([name]) => !AGREED_H264.has(name))), ...offered.parameters };
+}
+
+const AGREED_H264 = new Set(['profile-level-id', 'packetization-mode', 'level-asymmetry-allowed']);
+
+/** An answer repeats the channels of the offer: a client that wrote `opus/48000` may not know `opus/48000/2`. */
+export function writtenChannels(section: RemoteSection, payloadType: number): { channels?: number } {
+  const channels = section.codecs.find((codec) => codec.payloadType === payloadType)?.channels;
+  return channels === undefined ? {} : { channels };
 }

@@ -2,6 +2,7 @@ import type { types } from 'mediasoup';
 import { answeredParameters, choosePublished, commonFeedback } from './codecs.ts';
 import type { RemoteDescription, RemoteRid, RemoteSection } from './description.ts';
 import { hasExtension, receivedExtensions } from './extensions.ts';
+import { writtenChannels } from './pull.ts';
 import { SdpError } from './sdp-error.ts';
 import type { LocalSection } from './write.ts';
 
@@ -89,7 +90,10 @@ function negotiateSection(
     mid: section.mid,
     kind,
     direction: 'recvonly',
-    codecs: [{ ...media, parameters: answeredParameters(media, encodings.length > 1) }, ...(rtx ? [rtx] : [])],
+    codecs: [
+      { ...media, ...writtenChannels(section, media.payloadType), parameters: answeredParameters(media, encodings.length > 1) },
+      ...(rtx ? [rtx] : []),
+    ],
     extensions: headerExtensions,
     // RFC 8853 section 5.3: the answer keeps the offer's order.
     ...(encodings.some((encoding) => encoding.rid !== undefined) ? { receivedRids: section.sendRids.map((rid) => rid.id) } : {}),

@@ -9,7 +9,7 @@ import type {
 } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
-import { mimeName, offerPull, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
+import { offerPull, relayedCodec, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
 import { newSessionId, Session } from './session.ts';
 import type { OpenContext, OpenRequest } from './webrtc-push.ts';
 
@@ -133,9 +133,9 @@ function describe(context: PlainContext, transport: types.PlainTransport): Pick<
 }
 
 function plainTrack(track: PlainTrack, index: number): PushTrack {
-  const codec = { ...track, channels: track.kind === 'audio' ? (track.channels ?? 1) : undefined };
-  const mimeType = mimeName(codec);
-  if (!mimeType || !mimeType.startsWith(`${track.kind}/`)) {
+  const codec = relayedCodec({ ...track, channels: track.kind === 'audio' ? (track.channels ?? 1) : undefined });
+  const mimeType = codec?.mimeType;
+  if (!codec || !mimeType?.startsWith(`${track.kind}/`)) {
     const known = [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].map(
       (entry) => `${entry.mimeType}/${entry.clockRate}${'channels' in entry ? `/${entry.channels}` : ''}`,
     );

@@ -103,7 +103,14 @@ function sendingSection(stream: string, viewer: Viewer, selection: PullSelection
     mid: selection.mid,
     kind: selection.kind,
     direction: 'sendonly',
-    codecs: [{ ...media!, parameters: selection.parameters }, ...(rtx ? [rtx] : [])],
+    codecs: [
+      {
+        ...media!,
+        ...(selection.channels !== undefined ? { channels: selection.channels } : {}),
+        parameters: selection.parameters,
+      },
+      ...(rtx ? [rtx] : []),
+    ],
     extensions: selection.extensions,
     sent: {
       ssrc: encoding.ssrc!,

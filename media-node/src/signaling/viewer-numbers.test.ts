@@ -154,6 +154,29 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
     });
   }
 
+  test('what is agreed on is taken by the worker, whatever the format', async (t) => {
+    const node = await startTestNode();
+    t.after(() => node.close());
+    const post = (path: string, body: string): Promise<Response> =>
+      fetch(`${node.url}/${path}/live/format`, { method: 'POST', headers: SDP, body });
+    const withH264 = (text: string, fmtp: string | undefined, audio: string): string =>
+      text
+        .replace(/rtpmap:(\d+) VP8\/90000\r\n/, `rtpmap:$1 h264/90000\r\n${fmtp === undefined ? '' : `a=fmtp:$1 ${fmtp}\r\n`}`)
+        .replace(/opus\/48000\/2/, audio);
+    for (const id of ['422001f', '42001f', '42E01F', '4d4c28', '640828', '64003c', 'f40028', '530028', undefined]) {
+      const fmtp = id && `profile-level-id=${id};packetization-mode=1`;
+      const published = await post('whip', withH264(offerText('werift-whip'), fmtp, 'opus/48000'));
+      assert.equal(published.status, 201, await published.clone().text());
+      assert.match(await published.text(), /a=rtpmap:\d+ opus\/48000\r\n/);
+      for (const theirs of [fmtp, 'packetization-mode=1', undefined]) {
+        const played = await post('whep', withH264(offerText('werift-whep'), theirs, 'OPUS/48000'));
+        assert.equal(played.status, 201, `${id} played by ${theirs}: ${await played.text()}`);
+        assert.equal((await fetch(node.url + played.headers.get('location'), { method: 'DELETE' })).status, 200);
+      }
+      assert.equal((await fetch(node.url + published.headers.get('location'), { method: 'DELETE' })).status, 200);
+    }
+  });
+
   test('an offer of ours is answered with PATCH on the session as well', async (t) => {
     const node = await startTestNode();
     t.after(() => node.close());
