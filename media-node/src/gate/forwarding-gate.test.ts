@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { KEYFRAME } from '@millrace/api/trunk';
-import { ForwardingGate, MAX_HELD_PACKETS } from './forwarding-gate.ts';
+import { ForwardingGate, MAX_HELD_PACKETS, OPENS_WITH_KNOWN_SETS, TIME_JUMPED } from './forwarding-gate.ts';
 
 /**
  * A scenario reads `ms: what comes`; what leaves the gate reads the same way. `7K` is packet 7, which opens a keyframe.
+ * `7I` begins an IDR picture whose parameter sets are known, `7J` has a time without relation to the one before.
  * Out: `7` forwarded with its own number, `9=7` packet 9 forwarded as canonical 7, `-8 late` dropped, `K?` keyframe requested.
  */
 function run(kind: 'audio' | 'video', steps: string[], options: { rttMs?: number; untilMs?: number } = {}): string[] {
@@ -21,6 +22,7 @@ function run(kind: 'audio' | 'video', steps: string[], options: { rttMs?: number
     {
       forward: (seq, canonical) => say(seq === canonical ? `${seq}` : `${seq}=${canonical}`),
       drop: (seq, reason) => say(`-${seq} ${reason}`),
+      restarted: () => {},
       requestKeyframe: () => say('K?'),
     },
     options.rttMs,
@@ -37,7 +39,8 @@ function run(kind: 'audio' | 'video', steps: string[], options: { rttMs?: number
     runTo(Number(at));
     for (const packet of packets.split(' ')) {
       const seq = Number.parseInt(packet, 10);
-      gate.push(seq & 0xffff, packet.endsWith('K') ? KEYFRAME : 0, seq, 100, nowMs);
+      const hints = (packet.endsWith('I') ? OPENS_WITH_KNOWN_SETS : 0) | (packet.endsWith('J') ? TIME_JUMPED : 0);
+      gate.push(seq & 0xffff, packet.endsWith('K') ? KEYFRAME : 0, seq, 100, nowMs, hints);
     }
   }
   runTo(options.untilMs ?? nowMs);
@@ -133,6 +136,40 @@ const video: Case[] = [
     out: ['0: 100', '20: -102 restart 40000=101 40001=102'],
   },
   {
+    name: 'an IDR picture whose sets are known opens it, at once when nothing is missing right before it',
+    rttMs: 20,
+    in: ['0: 5I 6', '10: 8 9I 10'],
+    out: ['0: 5 6', '10: -8 before-keyframe 9=7 10=8'],
+  },
+  {
+    name: 'an IDR picture waits for what is missing right before it, for it may be new sets',
+    rttMs: 20,
+    untilMs: 300,
+    in: ['0: 1K', '10: 4I 5', '20: 3K', '30: 8I 9'],
+    out: ['0: 1', '20: 3=2 4=3 5=4', '230: 8=5 9=6'],
+  },
+  {
+    name: 'too much held opens it at an IDR picture that is among it',
+    rttMs: 300,
+    in: ['0: 1K 3I', `5: ${Array.from({ length: 1025 }, (_, i) => i + 4).join(' ')}`],
+    out: ['0: 1', `5: ${['3=2', ...Array.from({ length: 1025 }, (_, i) => `${i + 4}=${i + 3}`)].join(' ')}`],
+  },
+  {
+    name: 'a restart into numbers that were just used is told by its time',
+    in: ['0: 1000K 1001 1002', '20: 500J 501K 502'],
+    out: ['0: 1000 1001 1002', '20: -500 before-keyframe 501=1003 502=1004'],
+  },
+  {
+    name: 'a restart whose first packets change places loses neither',
+    in: ['0: 100K', '20: 40001 40000K 40002'],
+    out: ['0: 100', '20: 40000=101 40001=102 40002=103'],
+  },
+  {
+    name: 'a step of the clock while packets change places is no restart',
+    in: ['0: 100K', '20: 102J 101 103'],
+    out: ['0: 100', '20: 101 102 103'],
+  },
+  {
     name: 'one stray packet is no restart',
     in: ['0: 100K', '10: 40000', '20: 101'],
     out: ['0: 100', '20: -40000 restart 101'],
@@ -193,6 +230,7 @@ describe('the gate, whatever comes', () => {
           canonical.push(number);
         },
         drop: () => dropped++,
+        restarted: () => {},
         requestKeyframe: () => requests++,
       },
       20,
@@ -236,7 +274,12 @@ describe('the gate, whatever comes', () => {
 
   test('what it holds is bounded', () => {
     let held = 0;
-    const gate = new ForwardingGate<number>('video', { forward: () => held--, drop: () => held--, requestKeyframe: () => {} });
+    const gate = new ForwardingGate<number>('video', {
+      forward: () => held--,
+      drop: () => held--,
+      restarted: () => {},
+      requestKeyframe: () => {},
+    });
     for (let seq = 1; seq < 20_000; seq++) {
       held += 1;
       gate.push(seq & 0xffff, 0, seq, 1200, 0);

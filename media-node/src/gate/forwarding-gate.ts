@@ -13,6 +13,8 @@ const MAX_HOLD_MS = 1000;
 export const MAX_HELD_PACKETS = 1024;
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 const RECENT = 1024;
+/** Two packets of another numbering that stand so close confirm each other. */
+const MAX_CONFIRMING_DISTANCE = 16;
 
 export type DropReason =
   /** Its turn was given up before it came. */
@@ -25,11 +27,28 @@ export type DropReason =
   /** The sender began a new sequence. */
   | 'restart';
 
+/** Hints about a packet that its RTP header and payload give and its sequence number does not. Bits. */
+/** It begins an IDR picture without parameter sets of its own, and those that it needs are known: the gate may open here. */
+export const OPENS_WITH_KNOWN_SETS = 0x01;
+/** Its timestamp has no relation to those before: if its number is not near theirs either, it belongs to another numbering. */
+export const TIME_JUMPED = 0x02;
+
 export interface GateActions<P> {
-  /** In canonical order, without a hole: `canonical` grows by one from call to call. */
-  forward(packet: P, canonical: number, marks: FrameMarks): void;
+  /** In canonical order, without a hole: `canonical` grows by one from call to call. `arrivedMs` is when the packet was pushed. */
+  forward(packet: P, canonical: number, marks: FrameMarks, arrivedMs: number): void;
+  /** The sender began a new sequence; the next packet that is forwarded is of it. */
+  restarted(): void;
   drop(packet: P, reason: DropReason): void;
   requestKeyframe(): void;
+}
+
+interface Suspect<P> {
+  seq: number;
+  marks: FrameMarks;
+  packet: P;
+  bytes: number;
+  hints: number;
+  arrivedMs: number;
 }
 
 /**
@@ -51,7 +70,10 @@ export class ForwardingGate<P> {
   #rttMs: number | undefined;
   #pausedSinceMs = Infinity;
   #lastRequestMs = -Infinity;
-  #suspect: { seq: number; marks: FrameMarks; packet: P; bytes: number } | undefined;
+  #suspect: Suspect<P> | undefined;
+  /** Held packets that may open the gate once all that could belong before them is known, or was waited for. */
+  #candidates: { seq: number; arrivedMs: number }[] = [];
+  #isNewSource = false;
 
   constructor(kind: 'audio' | 'video', actions: GateActions<P>, rttMs?: number) {
     this.#kind = kind;
@@ -69,20 +91,38 @@ export class ForwardingGate<P> {
     return this.#pausedSinceMs !== Infinity;
   }
 
-  /** @param seq the RTP sequence number @param bytes the packet's size, for the limit of what is held */
-  push(seq: number, marks: FrameMarks, packet: P, bytes: number, nowMs: number): void {
+  /** Only a keyframe opens the gate. */
+  get waitsForKeyframe(): boolean {
+    return this.#kind === 'video' && this.#expected === undefined;
+  }
+
+  /** The packets come from another sender from here on: what does not follow at once has numbers of its own. */
+  startAnew(): void {
+    this.#isNewSource = this.#unwrapper.started;
+  }
+
+  /**
+   * @param seq the RTP sequence number
+   * @param bytes the packet's size, for the limit of what is held
+   * @param hints OPENS_WITH_KNOWN_SETS, TIME_JUMPED
+   */
+  push(seq: number, marks: FrameMarks, packet: P, bytes: number, nowMs: number, hints = 0): void {
     const extended = this.#unwrapper.extend(seq);
-    if (extended === 'restart') return this.#onJump({ seq, marks, packet, bytes }, nowMs);
+    if (this.#isNewSource && extended !== this.#expected)
+      return this.#restart({ seq, marks, packet, bytes, hints, arrivedMs: nowMs });
+    this.#isNewSource = false;
+    if (extended === 'restart' || (!this.#unwrapper.isNear(extended) && (this.#followsSuspect(seq) || hints & TIME_JUMPED)))
+      return this.#onJump({ seq, marks, packet, bytes, hints, arrivedMs: nowMs });
     if (this.#suspect) this.#dropSuspect();
     this.#unwrapper.accept(extended);
-    this.#place(extended, marks, packet, bytes, nowMs);
+    this.#place(extended, marks, packet, bytes, nowMs, hints);
   }
 
   /** When tick has something to do; Infinity when nothing waits. */
   deadlineMs(): number {
     if (!this.paused) return Infinity;
     if (this.#kind === 'audio') return this.#pausedSinceMs + this.#waitMs();
-    return Math.min(this.#requestDueMs(), this.#held.oldestMs() + MAX_HOLD_MS);
+    return Math.min(this.#requestDueMs(), this.#held.oldestMs() + MAX_HOLD_MS, this.#candidateDueMs());
   }
 
   tick(nowMs: number): void {
@@ -91,49 +131,72 @@ export class ForwardingGate<P> {
       return;
     }
     if (!this.paused) return;
+    if (nowMs >= this.#candidateDueMs()) this.#openAtHeld(this.#candidates[0]!.seq);
+    if (!this.paused) return;
     if (nowMs >= this.#held.oldestMs() + MAX_HOLD_MS) this.#giveUpOrder();
     if (nowMs < this.#requestDueMs()) return;
     this.#lastRequestMs = nowMs;
     this.#actions.requestKeyframe();
   }
 
-  #place(seq: number, marks: FrameMarks, packet: P, bytes: number, nowMs: number): void {
+  #place(seq: number, marks: FrameMarks, packet: P, bytes: number, nowMs: number, hints: number): void {
     if (this.#kind === 'audio') this.#expected ??= seq;
     if (seq === this.#expected) {
-      this.#forward(seq, marks, packet);
+      this.#forward(seq, marks, packet, nowMs);
       return this.#drain();
     }
     if (seq < (this.#expected ?? this.#floor)) {
       return this.#actions.drop(packet, this.#recent[seq % RECENT] === seq ? 'duplicate' : 'late');
     }
     if (this.#held.has(seq)) return this.#actions.drop(packet, 'duplicate');
-    if (this.#kind === 'video' && (marks & KEYFRAME) !== 0) return this.#openAt(seq, marks, packet);
+    if (this.#kind === 'video' && (marks & KEYFRAME) !== 0) return this.#openAt(seq, marks, packet, nowMs);
     this.#held.add({ seq, marks, packet, bytes, arrivedMs: nowMs });
     if (!this.paused) this.#pausedSinceMs = nowMs;
+    if (this.#kind === 'video' && (hints & OPENS_WITH_KNOWN_SETS) !== 0) this.#candidates.push({ seq, arrivedMs: nowMs });
+    if (this.#candidates.length > 0) this.#openAtSettled();
     this.#boundHeld();
   }
 
-  #openAt(seq: number, marks: FrameMarks, packet: P): void {
+  #openAt(seq: number, marks: FrameMarks, packet: P, arrivedMs: number): void {
     for (const held of this.#held.takeBelow(seq)) this.#actions.drop(held.packet, 'before-keyframe');
-    this.#forward(seq, marks, packet);
+    this.#forward(seq, marks, packet, arrivedMs);
     this.#drain();
   }
 
-  #forward(seq: number, marks: FrameMarks, packet: P): void {
+  #openAtHeld(seq: number): void {
+    const { marks, packet, arrivedMs } = this.#held.take(seq)!;
+    this.#openAt(seq, marks, packet, arrivedMs);
+  }
+
+  /** Opens at the newest candidate before which nothing is missing: new parameter sets could be what is missing. */
+  #openAtSettled(): void {
+    const settled = this.#candidates.findLast(({ seq }) => {
+      const hasAllBefore = seq <= (this.#expected ?? this.#floor) || this.#held.has(seq - 1);
+      return hasAllBefore || seq === this.#unwrapper.first;
+    });
+    if (settled) this.#openAtHeld(settled.seq);
+  }
+
+  #candidateDueMs(): number {
+    return this.#candidates.length > 0 ? this.#candidates[0]!.arrivedMs + this.#waitMs() : Infinity;
+  }
+
+  #forward(seq: number, marks: FrameMarks, packet: P, arrivedMs: number): void {
     this.#recent[seq % RECENT] = seq;
     this.#expected = seq + 1;
     this.#canonical = this.#canonical === undefined ? seq : this.#canonical + 1;
-    this.#actions.forward(packet, this.#canonical, marks);
+    this.#actions.forward(packet, this.#canonical, marks, arrivedMs);
   }
 
   /** Lets out what is in order now, and starts the wait anew for the gap behind it, if there is one. */
   #drain(): void {
     if (this.#held.size > 0) {
       for (let next = this.#held.take(this.#expected!); next; next = this.#held.take(this.#expected!)) {
-        this.#forward(next.seq, next.marks, next.packet);
+        this.#forward(next.seq, next.marks, next.packet, next.arrivedMs);
       }
     }
     this.#pausedSinceMs = this.#held.size > 0 ? this.#held.oldestMs() : Infinity;
+    if (this.#candidates.length > 0) this.#candidates = this.#candidates.filter(({ seq }) => this.#held.has(seq));
   }
 
   /** Audio goes on behind the gap. */
@@ -145,6 +208,8 @@ export class ForwardingGate<P> {
 
   /** What is missing comes too late to be of use: from here only a keyframe opens the gate. */
   #giveUpOrder(): void {
+    const candidate = this.#candidates[0];
+    if (candidate) return this.#openAtHeld(candidate.seq);
     this.#floor = this.#expected ?? this.#floor;
     this.#expected = undefined;
     for (const held of this.#held.takeBelow(Infinity)) {
@@ -159,21 +224,41 @@ export class ForwardingGate<P> {
     else this.#giveUpOrder();
   }
 
-  /** Two packets in a row of another numbering make a restart (RFC 3550 appendix A.1); the first of them is not lost by that. */
-  #onJump(packet: { seq: number; marks: FrameMarks; packet: P; bytes: number }, nowMs: number): void {
+  /**
+   * A packet of another numbering, which is a restart of the sender when a second one confirms it (RFC 3550 appendix A.1); the
+   * two may have changed places on the way. The first of them is not lost by that.
+   */
+  #onJump(packet: Suspect<P>): void {
     const first = this.#suspect;
-    if (!first || ((first.seq + 1) & 0xffff) !== packet.seq) {
+    if (!first || !this.#followsSuspect(packet.seq)) {
       this.#dropSuspect();
       this.#suspect = packet;
       return;
     }
     this.#suspect = undefined;
+    const inOrder = ((packet.seq - first.seq) & 0xffff) < 0x8000 ? [first, packet] : [packet, first];
+    this.#restart(...(inOrder as [Suspect<P>, Suspect<P>]));
+  }
+
+  #followsSuspect(seq: number): boolean {
+    if (!this.#suspect || seq === this.#suspect.seq) return false;
+    const distance = (seq - this.#suspect.seq) & 0xffff;
+    return distance <= MAX_CONFIRMING_DISTANCE || distance >= 0x1_0000 - MAX_CONFIRMING_DISTANCE;
+  }
+
+  /** Begins another numbering with these packets, in their order. */
+  #restart(...packets: Suspect<P>[]): void {
+    this.#isNewSource = false;
+    if (this.#suspect) this.#dropSuspect();
     for (const held of this.#held.takeBelow(Infinity)) this.#actions.drop(held.packet, 'restart');
-    this.#floor = this.#unwrapper.restart(first.seq);
+    this.#candidates = [];
+    // What was overtaken by the first packet may still come.
+    this.#floor = this.#unwrapper.restart(packets[0]!.seq) - MAX_CONFIRMING_DISTANCE;
     this.#expected = undefined;
-    this.#pausedSinceMs = this.#kind === 'video' ? nowMs : Infinity;
-    this.#place(this.#floor, first.marks, first.packet, first.bytes, nowMs);
-    this.push(packet.seq, packet.marks, packet.packet, packet.bytes, nowMs);
+    this.#pausedSinceMs = this.#kind === 'video' ? packets[0]!.arrivedMs : Infinity;
+    this.#actions.restarted();
+    for (const { seq, marks, packet, bytes, hints, arrivedMs } of packets)
+      this.push(seq, marks, packet, bytes, arrivedMs, hints & ~TIME_JUMPED);
   }
 
   #dropSuspect(): void {

@@ -2,10 +2,17 @@
 const MAX_DROPOUT = 3000;
 /** How far back a retransmission can come: about a second of a 2,000 packets/s track. */
 const MAX_MISORDER = 2000;
+const NEAR = 64;
 
 /** Extends 16-bit sequence numbers to integers that never wrap, and tells a restarted sender from a late packet. */
 export class SequenceUnwrapper {
   #highest: number | undefined;
+  /** The extended number that the sender began with, or began anew with. */
+  first = -1;
+
+  get started(): boolean {
+    return this.#highest !== undefined;
+  }
 
   /** The extended number, or `restart` when the jump is no loss and no reordering. Does not move by itself: see accept. */
   extend(seq: number): number | 'restart' {
@@ -15,7 +22,13 @@ export class SequenceUnwrapper {
     return this.#highest + delta;
   }
 
+  /** Near the highest number: the packets of one burst, in whatever order they come. */
+  isNear(extended: number): boolean {
+    return this.#highest === undefined || Math.abs(extended - this.#highest) <= NEAR;
+  }
+
   accept(extended: number): void {
+    if (this.#highest === undefined) this.first = extended;
     if (this.#highest === undefined || extended > this.#highest) this.#highest = extended;
   }
 
@@ -24,6 +37,7 @@ export class SequenceUnwrapper {
     const highest = this.#highest ?? 0;
     const extended = (Math.floor(highest / 0x1_0000) + 2) * 0x1_0000 + seq;
     this.#highest = extended;
+    this.first = extended;
     return extended;
   }
 }

@@ -101,7 +101,13 @@ export class StreamHub {
       });
       request.mayPublish?.(granted.policy);
       await origin.limit(granted.policy.maxPublishKbps);
-      const ingest = await this.#relay.ingest({ stream, epoch: granted.epoch, tracks: origin.tracks, from: origin.feedsFrom });
+      const ingest = await this.#relay.ingest({
+        stream,
+        epoch: granted.epoch,
+        tracks: origin.tracks,
+        parameterSets: origin.parameterSets,
+        from: origin.feedsFrom,
+      });
       if (origin.closed)
         throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
       await origin.feed(ingest);

@@ -23,6 +23,8 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   readonly core: MediaCore;
   readonly transport: Transport;
   readonly tracks: TrackDescription[];
+  /** `sprop-parameter-sets` by track. The gate puts them into the stream, so that nobody behind it has to know them. */
+  readonly parameterSets: Record<number, string>;
   readonly #router: types.Router;
   readonly #egress: types.PlainTransport;
   readonly #producers: readonly types.Producer[];
@@ -45,6 +47,9 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#producers = produced.map(({ producer }) => producer);
     this.#consumers = produced.map(({ consumer }) => consumer);
     this.tracks = produced.map(({ description }) => description);
+    this.parameterSets = Object.fromEntries(
+      produced.flatMap(({ description: { track }, sprop }) => (sprop ? [[track, sprop]] : [])),
+    );
     router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
 
@@ -128,10 +133,14 @@ function refusal(error: unknown): unknown {
 /** Ports for loopback sockets between workers and the relay thread: above the ones that a node declares. */
 export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
 
+/** RFC 6184 section 8.1. */
+const SPROP = 'sprop-parameter-sets';
+
 interface Produced {
   producer: types.Producer;
   consumer: types.Consumer;
   description: TrackDescription;
+  sprop: string | undefined;
 }
 
 async function produce(
@@ -144,16 +153,16 @@ async function produce(
   const { rtpParameters } = source;
   const codec = rtpParameters.codecs[0]!;
   // `produce` reads the router's codecs before it waits for anything, so this pair of calls is atomic.
-  router.updateMediaCodecs(codecCapabilities(codec));
+  router.updateMediaCodecs([...(isH264(codec) ? codecCapabilities(UNTOLD_KEYFRAMES) : []), ...codecCapabilities(codec)]);
   const capabilities = router.rtpCapabilities;
   const producer = await transport.produce({
     kind: source.kind,
-    rtpParameters: {
+    rtpParameters: passingAll({
       ...rtpParameters,
       codecs: rtpParameters.codecs.map((known) =>
         /\/rtx$/i.test(known.mimeType) ? known : { ...known, ...producedCodec(known) },
       ),
-    },
+    }),
   });
   const consumer = await egress.consume({
     producerId: producer.id,
@@ -161,7 +170,8 @@ async function produce(
     pipe: true,
     enableRtx: false,
   });
-  const sent = consumer.rtpParameters.codecs[0]!;
+  // Behind the one of passingAll, if there is one.
+  const sent = consumer.rtpParameters.codecs.at(-1)!;
   const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
     const rid = source.rtpParameters.encodings?.[layer]?.rid;
     return {
@@ -172,6 +182,7 @@ async function produce(
       ...(encoding.scalabilityMode ? { scalabilityMode: encoding.scalabilityMode } : {}),
     };
   });
+  const { [SPROP]: sprop, ...parameters } = { ...(codec.parameters as Record<string, string | number>) };
   const description: TrackDescription = {
     track,
     kind: source.kind,
@@ -180,7 +191,7 @@ async function produce(
       payloadType: sent.payloadType,
       clockRate: codec.clockRate,
       ...(codec.channels !== undefined ? { channels: codec.channels } : {}),
-      parameters: { ...(codec.parameters as Record<string, string | number>) },
+      parameters,
       rtcpFeedback: (sent.rtcpFeedback ?? []).map((fb) => ({
         type: fb.type,
         ...(fb.parameter ? { parameter: fb.parameter } : {}),
@@ -189,7 +200,31 @@ async function produce(
     headerExtensions: relayedExtensions(source.kind, source.rtpParameters.headerExtensions ?? []),
     layers,
   };
-  return { producer, consumer, description };
+  return { producer, consumer, description, sprop: sprop === undefined ? undefined : String(sprop) };
+}
+
+function isH264(codec: Pick<types.RtpCodecParameters, 'mimeType'>): boolean {
+  return codec.mimeType.toLowerCase() === 'video/h264';
+}
+
+/** A codec in whose packets mediasoup looks for no keyframes (RTC::RTP::Codecs::Tools::CanBeKeyFrame in its worker). */
+const UNTOLD_KEYFRAMES = { mimeType: 'video/AV1', clockRate: 90_000 };
+
+/**
+ * mediasoup takes nothing but an SPS for the start of an H.264 keyframe, and its pipe consumers forward nothing before one: all that
+ * a publisher sends without an SPS would be lost in front of the gate. A consumer goes by the first codec of its producer, so one
+ * without keyframes stands there; no packet has its payload type.
+ */
+function passingAll(parameters: types.RtpParameters): types.RtpParameters {
+  const [codec] = parameters.codecs;
+  if (!codec || !isH264(codec)) return parameters;
+  const taken = new Set(parameters.codecs.map(({ payloadType }) => payloadType));
+  const payloadType = Array.from({ length: 32 }, (_, i) => 127 - i).find((candidate) => !taken.has(candidate))!;
+  return {
+    ...parameters,
+    codecs: [{ ...UNTOLD_KEYFRAMES, payloadType, parameters: {}, rtcpFeedback: codec.rtcpFeedback }, ...parameters.codecs],
+    encodings: (parameters.encodings ?? [{}]).map((encoding) => ({ ...encoding, codecPayloadType: codec.payloadType })),
+  };
 }
 
 /** Loopback loses nothing: no RTX, no congestion control between worker and relay thread. */

@@ -1,7 +1,8 @@
 import type { LinkReport, MeshSettings } from '@millrace/api';
 import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
 import type { Attachment, EgressCounters } from './egress/index.ts';
-import type { IngestCounters, LayerSource, TrackCounters } from './ingest.ts';
+import type { LayerSource } from './ingest.ts';
+import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
@@ -20,6 +21,8 @@ export interface IngestRequest {
   stream: string;
   epoch: number;
   tracks: TrackDescription[];
+  /** `sprop-parameter-sets` of the publisher's SDP, by track: they come in band to everybody behind the gate. */
+  parameterSets?: Record<number, string>;
   /** The publisher's round-trip time, ms. */
   rttMs?: number;
   /** Where to listen; loopback unless mediasoup is elsewhere. */

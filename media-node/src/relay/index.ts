@@ -3,6 +3,6 @@ export { Relay, type RelayConfiguration, type RelayOptions } from './relay.ts';
 export { Egress, Ingest, type EgressEvents } from './handles.ts';
 export type { CarriedStats, EgressRequest, EgressStats, IngestRequest, RelayStats } from './commands.ts';
 export type { Attachment } from './egress/index.ts';
-export type { IngestCounters } from './ingest.ts';
+export type { IngestCounters } from './ingest-counters.ts';
 export type { SocketAddress } from './rtp-sockets.ts';
 export type { MeasuredPath } from './subscription/index.ts';

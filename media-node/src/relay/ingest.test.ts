@@ -10,13 +10,13 @@ import {
   readMediaHeader,
   type TrackDescription,
 } from '@millrace/api/trunk';
-import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
+import { h264Payload, idr, PPS, rtpPacket, slice, SPROP, SPS } from '@millrace/testkit/rtp';
 import { writeSenderReport } from '../rtp/index.ts';
 import { CarriedStream } from './carried-stream/index.ts';
 import { Ingest } from './ingest.ts';
 import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
 
-function ingest(tracks: TrackDescription[]) {
+function ingest(tracks: TrackDescription[], parameterSets: Record<number, string> = {}) {
   const stream = new CarriedStream('live/demo');
   const frames: Buffer[] = [];
   const reports: Buffer[] = [];
@@ -27,6 +27,7 @@ function ingest(tracks: TrackDescription[]) {
     stream,
     epoch: 9,
     tracks,
+    parameterSets,
     rttMs: 10,
     now: () => nowMs,
     wakeBy: () => {},
@@ -139,6 +140,7 @@ describe('a publisher at the relay', () => {
 
   test('has its clock passed on for each layer', () => {
     const { taking, reports } = ingest([VIDEO_TRACK]);
+    taking.onPacket(video(1, 'keyframe', { timestamp: 3 }));
     taking.onPacket(writeSenderReport({ ssrc: 1000, ntpSeconds: 1, ntpFraction: 2, rtpTimestamp: 3, packets: 0, octets: 0 }));
     assert.equal(reports.length, 1);
     assert.equal(readMediaHeader(reports[0]!).kind, FRAME_KIND_SENDER_REPORT);
@@ -147,6 +149,47 @@ describe('a publisher at the relay', () => {
       [0, 4, 8].map((at) => reports[0]!.readUInt32BE(MEDIA_HEADER_BYTES + at)),
       [1, 2, 3],
     );
+  });
+
+  test('has the parameter sets of its SDP put before each keyframe that lacks them, under numbers of their own', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK], { 0: SPROP });
+    const times = [100, 200, 200, 300];
+    [idr(), slice(), slice(), idr()].forEach((payload, i) => {
+      taking.onPacket(rtpPacket({ payloadType: 102, ssrc: 1000, seq: 7 + i, timestamp: times[i], marker: true, payload }));
+    });
+    assert.deepEqual(
+      frames.map((frame) => {
+        const { seq, marks } = readMediaHeader(frame);
+        const [timestamp, marked] = [frame.readUInt32BE(MEDIA_HEADER_BYTES + 4), (frame[MEDIA_HEADER_BYTES + 1]! & 0x80) !== 0];
+        return [seq, frame.readUInt16BE(MEDIA_HEADER_BYTES + 2), timestamp, marked, (marks & KEYFRAME) !== 0];
+      }),
+      [
+        [7, 7, 100, false, true],
+        [8, 8, 100, false, false],
+        [9, 9, 100, true, false],
+        [10, 10, 200, true, false],
+        [11, 11, 200, true, false],
+        [12, 12, 300, false, true],
+        [13, 13, 300, false, false],
+        [14, 14, 300, true, false],
+      ],
+    );
+    for (const frame of frames) assert.equal(mediaFrameFault(frame), undefined);
+    assert.equal(taking.counters.insertedSets, 4);
+  });
+
+  test('opens again after a loss at a keyframe whose sets came once, at the start', () => {
+    const { taking, frames } = ingest([VIDEO_TRACK]);
+    const send = (seq: number, payload: Buffer) =>
+      taking.onPacket(rtpPacket({ payloadType: 102, ssrc: 1000, seq, timestamp: seq * 3000, payload }));
+    send(1, SPS);
+    send(2, PPS);
+    send(3, idr());
+    send(5, slice());
+    send(6, idr());
+    send(7, slice());
+    assert.equal(taking.tracks[0]!.passed, 5);
+    assert.equal(frames.length, 7);
   });
 
   test('cannot harm it with bytes that are no RTP', () => {

@@ -6,7 +6,8 @@ import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress, type Attachment } from './egress/index.ts';
-import { Ingest, type IngestCounters, type LayerSource } from './ingest.ts';
+import { Ingest, type LayerSource } from './ingest.ts';
+import type { IngestCounters } from './ingest-counters.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
 import {
   allLayers,
@@ -103,13 +104,13 @@ export class RelayNode {
   // ---- publishers
 
   async ingest(request: IngestRequest): Promise<SocketAddress> {
-    const { id, stream, epoch, tracks, rttMs } = request;
+    const { id, stream, epoch, tracks, parameterSets, rttMs } = request;
     const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1', request.from);
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
       this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
     const [now, wakeBy] = [this.#now, this.#wakeBy];
-    const ingest = new Ingest({ stream: carried, epoch, tracks, rttMs, now, wakeBy, onKeyframeRequest });
+    const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, now, wakeBy, onKeyframeRequest });
     socket.onMessage = (packet) => ingest.onPacket(packet);
     this.#ingests.set(id, { stream, epoch, ingest, socket });
     this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));

@@ -17,6 +17,13 @@ export class BitReader {
     return value;
   }
 
+  /** ue(v) of ITU-T H.264 section 9.1. */
+  readExpGolomb(): number {
+    let zeros = 0;
+    while (this.#next() === 0) if (this.overrun || ++zeros > 31) return 0;
+    return 2 ** zeros - 1 + this.read(zeros);
+  }
+
   #next(): number {
     if (this.#bit >= this.#endBit) {
       this.overrun = true;

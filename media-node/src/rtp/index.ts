@@ -2,3 +2,4 @@
 export * from './rtp-packet.ts';
 export * from './rtcp.ts';
 export * from './frame-marker.ts';
+export { H264ParameterSets } from './h264-parameter-sets.ts';

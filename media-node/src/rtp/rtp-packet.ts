@@ -1,5 +1,5 @@
 /** Fixed part of an RTP header (RFC 3550 section 5.1). */
-const RTP_FIXED_BYTES = 12;
+export const RTP_FIXED_BYTES = 12;
 
 const ONE_BYTE_PROFILE = 0xbede;
 const TWO_BYTE_PROFILE = 0x1000;

@@ -49,3 +49,12 @@ export function h264Payload(kind: 'keyframe' | 'delta' | 'idr', bytes = 20): Buf
   if (kind === 'keyframe') return Buffer.concat([Buffer.from([0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce]), body]);
   return Buffer.concat([Buffer.from([kind === 'idr' ? 0x65 : 0x41]), body]);
 }
+
+/** Parameter sets of x264: High profile, 1280x720. */
+export const SPS = Buffer.from('Z2QAH6zZQFAFuwEQAAADABAAAAMDwPGDGWA=', 'base64');
+export const PPS = Buffer.from('aOvjyyLA', 'base64');
+export const SPROP = `${SPS.toString('base64')},${PPS.toString('base64')}`;
+/** First slice of an IDR picture that refers to PPS 0: first_mb_in_slice 0, slice_type 7. */
+export const idr = (bytes = 40): Buffer => Buffer.concat([Buffer.from([0x65, 0x88, 0x84]), Buffer.alloc(bytes, 0x21)]);
+/** Of a P picture. */
+export const slice = (bytes = 40): Buffer => Buffer.concat([Buffer.from([0x41, 0x9a, 0x84]), Buffer.alloc(bytes, 0x21)]);
