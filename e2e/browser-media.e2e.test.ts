@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startTestNode, type TestNode } from '../media-node/src/signaling/node.fixture.ts';
+import { startPublicNode, type PublicNode } from '@millrace/testbed';
 import { browserNames, launchBrowser, type Browser, type BrowserName } from '@millrace/testbed/browser';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 import { ownAddress } from './src/own-address.ts';
@@ -14,11 +14,11 @@ const CODECS: Record<BrowserName, readonly string[]> = {
 for (const name of browserNames) describe(`${name} publishes and plays on one node`, { timeout: 240_000 }, () => oneNode(name));
 
 function oneNode(name: BrowserName): void {
-  let node: TestNode;
+  let node: PublicNode;
   let browser: Browser;
   before(async () => {
     browser = await launchBrowser({ name });
-    node = await startTestNode({ mediaAddress: ownAddress() });
+    node = await startPublicNode({ hostIp: ownAddress() });
   });
   after(async () => {
     await browser?.close();

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Tally } from './tally.ts';
@@ -17,7 +17,10 @@ function memory(): string {
 export async function runChecks(): Promise<Tally> {
   const folder = memory();
   const results = await Promise.all([
-    inOrder([['lint', 'eslint', '.']]),
+    inOrder([
+      ['lint', 'eslint', '.'],
+      ['layers', 'depcruise', '--config', '.dependency-cruiser.js', ...packages()],
+    ]),
     inOrder([
       ['types', 'tsc', '-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', join(folder, 'types.tsbuildinfo')],
       [
@@ -37,6 +40,11 @@ export async function runChecks(): Promise<Tally> {
   ]);
   const passed = results.flat();
   return { passed: passed.filter(Boolean).length, failed: passed.filter((ok) => !ok).length, skipped: 0 };
+}
+
+/** The workspaces of package.json. */
+function packages(): string[] {
+  return (JSON.parse(readFileSync('package.json', 'utf8')) as { workspaces: string[] }).workspaces;
 }
 
 async function inOrder(checks: [name: string, program: string, ...args: string[]][]): Promise<boolean[]> {

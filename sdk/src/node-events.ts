@@ -1,5 +1,5 @@
 import { eventStream } from './event-stream.ts';
-import type { Connection } from './session.ts';
+import type { Connection } from './connection.ts';
 
 export interface NodeListener {
   /** `move`, `paused`, `resumed`, `ended`, `layers`. */

@@ -1,7 +1,7 @@
 import type { Handshake } from './handshake.ts';
 import { clientOffers, nodeOffers } from './handshake.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
-import type { Connection } from './session.ts';
+import type { Connection } from './connection.ts';
 import { Session } from './session.ts';
 import type { PlayerStats } from './stats.ts';
 import { playerStats } from './stats.ts';

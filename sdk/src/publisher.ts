@@ -1,5 +1,5 @@
 import type { Candidate, PlacementSource } from './placement.ts';
-import type { Connection } from './session.ts';
+import type { Connection } from './connection.ts';
 import { Session } from './session.ts';
 import type { SessionResource } from './signaling.ts';
 import type { PublisherStats } from './stats.ts';

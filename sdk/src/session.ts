@@ -1,3 +1,4 @@
+import type { Connection } from './connection.ts';
 import { Emitter } from './emitter.ts';
 import type { Handshake } from './handshake.ts';
 import { clientOffers } from './handshake.ts';
@@ -29,13 +30,6 @@ export type SessionEvents = {
   /** A try failed; others follow unless the state becomes `closed`. */
   error: Error;
 };
-
-/** One connection to one node. */
-export interface Connection {
-  readonly candidate: Candidate;
-  readonly peer: RTCPeerConnection;
-  readonly resource: SessionResource;
-}
 
 interface Leaving {
   readonly connection: Connection;

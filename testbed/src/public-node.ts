@@ -10,14 +10,14 @@ export interface PublicNode {
 }
 
 /** One real media node with the push and pull roles and a control of its own, on which anybody may publish and play `live/*`. */
-export async function startPublicNode(): Promise<PublicNode> {
+export async function startPublicNode({ hostIp = '127.0.0.1' }: { hostIp?: string } = {}): Promise<PublicNode> {
   const network = await TestNetwork.start();
   const psk = randomBytes(32).toString('base64');
   await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });
   await network.mesh('mesh');
   await network.route('public', { streams: ['live/*'], access: { publish: 'Public', play: 'Public' } });
   const control = await network.control();
-  const { node } = await startRealNode(network, control, 'node');
+  const { node } = await startRealNode(network, control, 'node', {}, { settings: { MILLRACE_HOST_IP: hostIp } });
   await eventually(() => node.readiness().ok, 'the node is ready');
   return {
     url: node.endpoints.signalingUrl,

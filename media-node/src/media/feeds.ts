@@ -1,14 +1,7 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
 import type { Egress } from '../relay/index.ts';
-import { codecCapabilities, producedCodec, repairOf } from './router-codecs.ts';
-
-/** Payload types under which a viewer takes a track. */
-export interface TrackNumbers {
-  payloadType: number;
-  /** Of the repair stream (RFC 4588); absent: lost packets are sent again as they were. */
-  rtxPayloadType?: number;
-}
+import { codecCapabilities, producedCodec, repairOf, type TrackNumbers } from './router-codecs.ts';
 
 /** A producer of one track under one set of numbers, and what a consumer of it must know. */
 export interface Feed {

@@ -1,6 +1,12 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
-import type { TrackNumbers } from './feeds.ts';
+
+/** Payload types under which a viewer takes a track. */
+export interface TrackNumbers {
+  payloadType: number;
+  /** Of the repair stream (RFC 4588); absent: lost packets are sent again as they were. */
+  rtxPayloadType?: number;
+}
 
 type Codec = Pick<types.RtpCodecParameters, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>;
 

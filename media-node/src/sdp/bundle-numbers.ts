@@ -1,12 +1,18 @@
-import type { RemoteSection } from './description.ts';
 import { SdpError } from './sdp-error.ts';
+
+/** What of a section counts here. */
+interface NumberedSection {
+  readonly rejected: boolean;
+  readonly codecs: readonly { payloadType: number; mimeType: string; clockRate: number }[];
+  readonly extensions: readonly { id: number; uri: string }[];
+}
 
 /**
  * Sections of one BUNDLE group are one RTP session: a payload type means one codec in all of them (RFC 9143 section 9.1), a header extension id
  * one extension (RFC 8285 section 5).
  * @throws SdpError
  */
-export function checkBundleNumbers(sections: readonly RemoteSection[]): void {
+export function checkBundleNumbers(sections: readonly NumberedSection[]): void {
   const codecs = new Map<number, string>();
   const extensions = new Map<number, string>();
   for (const section of sections) {

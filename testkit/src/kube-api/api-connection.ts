@@ -1,45 +1,24 @@
 import type { HttpRequest, HttpResponse, Transport } from './wire.ts';
 import { failure, refused, reset } from './api-answers.ts';
-import type { MemoryApi } from './memory-api.ts';
+import type { ClientConnection, Faults, ServedApi } from './model.ts';
 import type { StoreEvent } from './object-store.ts';
 import type { WatchStream } from './watch-stream.ts';
 
-/**
- * No connection comes about; or it breaks before the server sees the request, or after it did the work; or the server never answers,
- * without or with the work done; or it answers with this; or it does all of it later, even when the client has given up (bytes that
- * have left cannot be called back).
- */
-export type Outcome =
-  | 'refuse'
-  | 'before'
-  | 'after'
-  | 'stall'
-  | 'stallAfter'
-  | { code: number; reason: string; message?: string; retryAfterSeconds?: number }
-  | { delayMs: number; lose?: boolean };
-
-/** What befalls requests; each is asked once a request. */
-export interface Faults {
-  fail?: ((request: HttpRequest) => Outcome | undefined) | undefined;
-  /** Objects in a page at most; default what the request asks for. */
-  pageSize?: number;
-}
-
 /** One client's way to the API: its own faults, its own watches, which may lag behind those of others (another API server's watch cache). */
-export class ApiConnection implements Transport {
+export class ApiConnection implements Transport, ClientConnection {
   readonly name: string;
   readonly watches = new Set<WatchStream>();
   faults: Faults = {};
   /** Requests that the server saw, by verb; watches count as reads. */
   readonly seen = { reads: 0, writes: 0 };
-  readonly #api: MemoryApi;
+  readonly #api: ServedApi;
   #late: boolean | string = false;
   /** Called with each request that is not a read, when it arrives. */
   onWrite: ((request: HttpRequest) => void) | undefined;
   /** A fault that comes before all others. */
   onDoomed: Faults['fail'];
 
-  constructor(api: MemoryApi, name: string) {
+  constructor(api: ServedApi, name: string) {
     this.#api = api;
     this.name = name;
   }

@@ -1,14 +1,13 @@
 import type { HttpRequest, HttpResponse } from './wire.ts';
 import { ApiFailure, failure, success } from './api-answers.ts';
-import type { ApiConnection } from './api-connection.ts';
 import { labelSelector } from './label-selector.ts';
-import type { MemoryApi } from './memory-api.ts';
+import type { ApiState, ClientConnection } from './model.ts';
 import { graceOf, type Stored } from './object-store.ts';
 import { parsePath } from './paths.ts';
 
 interface Call {
-  api: MemoryApi;
-  connection: ApiConnection;
+  api: ApiState;
+  connection: ClientConnection;
   request: HttpRequest;
   path: string;
   query: URLSearchParams;
@@ -17,7 +16,7 @@ interface Call {
 }
 
 /** Does what one request asks for. */
-export function serve(api: MemoryApi, request: HttpRequest, connection: ApiConnection): HttpResponse {
+export function serve(api: ApiState, request: HttpRequest, connection: ClientConnection): HttpResponse {
   const [pathname = '', search = ''] = request.path.split('?');
   const body = request.body === undefined ? undefined : (JSON.parse(request.body) as Partial<Stored>);
   if (request.method !== 'GET' && api.recording) api.requests.push({ method: request.method, path: pathname, body });

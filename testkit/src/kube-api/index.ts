@@ -1,6 +1,7 @@
 /** A Kubernetes API in memory with server-side apply, watches and optimistic concurrency, and the faults that its clients can meet. */
 export { MemoryApi } from './memory-api.ts';
-export { ApiConnection, type Faults, type Outcome } from './api-connection.ts';
+export { ApiConnection } from './api-connection.ts';
+export type { Faults, Outcome } from './model.ts';
 export { ApiOnSockets } from './api-on-sockets.ts';
 export { ApiFailure, refused, reset } from './api-answers.ts';
 export { rfc3339, type Snapshot, type StoreEvent, type Stored } from './object-store.ts';

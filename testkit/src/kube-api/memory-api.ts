@@ -1,19 +1,17 @@
 import type { Clock } from '@millrace/service';
 import type { HttpRequest, HttpResponse, Transport } from './wire.ts';
 import { reset } from './api-answers.ts';
-import { ApiConnection, type Faults } from './api-connection.ts';
+import { ApiConnection } from './api-connection.ts';
 import { serve } from './api-requests.ts';
+import type { ApiState, ClientConnection, Faults, ServedApi } from './model.ts';
 import { graceOf, ObjectStore, type Snapshot, type Stored } from './object-store.ts';
 import { WatchStream, type WatchQuery } from './watch-stream.ts';
-
-export type { Faults } from './api-connection.ts';
-export type { Stored, StoreEvent, Snapshot } from './object-store.ts';
 
 export interface MemoryApiOptions {
   /** Times in objects, ends of watches and late answers follow it; without it there are none of them. */
   clock?: Clock;
   /** May change or refuse (by throwing an ApiFailure) what is made or changed: defaults and validation. */
-  admit?: (path: string, object: Stored, old: Stored | undefined) => void;
+  admit?: ApiState['admit'];
 }
 
 /**
@@ -23,7 +21,7 @@ export interface MemoryApiOptions {
  * test with a fake clock decides everything that happens. Each client may have a connection of its own, with faults of its own; what is
  * sent to the API itself goes over the first one. `ApiOnSockets` puts the same behind a real socket.
  */
-export class MemoryApi implements Transport {
+export class MemoryApi implements Transport, ServedApi, ApiState {
   readonly store: ObjectStore;
   readonly clock: Clock | undefined;
   readonly admit: MemoryApiOptions['admit'];
@@ -129,11 +127,11 @@ export class MemoryApi implements Transport {
     return orphans.length;
   }
 
-  serve(request: HttpRequest, connection: ApiConnection): HttpResponse {
+  serve(request: HttpRequest, connection: ClientConnection): HttpResponse {
     return serve(this, request, connection);
   }
 
-  openWatch(query: WatchQuery, connection: ApiConnection, signal: AbortSignal, timeoutMs: number): WatchStream {
+  openWatch(query: WatchQuery, connection: ClientConnection, signal: AbortSignal, timeoutMs: number): WatchStream {
     const stream = new WatchStream(
       query,
       () => connection.isLate(query.collection),
