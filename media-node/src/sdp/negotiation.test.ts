@@ -15,6 +15,7 @@ import { offerNames, offerText } from '@millrace/testkit/sdp';
 import { goldenAnswer, localTransport, streamTracks } from './sdp.fixture.ts';
 
 const identity = { sessionId: '1', version: 1 };
+const AV1 = { mimeType: 'video/AV1' };
 const H264 = { mimeType: 'video/H264', parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f' } };
 
 function answerOf(name: string): string {
@@ -89,14 +90,12 @@ describe('a publisher', () => {
   });
 
   test('with an a=ssrc-group:SIM becomes one layer for each SSRC, with its repair stream', () => {
-    const text = offerText('firefox-whip')
-      .replace('a=ssrc-group:FID 1190283746 3345566778\r\n', '')
-      .concat(
-        'a=ssrc:11 cname:x\r\na=ssrc-group:SIM 1190283746 11\r\na=ssrc-group:FID 1190283746 3345566778\r\na=ssrc-group:FID 11 12\r\n',
-      );
+    const offer = offerText('firefox-whip');
+    const [first, repair] = /a=ssrc-group:FID (\d+) (\d+)/.exec(offer)!.slice(1).map(Number) as [number, number];
+    const text = offer.concat(`a=ssrc:11 cname:x\r\na=ssrc-group:SIM ${first} 11\r\na=ssrc-group:FID 11 12\r\n`);
     const { tracks } = negotiatePush(parseDescription(text, 'offer'));
     assert.deepEqual(tracks[1]!.rtpParameters.encodings, [
-      { ssrc: 1190283746, rtx: { ssrc: 3345566778 } },
+      { ssrc: first, rtx: { ssrc: repair } },
       { ssrc: 11, rtx: { ssrc: 12 } },
     ]);
   });
@@ -108,9 +107,10 @@ describe('a publisher', () => {
   });
 
   test('of H.264 is asked for packetization-mode 1 when it can do both', () => {
-    const text = offerText('firefox-whip').replace('120 124 121 125 126 127 97 98', '97 98 126 127 120 124');
+    // 104 has packetization-mode 0, 102 the same profile with 1.
+    const text = offerText('chromium-whip').replace(/(m=video \S+ \S+) 96 97 102 103 104/, '$1 104 102 103 96 97');
     const { tracks } = negotiatePush(parseDescription(text, 'offer'));
-    assert.equal(tracks[1]!.rtpParameters.codecs[0]!.payloadType, 126);
+    assert.equal(tracks[1]!.rtpParameters.codecs[0]!.payloadType, 102);
   });
 
   test('that announces stereo is told that stereo is welcome', () => {
@@ -130,15 +130,15 @@ describe('a publisher', () => {
 
 describe('a viewer', () => {
   test('gets the stream under its own payload types', () => {
-    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(H264));
+    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(AV1));
     assert.deepEqual(
       sections.map(({ selection }) => selection?.payloadType),
-      [109, 126],
+      [109, 99],
     );
   });
 
   test('agrees on those header extensions that both number alike', () => {
-    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(H264));
+    const { sections } = negotiatePull(parseDescription(offerText('firefox-whep'), 'offer'), streamTracks(AV1));
     assert.deepEqual(sections[1]!.selection?.extensions, [
       { uri: 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time', id: 4 },
     ]);
@@ -147,9 +147,9 @@ describe('a viewer', () => {
   });
 
   test('of a baseline-only decoder takes a constrained-baseline stream', () => {
-    const text = offerText('firefox-whep').replaceAll('profile-level-id=42e01f', 'profile-level-id=42001f');
+    const text = offerText('chromium-whep').replaceAll('profile-level-id=42e01f', 'profile-level-id=42001f');
     const { sections } = negotiatePull(parseDescription(text, 'offer'), streamTracks(H264));
-    assert.equal(sections[1]!.selection?.payloadType, 126);
+    assert.equal(sections[1]!.selection?.payloadType, 102);
   });
 
   test('that cannot decode the stream is told what it would need', () => {
