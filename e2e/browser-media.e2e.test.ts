@@ -66,6 +66,19 @@ function oneNode(name: BrowserName): void {
     await publisher.close();
     await viewer.close();
   });
+
+  for (const videoCodec of ['video/VP9', 'video/AV1']) {
+    test(`simulcast of ${videoCodec}, which no media worker forwards: the best layer is sent alone`, async () => {
+      const stream = `live/simulcast-${videoCodec.slice(6)}`;
+      const publisher = await browser.newPage();
+      await publishCamera(publisher, { whipUrl: `${node.url}/whip/${stream}`, videoCodec, simulcast: true });
+      const viewer = await browser.newPage();
+      await playStream(viewer, { whepUrl: `${node.url}/whep/${stream}` });
+      await playbackUntil(viewer, (seen) => seen.frameWidth > 480 && seen.framesDecoded >= 20, 40_000);
+      await publisher.close();
+      await viewer.close();
+    });
+  }
 }
 
 async function askForLayer(session: string, wish: object): Promise<void> {

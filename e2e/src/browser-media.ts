@@ -19,10 +19,12 @@ export function publishCamera(page: Page, options: PublishOptions): Promise<stri
     const pc = new RTCPeerConnection();
     (globalThis as { publisher?: RTCPeerConnection }).publisher = pc;
     for (const track of media.getAudioTracks()) pc.addTransceiver(track, { direction: 'sendonly' });
+    // Without a mode Chromium sends these codecs' layers as one scalable stream. Firefox knows no modes.
+    const mode = ['video/VP9', 'video/AV1'].includes(videoCodec) ? { scalabilityMode: 'L1T3' } : {};
     const layers = [
-      { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-      { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 400_000 },
-      { rid: 'f', maxBitrate: 900_000 },
+      { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000, ...mode },
+      { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 400_000, ...mode },
+      { rid: 'f', maxBitrate: 900_000, ...mode },
     ];
     const [video] = media.getVideoTracks();
     const transceiver = pc.addTransceiver(video!, { direction: 'sendonly', sendEncodings: simulcast ? layers : [{}] });

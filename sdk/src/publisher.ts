@@ -11,7 +11,7 @@ export interface PublisherOptions {
   readonly media: MediaStream;
   /** Preferred video codecs, best first, as MIME types (`video/H264`). Default: the browser's order. */
   readonly codecs?: readonly string[];
-  /** Simulcast layers, lowest first. Default: one layer. */
+  /** Simulcast layers, lowest first; of VP9 and AV1 nodes take the last one alone. Default: one layer. */
   readonly layers?: readonly { readonly scaleDownBy: number; readonly maxBitrateBps: number }[];
 }
 
@@ -65,7 +65,11 @@ export class Publisher extends Session<Record<never, never>> {
   }
 
   #encodings(layers: NonNullable<PublisherOptions['layers']>): RTCRtpEncodingParameters[] {
+    // Without a mode Chromium sends layers of these codecs as one scalable stream. Other browsers know no modes and ignore it.
+    const first = this.#options.codecs?.[0]?.toLowerCase();
+    const isScalable = layers.length > 1 && (first === 'video/vp9' || first === 'video/av1');
     return layers.map((layer, i) => ({
+      ...(isScalable ? { scalabilityMode: 'L1T3' } : {}),
       rid: `r${i}`,
       scaleResolutionDownBy: layer.scaleDownBy,
       maxBitrate: layer.maxBitrateBps,

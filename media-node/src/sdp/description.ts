@@ -110,7 +110,7 @@ function readSection(session: SessionDescription, media: MediaDescription, index
   }
   const mid = media.mid === undefined ? undefined : String(media.mid);
   if (mid === undefined || mid === '')
-    throw new SdpError(`${line}: a=mid missing`, 'add one; it is needed for BUNDLE (RFC 9143)');
+    throw new SdpError(`a=mid missing in ${line}`, 'add one; it is needed for BUNDLE (RFC 9143)');
   if (mid.length > 32) throw new SdpError(`a=mid:${mid}`, 'use at most 32 characters');
   // Port 0 rejects a section unless it is bundle-only (RFC 9143 section 6).
   const rejected = media.port === 0 && media.bundleOnly === undefined;
@@ -119,7 +119,7 @@ function readSection(session: SessionDescription, media: MediaDescription, index
     throw new SdpError(line, 'the transport must be UDP/TLS/RTP/SAVPF (DTLS-SRTP, RFC 8827)');
   }
   if (isRtp && !rejected && media.rtcpMux === undefined) {
-    throw new SdpError(`${line}: a=rtcp-mux missing`, `the ${role} must multiplex RTCP with RTP (RFC 8858)`);
+    throw new SdpError(`a=rtcp-mux missing in ${line}`, `the ${role} must multiplex RTCP with RTP (RFC 8858)`);
   }
   const msid = media.msid?.[0];
   return {

@@ -45,6 +45,13 @@ function answerOf(name: string): string {
   return writeAnswer(identity, transport, sections);
 }
 
+/** The offer of a browser whose codecs the app has set to this one alone. */
+function onlyWith(name: string, codec: string): string {
+  const offer = offerText(name);
+  const payloadType = new RegExp(`a=rtpmap:(\\d+) ${codec}/`).exec(offer)![1]!;
+  return offer.replace(/(m=video \S+ \S+) .*(?=\r)/, `$1 ${payloadType}`);
+}
+
 describe('answers to real clients', () => {
   // UPDATE_GOLDEN=1 writes what is made now; read the difference before committing it.
   for (const name of offerNames) {
@@ -65,6 +72,19 @@ describe('a publisher', () => {
       ['q', 'h', 'f'],
     );
   });
+
+  for (const codec of ['VP9', 'AV1']) {
+    for (const browser of ['firefox', 'chromium']) {
+      test(`with rid simulcast of ${codec} from ${browser} is asked for its best layer alone: the media worker forwards no more`, () => {
+        const { tracks, answer } = negotiatePush(parseDescription(onlyWith(`${browser}-whip-simulcast`, codec), 'offer'));
+        const { codecs, encodings, headerExtensions } = tracks[1]!.rtpParameters;
+        assert.equal(codecs[0]!.mimeType, `video/${codec}`);
+        assert.deepEqual(encodings, [{}]);
+        assert.ok(!headerExtensions!.some(({ uri }) => uri.endsWith('rtp-stream-id')), 'the worker does not look at rids');
+        assert.match(writeAnswer(identity, localTransport, answer), /a=rid:f recv\r\na=simulcast:recv f\r\n/);
+      });
+    }
+  }
 
   test('that lists layers from best to worst under well-known names has them turned round', () => {
     const text = offerText('chromium-whip-simulcast').replace(/a=simulcast:send .*\r\n/, 'a=simulcast:send f;h;q\r\n');

@@ -20,6 +20,8 @@ export interface PushNegotiation {
 }
 
 const MAX_PUBLISHED_TRACKS = 16;
+/** What the media worker forwards as simulcast (mediasoup, Codecs::Tools::IsValidTypeForCodec). Of other codecs the best layer alone is asked for. */
+const SIMULCAST_CODECS: readonly string[] = ['video/VP8', 'video/H264'];
 
 /**
  * What a publisher's offer gives, and the sections of the answer.
@@ -61,12 +63,12 @@ function negotiateSection(
     hasExtension(headerExtensions, 'transport-cc') && (codec.rtcpFeedback ?? []).some((fb) => fb.type === 'transport-cc');
   const media = { ...codec, rtcpFeedback: commonFeedback(codec.rtcpFeedback ?? [], transportCc) };
   const codecs = rtx ? [media, rtx] : [media];
-  const rids = orderLayers(section.sendRids);
-  const encodings = rids.length > 1 ? ridEncodings(rids, codec.mimeType) : ssrcEncodings(section, rids[0], rtx !== undefined);
+  const rids = askedLayers(section.sendRids, codec.mimeType);
+  const encodings = encodingsOf(section, rids, codec.mimeType, rtx !== undefined);
   const single = encodings.length === 1 && encodings[0]!.ssrc === undefined && encodings[0]!.rid === undefined;
   if (single && !hasExtension(headerExtensions, 'mid')) {
     throw new SdpError(
-      `${section.line}: a=ssrc missing`,
+      `a=ssrc missing in ${section.line}`,
       'without it packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension',
     );
   }
@@ -82,7 +84,8 @@ function negotiateSection(
   const rtpParameters: types.RtpParameters = {
     mid: section.mid,
     codecs: codecs.map((entry) => ({ ...entry, parameters: { ...entry.parameters } })),
-    headerExtensions,
+    // The worker drops packets of a rid that is none of the encodings', so it must not read it where the MID says enough.
+    headerExtensions: single ? headerExtensions.filter(({ uri }) => !uri.endsWith('rtp-stream-id')) : headerExtensions,
     encodings,
     rtcp: { ...(section.cname ? { cname: section.cname } : {}), reducedSize: true },
   };
@@ -95,11 +98,31 @@ function negotiateSection(
       ...(rtx ? [rtx] : []),
     ],
     extensions: headerExtensions,
-    // RFC 8853 section 5.3: the answer keeps the offer's order.
-    ...(encodings.some((encoding) => encoding.rid !== undefined) ? { receivedRids: section.sendRids.map((rid) => rid.id) } : {}),
+    // RFC 8853 section 5.3: the answer keeps the offer's order, and leaves out what is not wanted.
+    ...(section.sendRids.length > 1 || encodings.some((encoding) => encoding.rid !== undefined)
+      ? { receivedRids: section.sendRids.filter((rid) => rids.includes(rid)).map((rid) => rid.id) }
+      : {}),
     ...(maxKbps !== undefined && kind === 'video' ? { maxKbps } : {}),
   };
   return { track: { mid: section.mid, kind, rtpParameters }, local };
+}
+
+/** The layers that the answer asks for, lowest first. */
+function askedLayers(offered: readonly RemoteRid[], mimeType: string): RemoteRid[] {
+  const ordered = orderLayers(offered);
+  return SIMULCAST_CODECS.includes(mimeType) ? ordered : ordered.slice(-1);
+}
+
+function encodingsOf(
+  section: RemoteSection,
+  rids: readonly RemoteRid[],
+  mimeType: string,
+  withRtx: boolean,
+): types.RtpEncodingParameters[] {
+  if (section.sendRids.length <= 1) return ssrcEncodings(section, rids[0], withRtx);
+  // Beside several rids SSRCs do not say which rid is theirs (Firefox lists both). Of a codec without simulcast only one stream comes, which is known
+  // by its MID: Chromium may send it under the first rid, whichever the answer asks for.
+  return rids.length > 1 ? ridEncodings(rids, mimeType) : [{}];
 }
 
 function ridEncodings(rids: readonly RemoteRid[], mimeType: string): types.RtpEncodingParameters[] {
