@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { startPublicNode, type PublicNode } from '@millrace/testbed';
 import { browserNames, launchBrowser, type Browser, type BrowserName } from '@millrace/testbed/browser';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
-import { ownAddress } from './src/own-address.ts';
+import { ownAddress } from '@millrace/testbed/own-address';
 
 /** Firefox's H.264 is a plugin that it downloads, which a test machine may have no way to. */
 const CODECS: Record<BrowserName, readonly string[]> = {

@@ -1,9 +1,9 @@
-// Writes the offers of this machine's browsers to media-node/src/sdp/testdata, for the tests of negotiation. Run it after a new version of a
-// browser: scripts/setup/main.sh node chromium firefox -- node e2e/src/capture-offers.ts
+// Writes the offers of this machine's browsers to testkit/src/sdp/offers, for the tests of negotiation. Run it after a new version of a
+// browser: scripts/setup/main.sh node chromium firefox -- node testbed/src/capture-offers.ts
 import { writeFileSync } from 'node:fs';
 import { browserNames, launchBrowser } from './browser.ts';
 
-const TESTDATA = new URL('../../media-node/src/sdp/testdata/', import.meta.url);
+const OFFERS = new URL('../../testkit/src/sdp/offers/', import.meta.url);
 
 for (const name of browserNames) {
   const browser = await launchBrowser({ name });
@@ -37,7 +37,7 @@ for (const name of browserNames) {
       };
     });
     for (const [kind, sdp] of Object.entries(offers))
-      writeFileSync(new URL(`${name}-${kind}.sdp`, TESTDATA), sdp.replaceAll('\r\n', '\n'));
+      writeFileSync(new URL(`${name}-${kind}.sdp`, OFFERS), sdp.replaceAll('\r\n', '\n'));
   } finally {
     await browser.close();
   }
