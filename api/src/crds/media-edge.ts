@@ -28,7 +28,7 @@ export interface MediaEdgeSpec {
   region: string;
   /** Fault and cost domain of the nodes, such as a cloud. Routes can avoid it. Cannot be changed. Default: "default". */
   provider: string;
-  /** Last-mile label. Viewers that name the same one are sent here first. */
+  /** Last-mile network of the nodes. Of the nodes of a region, those of the viewer's own ISP are taken first. */
   isp?: string;
   /** What the nodes do - push takes publishers, pull serves viewers, relay forwards between nodes. A change replaces the pods one by one. */
   roles: ('push' | 'pull' | 'relay')[];
@@ -54,7 +54,7 @@ export interface MediaEdgeSpec {
 
 /** RelayMesh of the same namespace that joins these nodes to others. Without it a stream reaches only viewers on the node it was pushed to. */
 export interface MediaEdgeMeshRef {
-  /** Name of the RelayMesh. */
+  /** Name of the RelayMesh. Pods carry it as a label. */
   name: string;
 }
 
@@ -120,7 +120,7 @@ export interface MediaEdgeCapacity {
 
 /** How a node is emptied before its pod is deleted, whether by scaling down, a rolling update, kubectl drain or deletion of the edge. */
 export interface MediaEdgeDrain {
-  /** Seconds after which the pod is deleted even if sessions are left. Default: 1800. */
+  /** Seconds after which the pod is deleted, even if sessions are left. Default: 1800. */
   timeoutSeconds: number;
   /** Move asks viewers and publishers to go to another node at once, Wait lets sessions end by themselves. Default: "Move". */
   policy: 'Move' | 'Wait';

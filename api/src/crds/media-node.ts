@@ -32,7 +32,7 @@ export interface MediaNodeSpec {
   region: string;
   /** Fault and cost domain. */
   provider: string;
-  /** Last-mile label. */
+  /** Last-mile network of the node. */
   isp?: string;
   /** What it does. */
   roles: ('push' | 'pull' | 'relay')[];
@@ -46,9 +46,9 @@ export interface MediaNodeSpec {
   capacity: MediaNodeCapacity;
   /** Relays of its region that it attaches to, at most 2. Empty for relays. */
   relays?: string[];
-  /** Nodes that it keeps a trunk to and probes - for relays the other relays, for others those it is attached to. */
+  /** Nodes that it keeps a trunk to and probes - for relays the other relays, as many as fit, for others the relays that they attach to. */
   peers?: MediaNodePeer[];
-  /** How it reaches streams, by region of their origin and path policy. */
+  /** How it reaches streams, by region of their origin and path policy. Where there are more than fit, those that streams take now come first, then those of the default policy; RelayMesh status counts what is left out. */
   routes?: MediaNodeRoute[];
 }
 
@@ -100,7 +100,7 @@ export interface MediaNodeRoute {
 export interface MediaNodeRoutePath {
   /** Relays, the one nearest to this node first, the one in the origin's region last. */
   hops: string[];
-  /** Cost, ms. */
+  /** Cost when the path was chosen, ms. A change of cost alone is not written. */
   costMs: number;
 }
 
@@ -112,7 +112,7 @@ export interface MediaNodeStatus {
   endpoints?: MediaNodeStatusEndpoints;
   /** What it does. Absent means unknown, never zero. */
   load?: MediaNodeStatusLoad;
-  /** Its trunks, as it measures them. */
+  /** Its trunks, as it measures them. Where there are more than fit, those to its peers come first. */
   links?: MediaNodeStatusLink[];
   /** The metadata.generation that the node acknowledged running. */
   programmedGeneration?: number;
@@ -178,11 +178,11 @@ export interface MediaNodeStatusLink {
   peer: string;
   /** How it works. */
   state: 'Up' | 'Degraded' | 'Down';
-  /** Round trip, ms. */
+  /** Round trip time, ms. */
   rttMs?: number;
-  /** Jitter, ms. */
+  /** Jitter of what it receives, ms. */
   jitterMs?: number;
-  /** Loss, percent. */
+  /** Loss of what it sends, before repair, percent. */
   lossPercent?: number;
 }
 

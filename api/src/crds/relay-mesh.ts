@@ -66,7 +66,7 @@ export interface RelayMeshTransport {
   kcp: RelayMeshTransportKcp;
   /** Forward error correction. */
   fec: RelayMeshTransportFec;
-  /** Most that one trunk sends, Mbit/s; what exceeds it waits, lower simulcast layers and audio first. Default: 1000. */
+  /** Rate that one trunk sends at most, Mbit/s. What exceeds it waits; audio and lower simulcast layers go first. Default: 1000. */
   rateCapMbps: number;
   /** Key of the trunks. They are always encrypted and authenticated. */
   encryption: RelayMeshTransportEncryption;
@@ -76,7 +76,7 @@ export interface RelayMeshTransport {
 export interface RelayMeshTransportKcp {
   /** Time between flushes, ms. Default: 10. */
   intervalMs: number;
-  /** Later acknowledgements after which a segment is sent again at once. 0 waits for the timeout. Default: 2. */
+  /** Number of later segments acknowledged after which a segment is sent again at once. 0 waits for the timeout. Default: 2. */
   fastResend: number;
   /** Segments in flight of one conversation. Default: 1024. */
   sendWindow: number;
@@ -120,11 +120,11 @@ export interface RelayMeshProbe {
 export interface RelayMeshRouting {
   /** Most trunks on a route between relays. Default: 4. */
   maxHops: number;
-  /** Routes held for each pair of regions, the first in use and the rest as backups. Default: 2. */
+  /** Paths held for each pair of regions, the first in use and the rest as backups. Default: 2. */
   paths: number;
   /** What adds to the cost of a trunk. */
   weights: RelayMeshRoutingWeights;
-  /** When a working route is left for a better one. */
+  /** When a route that works is left for a better one. */
   hysteresis: RelayMeshRoutingHysteresis;
   /** How a node notices by itself that a trunk in use is dead. */
   fastReroute: RelayMeshRoutingFastReroute;
@@ -136,19 +136,19 @@ export interface RelayMeshRoutingWeights {
   jitter: number;
   /** ms of cost for each percent of loss. Default: 20. */
   lossMsPerPercent: number;
-  /** ms of cost for each percent of utilisation of a node above 80 percent. Default: 1. */
+  /** ms of cost for each percent above 80 of the egress capacity of the sending node. A node that reports no load counts as 90 percent. Default: 1. */
   utilizationMsPerPercent: number;
   /** ms of cost for each hundredth of a currency unit that a gigabyte costs to send (capacity.egressCostPerGb of the sending edge). Default: 0. */
   priceMsPerCent: number;
 }
 
-/** When a working route is left for a better one. */
+/** When a route that works is left for a better one. */
 export interface RelayMeshRoutingHysteresis {
   /** How much lower the other's cost must be, percent. Default: 15. */
   improvementPercent: number;
-  /** Judgements in a row that must agree. Default: 3. */
+  /** Evaluations in a row, 5 s apart, in which the other must be better. Default: 3. */
   windows: number;
-  /** Least time on a route before it is left, s, unless it fails. Default: 10. */
+  /** Shortest time on a route before it is left, s, unless it fails. Default: 10. */
   dwellSeconds: number;
 }
 
@@ -254,7 +254,7 @@ export interface RelayMeshStatusRoute {
   primary?: RelayMeshStatusRoutePrimary;
   /** The path that a node changes to by itself when the primary fails. It shares as few relays and trunks with the primary as it can. */
   backup?: RelayMeshStatusRouteBackup;
-  /** Every node that needs the route runs it. */
+  /** Whether every node that needs the route has acknowledged it. */
   programmed: boolean;
   /** When the primary was chosen. */
   since?: string;

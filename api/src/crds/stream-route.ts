@@ -70,9 +70,9 @@ export interface StreamRoutePath {
 
 /** What routes must not cross between their ends. */
 export interface StreamRoutePathAvoid {
-  /** Regions without a relay of the route. */
+  /** Regions that no relay between the ends may be in. */
   regions?: string[];
-  /** Providers without a relay of the route. */
+  /** Providers that no relay between the ends may belong to. */
   providers?: string[];
 }
 
@@ -130,7 +130,7 @@ export interface StreamRouteStatusStreamOrigin {
   node: string;
 }
 
-/** The path into one region, as measured. */
+/** The path into one region, as its node with the most viewers measures it. */
 export interface StreamRouteStatusStreamPath {
   /** Region of the viewers. */
   region: string;

@@ -9,6 +9,9 @@ const RECHECK_MS = 300_000;
 /**
  * One PodDisruptionBudget an edge, which refuses the eviction of pods in use and of no others. So `kubectl drain` goes on as soon as
  * a node is empty: the operator drains the nodes of a cordoned host, and takes their in-use label away when they are.
+ *
+ * `unhealthyPodEvictionPolicy` stays at its default: AlwaysAllow would also evict a node that is unready because one of its workers died or
+ * control is away, while it serves sessions. What is unhealthy and serves nobody loses the label instead.
  */
 export class DisruptionBudgets {
   readonly #client: KubeClient;

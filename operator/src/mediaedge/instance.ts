@@ -1,6 +1,6 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
 import { findCondition, isTrue, type Pod } from '@millrace/kube';
-import { LABEL } from './names.ts';
+import { CONTAINER, LABEL } from './names.ts';
 
 /** A report older than this says nothing about now. Control renews it at least every 10 s for nodes that drain. */
 const FRESH_MS = 15_000;
@@ -33,6 +33,8 @@ export interface Instance {
   readonly ready: boolean;
   /** It never talked to control and is not ready, so nobody can have been sent to it. */
   readonly neverServed: boolean;
+  /** Its container does not run and control lost its agent: it serves nobody, whatever it reported last. */
+  readonly isDown: boolean;
   /** Sessions by the last report, however old; undefined when it never reported. */
   readonly lastSessions: number | undefined;
 }
@@ -60,8 +62,16 @@ export function observeInstance(
           : 'active',
     ready: podReady && isTrue(node?.status?.conditions, 'AgentConnected'),
     neverServed: node?.status?.agent === undefined && !podReady && isFirst(pod, node),
+    isDown: isDown(pod, node),
     lastSessions: node?.status?.load?.sessions,
   };
+}
+
+/** Only what the kubelet says positively counts: a pod without a container status may run. */
+function isDown(pod: Pod, node: MediaNode | undefined): boolean {
+  const state = pod.status?.containerStatuses?.find(({ name }) => name === CONTAINER)?.state;
+  const isStopped = state !== undefined && !state.running && (state.waiting ?? state.terminated) !== undefined;
+  return isStopped && !isTrue(node?.status?.conditions, 'AgentConnected');
 }
 
 /** A MediaNode made anew, after somebody deleted it, knows nothing of what its pod served before. */

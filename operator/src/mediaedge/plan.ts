@@ -60,10 +60,14 @@ function observe(observation: EdgeObservation): Instance[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The label that the PodDisruptionBudget selects by. It is taken away only when the node is known to be empty. */
+/**
+ * The label that the PodDisruptionBudget selects by. It is taken away only when the node is known to be empty, or known not to run: a pod
+ * that keeps crashing holds no session and must not block the drain of its host. One that is merely unready may serve, and keeps it.
+ */
 function inUseChange(instance: Instance, observation: EdgeObservation): EdgePlan['inUse'] {
   if (instance.state === 'terminating' || instance.state === 'finished') return [];
   const was = instance.pod.metadata?.labels?.[LABEL.inUse] === 'true';
+  if (instance.isDown) return was ? [{ pod: instance.pod, inUse: false }] : [];
   const left = occupancy(instance, observation);
   const isEmpty = instance.state === 'draining' ? left.known && left.sessions === 0 : instance.lastSessions === 0;
   if (was) return isEmpty ? [{ pod: instance.pod, inUse: false }] : [];
