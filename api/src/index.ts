@@ -1,6 +1,7 @@
 /** The contracts that more than one part of Millrace speaks: streams, tokens, the agent channel, control's HTTP API. */
 export * from './stream-name.ts';
 export * from './streams.ts';
+export * from './pattern-index.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
 export * from './http.ts';

@@ -1,3 +1,3 @@
 /** Which StreamRoute applies to a stream, and the policy that follows from it. */
-export { RouteTable, appOf } from './table.ts';
+export { RouteTable } from './table.ts';
 export type { RouteRule } from './rule.ts';

@@ -66,6 +66,18 @@ describe('the StreamRoute of a stream', () => {
     );
   });
 
+  test('of 10,000 rules in one app only those that can match are compared', () => {
+    let compared = 0;
+    const table = new RouteTable((pattern, stream) => {
+      compared++;
+      return matchesStreamPattern(pattern, stream);
+    });
+    for (let i = 0; i < 10_000; i++) table.set(rule(`r${i}`, [`live/${i}-*`]));
+    table.set(rule('all', ['live/*']));
+    assert.equal(table.match('live/777-a')?.name, 'r777');
+    assert.ok(compared <= 10, `${compared} comparisons`);
+  });
+
   test('patterns match as the equivalent regular expression does', () => {
     const half = fc.string({ unit: fc.constantFrom('a', 'b', '.', '*'), minLength: 1, maxLength: 6 });
     const text = fc.string({ unit: fc.constantFrom('a', 'b', '.'), minLength: 1, maxLength: 8 });

@@ -57,7 +57,6 @@ export class StatusWriters {
   readonly #routes: BandedWriter<StreamRouteRuntime>;
   readonly #mine = new Map<string, Mine>();
   readonly #dirtyRoutes = new Set<string>();
-  readonly #counts = new Map<string, number>();
   readonly #startedAt: number;
   #routesTimer: Timer | undefined;
   #orphansTimer: Timer | undefined;
@@ -87,7 +86,14 @@ export class StatusWriters {
         if (change.type === 'presence') this.#heard(change.node);
       }
     });
-    streams.watch(({ rule }) => this.#markRoute(rule?.name));
+    streams.watch(({ rule, ruleBefore }) => {
+      this.#markRoute(rule?.name);
+      this.#markRoute(ruleBefore);
+    });
+    options.cluster.routes.subscribe(({ type, object }) => {
+      if (type === 'deleted') this.#routes.forget(object.metadata.name);
+      else if (type === 'added') this.#markRoute(object.metadata.name);
+    });
   }
 
   start(): void {
@@ -186,15 +192,15 @@ export class StatusWriters {
     if (name !== undefined) this.#dirtyRoutes.add(name);
   }
 
-  /** What was marked, and those whose streams came or went by a change of another StreamRoute. */
+  /** Those of which something has changed. */
   #offerRoutes(): void {
-    const { cluster, lease, streams, fleet } = this.#options;
+    const { cluster, namespace, lease, streams, fleet } = this.#options;
     if (!cluster.routes.hasSynced) return;
-    for (const { metadata, status } of cluster.routes.store.list()) {
-      const { name } = metadata;
+    for (const name of this.#dirtyRoutes) {
+      const route = cluster.routes.store.get(`${namespace}/${name}`);
+      if (!route) continue;
+      const { status } = route;
       const active = streams.ofRule(name);
-      if (!this.#dirtyRoutes.has(name) && this.#counts.get(name) === active.size) continue;
-      this.#counts.set(name, active.size);
       if (!lease.owns(name)) {
         this.#routes.forget(name);
         continue;

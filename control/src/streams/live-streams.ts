@@ -1,24 +1,26 @@
 import type { StreamPolicy } from '@millrace/api';
-import { DEFAULT_POLICY } from '@millrace/api';
+import { DEFAULT_POLICY, StreamPatternIndex } from '@millrace/api';
 import { Multimap } from '@millrace/service';
 import type { StreamEntry } from '../directory/index.ts';
 import type { RouteRule } from '../routes/index.ts';
-import { RouteTable, appOf } from '../routes/index.ts';
+import { RouteTable } from '../routes/index.ts';
 
 /** `entry` absent: the stream has ended. A change of its policy comes as a change with the same entry. */
 export interface StreamChange {
   stream: string;
   entry: StreamEntry | undefined;
   rule: RouteRule | undefined;
+  /** Name of the StreamRoute that applied before. */
+  ruleBefore: string | undefined;
   /** Ended or lost by this epoch, where there was one. */
   before: StreamEntry | undefined;
 }
 
-/** All live streams by name, by app and by the StreamRoute that applies. Follows the directory; never asks it. */
+/** All live streams by name and by the StreamRoute that applies. Follows the directory; never asks it. */
 export class LiveStreams {
   readonly #entries = new Map<string, StreamEntry>();
   readonly #ruleNames = new Map<string, string | undefined>();
-  readonly #byApp = new Multimap<string, string>();
+  readonly #names = new StreamPatternIndex<string>();
   readonly #byRule = new Multimap<string, string>();
   readonly #rules = new RouteTable();
   readonly #listeners = new Set<(change: StreamChange) => void>();
@@ -58,9 +60,10 @@ export class LiveStreams {
     const before = this.#entries.get(entry.stream);
     if (before && before.epoch > entry.epoch) return;
     this.#entries.set(entry.stream, entry);
-    if (!before) this.#byApp.add(appOf(entry.stream), entry.stream);
+    if (!before) this.#names.add(entry.stream, entry.stream);
+    const ruleBefore = this.#ruleNames.get(entry.stream);
     this.#file(entry.stream);
-    this.#emit(entry.stream, before);
+    this.#emit(entry.stream, before, ruleBefore);
   }
 
   /** Only this epoch or an earlier one. */
@@ -68,9 +71,10 @@ export class LiveStreams {
     const before = this.#entries.get(stream);
     if (!before || before.epoch > epoch) return;
     this.#entries.delete(stream);
-    this.#byApp.delete(appOf(stream), stream);
+    this.#names.delete(stream, stream);
+    const ruleBefore = this.#ruleNames.get(stream);
     this.#unfile(stream);
-    this.#emit(stream, before);
+    this.#emit(stream, before, ruleBefore);
   }
 
   /** Makes the view equal to what the directory lists. */
@@ -95,20 +99,16 @@ export class LiveStreams {
     this.#refile(old?.patterns ?? [], name);
   }
 
-  /** Looks again at the live streams that one of these patterns may mean. */
+  /** Looks again at the live streams that one of these patterns means. */
   #refile(patterns: readonly string[], changedRule: string): void {
     const touched = new Set<string>(this.#byRule.get(changedRule));
-    for (const pattern of patterns) {
-      if (!pattern.includes('*')) touched.add(pattern);
-      else if (appOf(pattern).includes('*')) for (const stream of this.#entries.keys()) touched.add(stream);
-      else for (const stream of this.#byApp.get(appOf(pattern))) touched.add(stream);
-    }
+    for (const pattern of patterns) for (const { value } of this.#names.within(pattern)) touched.add(value);
     for (const stream of touched) {
       const entry = this.#entries.get(stream);
       if (!entry) continue;
       const before = this.#ruleNames.get(stream);
       const now = this.#file(stream);
-      if (before !== now || now === changedRule) this.#emit(stream, entry);
+      if (before !== now || now === changedRule) this.#emit(stream, entry, before);
     }
   }
 
@@ -127,8 +127,8 @@ export class LiveStreams {
     if (rule !== undefined) this.#byRule.delete(rule, stream);
   }
 
-  #emit(stream: string, before: StreamEntry | undefined): void {
-    const change = { stream, entry: this.#entries.get(stream), rule: this.#rules.match(stream), before };
+  #emit(stream: string, before: StreamEntry | undefined, ruleBefore: string | undefined): void {
+    const change = { stream, entry: this.#entries.get(stream), rule: this.#rules.match(stream), ruleBefore, before };
     for (const listener of this.#listeners) listener(change);
   }
 }
