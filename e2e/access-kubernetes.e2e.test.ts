@@ -216,7 +216,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
         MILLRACE_CONTROL_URL: control.agentUrl,
         MILLRACE_TOKEN_FILE: join(folder, 'token'),
         MILLRACE_STATE_DIR: folder,
-        MILLRACE_HOST_IP: '127.0.0.1',
+        MILLRACE_HOST_IPS: '127.0.0.1',
         MILLRACE_MEDIA_PORT: '0',
         MILLRACE_TRUNK_PORT: '0',
         MILLRACE_SIGNALING_PORT: '0',

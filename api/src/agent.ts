@@ -3,8 +3,9 @@
  * The node dials, proves who it is with a bearer token, and says `hello`; control answers `welcome` and keeps the node's snapshot current.
  */
 import { z } from 'zod';
+import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
-import { Epoch, Host, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
+import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
 import { PublicJwk } from './tokens.ts';
 import { tracksSchema } from './trunk/description.ts';
 
@@ -42,12 +43,29 @@ const Version = z.number().int().nonnegative();
 export const NodeEndpoints = z.object({
   /** Base URL of WHIP, WHEP and the short signalling forms, without a trailing slash. */
   signalingUrl: z.url().max(512),
+  /** Where other nodes and clients reach it: the address in the URLs here, and that of the trunks. */
   host: Host,
+  /** At which its trunks are reached too. */
+  otherHosts: OtherHosts.optional(),
   trunkPort: Port,
   mediaPorts: z.array(Port).max(128),
   opsUrl: z.url().max(512),
 });
 export type NodeEndpoints = z.infer<typeof NodeEndpoints>;
+
+/** Where a node's trunk endpoint listens. */
+export interface TrunkAddress {
+  host: string;
+  /** Further addresses, in the order of preference. */
+  otherHosts?: string[] | undefined;
+  port: number;
+}
+
+/** What a node or its MediaNode says of its endpoints, as the address that others dial. */
+export function trunkAddressOf(endpoints: { host: string; otherHosts?: string[] | undefined; trunkPort: number }): TrunkAddress {
+  const { host, otherHosts, trunkPort: port } = endpoints;
+  return { host, ...(otherHosts?.length ? { otherHosts } : {}), port };
+}
 
 export const NodeLoad = z.object({
   cpuPercent: percent,
@@ -186,7 +204,7 @@ export const MeshSettings = z.object({
 });
 export type MeshSettings = z.infer<typeof MeshSettings>;
 
-export const Peer = z.object({ node: NodeName, region: RegionName, host: Host, port: Port });
+export const Peer = z.object({ node: NodeName, region: RegionName, host: Host, otherHosts: OtherHosts.optional(), port: Port });
 export type Peer = z.infer<typeof Peer>;
 
 /** hops: the nearest relay to this node first, the relay in the origin region last. */

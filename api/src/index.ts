@@ -1,4 +1,5 @@
 /** The contracts that more than one part of Millrace speaks: streams, tokens, the agent channel, control's HTTP API. */
+export * from './host.ts';
 export * from './stream-name.ts';
 export * from './streams.ts';
 export * from './pattern-index.ts';

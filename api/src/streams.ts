@@ -3,6 +3,7 @@
  * Both ends of the agent channel and the HTTP APIs share these schemas.
  */
 import { z } from 'zod';
+import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
 
@@ -25,7 +26,6 @@ export const Epoch = z
   .nonnegative()
   .max(2 ** 48 - 1);
 export const Port = z.number().int().min(0).max(65535);
-export const Host = z.string().min(1).max(253);
 
 /** ids, SSRCs and payload type are those of the RTP that leaves the origin and travel verbatim on trunks. */
 export const TrackDescription = trackDescriptionSchema;
@@ -57,7 +57,13 @@ export const DEFAULT_POLICY: StreamPolicy = {
   access: { publish: 'Token', play: 'Token' },
 };
 
-export const StreamOrigin = z.object({ node: NodeName, region: RegionName, host: Host, port: Port });
+export const StreamOrigin = z.object({
+  node: NodeName,
+  region: RegionName,
+  host: Host,
+  otherHosts: OtherHosts.optional(),
+  port: Port,
+});
 export type StreamOrigin = z.infer<typeof StreamOrigin>;
 
 /** A published stream as a node that carries or wants it needs to know it. `since`: ms since the Unix epoch. */

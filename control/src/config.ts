@@ -10,7 +10,7 @@ export const ControlConfig = z.object({
   kubeconfig: z.string().optional().describe('kubeconfig file; without it the usual places, in a pod its service account'),
   context: z.string().optional().describe('context of the kubeconfig; without it the current one'),
   namespace: z.string().optional().describe("namespace of the fleet; without it that of the kubeconfig's context, else default"),
-  host: z.string().default('0.0.0.0').describe('address to listen on'),
+  host: z.string().default('::').describe('address to listen on; :: stands for all, of IPv6 and IPv4'),
   port: port.default(8080).describe('port of the HTTP API and of the agents'),
   opsPort: port.default(9090).describe('port of /metrics, /healthz and /readyz'),
   replica: z

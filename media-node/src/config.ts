@@ -1,4 +1,4 @@
-import { Host, NodeName, Port, RegionName, Role } from '@millrace/api';
+import { canonicalHost, Host, MAX_HOSTS, NodeName, Port, RegionName, Role } from '@millrace/api';
 import { z } from 'zod';
 import { MetricsFrom, TrustedProxies } from '@millrace/service';
 import type { IceServer } from './signaling/context.ts';
@@ -14,6 +14,8 @@ const IceServers = z
       .filter((url) => url !== '');
     return urls.length > 0 ? urls.map((url) => ({ urls: [url] })) : [];
   });
+
+const Hosts = z.array(Host).max(MAX_HOSTS).default([]);
 
 /** Settings of a media node. The operator sets the variables from the MediaEdge; a port of 0 takes a free one and reports it. */
 export const MediaNodeConfig = z.object({
@@ -34,13 +36,13 @@ export const MediaNodeConfig = z.object({
     .default('/var/run/millrace/token/token')
     .describe('file with the bearer token for control; read anew for each connection'),
   stateDir: z.string().default('/var/lib/millrace').describe('where the last snapshot and ready.json are kept'),
-  hostIp: Host.optional().describe("address of the node's host"),
-  podIp: Host.optional().describe('address of the pod'),
+  hostIps: Hosts.describe("addresses of the node's host"),
+  podIps: Hosts.describe('addresses of the pod'),
   announcedSource: z
     .enum(['HostIP', 'PodIP', 'Static'])
     .default('HostIP')
-    .describe('which address clients and other nodes are told'),
-  announcedAddress: Host.optional().describe('the address for announcedSource Static'),
+    .describe('which addresses clients and other nodes are told'),
+  announcedAddresses: Hosts.describe('the IP addresses or DNS names for announcedSource Static, the preferred one first'),
   mediaPort: Port.default(40000).describe('UDP port of the first media worker; worker i listens on this plus i'),
   trunkPort: Port.default(40100).describe('UDP port for other nodes'),
   signalingPort: Port.default(8080).describe('TCP port of WHIP, WHEP and the short forms'),
@@ -77,20 +79,16 @@ export function workerCount(config: Pick<MediaNodeConfig, 'roles' | 'cores'>): n
   return config.roles.every((role) => role === 'relay') ? 0 : Math.max(1, config.cores - 2);
 }
 
-/** The address that others are told. @throws Error naming the missing setting */
-export function announcedAddress(
-  config: Pick<MediaNodeConfig, 'announcedSource' | 'announcedAddress' | 'hostIp' | 'podIp'>,
-): string {
-  const { source, value, name } = {
-    HostIP: { source: 'HostIP', value: config.hostIp, name: 'MILLRACE_HOST_IP' },
-    PodIP: { source: 'PodIP', value: config.podIp, name: 'MILLRACE_POD_IP' },
-    Static: { source: 'Static', value: config.announcedAddress, name: 'MILLRACE_ANNOUNCED_ADDRESS' },
-  }[config.announcedSource];
-  if (value === undefined || value === '') throw new Error(`announcedSource is ${source}, so ${name} must be set`);
-  return value;
-}
-
-/** A node that announces a loopback address is reachable there only; any other listens on all of its addresses. */
-export function listenAddress(announced: string): string {
-  return announced.startsWith('127.') || announced === '::1' ? announced : '0.0.0.0';
+/** The addresses and names that others are told, the preferred one first, each written in one way. @throws Error naming the missing setting */
+export function announcedHosts(
+  config: Pick<MediaNodeConfig, 'announcedSource' | 'announcedAddresses' | 'hostIps' | 'podIps'>,
+): string[] {
+  const source = config.announcedSource;
+  const { hosts, name } = {
+    HostIP: { hosts: config.hostIps, name: 'MILLRACE_HOST_IPS' },
+    PodIP: { hosts: config.podIps, name: 'MILLRACE_POD_IPS' },
+    Static: { hosts: config.announcedAddresses, name: 'MILLRACE_ANNOUNCED_ADDRESSES' },
+  }[source];
+  if (hosts.length === 0) throw new Error(`announcedSource is ${source}, so ${name} must be set`);
+  return [...new Set(hosts.map(canonicalHost))];
 }

@@ -1,6 +1,8 @@
+import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { NodeEndpoints, NodeSettings, Report } from '@millrace/api';
+import { ipFamilyOf, urlHost, type NodeEndpoints, type NodeSettings, type Report } from '@millrace/api';
 import {
   AddressRate,
   CannotListen,
@@ -20,8 +22,9 @@ import {
 } from '@millrace/service';
 import express from 'express';
 import { AccessControl } from './access/index.ts';
+import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost, trunkHosts } from './addresses/index.ts';
 import { ControlChannel } from './channel/index.ts';
-import { announcedAddress, listenAddress, workerCount, type MediaNodeConfig } from './config.ts';
+import { announcedHosts, workerCount, type MediaNodeConfig } from './config.ts';
 import { readHostFacts } from './host.ts';
 import { LoadMeter } from './load.ts';
 import { MediaCores, StreamHub } from './media/index.ts';
@@ -62,16 +65,15 @@ export async function startMediaNode(
   logger: Logger,
   options: MediaNodeOptions = {},
 ): Promise<MediaNode> {
-  const announced = announcedAddress(config);
-  const listen = listenAddress(announced);
+  const hosts = announcedHosts(config);
   const closers: (() => unknown)[] = [];
+  const clock = options.clock ?? realClock;
   try {
     return await assemble(config, {
-      announced,
-      listen,
+      ...(await placeNode(hosts, clock, logger, closers)),
       logger,
       closers,
-      clock: options.clock ?? realClock,
+      clock,
       onFatal: options.onFatal ?? (() => undefined),
       registry: options.registry,
     });
@@ -81,8 +83,38 @@ export async function startMediaNode(
   }
 }
 
+/** Where the node is reached, and where it listens for that. */
+async function placeNode(
+  announced: readonly string[],
+  clock: Clock,
+  logger: Logger,
+  closers: (() => unknown)[],
+): Promise<Pick<Surroundings, 'addresses' | 'binds' | 'listen'>> {
+  const families = await availableFamilies();
+  if (!families.includes(6)) logger.warn('this machine has no IPv6: listening on IPv4 only');
+  const isUsable = (host: string): boolean => families.includes(ipFamilyOf(host) ?? families[0]!);
+  const hosts = announced.filter(isUsable);
+  if (hosts.length === 0)
+    throw new Error(`the node announces ${announced.join(', ')} only, and this machine has no such addresses; announce others`);
+  const machine = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+  const binds = planBinds({ hosts, machine, families });
+  const addresses = new AnnouncedAddresses({
+    hosts,
+    lookup: async (name) => (await lookup(name, { all: true })).map(({ address }) => address).filter(isUsable),
+    clock,
+    logger,
+  });
+  closers.push(() => addresses.stop());
+  await addresses.start();
+  return { addresses, binds, listen: serviceHost(hosts, families) };
+}
+
 interface Surroundings extends Required<Omit<MediaNodeOptions, 'registry'>>, Pick<MediaNodeOptions, 'registry'> {
-  announced: string;
+  /** What clients are told. */
+  addresses: AnnouncedAddresses;
+  /** Where media listens. */
+  binds: string[];
+  /** Where HTTP and trunks listen. */
   listen: string;
   logger: Logger;
   /** Undo of what has been started so far. */
@@ -91,7 +123,7 @@ interface Surroundings extends Required<Omit<MediaNodeOptions, 'registry'>>, Pic
 
 async function assemble(
   config: MediaNodeConfig,
-  { announced, listen, logger, clock, closers, onFatal, registry: givenRegistry }: Surroundings,
+  { addresses, binds, listen, logger, clock, closers, onFatal, registry: givenRegistry }: Surroundings,
 ): Promise<MediaNode> {
   const relay = await Relay.start({
     trunk: { host: listen, port: config.trunkPort },
@@ -111,8 +143,7 @@ async function assemble(
   const cores = await MediaCores.start({
     count: workerCount(config),
     mediaPort: config.mediaPort,
-    listenAddress: listen,
-    announcedAddress: announced,
+    binds,
     pinning: config.pinning,
     logger,
     clock,
@@ -151,7 +182,7 @@ async function assemble(
   registerMetrics(registry, { sessions, hub, cores, load });
   const relayMetrics = registerRelayMetrics(registry);
 
-  const readiness = (): Readiness => judgeReadiness(config, channel, cores);
+  const readiness = (): Readiness => judgeReadiness(config, channel, cores, addresses);
   const ops = await serveOps(listen, config, registry, readiness);
   closers.push(() => ops.close());
   const isTrusted = trusts(config.trustedProxies);
@@ -165,8 +196,8 @@ async function assemble(
     roles: config.roles,
     region: config.region,
     iceServers: config.iceServers,
-    listenAddress: listen,
-    announcedAddress: announced,
+    addresses,
+    binds,
     rtpPorts: { min: config.rtpPortMin, max: config.rtpPortMax },
     sessionRate: addressRate(config.sessionsPerSecondPerAddress, clock),
     requestRate: addressRate(config.requestsPerSecondPerAddress, clock),
@@ -188,10 +219,11 @@ async function assemble(
   });
   closers.push(() => signaling.close());
 
-  const host = announced.includes(':') ? `[${announced}]` : announced;
+  const trunkAt = trunkHosts(addresses.hosts, listen);
+  const host = urlHost(trunkAt.host);
   const endpoints: NodeEndpoints = {
     signalingUrl: `${tls ? 'https' : 'http'}://${host}:${signaling.port}`,
-    host: announced,
+    ...trunkAt,
     trunkPort: relay.trunkPort,
     mediaPorts: cores.ports,
     opsUrl: `http://${host}:${ops.port}`,
@@ -261,7 +293,16 @@ async function assemble(
   });
   await channel.start();
   closers.push(() => channel.stop());
-  logger.info({ ...endpoints, roles: config.roles, workers: cores.count }, 'media node started');
+  logger.info(
+    {
+      ...endpoints,
+      roles: config.roles,
+      workers: cores.count,
+      announced: addresses.current,
+      listens: { media: binds, services: listen },
+    },
+    'media node started',
+  );
 
   return {
     endpoints,
@@ -281,12 +322,18 @@ async function assemble(
       await ops.close();
       cores.close();
       await relay.close();
+      addresses.stop();
     },
   };
 }
 
 /** Without control but with what it said last the node goes on: ready, with a reason that says so. */
-function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores: MediaCores): Readiness {
+function judgeReadiness(
+  config: MediaNodeConfig,
+  channel: ControlChannel,
+  cores: MediaCores,
+  addresses: AnnouncedAddresses,
+): Readiness {
   const missing: string[] = [];
   if (!channel.settings) missing.push('nothing heard from control yet');
   if (cores.alive < workerCount(config)) missing.push(`${workerCount(config) - cores.alive} media workers are being replaced`);
@@ -294,8 +341,9 @@ function judgeReadiness(config: MediaNodeConfig, channel: ControlChannel, cores:
   if (failing.length > 0) missing.push(`media workers of core ${failing.join(', ')} die again and again`);
   const degraded = channel.state === 'connected' ? [] : ['control is not reached; going on with what it said last'];
   const hasWorkers = workerCount(config) === 0 || cores.alive > 0;
-  const ok = channel.settings !== undefined && hasWorkers && failing.length === 0;
-  return { ok, reasons: [...missing, ...degraded] };
+  const hasAddress = addresses.current.length > 0;
+  const ok = channel.settings !== undefined && hasWorkers && failing.length === 0 && hasAddress;
+  return { ok, reasons: [...missing, ...addresses.problems, ...degraded] };
 }
 
 function serveOps(

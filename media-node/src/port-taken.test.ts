@@ -58,7 +58,7 @@ describe('a media node whose port is taken', { timeout: 120_000 }, () => {
         MILLRACE_REGION: 'here',
         MILLRACE_CONTROL_URL: 'ws://127.0.0.1:1/v1/agent',
         MILLRACE_STATE_DIR: stateDir,
-        MILLRACE_HOST_IP: '127.0.0.1',
+        MILLRACE_HOST_IPS: '127.0.0.1',
         MILLRACE_MEDIA_PORT: '0',
         MILLRACE_TRUNK_PORT: '0',
         MILLRACE_SIGNALING_PORT: '0',

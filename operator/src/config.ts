@@ -21,7 +21,10 @@ export const OperatorConfig = z.object({
     .describe('where media nodes find control'),
   mediaNodeImage: z.string().min(1).max(512).optional().describe('image of media nodes whose MediaEdge names none'),
   watchHosts: z.boolean().default(true).describe('drain media nodes on cordoned hosts; needs to read Nodes'),
-  opsHost: z.string().default('0.0.0.0').describe('address of /metrics, /healthz and /readyz'),
+  opsHost: z
+    .string()
+    .default('::')
+    .describe('address to listen on (:: stands for all, of IPv6 and IPv4) for /metrics, /healthz and /readyz'),
   opsPort: z
     .number()
     .int()

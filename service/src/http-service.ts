@@ -6,6 +6,7 @@ import { readThroughStreams } from './pausable-tls.ts';
 import { enforceLimits, HTTP_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 
 export interface ListenOptions {
+  /** An IP address; `::` for all of both families, of IPv4 alone where the machine has no IPv6. */
   host: string;
   /** 0 takes a free one. */
   port: number;
@@ -57,7 +58,7 @@ export async function serveHttp(app: http.RequestListener, options: ListenOption
   return {
     server,
     port,
-    url: `${options.tls ? 'https' : 'http'}://${reachableHost(options.host)}:${port}`,
+    url: `${options.tls ? 'https' : 'http'}://${reachableHost((server.address() as AddressInfo).address)}:${port}`,
     close(graceMs = 0) {
       closed ??= closeWithin(server, sockets, graceMs);
       return closed;
@@ -75,12 +76,24 @@ function trackSockets(server: http.Server): Set<Socket> {
   return sockets;
 }
 
-function listen(server: http.Server, at: ListenOptions): Promise<void> {
+async function listen(server: http.Server, at: ListenOptions): Promise<void> {
+  try {
+    await listenAt(server, at.host, at.port);
+  } catch (error) {
+    const hasNoIpv6 = /^(EAFNOSUPPORT|EADDRNOTAVAIL)$/.test((error as NodeJS.ErrnoException).code ?? '');
+    if (at.host !== '::' || !hasNoIpv6) throw new CannotListen(error, at);
+    const onIpv4 = { ...at, host: '0.0.0.0' };
+    await listenAt(server, onIpv4.host, at.port).catch((cause: unknown) => {
+      throw new CannotListen(cause, onIpv4);
+    });
+  }
+}
+
+function listenAt(server: http.Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refuse = (error: Error): void => reject(new CannotListen(error, at));
-    server.once('error', refuse);
-    server.listen(at.port, at.host, () => {
-      server.off('error', refuse);
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
       resolve();
     });
   });
@@ -101,7 +114,7 @@ function closeWithin(server: http.Server, sockets: Set<Socket>, graceMs: number)
 }
 
 function reachableHost(host: string): string {
-  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
-  if (host === '::') return '[::1]';
+  // One on `::` takes IPv4 too.
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;
 }

@@ -17,7 +17,7 @@ export async function startPublicNode({ hostIp = '127.0.0.1' }: { hostIp?: strin
   await network.mesh('mesh');
   await network.route('public', { streams: ['live/*'], access: { publish: 'Public', play: 'Public' } });
   const control = await network.control();
-  const { node } = await startRealNode(network, control, 'node', {}, { settings: { MILLRACE_HOST_IP: hostIp } });
+  const { node } = await startRealNode(network, control, 'node', {}, { settings: { MILLRACE_HOST_IPS: hostIp } });
   await eventually(() => node.readiness().ok, 'the node is ready');
   return {
     url: node.endpoints.signalingUrl,

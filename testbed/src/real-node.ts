@@ -26,7 +26,7 @@ export async function startRealNode(
     MILLRACE_CONTROL_URL: control.agentUrl,
     MILLRACE_TOKEN_FILE: made.tokenFile,
     MILLRACE_STATE_DIR: made.folder,
-    MILLRACE_HOST_IP: '127.0.0.1',
+    MILLRACE_HOST_IPS: '127.0.0.1',
     MILLRACE_MEDIA_PORT: '0',
     MILLRACE_TRUNK_PORT: '0',
     MILLRACE_SIGNALING_PORT: '0',

@@ -72,7 +72,7 @@ export interface MediaEdgeNetwork {
   opsPort: number;
   /** UDP ports for plain RTP of native clients. 0 and 0 let the node pick. */
   rtpPorts: MediaEdgeNetworkRtpPorts;
-  /** Address that clients and other nodes are told. */
+  /** Addresses that clients and other nodes are told, IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
   announcedAddress: MediaEdgeNetworkAnnouncedAddress;
   /** Secret of type kubernetes.io/tls with the certificate of the signalling port. Without it signalling is plain HTTP. */
   tlsSecretRef?: MediaEdgeNetworkTlsSecretRef;
@@ -86,12 +86,14 @@ export interface MediaEdgeNetworkRtpPorts {
   max: number;
 }
 
-/** Address that clients and other nodes are told. */
+/** Addresses that clients and other nodes are told, IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
 export interface MediaEdgeNetworkAnnouncedAddress {
-  /** HostIP is the address of the pod's host, PodIP that of the pod, Static the one given in address (for hosts behind one-to-one NAT). Default: "HostIP". */
+  /** HostIP stands for the addresses of the pod's host, PodIP for those of the pod, Static for those given in address or addresses (for hosts behind one-to-one NAT). Default: "HostIP". */
   source: 'HostIP' | 'PodIP' | 'Static';
-  /** IP address or DNS name; only with source Static. */
+  /** IP address or DNS name; only with source Static. Nodes resolve a name for their candidates once a minute. */
   address?: string;
+  /** Several IP addresses or DNS names in place of address, the preferred one first; such as one of each IP family, or a private and a public one. */
+  addresses?: string[];
 }
 
 /** Secret of type kubernetes.io/tls with the certificate of the signalling port. Without it signalling is plain HTTP. */

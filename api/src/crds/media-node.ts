@@ -144,8 +144,10 @@ export interface MediaNodeStatusAgent {
 export interface MediaNodeStatusEndpoints {
   /** Base URL of its signalling. */
   signalingUrl?: string;
-  /** Address of media and trunks. */
+  /** Address of signalling and trunks. */
   host?: string;
+  /** Further addresses of trunks, such as the one of the other IP family, in the order in which other nodes try them. */
+  otherHosts?: string[];
   /** UDP port of trunks. */
   trunkPort?: number;
   /** UDP ports of WebRTC media, one for each media worker. */

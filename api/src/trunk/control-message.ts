@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { MAX_HOSTS } from '../host.ts';
 import { StreamName } from '../stream-name.ts';
 import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
 import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
@@ -15,8 +16,25 @@ const reason = z.string().max(512);
 const id = z.number().int().min(0).max(0xffff_ffff);
 const conversation = z.number().int().min(1).max(0xffff_ffff);
 
-export const hopSchema = z.object({ node: nodeName, host: z.string().min(1).max(253), port: z.number().int().min(1).max(65535) });
+const host = z.string().min(1).max(253);
+/** otherHosts: further addresses of the same trunk endpoint, tried when `host` does not answer. */
+export const hopSchema = z.object({
+  node: nodeName,
+  host,
+  otherHosts: z
+    .array(host)
+    .min(1)
+    .max(MAX_HOSTS - 1)
+    .optional(),
+  port: z.number().int().min(1).max(65535),
+});
 export type Hop = z.infer<typeof hopSchema>;
+
+/** A node of the settings, or the origin of a stream, as trunks dial it. */
+export function hopTo({ node, host, otherHosts, port }: Hop): Hop {
+  return { node, host, ...(otherHosts ? { otherHosts } : {}), port };
+}
+
 const hops = z.array(hopSchema).max(MAX_PATH_HOPS);
 
 /** What the subscriber has without a hole, so that the publisher of the trunk goes on behind it. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { canonicalHost } from '../host.ts';
 import { Environment } from '@marcbachmann/cel-js';
 import { childSchema, isObject, jsonEqual } from './schema.ts';
 import type { Json, Schema, ValidationRule } from './schema.ts';
@@ -114,7 +115,7 @@ const environment = new Environment({
   enableOptionalTypes: true,
   homogeneousAggregateLiterals: false,
 })
-  .registerFunction('isIP(string): bool', (text: string) => isIP(text) !== 0)
+  .registerFunction('isIP(string): bool', isIpOfKubernetes)
   .registerFunction('isCIDR(string): bool', isCidr)
   .registerFunction('isURL(string): bool', (text: string) => URL.canParse(text))
   .registerFunction(
@@ -133,6 +134,11 @@ const environment = new Environment({
 const withOptionalOldSelf = environment.clone().registerVariable('oldSelf', 'optional<dyn>');
 const none = environment.parse('optional.none()');
 const some = environment.parse('optional.of(value)');
+
+/** Kubernetes' IP library takes neither zones nor IPv4 addresses within IPv6 ones. */
+function isIpOfKubernetes(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes('%') && canonicalHost(text).includes(':') === text.includes(':');
+}
 
 function optionalOf(value: unknown): unknown {
   return value === undefined ? none({}) : some({ value });

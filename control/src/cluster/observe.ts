@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { MediaNode, MeshSettings, RelayMesh, StreamRoute, TrunkKey } from '@millrace/api';
-import { pathPolicyKey } from '@millrace/api';
+import { pathPolicyKey, trunkAddressOf } from '@millrace/api';
 import { isTrue } from '@millrace/kube';
 import type { NodeSpec } from '../fleet/index.ts';
 import type { RouteRule } from '../routes/index.ts';
 
 /** A MediaNode as control needs it. */
 export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
-  const { host, trunkPort } = status?.endpoints ?? {};
+  const { host, otherHosts, trunkPort } = status?.endpoints ?? {};
   return {
     name: metadata.name,
     generation: metadata.generation ?? 0,
@@ -24,7 +24,7 @@ export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
     relays: spec.relays ?? [],
     peers: spec.peers ?? [],
     routes: spec.routes ?? [],
-    lastAddress: host !== undefined && trunkPort ? { host, port: trunkPort } : undefined,
+    lastAddress: host !== undefined && trunkPort ? trunkAddressOf({ host, otherHosts, trunkPort }) : undefined,
     wasConnected: isTrue(status?.conditions, 'AgentConnected'),
   };
 }

@@ -1,14 +1,11 @@
-import type { Hello, Report, TrackDescription } from '@millrace/api';
+import type { Hello, Report, TrackDescription, TrunkAddress } from '@millrace/api';
 
 /** A published stream. `since`: ms since the Unix epoch. */
-export interface StreamEntry {
+export interface StreamEntry extends TrunkAddress {
   stream: string;
   epoch: number;
   node: string;
   region: string;
-  /** Where the origin's trunk endpoint listens. */
-  host: string;
-  port: number;
   session: string;
   user?: string | undefined;
   since: number;
@@ -24,11 +21,9 @@ export interface Claim extends Omit<StreamEntry, 'epoch' | 'since'> {
 export type PublishOutcome = { ok: true; entry: StreamEntry; replaced?: StreamEntry } | { ok: false; holder: StreamEntry };
 
 /** What a node says it publishes when it comes back, with the epochs that it was given. */
-export interface Announcement {
+export interface Announcement extends TrunkAddress {
   node: string;
   region: string;
-  host: string;
-  port: number;
   publications: { stream: string; epoch: number; session: string; tracks: TrackDescription[] }[];
 }
 

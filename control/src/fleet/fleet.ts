@@ -1,4 +1,4 @@
-import type { StreamReport } from '@millrace/api';
+import { trunkAddressOf, type StreamReport } from '@millrace/api';
 import type { Clock } from '@millrace/service';
 import { isDeepStrictEqual } from 'node:util';
 import type { NodePresence } from '../directory/index.ts';
@@ -64,7 +64,7 @@ export class Fleet {
   addressOf(node: string): NodeAddress | undefined {
     const spec = this.#specs.get(node);
     const endpoints = this.#presences.get(node)?.hello.endpoints;
-    const address = endpoints ? { host: endpoints.host, port: endpoints.trunkPort } : spec?.lastAddress;
+    const address = endpoints ? trunkAddressOf(endpoints) : spec?.lastAddress;
     const region = spec?.region ?? this.#presences.get(node)?.hello.region;
     return address && region !== undefined ? { region, ...address } : undefined;
   }

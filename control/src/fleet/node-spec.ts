@@ -1,4 +1,4 @@
-import type { Role } from '@millrace/api';
+import type { Role, TrunkAddress } from '@millrace/api';
 
 /** A MediaNode's spec, and what its status said last about where it is. */
 export interface NodeSpec {
@@ -19,14 +19,12 @@ export interface NodeSpec {
   peers: readonly { node: string; region: string }[];
   routes: readonly { originRegion: string; policy: string; paths: readonly { hops: readonly string[] }[] }[];
   /** Trunk endpoint as of MediaNode.status: what is known of a node that no replica has heard of yet. */
-  lastAddress?: { host: string; port: number } | undefined;
+  lastAddress?: TrunkAddress | undefined;
   /** Some replica wrote that it held the node's connection. */
   wasConnected?: boolean | undefined;
 }
 
 /** Where a node's trunk endpoint listens. */
-export interface NodeAddress {
+export interface NodeAddress extends TrunkAddress {
   region: string;
-  host: string;
-  port: number;
 }

@@ -1,5 +1,5 @@
 import type { ControlMessage, Hello, NodeMessage, Publication, Report } from '@millrace/api';
-import { AGENT_PROTOCOL } from '@millrace/api';
+import { AGENT_PROTOCOL, trunkAddressOf } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
 import type { NodePresence, StreamDirectory } from '../directory/index.ts';
@@ -190,8 +190,7 @@ export class AgentSession implements ProgrammedNode {
     if (this.#announcing) return;
     this.#announcing = true;
     const publications = [...this.#published].map(([stream, publication]) => ({ stream, ...publication }));
-    const { host, trunkPort } = this.hello.endpoints;
-    const announcement = { node: this.node, region: this.hello.region, host, port: trunkPort, publications };
+    const announcement = { node: this.node, region: this.hello.region, ...trunkAddressOf(this.hello.endpoints), publications };
     await this.#try('announce', async () => {
       const held = await this.#context.directory.announce(announcement);
       this.#announced = true;
@@ -213,8 +212,8 @@ export class AgentSession implements ProgrammedNode {
     // Nodes say so of publishers without a token. Those learn nothing of a name that is not theirs, and never hold it.
     if (takeoverAllowed === false && policy.access.publish === 'Token')
       throw new Problem(401, 'Unauthorized', { detail: `a token is needed to publish ${stream}` });
-    const { host, trunkPort } = this.hello.endpoints;
-    const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
+    const { region, endpoints } = this.hello;
+    const claim = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, user, tracks };
     const isLost = (node: string): boolean => node !== this.node && !fleet.isLive(node, SUSPECT_MS);
     let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && takeoverAllowed !== false });
     if (!outcome.ok && (outcome.holder.session === replaces || isLost(outcome.holder.node))) {

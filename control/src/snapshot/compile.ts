@@ -44,8 +44,9 @@ export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsIn
 
 /** @param hold the node keeps the stream also without a viewer */
 export function compileStream(entry: StreamEntry, policy: StreamPolicy, hold = false): StreamState {
-  const { stream, epoch, node, region, host, port, since, tracks } = entry;
-  return { stream, epoch, origin: { node, region, host, port }, since, tracks, policy, ...(hold ? { hold } : {}) };
+  const { stream, epoch, node, region, host, otherHosts, port, since, tracks } = entry;
+  const origin = { node, region, host, ...(otherHosts ? { otherHosts } : {}), port };
+  return { stream, epoch, origin, since, tracks, policy, ...(hold ? { hold } : {}) };
 }
 
 /** Equal settings have equal digests, whichever replica compiled them. */

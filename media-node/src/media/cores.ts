@@ -1,4 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { urlHost } from '@millrace/api';
 import { createWorker, type types } from 'mediasoup';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import { allowedCpuList, parseCpuList, pinProcess, planPinning } from './affinity.ts';
@@ -16,8 +18,8 @@ export interface MediaCoresOptions {
   count: number;
   /** Worker i listens on mediaPort + i; 0: each takes a free port. */
   mediaPort: number;
-  listenAddress: string;
-  announcedAddress: string;
+  /** IP addresses, each worker has a socket on each of them. */
+  binds: readonly string[];
   pinning: 'none' | 'affinity' | 'static';
   logger: Logger;
   clock: Clock;
@@ -119,12 +121,12 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
   }
 
   async #startCore(index: number): Promise<void> {
-    const { mediaPort, listenAddress, announcedAddress, logger, clock } = this.#options;
+    const { mediaPort, binds, logger, clock } = this.#options;
     const worker = await startWorker(index);
     try {
       // A replaced worker keeps its predecessor's port: it is declared to Kubernetes and known to control.
       const port = this.#ports[index] ?? (mediaPort === 0 ? 0 : mediaPort + index);
-      const server = await createServer(worker, listenAddress, announcedAddress, port);
+      const server = await createServer(worker, binds, port);
       const bound = (await server.dump()).udpSockets[0]!.port;
       await this.#pin(worker.pid, index);
       this.#ports[index] = bound;
@@ -186,27 +188,29 @@ function startWorker(index: number): Promise<types.Worker> {
   return starting;
 }
 
-async function createServer(
-  worker: types.Worker,
-  ip: string,
-  announcedAddress: string,
-  port: number,
-): Promise<types.WebRtcServer> {
-  // Port 0 means to mediasoup "any of its range"; the range keeps it off well-known ports.
-  const place = port === 0 ? { portRange: { min: 20_000, max: 59_999 } } : { port };
-  const listenInfo: types.TransportListenInfo = {
-    protocol: 'udp',
-    ip,
-    ...(announcedAddress !== ip ? { announcedAddress } : {}),
-    ...place,
-  };
-  try {
-    return await worker.createWebRtcServer({ listenInfos: [listenInfo] });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(
-      `a media worker cannot listen on UDP ${ip}:${port === 0 ? 'any' : port} (${why}); free that port or set another MILLRACE_MEDIA_PORT`,
-      { cause: error },
-    );
+/** Free ports that are tried: of a random one some address of several may be taken. */
+const MAX_PORT_TRIES = 20;
+/** Keeps free ports off well-known ones. */
+const FREE_PORTS = { min: 20_000, max: 59_999 };
+
+/** A server on one port of all addresses. Port 0: a free one. */
+async function createServer(worker: types.Worker, binds: readonly string[], port: number): Promise<types.WebRtcServer> {
+  for (let tries = 1; ; tries++) {
+    const chosen = port === 0 ? randomInt(FREE_PORTS.min, FREE_PORTS.max + 1) : port;
+    try {
+      return await worker.createWebRtcServer({ listenInfos: binds.map((ip) => listenInfo(ip, { port: chosen })) });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (port === 0 && /address already in use/.test(why) && tries < MAX_PORT_TRIES) continue;
+      throw new Error(
+        `a media worker cannot listen on UDP ${binds.map((ip) => `${urlHost(ip)}:${port === 0 ? 'any' : port}`).join(' and ')} (${why}); free that port or set another MILLRACE_MEDIA_PORT`,
+        { cause: error },
+      );
+    }
   }
+}
+
+/** For a UDP socket of mediasoup. One on `::` is for IPv6 alone: IPv4 has its own. */
+export function listenInfo(ip: string, port: Pick<types.TransportListenInfo, 'port' | 'portRange'>): types.TransportListenInfo {
+  return { protocol: 'udp', ip, flags: { ipv6Only: ip.includes(':') }, ...port };
 }

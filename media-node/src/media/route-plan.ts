@@ -1,5 +1,5 @@
 import type { NodeSettings, StreamState } from '@millrace/api';
-import type { Hop } from '@millrace/api/trunk';
+import { hopTo, type Hop } from '@millrace/api/trunk';
 
 export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
 
@@ -11,10 +11,10 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
   const { origin, policy } = state;
   const self = settings.self.node;
   if (origin.node === self) return { ok: true, path: [], backup: [] };
-  const last: Hop = { node: origin.node, host: origin.host, port: origin.port };
+  const last = hopTo(origin);
   if (origin.region === settings.self.region) return { ok: true, path: [last], backup: [] };
 
-  const addresses = new Map(settings.peers.map((peer) => [peer.node, { node: peer.node, host: peer.host, port: peer.port }]));
+  const addresses = new Map(settings.peers.map((peer) => [peer.node, hopTo(peer)]));
   const route = settings.routes.find(
     (candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey,
   );

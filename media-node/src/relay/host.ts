@@ -9,7 +9,7 @@ import { DgramRtpSockets } from './rtp-sockets.ts';
 export interface RelayHostOptions {
   /** Name of this node. */
   node: string;
-  /** An IP literal, 0.0.0.0 for all; port 0 picks a free one. */
+  /** An IP address; `::` for all of both families, 0.0.0.0 for all of IPv4; port 0 picks a free one. */
   trunk: { host: string; port: number };
 }
 

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { LinkReport, NodeSettings } from '@millrace/api';
-import type { Hop } from '@millrace/api/trunk';
+import { hopTo, type Hop } from '@millrace/api/trunk';
 import type { Logger } from '@millrace/service';
 import type { EgressRequest, IngestRequest, RelayEvent, RelayStats } from './commands.ts';
 import { Egress, Ingest } from './handles.ts';
 import { runInProcess, runInThread, type RelayRunner } from './relay-runner.ts';
 
 export interface RelayOptions {
-  /** Where the trunks' socket listens: an IP literal, 0.0.0.0 for all; port 0 picks a free one. */
+  /** Where the trunks' socket listens: an IP address; `::` for all of both families, 0.0.0.0 for all of IPv4; port 0 picks a free one. */
   trunk: { host: string; port: number };
   logger: Logger;
   self: { node: string };
@@ -54,9 +54,7 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
   /** Takes a snapshot as it is. Trunks to the nodes to probe, and to the relays that this node is attached to, stay up. */
   async configure(snapshot: RelayConfiguration): Promise<void> {
     const wanted = new Set([...snapshot.probe, ...(snapshot.relays ?? [])]);
-    const probe: Hop[] = snapshot.peers
-      .filter((peer) => wanted.has(peer.node))
-      .map(({ node, host, port }) => ({ node, host, port }));
+    const probe: Hop[] = snapshot.peers.filter((peer) => wanted.has(peer.node)).map(hopTo);
     await this.#running.call('configure', { relays: this.#roles.includes('relay'), mesh: snapshot.mesh, probe });
   }
 

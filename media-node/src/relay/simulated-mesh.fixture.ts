@@ -34,8 +34,8 @@ class SimulatedIo implements DatagramIo {
     for (const datagram of batch) this.#send(datagram);
   }
 
-  resolve(host: string): Promise<string> {
-    return Promise.resolve(host);
+  resolve(host: string): Promise<string[]> {
+    return Promise.resolve([host]);
   }
 
   close(): Promise<void> {

@@ -7,17 +7,23 @@ import type {
   StreamPolicy,
   StreamState,
 } from '@millrace/api';
+import { canonicalHost, ipFamilyOf } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
+import { WILDCARD } from '../addresses/index.ts';
+import { listenInfo } from '../media/index.ts';
 import { offerPull, relayedCodec, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
 import { newSessionId, Session } from './session.ts';
-import type { OpenContext, OpenRequest } from './webrtc-push.ts';
+import { requireAddress, type OpenContext, type OpenRequest } from './webrtc-push.ts';
 
 export interface PlainContext extends OpenContext {
-  listenAddress: string;
-  announcedAddress: string;
+  /** IP addresses that media sockets may be bound to. */
+  binds: readonly string[];
   rtpPorts: { min: number; max: number };
 }
+
+/** `client`: IP address of the request's connection. */
+type PlainRequest = OpenRequest & { client: string | undefined };
 
 const KEYFRAME_REQUESTS = [
   { type: 'nack', parameter: 'pli' },
@@ -27,9 +33,10 @@ const KEYFRAME_REQUESTS = [
 /** RTP from a native client, no ICE, no DTLS. @throws Problem */
 export async function openPlainPush(
   context: PlainContext,
-  request: OpenRequest & { body: PlainPushRequest; mayPublish: (policy: StreamPolicy) => void },
+  request: PlainRequest & { body: PlainPushRequest; mayPublish: (policy: StreamPolicy) => void },
 ): Promise<{ session: Session; body: PlainDescription }> {
   const { body } = request;
+  const local = localAddress(context, request);
   const tracks = body.tracks.map((track, index) => plainTrack(track, index));
   const id = newSessionId();
   const published = await context.hub.publish({
@@ -39,7 +46,7 @@ export async function openPlainPush(
     coreKey: body.group ?? request.user ?? request.stream,
     tracks,
     mayPublish: request.mayPublish,
-    createTransport: (router) => openTransport(context, router, body),
+    createTransport: (router) => openTransport(context, router, local, body),
   });
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'push', published });
@@ -50,16 +57,17 @@ export async function openPlainPush(
     ...codecOf(codec),
     payloadType: body.tracks[track]!.payloadType,
   }));
-  return { session, body: { session: session.id, ...describe(context, published.origin.transport), tracks: described } };
+  return { session, body: { session: session.id, ...describe(local, published.origin.transport), tracks: described } };
 }
 
 /** RTP to a native client. @throws Problem */
 export async function openPlainPull(
   context: PlainContext,
-  request: OpenRequest & { body: PlainPullRequest; state: StreamState },
+  request: PlainRequest & { body: PlainPullRequest; state: StreamState },
 ): Promise<{ session: Session; body: PlainDescription }> {
+  const local = localAddress(context, request);
   const distribution = await context.hub.distribute(request.state);
-  const transport = await distribution.createTransport((router) => openTransport(context, router, request.body));
+  const transport = await distribution.createTransport((router) => openTransport(context, router, local, request.body));
   const selections = offerPull(distribution.tracks, distribution.payloadTypes()).map((selection) => ({
     ...selection,
     rtxPayloadType: undefined,
@@ -74,15 +82,17 @@ export async function openPlainPull(
     const { codecs, encodings } = viewer.consumers.get(track)!.rtpParameters;
     return { track, kind, ...codecOf(codecs[0]!), payloadType: codecs[0]!.payloadType, ssrc: encodings![0]!.ssrc! };
   });
-  return { session, body: { session: session.id, ...describe(context, transport), tracks } };
+  return { session, body: { session: session.id, ...describe(local, transport), tracks } };
 }
 
 async function openTransport(
   context: PlainContext,
   router: types.Router,
+  local: string,
   { address, srtp }: PlainPullRequest,
 ): Promise<types.PlainTransport> {
-  const { listenAddress: ip, announcedAddress, rtpPorts } = context;
+  const { binds, rtpPorts } = context;
+  const bind = binds.includes(local) ? local : WILDCARD[ipFamilyOf(local)!];
   // With neither, the session would be whose packet comes first.
   if (!address && !srtp)
     throw new Problem(400, 'Invalid request body', {
@@ -91,7 +101,7 @@ async function openTransport(
   if (srtp) checkKey(srtp);
   const transport = await router
     .createPlainTransport({
-      listenInfo: { protocol: 'udp', ip, ...(announcedAddress !== ip ? { announcedAddress } : {}), portRange: rtpPorts },
+      listenInfo: listenInfo(bind, { portRange: rtpPorts }),
       rtcpMux: true,
       comedia: address === undefined,
       ...(srtp ? { enableSrtp: true, srtpCryptoSuite: srtp.cryptoSuite } : {}),
@@ -105,11 +115,24 @@ async function openTransport(
     });
   if (address || srtp) {
     await transport.connect({
-      ...(address ?? {}),
+      ...(address ? { ip: canonicalHost(address.ip), port: address.port } : {}),
       ...(srtp ? { srtpParameters: { cryptoSuite: srtp.cryptoSuite, keyBase64: srtp.keyBase64 } } : {}),
     });
   }
   return transport;
+}
+
+/** The address of this node that the client is told: of the family in which it sends and receives. @throws Problem 400, 503 */
+function localAddress(context: PlainContext, { client, body }: PlainRequest & { body: PlainPullRequest }): string {
+  requireAddress(context);
+  const { addresses } = context;
+  const local = addresses.towards(body.address?.ip ?? client);
+  if (local !== undefined) return local;
+  if (!body.address) return addresses.current[0]!;
+  const family = ipFamilyOf(body.address.ip) === 6 ? 'IPv6' : 'IPv4';
+  throw new Problem(400, 'Invalid request body', {
+    detail: `address.ip: ${body.address.ip} is ${family}, and this node has no ${family} address (it has ${addresses.current.join(', ')}); name an address of the other family`,
+  });
 }
 
 /** Key plus salt, in bytes (RFC 3711 section 8.2, RFC 7714 section 12). */
@@ -123,10 +146,10 @@ function checkKey({ cryptoSuite, keyBase64 }: Srtp): void {
   });
 }
 
-function describe(context: PlainContext, transport: types.PlainTransport): Pick<PlainDescription, 'ip' | 'port' | 'srtp'> {
+function describe(ip: string, transport: types.PlainTransport): Pick<PlainDescription, 'ip' | 'port' | 'srtp'> {
   const { srtpParameters, tuple } = transport;
   return {
-    ip: context.announcedAddress,
+    ip,
     port: tuple.localPort,
     ...(srtpParameters ? { srtp: { cryptoSuite: srtpParameters.cryptoSuite, keyBase64: srtpParameters.keyBase64 } } : {}),
   };

@@ -14,7 +14,14 @@ import {
   type RemoteDescription,
 } from '../sdp/index.ts';
 import { isWebRtc, Session } from './session.ts';
-import { createWebRtcTransport, localTransport, newIdentity, type OpenContext, type OpenRequest } from './webrtc-push.ts';
+import {
+  createWebRtcTransport,
+  localTransport,
+  newIdentity,
+  requireAddress,
+  type OpenContext,
+  type OpenRequest,
+} from './webrtc-push.ts';
 
 type PullRequest = OpenRequest & { state: StreamState };
 
@@ -26,6 +33,7 @@ export interface PullOpening {
 
 /** Takes a viewer's offer. @throws SdpError, Problem */
 export async function openWebRtcPull(context: OpenContext, request: PullRequest & { offer: string }): Promise<PullOpening> {
+  requireAddress(context);
   const offer = parseDescription(request.offer, 'offer');
   // An offer that cannot be served opens nothing. The directory's word may be older than the stream's own, which counts.
   if (request.state.tracks) negotiatePull(offer, request.state.tracks);
@@ -53,7 +61,7 @@ async function answerPull(
       selection ? sendingSection(request.stream, viewer, selection) : { mid, rejectedLine: line },
     );
     const setup = offer.setup === 'passive' ? 'active' : 'passive';
-    session.description = writeAnswer(newIdentity(), { ...localTransport(transport), setup }, sections);
+    session.description = writeAnswer(newIdentity(), { ...localTransport(transport, context.addresses), setup }, sections);
     return { session, sdp: session.description };
   } catch (error) {
     viewer.close('setting up failed');
@@ -63,6 +71,7 @@ async function answerPull(
 
 /** Makes the viewer an offer. It counts as pending until `acceptPullAnswer`. @throws Problem */
 export async function offerWebRtcPull(context: OpenContext, request: PullRequest): Promise<PullOpening> {
+  requireAddress(context);
   const distribution = await context.hub.distribute(request.state);
   if (distribution.tracks.length === 0)
     throw new Problem(503, 'No media yet', {
@@ -76,7 +85,11 @@ export async function offerWebRtcPull(context: OpenContext, request: PullRequest
   session.firstMid = selections[0]!.mid;
   session.bind({ kind: 'offered', viewer, selections, tracks: distribution.tracks });
   const sections = selections.map((selection) => sendingSection(request.stream, viewer, selection));
-  session.description = writeOffer(newIdentity(), { ...localTransport(transport), setup: 'actpass' }, sections);
+  session.description = writeOffer(
+    newIdentity(),
+    { ...localTransport(transport, context.addresses), setup: 'actpass' },
+    sections,
+  );
   return { session, sdp: session.description };
 }
 

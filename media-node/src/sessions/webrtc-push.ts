@@ -4,9 +4,11 @@ import type { types } from 'mediasoup';
 import type { MediaCore, StreamHub } from '../media/index.ts';
 import { negotiatePush, parseDescription, writeAnswer, type LocalSection } from '../sdp/index.ts';
 import { newSessionId, Session, type Protocol, type SessionTimeouts } from './session.ts';
-import type { Clock } from '@millrace/service';
+import { Problem, type Clock } from '@millrace/service';
+import { announcedCandidates, type AnnouncedAddresses } from '../addresses/index.ts';
 
 export interface OpenContext {
+  addresses: AnnouncedAddresses;
   hub: StreamHub;
   clock: Clock;
   timeouts: SessionTimeouts;
@@ -34,6 +36,7 @@ export async function openWebRtcPush(
     mayPublish: (policy: StreamPolicy) => void;
   },
 ): Promise<{ session: Session; answer: string }> {
+  requireAddress(context);
   const offer = parseDescription(request.offer, 'offer');
   const { tracks, answer: sections } = negotiatePush(offer);
   const id = newSessionId();
@@ -60,7 +63,7 @@ export async function openWebRtcPush(
   session.bind({ kind: 'push', published });
   const answer = writeAnswer(
     newIdentity(),
-    { ...localTransport(transport), setup: offer.setup === 'passive' ? 'active' : 'passive' },
+    { ...localTransport(transport, context.addresses), setup: offer.setup === 'passive' ? 'active' : 'passive' },
     capped(sections, maxKbps),
   );
   session.description = answer;
@@ -77,12 +80,22 @@ export function createWebRtcTransport(router: types.Router, core: MediaCore): Pr
   });
 }
 
-export function localTransport({ iceParameters, iceCandidates, dtlsParameters }: types.WebRtcTransport): {
+/** Our end of a transport, for a description. */
+export function localTransport(
+  { iceParameters, iceCandidates, dtlsParameters }: types.WebRtcTransport,
+  addresses: AnnouncedAddresses,
+): {
   iceParameters: types.IceParameters;
   iceCandidates: types.IceCandidate[];
   dtlsParameters: types.DtlsParameters;
 } {
-  return { iceParameters, iceCandidates, dtlsParameters };
+  return { iceParameters, iceCandidates: announcedCandidates(iceCandidates, addresses.current), dtlsParameters };
+}
+
+/** @throws Problem 503 while there is nothing that a client could send to: no announced name has resolved yet */
+export function requireAddress({ addresses }: Pick<OpenContext, 'addresses'>): void {
+  if (addresses.current.length > 0) return;
+  throw new Problem(503, 'No address', { detail: addresses.problems.join('; '), headers: { 'retry-after': '5' } });
 }
 
 /** RFC 8829 section 5.2.1 wants 62 random bits or so in a session id; 48 are what a safe integer holds. */

@@ -1,6 +1,7 @@
 import { signalingSessionId, StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
 import { clientGroup, Problem, type AddressRate, type Clock, type HttpRefusal, type Logger } from '@millrace/service';
 import type { Request } from 'express';
+import type { AnnouncedAddresses } from '../addresses/index.ts';
 import { bearerOf, type AccessControl, type Caller } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
@@ -25,8 +26,9 @@ export interface SignalingContext {
   roles: readonly string[];
   region: string;
   iceServers: readonly IceServer[];
-  listenAddress: string;
-  announcedAddress: string;
+  addresses: AnnouncedAddresses;
+  /** Where plain RTP may listen, as `planBinds` has it. */
+  binds: readonly string[];
   rtpPorts: { min: number; max: number };
   /** New sessions by client address. */
   sessionRate: AddressRate;

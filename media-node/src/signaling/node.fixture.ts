@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
 import { AddressRate, createLogger, Problem, realClock, serveHttp, type Logger } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost } from '../addresses/index.ts';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { Relay } from '../relay/index.ts';
@@ -19,8 +21,10 @@ export interface TestNodeOptions {
   connectMs?: number;
   logger?: Logger;
   cores?: number;
-  /** Where media is taken and announced; default: 127.0.0.1. */
-  mediaAddress?: string;
+  /** What it announces; default 127.0.0.1. */
+  hosts?: string[];
+  /** For names among them. */
+  lookup?: (name: string) => Promise<string[]>;
 }
 
 /**
@@ -30,16 +34,20 @@ export interface TestNodeOptions {
 export async function startTestNode(options: TestNodeOptions = {}) {
   const logger = options.logger ?? createLogger({ service: 'test', level: process.env['MILLRACE_LOG_LEVEL'] ?? 'silent' });
   const clock = realClock;
-  const listen = '127.0.0.1';
-  const mediaAddress = options.mediaAddress ?? listen;
+  const hosts = options.hosts ?? ['127.0.0.1'];
+  const addresses = new AnnouncedAddresses({ hosts, lookup: options.lookup ?? (() => Promise.resolve([])), clock, logger });
+  await addresses.start();
+  const families = await availableFamilies();
+  const machine = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+  const binds = planBinds({ hosts, machine, families });
+  const listen = serviceHost(hosts, families);
   const name = options.name ?? 'node-1';
   const network = options.network ?? newNetwork();
   const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: name }, roles: ['relay'] });
   const cores = await MediaCores.start({
     count: options.cores ?? 1,
     mediaPort: 0,
-    listenAddress: mediaAddress,
-    announcedAddress: mediaAddress,
+    binds,
     pinning: 'none',
     logger,
     clock,
@@ -60,8 +68,8 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     roles: options.roles ?? ['push', 'pull'],
     region: 'a',
     iceServers: [{ urls: ['stun:stun.example.org:3478'] }],
-    listenAddress: listen,
-    announcedAddress: listen,
+    addresses,
+    binds,
     rtpPorts: { min: 41000, max: 41999 },
     sessionRate: new AddressRate({ perSecond: 1000, burst: 1000, clock }),
     requestRate: new AddressRate({ perSecond: 10_000, burst: 10_000, clock }),
@@ -98,6 +106,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
         .setExpirationTime('1m')
         .sign(keys.privateKey),
     async close() {
+      addresses.stop();
       sessions.closeAll('the test ends');
       hub.close('the test ends');
       await http.close();

@@ -27,6 +27,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
         openPlainPush(context, {
           ...entry,
           protocol: 'rtp',
+          client: req.ip,
           body: request,
           mayPublish: (policy) => context.access.requirePermission(entry.caller, 'push', policy),
         }),
@@ -46,7 +47,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const opened = await context.hub.withStream(entry.stream, async (state) => {
         await requireRoom(context, req, 'pull', entry, state.policy);
         return context.sessions.admit(entry.address, () =>
-          openPlainPull(context, { ...entry, protocol: 'rtp', body: request, state }),
+          openPlainPull(context, { ...entry, protocol: 'rtp', client: req.ip, body: request, state }),
         );
       });
       res.status(201).json(opened.body);

@@ -71,7 +71,7 @@ export function sessionOf(context: SignalingContext, id: unknown, kind: 'push' |
 }
 
 /** Trickle ICE, ICE restart (RFC 9725 section 4.3), and the answer to an offer of ours. */
-export async function patchSession(session: Session, req: Request, res: Response): Promise<void> {
+export async function patchSession(context: SignalingContext, session: Session, req: Request, res: Response): Promise<void> {
   const body: unknown = req.body;
   const text = typeof body === 'string' ? body : '';
   if (req.is(SDP) && session.media?.kind === 'offered') {
@@ -99,7 +99,7 @@ export async function patchSession(session: Session, req: Request, res: Response
     res.status(204).set('etag', session.etag).end();
     return;
   }
-  const answer = await restartIce(session, fragment.usernameFragment);
+  const answer = await restartIce(session, fragment.usernameFragment, context.addresses);
   res.status(200).set('etag', session.etag).type(FRAGMENT).send(answer);
 }
 

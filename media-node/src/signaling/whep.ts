@@ -16,7 +16,7 @@ export function whepRoutes(context: SignalingContext): Router {
 
   router
     .route(`${SESSIONS}/:id`)
-    .patch(body, (req, res) => patchSession(sessionOf(context, req.params['id'], 'pull'), req, res))
+    .patch(body, (req, res) => patchSession(context, sessionOf(context, req.params['id'], 'pull'), req, res))
     .delete((req, res) => {
       sessionOf(context, req.params['id'], 'pull').close('the client ended it');
       res.status(200).end();

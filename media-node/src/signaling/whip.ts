@@ -18,7 +18,7 @@ export function whipRoutes(context: SignalingContext): Router {
 
   router
     .route(`${SESSIONS}/:id`)
-    .patch(body, (req, res) => patchSession(sessionOf(context, req.params['id'], 'push'), req, res))
+    .patch(body, (req, res) => patchSession(context, sessionOf(context, req.params['id'], 'push'), req, res))
     .delete((req, res) => {
       sessionOf(context, req.params['id'], 'push').close('the client ended it');
       res.status(200).end();

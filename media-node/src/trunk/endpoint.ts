@@ -22,8 +22,18 @@ const CATCH_UP_MS = 25;
 /** Datagrams in one go that are more than a busy moment. */
 const BACKLOG = 64;
 const RESOLVE_AGAIN_MS = 2_000;
+/** Of all names of a peer together. */
+const MAX_ADDRESSES_OF_PEER = 16;
 /** Half a heartbeat interval, about. */
 const MOVE_WITHIN_MS = 20;
+
+/** A node to dial: its host, further ones of the same node, and the port at all of them. */
+export interface DialTarget {
+  node: string;
+  host: string;
+  otherHosts?: readonly string[] | undefined;
+  port: number;
+}
 
 export interface EndpointOptions {
   io: DatagramIo;
@@ -64,7 +74,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   private readonly deferTurn: (fn: () => void) => void;
   private readonly trunkOf = new Map<string, Trunk>();
   private readonly announced = new WeakSet<Trunk>();
-  private readonly targets = new WeakMap<Trunk, { host: string; port: number }>();
+  private readonly targets = new WeakMap<Trunk, DialTarget>();
   private readonly linkOf = new Map<number, PeerLink>();
   private readonly trunkByLink = new Map<PeerLink, Trunk>();
   private readonly reception: Reception;
@@ -111,8 +121,11 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     }
   }
 
-  /** The trunk to this peer, begun if there is none; kept up until `close`. A new address counts as long as the trunk is not up. */
-  dial(peer: { node: string; host: string; port: number }): Trunk {
+  /**
+   * The trunk to this peer, begun if there is none; kept up until `close`. Of its addresses those that do not answer are left for the next one in
+   * turn. New addresses count as long as the trunk is not up.
+   */
+  dial(peer: DialTarget): Trunk {
     const trunk = this.trunkOf.get(peer.node) ?? this.addTrunk(peer.node);
     this.announce(trunk);
     trunk.link.wanted = true;
@@ -214,24 +227,33 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     }
   }
 
-  private resolve(trunk: Trunk, peer: { host: string; port: number }): void {
+  private resolve(trunk: Trunk, peer: DialTarget): void {
     this.targets.set(trunk, peer);
-    this.io.resolve(peer.host).then(
-      (address) => this.aim(trunk, { address, port: peer.port }),
-      () => {
-        this.count('unresolved');
-        this.clock
-          .setTimeout(() => {
-            if (!this.closed && trunk.state !== 'closed' && this.targets.get(trunk) === peer) this.resolve(trunk, peer);
-          }, RESOLVE_AGAIN_MS)
-          .unref();
-      },
-    );
+    const hosts = [peer.host, ...(peer.otherHosts ?? [])];
+    void Promise.all(hosts.map((host) => this.io.resolve(host).catch(() => []))).then((found) => {
+      const addresses = [...new Set(found.flat())].slice(0, MAX_ADDRESSES_OF_PEER);
+      this.aim(
+        trunk,
+        addresses.map((address) => ({ address, port: peer.port })),
+      );
+      // One name of several that does not resolve is asked for again too.
+      if (found.some((ofHost) => ofHost.length === 0)) this.resolveAgain(trunk, peer);
+    });
   }
 
-  private aim(trunk: Trunk, address: PeerAddress): void {
-    if (this.closed || trunk.state === 'closed' || trunk.state === 'up') return;
-    trunk.link.aim(address, this.now());
+  private resolveAgain(trunk: Trunk, peer: DialTarget): void {
+    this.count('unresolved');
+    this.clock
+      .setTimeout(() => {
+        const isWanted = !this.closed && trunk.state !== 'closed' && trunk.state !== 'up';
+        if (isWanted && this.targets.get(trunk) === peer) this.resolve(trunk, peer);
+      }, RESOLVE_AGAIN_MS)
+      .unref();
+  }
+
+  private aim(trunk: Trunk, addresses: PeerAddress[]): void {
+    if (this.closed || trunk.state === 'closed' || trunk.state === 'up' || addresses.length === 0) return;
+    trunk.link.aim(addresses, this.now());
     this.touch(trunk);
   }
 

@@ -119,7 +119,7 @@ function environment(edge: MediaEdge, settings: PodSettings): EnvVar[] {
     MILLRACE_RTP_PORT_MIN: String(network.rtpPorts.min),
     MILLRACE_RTP_PORT_MAX: String(network.rtpPorts.max),
     MILLRACE_ANNOUNCED_SOURCE: network.announcedAddress.source,
-    MILLRACE_ANNOUNCED_ADDRESS: network.announcedAddress.address,
+    MILLRACE_ANNOUNCED_ADDRESSES: network.announcedAddress.address ?? network.announcedAddress.addresses?.join(','),
     MILLRACE_CORES: String(spec.cpu.cores),
     MILLRACE_PINNING: spec.cpu.pinning,
     MILLRACE_CAPACITY_SESSIONS: String(spec.capacity.sessions),
@@ -128,8 +128,8 @@ function environment(edge: MediaEdge, settings: PodSettings): EnvVar[] {
   return [
     fieldEnv('MILLRACE_NODE_NAME', 'metadata.name'),
     fieldEnv('MILLRACE_POD_UID', 'metadata.uid'),
-    fieldEnv('MILLRACE_HOST_IP', 'status.hostIP'),
-    fieldEnv('MILLRACE_POD_IP', 'status.podIP'),
+    fieldEnv('MILLRACE_HOST_IPS', 'status.hostIPs'),
+    fieldEnv('MILLRACE_POD_IPS', 'status.podIPs'),
     ...Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }])),
     ...(spec.template?.env ?? []),
   ];

@@ -8,7 +8,13 @@ export interface PeerNumbers {
   video: number;
 }
 
-function newPeer(numbers: PeerNumbers = { audio: 109, video: 118 }): RTCPeerConnection {
+interface PeerOptions {
+  numbers?: PeerNumbers;
+  /** Its own addresses; absent: 127.0.0.1, beside those of the machine's interfaces. */
+  addresses?: string[];
+}
+
+function newPeer({ numbers = { audio: 109, video: 118 }, addresses = ['127.0.0.1'] }: PeerOptions = {}): RTCPeerConnection {
   const feedback = [
     { type: 'nack', parameter: '' },
     { type: 'nack', parameter: 'pli' },
@@ -16,7 +22,7 @@ function newPeer(numbers: PeerNumbers = { audio: 109, video: 118 }): RTCPeerConn
   ];
   return new RTCPeerConnection({
     bundlePolicy: 'max-bundle',
-    iceAdditionalHostAddresses: ['127.0.0.1'],
+    iceAdditionalHostAddresses: addresses,
     codecs: {
       audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2, payloadType: numbers.audio })],
       video: [
@@ -43,8 +49,8 @@ export interface Publisher {
 const FRAME_MS = 33;
 
 /** Sends 30 frames a second, one packet each, and a keyframe when asked and every 3 s. */
-export async function newPublisher(options: { videoFirst?: boolean } = {}): Promise<Publisher> {
-  const pc = newPeer();
+export async function newPublisher(options: { videoFirst?: boolean; addresses?: string[] } = {}): Promise<Publisher> {
+  const pc = newPeer(options);
   const video = new MediaStreamTrack({ kind: 'video' });
   const audio = new MediaStreamTrack({ kind: 'audio' });
   if (!options.videoFirst) pc.addTransceiver(audio, { direction: 'sendonly' });
@@ -95,9 +101,9 @@ export interface Player {
 /** A viewer that offers, or (with `offer`) answers. */
 export async function newPlayer(
   offer?: string,
-  options: { numbers?: PeerNumbers; videoFirst?: boolean } = {},
+  options: PeerOptions & { videoFirst?: boolean } = {},
 ): Promise<Player & { answer: string }> {
-  const pc = newPeer(options.numbers);
+  const pc = newPeer(options);
   const received = {
     video: 0,
     audio: 0,

@@ -25,8 +25,8 @@ export interface DatagramIo {
   /** Set once by the one who reads. */
   onBatch: (batch: ReceivedDatagram[]) => void;
   sendBatch(batch: OutgoingDatagram[]): void;
-  /** IP address for a host name (a literal comes back as it is). */
-  resolve(host: string): Promise<string>;
+  /** IP addresses of a host, of the families that this socket sends to: a literal comes back as it is. None: it has no such address. */
+  resolve(host: string): Promise<string[]>;
   /** Bytes of the largest datagram that the interface towards this address sends in one IP packet. Never rejects. Without it: as on Ethernet. */
   maxDatagramTo?(to: PeerAddress): Promise<number>;
   readonly counters: { sendErrors: number; sendDrops: number };

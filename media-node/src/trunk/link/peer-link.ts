@@ -63,6 +63,8 @@ export class PeerLink {
   /** Datagrams that the peer has sent since the association began, by its counters, and those that came: its loss. */
   expected = 0;
   received = 0;
+  /** Addresses to try in turn while the peer has not been heard. */
+  private targets: PeerAddress[] = [];
   private readonly host: LinkHost;
   private readonly onEstablished: OnEstablished;
   private current: LinkSession | undefined;
@@ -117,11 +119,12 @@ export class PeerLink {
     return plaintext;
   }
 
-  /** Where to find the peer, as long as it is not known from itself. */
-  aim(address: PeerAddress, nowMs: number): void {
+  /** Where to find the peer, as long as it is not known from itself: at one address after the other. */
+  aim(addresses: readonly PeerAddress[], nowMs: number): void {
+    this.targets = [...addresses];
     const known = this.address;
-    this.address = address;
-    if (known?.address === address.address && known.port === address.port) return;
+    if (known && this.targets.some((target) => isSameAddress(target, known))) return;
+    this.address = this.targets[0];
     this.attempt = 0;
     if (this.initiation) this.initiate(nowMs);
   }
@@ -244,11 +247,21 @@ export class PeerLink {
 
   private retry(nowMs: number): void {
     if (this.current || this.wanted) {
+      if (!this.current) this.aimNext();
       this.initiate(nowMs);
       return;
     }
     this.host.releaseIndex(this.initiation!.index);
     this.initiation = undefined;
+  }
+
+  /** A peer with several addresses that does not answer at one is tried at the next (after RFC 8305, Happy Eyeballs). */
+  private aimNext(): void {
+    if (this.targets.length < 2) return;
+    const at = this.targets.findIndex((target) => this.address && isSameAddress(target, this.address));
+    this.address = this.targets[(at + 1) % this.targets.length];
+    // The peer made it for the address that we had towards its other one.
+    this.cookie = undefined;
   }
 
   private rekeyDueMs(): number {
@@ -260,7 +273,8 @@ export class PeerLink {
 
   private initiate(nowMs: number): void {
     if (!this.address) return;
-    const key = this.host.keys.forAttempt(this.attempt);
+    // Every address is tried with one key before the next key's turn.
+    const key = this.host.keys.forAttempt(Math.floor(this.attempt / Math.max(1, this.targets.length)));
     const index = this.initiation?.index ?? this.host.claimIndex(this);
     const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
     this.initiation = { noise, index, keyId: key.id };
@@ -332,7 +346,7 @@ export class PeerLink {
 
   private follow(from: PeerAddress): void {
     const at = this.address;
-    if (at && at.port === from.port && at.address === from.address) return;
+    if (at && isSameAddress(at, from)) return;
     if (at) this.rebinds++;
     this.address = { address: from.address, port: from.port };
   }
@@ -355,4 +369,8 @@ export class PeerLink {
   private release(session: LinkSession): void {
     this.host.releaseIndex(session.localIndex);
   }
+}
+
+function isSameAddress(a: PeerAddress, b: PeerAddress): boolean {
+  return a.port === b.port && a.address === b.address;
 }

@@ -147,8 +147,8 @@ export class SimIo implements DatagramIo {
     this.onBatch([datagram]);
   }
 
-  resolve(host: string): Promise<string> {
-    return Promise.resolve(host);
+  resolve(host: string): Promise<string[]> {
+    return Promise.resolve([host]);
   }
 
   close(): Promise<void> {
