@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MediaNodeSpec, PlacementResponse, StreamView } from '@millrace/api';
 import { secrets } from '@millrace/kube';
-import { APP_KEY, NAMESPACE, TestNetwork } from '@millrace/testbed';
+import { APP_KEY, NAMESPACE, ControlNetwork } from '@millrace/testbed';
 import type { Control } from '@millrace/control';
 import { startRealNode } from '@millrace/testbed';
 import type { MediaNode } from '@millrace/media-node';
@@ -14,13 +14,13 @@ const RELAYS = ['a-relay', 'b-relay', 'c-relay'];
 
 /** Publisher in region a, viewer in region c, relayed through b: a real API server, control, five media nodes and a browser; the test plays the operator. */
 describe('nodes and control without an operator', { timeout: 180_000 }, () => {
-  let network: TestNetwork;
+  let network: ControlNetwork;
   let control: Control;
   let browser: Browser;
   const nodes = new Map<string, MediaNode>();
 
   before(async () => {
-    network = await TestNetwork.start();
+    network = await ControlNetwork.start();
     await network.mesh('mesh');
     const psk = Buffer.alloc(32, 7).toString('base64');
     await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });

@@ -2,14 +2,14 @@ import { Agent, request } from 'node:https';
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
-interface Kubeconfig {
+interface AdminKubeconfig {
   clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
   users: { user: { token: string } }[];
 }
 
 /** All objects of every kind that the API serves, as JSON by the kind's path; what is left out by `skip` is not asked for. */
 export async function readWholeApi(kubeconfig: string, skip: (kind: string) => boolean): Promise<Map<string, string>> {
-  const { clusters, users } = parse(readFileSync(kubeconfig, 'utf8')) as Kubeconfig;
+  const { clusters, users } = parse(readFileSync(kubeconfig, 'utf8')) as AdminKubeconfig;
   const { server, 'certificate-authority-data': ca } = clusters[0]!.cluster;
   const agent = new Agent({ ca: Buffer.from(ca, 'base64') });
   const get = (path: string): Promise<string> =>

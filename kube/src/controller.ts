@@ -1,5 +1,5 @@
 import { realClock, type Clock, type Logger } from '@millrace/service';
-import type { BackoffPolicy } from './backoff.ts';
+import type { BackoffPolicy } from '@millrace/service';
 import { isPassing, NotLeaderError } from './errors.ts';
 import type { Fence } from './fence.ts';
 import type { Informer } from './informer.ts';

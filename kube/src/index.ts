@@ -56,5 +56,4 @@ export { EventRecorder, type EventInput } from './event-recorder.ts';
 export { ServerClock } from './server-clock.ts';
 export { LeaseFence, type Fence } from './fence.ts';
 export { LeaderElector, type Term } from './leader-election.ts';
-export { backoffMs, type BackoffPolicy } from './backoff.ts';
 export { sleep } from './sleep.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from '@millrace/service';
-import { backoffMs, type BackoffPolicy } from './backoff.ts';
+import { backoffMs, type BackoffPolicy } from '@millrace/service';
 import type { KubeClient } from './client.ts';
 import { isGone, KubeError } from './errors.ts';
 import type { KubeMetrics } from './metrics.ts';

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@millrace/service';
-import { backoffMs, type BackoffPolicy } from './backoff.ts';
+import { backoffMs, type BackoffPolicy } from '@millrace/service';
 import type { KubeMetrics } from './metrics.ts';
 
 export interface WorkQueueOptions {

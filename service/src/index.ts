@@ -13,6 +13,7 @@ export { jsonBody } from './json-body.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';
 export { identifyClient } from './forwarded.ts';
 export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';
+export { backoffMs, exponentialMs, type BackoffPolicy } from './backoff.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';
 export { Multimap } from './multimap.ts';
 export { seededRandom } from './seeded-random.ts';

@@ -8,7 +8,7 @@ import { createLogger } from '@millrace/service';
 import { WebSocketServer } from 'ws';
 import type { MediaNode } from '@millrace/media-node';
 import type { Control } from '@millrace/control';
-import { APP_KEY, eventually, TestNetwork } from './control-network.ts';
+import { APP_KEY, eventually, ControlNetwork } from './control-network.ts';
 import { startRealNode } from './real-node.ts';
 
 const OFFER = readFileSync(new URL('../../testkit/src/sdp/offers/obs-whip.sdp', import.meta.url), 'utf8').replaceAll(
@@ -17,12 +17,12 @@ const OFFER = readFileSync(new URL('../../testkit/src/sdp/offers/obs-whip.sdp', 
 );
 
 describe('what two want and one can have', { timeout: 120_000 }, () => {
-  let network: TestNetwork;
+  let network: ControlNetwork;
   let control: Control;
   let nodes: MediaNode[];
 
   before(async () => {
-    network = await TestNetwork.start();
+    network = await ControlNetwork.start();
     control = await network.control();
     await network.mesh('mesh');
     await network.route('open', { streams: ['*/*'], access: { publish: 'Public', play: 'Public' } });
@@ -140,7 +140,7 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
 });
 
 test('a node whose protocol control does not speak logs the remedy and tries again slowly', { timeout: 60_000 }, async (t) => {
-  const network = await TestNetwork.start();
+  const network = await ControlNetwork.start();
   t.after(() => network.stop());
   // A control of a later version: it refuses as the real one refuses an older node.
   const later = new WebSocketServer({ port: 0, host: '127.0.0.1' });

@@ -43,7 +43,7 @@ const serviceAccounts: Resource = {
 const level = process.env['MILLRACE_TEST_LOG'] ?? 'silent';
 
 /** An API server with Millrace's CRDs, and what tests make in it: replicas of control, nodes with real tokens and channels. */
-export class TestNetwork {
+export class ControlNetwork {
   readonly folder: string;
   api!: ApiServer;
   client!: KubeClient;
@@ -57,8 +57,8 @@ export class TestNetwork {
     this.#kubeconfigFile = join(folder, 'kubeconfig');
   }
 
-  static async start(): Promise<TestNetwork> {
-    const network = new TestNetwork(await mkdtemp(join(tmpdir(), 'millrace-control-')));
+  static async start(): Promise<ControlNetwork> {
+    const network = new ControlNetwork(await mkdtemp(join(tmpdir(), 'millrace-control-')));
     await network.startApi();
     const { client } = network;
     await client.create(namespaces, { metadata: { name: NAMESPACE } });
@@ -169,7 +169,7 @@ export class TestNode {
   readonly uid: string;
   readonly spec: MediaNodeSpec;
   readonly folder: string;
-  readonly #network: TestNetwork;
+  readonly #network: ControlNetwork;
   /** What its channel reports each time. */
   report: Report = {
     at: 0,
@@ -178,7 +178,7 @@ export class TestNode {
     streams: [],
   };
 
-  constructor(options: { network: TestNetwork; name: string; uid: string; spec: MediaNodeSpec; folder: string }) {
+  constructor(options: { network: ControlNetwork; name: string; uid: string; spec: MediaNodeSpec; folder: string }) {
     this.#network = options.network;
     this.name = options.name;
     this.uid = options.uid;

@@ -17,7 +17,7 @@ import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import type { Control } from '@millrace/control';
 import { MemoryDirectory, RedisDirectory } from '@millrace/control';
-import { APP_KEY, eventually, NAMESPACE, TestNetwork } from './control-network.ts';
+import { APP_KEY, eventually, NAMESPACE, ControlNetwork } from './control-network.ts';
 import { noRedis, startRedis } from '@millrace/testkit/redis-server';
 
 const TRACKS: TrackDescription[] = [
@@ -31,11 +31,11 @@ const TRACKS: TrackDescription[] = [
 ];
 
 describe('control and its nodes', () => {
-  let network: TestNetwork;
+  let network: ControlNetwork;
   let control: Control;
 
   before(async () => {
-    network = await TestNetwork.start();
+    network = await ControlNetwork.start();
     control = await network.control();
   });
   after(() => network.stop());
@@ -317,7 +317,7 @@ describe('control and its nodes', () => {
 
 describe('restarts', () => {
   test('a control that has forgotten everything learns it from its nodes, which go on meanwhile', async (t) => {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const first = await network.control();
     const port = Number(new URL(first.url).port);
@@ -343,7 +343,7 @@ describe('restarts', () => {
   });
 
   test('without control a publisher and a request for an unknown stream are refused at once, and may try again', async (t) => {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();
     const channel = await (await network.node('alone')).connect([control.agentUrl]);
@@ -364,7 +364,7 @@ describe('restarts', () => {
   });
 
   test('a node that restarts while control is away goes on with its kept snapshot, which nobody else can read', async (t) => {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();
     const [origin, edge] = [await network.node('k-1'), await network.node('k-2')];
@@ -388,7 +388,7 @@ describe('restarts', () => {
   });
 
   test('old and new control stand side by side: nodes move over without losing their streams', async (t) => {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     t.after(() => network.stop());
     // What Redis is in a cluster: one directory for both.
     const shared = new MemoryDirectory({ clock: realClock });
@@ -416,7 +416,7 @@ describe('restarts', () => {
     'two replicas on Redis: each places on nodes of both, and the directory coming back empty is filled again',
     { skip: noRedis },
     async (t) => {
-      const [network, redis] = [await TestNetwork.start(), await startRedis()];
+      const [network, redis] = [await ControlNetwork.start(), await startRedis()];
       t.after(async () => {
         await network.stop();
         await redis.stop();
@@ -462,7 +462,7 @@ describe('restarts', () => {
   );
 
   test('with the API server away nodes connect, publish and are placed as before', async (t) => {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();
     const node = await network.node('a-1');

@@ -6,7 +6,7 @@ import { secrets } from '@millrace/kube';
 import type { MediaNode } from '@millrace/media-node';
 import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
 import type { Control } from '@millrace/control';
-import { APP_KEY, eventually, NAMESPACE, TestNetwork } from './control-network.ts';
+import { APP_KEY, eventually, NAMESPACE, ControlNetwork } from './control-network.ts';
 import { startRealNode } from './real-node.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -14,13 +14,13 @@ const post = (url: string, body: object, init: RequestInit = {}): Promise<Respon
   fetch(url, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body), ...init });
 
 describe('control with real media nodes', { timeout: 90_000 }, () => {
-  let network: TestNetwork;
+  let network: ControlNetwork;
   let control: Control;
   let publisher: Publisher;
   const nodes: MediaNode[] = [];
 
   before(async () => {
-    network = await TestNetwork.start();
+    network = await ControlNetwork.start();
     await network.mesh('mesh');
     const psk = Buffer.alloc(32, 7).toString('base64');
     await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });

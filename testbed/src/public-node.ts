@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { secrets } from '@millrace/kube';
-import { eventually, NAMESPACE, TestNetwork } from './control-network.ts';
+import { eventually, NAMESPACE, ControlNetwork } from './control-network.ts';
 import { startRealNode } from './real-node.ts';
 
 export interface PublicNode {
@@ -11,7 +11,7 @@ export interface PublicNode {
 
 /** One real media node with the push and pull roles and a control of its own, on which anybody may publish and play `live/*`. */
 export async function startPublicNode({ hostIp = '127.0.0.1' }: { hostIp?: string } = {}): Promise<PublicNode> {
-  const network = await TestNetwork.start();
+  const network = await ControlNetwork.start();
   const psk = randomBytes(32).toString('base64');
   await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });
   await network.mesh('mesh');

@@ -2,7 +2,7 @@ import type { MediaNodeSpec } from '@millrace/api';
 import { createLogger, loadConfig, type Registry } from '@millrace/service';
 import { MediaNodeConfig, startMediaNode, type MediaNode } from '@millrace/media-node';
 import type { Control } from '@millrace/control';
-import type { TestNetwork } from './control-network.ts';
+import type { ControlNetwork } from './control-network.ts';
 
 export interface RealNode {
   readonly node: MediaNode;
@@ -11,7 +11,7 @@ export interface RealNode {
 
 /** A whole media node, with relay thread and workers, on free ports of loopback. */
 export async function startRealNode(
-  network: TestNetwork,
+  network: ControlNetwork,
   control: Control,
   name: string,
   spec: Partial<MediaNodeSpec> = {},

@@ -22,33 +22,33 @@ const SETTLE_MS = 2_000;
 /** Between joins of one stream: keyframe requests are at least 300 ms apart; the rest is chance, so that tries meet all phases of a frame. */
 const pauseMs = (): number => 700 + Math.random() * 300;
 
-interface Way {
+interface JoinWay {
   readonly name: string;
   readonly stream: string;
   readonly publishedIn: string;
   readonly watchedIn: string;
 }
 
-interface Joins extends Way {
+interface Joins extends JoinWay {
   /** The nodes' edges, publisher's first; undefined when no try came so far. */
   readonly path: readonly string[] | undefined;
   readonly tries: readonly JoinTimes[];
   readonly failed: readonly string[];
 }
 
-const REFERENCE: Way = {
+const REFERENCE: JoinWay = {
   name: 'reference: cold, on the origin node itself',
   stream: 'bench/origin',
   publishedIn: ONE_NODE_REGION,
   watchedIn: ONE_NODE_REGION,
 };
-const COLD: readonly Way[] = [
+const COLD: readonly JoinWay[] = [
   { name: 'cold, 1 relay', stream: 'bench/one', publishedIn: ONE_NODE_REGION, watchedIn: 'frankfurt' },
   { name: 'cold, 2 relays', stream: 'bench/two', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN },
   // The laptop's StreamRoute sends `live/*` over Frankfurt.
   { name: 'cold, 3 relays', stream: 'live/three', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN },
 ];
-const WARM: Way = { name: 'in the region already', stream: 'bench/warm', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN };
+const WARM: JoinWay = { name: 'in the region already', stream: 'bench/warm', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN };
 
 /** Time to the first decoded frame in a browser. */
 export async function measureJoin(bench: Bench): Promise<Figure> {
@@ -89,7 +89,7 @@ export async function measureJoin(bench: Bench): Promise<Figure> {
   };
 }
 
-async function joinWarm(bench: Bench, way: Way): Promise<Joins> {
+async function joinWarm(bench: Bench, way: JoinWay): Promise<Joins> {
   const [clip, network] = [await bench.clip(), await bench.network()];
   const { stream, publishedIn, watchedIn } = way;
   const publisher = await publishClip(await network.place('push', stream, publishedIn), clip);
@@ -111,7 +111,7 @@ async function joinWarm(bench: Bench, way: Way): Promise<Joins> {
   return { ...way, path, tries: done, failed };
 }
 
-async function joinCold(bench: Bench, way: Way): Promise<Joins> {
+async function joinCold(bench: Bench, way: JoinWay): Promise<Joins> {
   const [clip, network] = [await bench.clip(), await bench.network()];
   const { publishedIn } = way;
   let path: readonly string[] | undefined;
@@ -140,7 +140,7 @@ async function joinCold(bench: Bench, way: Way): Promise<Joins> {
 async function joinOnce(
   bench: Bench,
   network: TestNetwork,
-  { watchedIn }: Way,
+  { watchedIn }: JoinWay,
   stream: string,
   whilePlaying: () => Promise<void> = async () => undefined,
 ): Promise<JoinTimes> {
@@ -157,7 +157,7 @@ async function joinOnce(
   }
 }
 
-async function pathOf(network: TestNetwork, { stream, publishedIn, watchedIn }: Way): Promise<readonly string[]> {
+async function pathOf(network: TestNetwork, { stream, publishedIn, watchedIn }: JoinWay): Promise<readonly string[]> {
   if (publishedIn === watchedIn) return [publishedIn];
   const hops = await upstreamOf(network, stream, watchedIn);
   return (await describePath(network, hops, `${watchedIn}-pull`)).split(' > ');

@@ -22,7 +22,7 @@ const MESH = {
   fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
 };
 
-interface Way {
+interface RelayWay {
   readonly name: string;
   /** Of the process in the middle; without one it is this process's. */
   readonly window: Window;
@@ -40,7 +40,7 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
   const sealing = await overForwarder(bench, clip, 'sealing-forwarder');
   const trunk = await overRelays(bench, clip, false);
   const hop = await overRelays(bench, clip, true);
-  const added = (way: Way, without: Way, of: 'p50' | 'p99') => way.delayMs[of] - without.delayMs[of];
+  const added = (way: RelayWay, without: RelayWay, of: 'p50' | 'p99') => way.delayMs[of] - without.delayMs[of];
   return {
     title: 'relay: packets per CPU-second through one relay, and the delay that it adds',
     conditions: [
@@ -84,7 +84,7 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
   };
 }
 
-async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | 'sealing-forwarder'): Promise<Way> {
+async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | 'sealing-forwarder'): Promise<RelayWay> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
   const middle = program && (await startChild(`${program}.ts`, String(timed.port)));
@@ -100,7 +100,7 @@ async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | '
   return way;
 }
 
-async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<Way> {
+async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<RelayWay> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
   const middle = hasMiddle ? await startChild('relay-hop.ts', JSON.stringify(MESH)) : undefined;
@@ -132,7 +132,13 @@ async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise
   return way;
 }
 
-async function measureWay(bench: Bench, clip: Clip, timed: TimedStreams, name: string, pid: number | undefined): Promise<Way> {
+async function measureWay(
+  bench: Bench,
+  clip: Clip,
+  timed: TimedStreams,
+  name: string,
+  pid: number | undefined,
+): Promise<RelayWay> {
   await delay(pid === undefined ? STEADY_MS : WARM_UP_MS);
   timed.takeDelaysMs();
   const window = await measureWindow(bench.config.windowSeconds, { [name]: pid ?? process.pid }, () => timed.packets());

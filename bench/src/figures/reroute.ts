@@ -4,7 +4,7 @@ import { pidOfNode } from '@millrace/testbed/node-process';
 import { joinStream, leaveStream, observeViewer, takeFrames } from '../browser-viewer.ts';
 import { delay, type Bench, type Figure } from '../figure.ts';
 import { TICKS_PER_FRAME } from '@millrace/testkit/media';
-import { accountFrames, type FrameAccount } from '@millrace/testkit/media';
+import { accountFrames, type FrameTally } from '@millrace/testkit/media';
 import { openPlainViewer, publishClip, type ClipPublisher, type PlainViewer } from '@millrace/testkit/media';
 import { isAlive } from '../processes/cpu-time.ts';
 import { describePath, isWhole, PUBLISHED_IN, upstreamOf, waitUntilKnown, WATCHED_IN } from '../routes.ts';
@@ -17,11 +17,11 @@ const AFTER_MS = 3_000;
 const STEADY_MS = 2_000;
 const GONE_WITHIN_MS = 45_000;
 
-interface Watched {
+interface WatchedStream {
   /** Longest time between two frames that the browser showed. */
   readonly shownGapMs: number;
   /** What a plain RTP viewer of the same node received, by its packets. */
-  readonly received: FrameAccount;
+  readonly received: FrameTally;
   readonly keyframesAsked: number;
   readonly framesDropped: number;
 }
@@ -29,8 +29,8 @@ interface Watched {
 interface Try {
   readonly departure: string;
   readonly victim: string;
-  readonly quiet: Watched;
-  readonly struck: Watched;
+  readonly quiet: WatchedStream;
+  readonly struck: WatchedStream;
   /** From the strike until the victim's process was gone. */
   readonly goneAfterMs: number;
   readonly sameSsrc: boolean;
@@ -140,7 +140,7 @@ async function strikeOne(bench: Bench, network: TestNetwork, watching: Watching,
   }
 }
 
-async function watch({ page, plain, publisher }: Watching, strike: () => Promise<void>): Promise<Watched> {
+async function watch({ page, plain, publisher }: Watching, strike: () => Promise<void>): Promise<WatchedStream> {
   await takeFrames(page);
   plain.take();
   const [asked, { framesDropped }] = [publisher.sender.keyframesAsked, await observeViewer(page)];

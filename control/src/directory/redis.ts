@@ -1,4 +1,4 @@
-import type { Clock, Logger, Timer } from '@millrace/service';
+import { backoffMs, type Clock, type Logger, type Timer } from '@millrace/service';
 import { Redis } from 'ioredis';
 import type {
   Announcement,
@@ -18,6 +18,7 @@ type Script = (prefix: string, ...args: (string | number)[]) => Promise<unknown>
 type Scripted = Redis & Record<keyof typeof SCRIPTS, Script>;
 
 const ENTRY_FIELDS = 6;
+const RECONNECT = { baseMs: 100, maxMs: 2000 };
 
 /** The directory that all control replicas share. Every decision is one Lua script; Redis' own clock times the leases. */
 export class RedisDirectory implements StreamDirectory {
@@ -55,7 +56,7 @@ export class RedisDirectory implements StreamDirectory {
       enableOfflineQueue: false,
       commandTimeout: 2000,
       connectTimeout: 5000,
-      retryStrategy: (times) => Math.min(2000, 50 * 2 ** times) * (0.5 + Math.random() / 2),
+      retryStrategy: (times) => backoffMs(RECONNECT, times, Math.random),
     });
     const directory = new RedisDirectory(redis, {
       prefix: options.prefix ?? '{millrace}:',

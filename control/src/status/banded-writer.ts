@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@millrace/service';
+import { backoffMs, type Clock, type Timer } from '@millrace/service';
 
 /** none: within the bands; value: a measurement has left its band; state: something is otherwise. */
 export type Difference = 'none' | 'value' | 'state';
@@ -34,8 +34,7 @@ interface Kept<T> {
   timerAt: number;
 }
 
-const RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 30_000;
+const RETRY = { baseMs: 2000, maxMs: 30_000 };
 
 /** When a difference may be written at the earliest, on the clock of `writtenAt`. */
 function writeAt(difference: Difference, kept: { writtenAt: number; refreshAt: number }, intervals: WriteIntervals): number {
@@ -134,8 +133,7 @@ export class BandedWriter<T> {
       kept.writing = false;
     }
     if (this.#kept.get(key) !== kept) return;
-    if (kept.failures > 0)
-      this.#wake(key, kept, clock.now() + Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** kept.failures) * (0.5 + random() / 2));
+    if (kept.failures > 0) this.#wake(key, kept, clock.now() + backoffMs(RETRY, kept.failures, random));
     else this.#decide(key, kept);
   }
 }

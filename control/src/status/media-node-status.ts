@@ -68,7 +68,7 @@ export function refusedNodeStatus(status: MediaNodeStatus, why: string, nowMs: n
 }
 
 /** As many as the object holds, in the order of their peers; those that the node was told to keep stay. */
-function linksOf(links: readonly Link[], { peers }: NodeSpec): NonNullable<MediaNodeStatus['links']> {
+function linksOf(links: readonly ReportedLink[], { peers }: NodeSpec): NonNullable<MediaNodeStatus['links']> {
   const wanted = new Set(peers.map(({ node }) => node));
   const kept =
     links.length <= MAX_LINKS
@@ -114,14 +114,14 @@ function cpusExclusive({ presence: { hello } }: MediaNodeFacts): Judgement {
     : { type, status: 'False', reason: 'Shared', message };
 }
 
-type Load = NonNullable<NodePresence['report']>['load'];
-type Link = NonNullable<NodePresence['report']>['links'][number];
+type ReportedLoad = NonNullable<NodePresence['report']>['load'];
+type ReportedLink = NonNullable<NodePresence['report']>['links'][number];
 
-function loadOf({ cpuPercent, egressMbps, ingressMbps, ...counts }: Load): MediaNodeStatus['load'] {
+function loadOf({ cpuPercent, egressMbps, ingressMbps, ...counts }: ReportedLoad): MediaNodeStatus['load'] {
   return { cpuPercent: tenths(cpuPercent), egressMbps: tenths(egressMbps), ingressMbps: tenths(ingressMbps), ...counts };
 }
 
-function linkOf({ peer, state, rttMs, jitterMs, lossPercent }: Link): NonNullable<MediaNodeStatus['links']>[number] {
+function linkOf({ peer, state, rttMs, jitterMs, lossPercent }: ReportedLink): NonNullable<MediaNodeStatus['links']>[number] {
   return { peer, state, rttMs: tenths(rttMs), jitterMs: tenths(jitterMs), lossPercent: tenths(lossPercent) };
 }
 

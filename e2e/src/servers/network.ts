@@ -5,7 +5,7 @@ import { loadKubeconfig, secrets } from '@millrace/kube';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
 import { createLogger, createMetrics, type HttpService, type Registry } from '@millrace/service';
 import { startConsole } from '@millrace/console';
-import { APP_KEY, NAMESPACE, TestNetwork } from '@millrace/testbed';
+import { APP_KEY, NAMESPACE, ControlNetwork } from '@millrace/testbed';
 import type { Control } from '@millrace/control';
 import { startRealNode } from '@millrace/testbed';
 import type { MediaNode } from '@millrace/media-node';
@@ -24,7 +24,7 @@ export interface RunningNode {
 
 /** Every kind of server that Millrace has, running in this process on the standalone API, small: control, operator, console, media nodes. */
 export class Servers {
-  readonly network: TestNetwork;
+  readonly network: ControlNetwork;
   readonly control: Control;
   readonly operator: OperatorHandle;
   readonly console: HttpService;
@@ -42,7 +42,7 @@ export class Servers {
   }
 
   static async start(): Promise<Servers> {
-    const network = await TestNetwork.start();
+    const network = await ControlNetwork.start();
     const trunkKey = randomBytes(32).toString('base64');
     await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk: trunkKey } });
     await network.mesh('mesh');

@@ -1,5 +1,6 @@
-const FIRST_DELAY_MS = 250;
-const LONGEST_DELAY_MS = 15_000;
+import { exponentialMs } from '@millrace/service';
+
+const RESTART = { baseMs: 250, maxMs: 15_000 };
 /** A worker that lived this long did not die of what killed those before it. */
 const STABLE_MS = 60_000;
 /** So many short lives in a row are no accident. */
@@ -22,7 +23,7 @@ export class RestartPace {
     const wasStable = this.#startedAtMs !== undefined && nowMs - this.#startedAtMs >= STABLE_MS;
     this.#startedAtMs = undefined;
     this.#shortLives = wasStable ? 1 : this.#shortLives + 1;
-    return this.#shortLives === 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (this.#shortLives - 2), LONGEST_DELAY_MS);
+    return this.#shortLives === 1 ? 0 : exponentialMs(RESTART, this.#shortLives - 1);
   }
 
   /** Whether its workers die again and again; over once one has lived long enough. */

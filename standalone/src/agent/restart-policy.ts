@@ -1,11 +1,12 @@
+import { exponentialMs } from '@millrace/service';
+
 /** How a container ended. */
 export interface Ending {
   exitCode: number;
   signal?: number;
 }
 
-const firstDelayMs = 1000;
-const maxDelayMs = 60_000;
+const RESTART = { baseMs: 1000, maxMs: 60_000 };
 /** A container that ran this long has recovered: its back-off starts anew. */
 const recoveredMs = 60_000;
 
@@ -21,7 +22,7 @@ export class RestartBackoff {
   /** Delay in ms before the next start, after a run of `ranMs`. */
   next(ranMs: number): number {
     if (ranMs >= recoveredMs) this.#crashes = 0;
-    const delay = this.#crashes === 0 ? 0 : Math.min(firstDelayMs * 2 ** (this.#crashes - 1), maxDelayMs);
+    const delay = this.#crashes === 0 ? 0 : exponentialMs(RESTART, this.#crashes);
     this.#crashes++;
     return delay;
   }

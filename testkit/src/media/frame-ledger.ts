@@ -8,7 +8,7 @@ export interface ReceivedPacket {
   readonly atMs: number;
 }
 
-export interface FrameAccount {
+export interface FrameTally {
   /** Frames of which every packet came. */
   readonly complete: number;
   /** Frames of the publisher's between the first and the last seen, of which a packet, or all, never came. */
@@ -22,7 +22,7 @@ export interface FrameAccount {
  * What of a stream of constant frame rate came, by its RTP sequence numbers and timestamps (RFC 3550, RFC 6184: the marker ends a frame).
  * The first frame may have been joined in its middle: it only says from where to count.
  */
-export function accountFrames(packets: readonly ReceivedPacket[], ticksPerFrame: number): FrameAccount {
+export function accountFrames(packets: readonly ReceivedPacket[], ticksPerFrame: number): FrameTally {
   const bySequence = new Map<number, ReceivedPacket>();
   let [sequence, timestamp] = [packets[0]?.sequence ?? 0, packets[0]?.timestamp ?? 0];
   for (const packet of packets) {

@@ -48,16 +48,16 @@ export async function startAudienceSink(): Promise<AudienceSink> {
   };
 }
 
-interface Viewer {
+interface SinkViewer {
   arrivals: Arrivals;
   readonly sinceMs: number;
   stream: number | undefined;
 }
 
 async function receive(): Promise<void> {
-  const viewers = new Map<number, Viewer>();
+  const viewers = new Map<number, SinkViewer>();
   const left: Account[] = [];
-  const viewerOf = (ssrc: number): Viewer => {
+  const viewerOf = (ssrc: number): SinkViewer => {
     let viewer = viewers.get(ssrc);
     if (!viewer) viewers.set(ssrc, (viewer = { arrivals: new Arrivals(), sinceMs: performance.now(), stream: undefined }));
     return viewer;
@@ -88,7 +88,7 @@ async function receive(): Promise<void> {
   parentPort!.postMessage(ports);
 }
 
-function reportOf(viewers: ReadonlyMap<number, Viewer>, left: readonly (Account | undefined)[]): AudienceReport {
+function reportOf(viewers: ReadonlyMap<number, SinkViewer>, left: readonly (Account | undefined)[]): AudienceReport {
   const nowMs = performance.now();
   const streams = Array.from(left, (account) => ({ ...(account ?? emptyAccount()) }));
   let silent = 0;

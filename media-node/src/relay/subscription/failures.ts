@@ -1,11 +1,11 @@
+import { exponentialMs } from '@millrace/service';
 import { routeKey, type Route } from './routes.ts';
 
 /** A node or a way that failed is passed over for this long, when there is another one. */
 const AVOID_MS = 2000;
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 5000;
+const RETRY = { baseMs: 250, maxMs: 5000 };
 /** A publisher that dropped out comes back within seconds, and its viewers are waiting. */
-const MAX_RETRY_ENDED_MS = 1000;
+const RETRY_ENDED = { baseMs: 250, maxMs: 1000 };
 
 /** What failed lately for one stream, and when to try again after everything did. */
 export class Failures {
@@ -40,8 +40,8 @@ export class Failures {
 
   /** Doubles from 250 ms to 5 s, with jitter of a quarter so that the viewers of a dead relay do not come back as one. */
   scheduleRetry(nowMs: number, after: 'lost' | 'ended'): void {
-    const delayMs = Math.min(after === 'lost' ? MAX_RETRY_MS : MAX_RETRY_ENDED_MS, FIRST_RETRY_MS * 2 ** this.#attempts);
     this.#attempts += 1;
+    const delayMs = exponentialMs(after === 'lost' ? RETRY : RETRY_ENDED, this.#attempts);
     this.retryAtMs = nowMs + delayMs * (0.75 + 0.5 * this.#random());
   }
 

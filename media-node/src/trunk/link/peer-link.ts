@@ -1,3 +1,4 @@
+import { exponentialMs } from '@millrace/service';
 import type { PeerAddress } from '../io/datagram.ts';
 import { decodeHello, encodeHello, type Hello } from './hello.ts';
 import type { KeyRing, RingKey } from './keys.ts';
@@ -14,8 +15,7 @@ const HALF_OPEN_LIFE_MS = 5_000;
 const MAX_HALF_OPEN = 2;
 /** Two sessions made within this time of one another came of a simultaneous open. */
 const SIMULTANEOUS_MS = 2_000;
-const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 2_000;
+const RETRY = { baseMs: 200, maxMs: 2_000 };
 const COOKIE_LIFE_MS = 110_000;
 
 export const PROLOGUE = Buffer.from('millrace trunk 2');
@@ -278,7 +278,7 @@ export class PeerLink {
     const index = this.initiation?.index ?? this.host.claimIndex(this);
     const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
     this.initiation = { noise, index, keyId: key.id };
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.attempt);
+    const wait = exponentialMs(RETRY, this.attempt + 1);
     // A quarter of spread, so that peers that lost each other together do not collide for ever.
     this.nextTryMs = nowMs + wait * (1 + this.host.random(1)[0]! / 1024);
     this.attempt++;

@@ -1,0 +1,40 @@
+import type { IceServer } from '@millrace/api';
+import type { createKubeClient } from '@millrace/kube';
+import type { Clock, Logger, Registry } from '@millrace/service';
+import type { StreamDirectory } from './directory/index.ts';
+import type { ClientRegion } from './scheduler/index.ts';
+
+export interface ControlOptions {
+  kubeconfig: Parameters<typeof createKubeClient>[0]['kubeconfig'];
+  /** Default: that of the kubeconfig's context, else `default`. */
+  namespace?: string | undefined;
+  host?: string;
+  /** 0: a free one. */
+  port: number;
+  /** /metrics, /healthz and /readyz on a port of their own; absent: on the same. */
+  opsPort?: number | undefined;
+  /** Shared by all replicas; absent: one in memory, for a single replica. It is closed at stop. */
+  directory?: StreamDirectory;
+  /** Unique among replicas that run at once; the Lease is called `millrace-control-<replica>`. */
+  replica?: string | undefined;
+  regionsByCidr?: Readonly<Record<string, ClientRegion>>;
+  defaultRegion?: string | undefined;
+  publicReads?: boolean;
+  corsOrigins?: readonly string[];
+  iceServers?: readonly IceServer[];
+  tokenTtlSeconds?: number;
+  /** Addresses or CIDRs of proxies whose X-Forwarded-For and Forwarded are believed. */
+  trustedProxies?: readonly string[];
+  /** From one client address; default 1000 requests a second, 2000 connections. */
+  requestsPerSecondPerAddress?: number;
+  connectionsPerAddress?: number;
+  /** Addresses or CIDRs that may read /metrics; default private networks. */
+  metricsFrom?: readonly string[];
+  heartbeatMs?: number;
+  /** How long, after the start, an unknown stream may still be announced; default 5 s in memory, none with a given directory. */
+  settleMs?: number;
+  logger?: Logger;
+  registry?: Registry;
+  clock?: Clock;
+  random?: () => number;
+}
