@@ -22,12 +22,19 @@ export class StreamPatternIndex<T> {
   readonly #values = new Map<string, Set<T>>();
   /** Every pattern once, in the order of code units. */
   readonly #sorted: string[] = [];
+  /** The same, read from the end. */
+  readonly #reversed: string[] = [];
   readonly #globs = new Map<string, Bucket>();
   readonly #prefixLengths = new Map<number, number>();
 
   /** @param matches whether a pattern matches a name */
   constructor(matches: (pattern: string, name: string) => boolean = matchesStreamPattern) {
     this.#matches = matches;
+  }
+
+  /** How many different patterns there are. */
+  get size(): number {
+    return this.#values.size;
   }
 
   add(pattern: string, value: T): void {
@@ -37,7 +44,8 @@ export class StreamPatternIndex<T> {
       return;
     }
     this.#values.set(pattern, new Set([value]));
-    this.#sorted.splice(this.#lowerBound(pattern), 0, pattern);
+    insert(this.#sorted, pattern);
+    insert(this.#reversed, reverse(pattern));
     if (pattern.includes('*')) this.#addGlob(pattern);
   }
 
@@ -45,7 +53,8 @@ export class StreamPatternIndex<T> {
     const known = this.#values.get(pattern);
     if (!known?.delete(value) || known.size > 0) return;
     this.#values.delete(pattern);
-    this.#sorted.splice(this.#lowerBound(pattern), 1);
+    this.#sorted.splice(lowerBound(this.#sorted, pattern), 1);
+    this.#reversed.splice(lowerBound(this.#reversed, reverse(pattern)), 1);
     if (pattern.includes('*')) this.#deleteGlob(pattern);
   }
 
@@ -74,12 +83,13 @@ export class StreamPatternIndex<T> {
       yield* this.#entries(pattern);
       return;
     }
-    const prefix = pattern.slice(0, star);
-    for (let at = this.#lowerBound(prefix); at < this.#sorted.length; at++) {
-      const text = this.#sorted[at]!;
-      if (!text.startsWith(prefix)) return;
-      if (text === pattern || this.#matches(pattern, text)) yield* this.#entries(text);
-    }
+    const { prefix, suffix } = partsOf(pattern);
+    const [begins, ends] = [rangeOf(this.#sorted, prefix), rangeOf(this.#reversed, reverse(suffix))];
+    const candidates =
+      begins.to - begins.from <= ends.to - ends.from
+        ? this.#sorted.slice(begins.from, begins.to)
+        : this.#reversed.slice(ends.from, ends.to).map(reverse);
+    for (const text of candidates) if (text === pattern || this.#matches(pattern, text)) yield* this.#entries(text);
   }
 
   *#entries(pattern: string): Generator<PatternMatch<T>> {
@@ -113,17 +123,31 @@ export class StreamPatternIndex<T> {
     this.#globs.delete(prefix);
     count(this.#prefixLengths, prefix.length, -1);
   }
+}
 
-  /** Where `text` stands or would stand. */
-  #lowerBound(text: string): number {
-    let [from, to] = [0, this.#sorted.length];
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.#sorted[middle]! < text) from = middle + 1;
-      else to = middle;
-    }
-    return from;
+/** Where `text` stands in a sorted list, or would stand. */
+function lowerBound(sorted: readonly string[], text: string): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (sorted[middle]! < text) from = middle + 1;
+    else to = middle;
   }
+  return from;
+}
+
+/** The part of a sorted list that begins with `prefix`. */
+function rangeOf(sorted: readonly string[], prefix: string): { from: number; to: number } {
+  return { from: lowerBound(sorted, prefix), to: lowerBound(sorted, `${prefix}\uffff`) };
+}
+
+function insert(sorted: string[], text: string): void {
+  sorted.splice(lowerBound(sorted, text), 0, text);
+}
+
+/** Patterns are ASCII. */
+function reverse(text: string): string {
+  return [...text].reverse().join('');
 }
 
 function partsOf(pattern: string): { prefix: string; suffix: string } {

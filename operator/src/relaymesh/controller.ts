@@ -16,6 +16,7 @@ import type { Challenge } from './routing/index.ts';
 import { EVALUATION_WINDOW_MS } from './routing/index.ts';
 import type { KeyState, Programming } from './status.ts';
 import { meshStatus, pausedMeshStatus } from './status.ts';
+import { StreamPolicies } from './stream-policies.ts';
 import { ensureTrunkKey } from './trunk-key.ts';
 
 const FIELD_MANAGER = 'millrace-relaymesh';
@@ -74,12 +75,15 @@ export function createRelayMeshController(deps: RelayMeshDependencies): Controll
         const edge = deps.edges.store.get(`${node.metadata.namespace}/${node.spec.edge}`);
         return edge ? meshOfEdge(edge) : [];
       }),
-      trigger(deps.streamRoutes, (route) =>
-        deps.meshes.store
-          .list()
-          .filter((mesh) => mesh.metadata.namespace === route.metadata.namespace)
-          .map(objectKey),
-      ),
+      {
+        whenSynced: (signal) => deps.streamRoutes.whenSynced(signal),
+        subscribe: (enqueue) =>
+          deps.streamRoutes.subscribe((change) => {
+            const { namespace = '' } = change.object.metadata;
+            if (!reconciler.streamPoliciesOf(namespace).apply(change)) return;
+            for (const mesh of deps.meshes.store.list()) if (mesh.metadata.namespace === namespace) enqueue(objectKey(mesh));
+          }),
+      },
     ],
   });
   return {
@@ -100,6 +104,7 @@ class RelayMeshReconciler {
   /** A status is judged by the one before: while the cache is late, by the one that was written. */
   readonly #writes: PendingWrites<RelayMesh>;
   readonly #memories = new Map<string, Memory>();
+  readonly #streamPolicies = new Map<string, StreamPolicies>();
 
   constructor(deps: RelayMeshDependencies) {
     this.#deps = deps;
@@ -110,6 +115,12 @@ class RelayMeshReconciler {
 
   close(): void {
     this.#writes.close();
+  }
+
+  streamPoliciesOf(namespace: string): StreamPolicies {
+    let policies = this.#streamPolicies.get(namespace);
+    if (!policies) this.#streamPolicies.set(namespace, (policies = new StreamPolicies()));
+    return policies;
   }
 
   async reconcile(key: string, { signal }: ReconcileContext): Promise<{ requeueAfterMs?: number }> {
@@ -135,7 +146,7 @@ class RelayMeshReconciler {
         mesh,
         edges: inNamespace(this.#deps.edges, mesh),
         nodes,
-        streamRoutes: inNamespace(this.#deps.streamRoutes, mesh),
+        streamPolicies: this.streamPoliciesOf(mesh.metadata.namespace ?? ''),
         isReplicaAlive: (replica) => this.#deps.replicas.isAlive(replica),
       },
       next,

@@ -1,11 +1,10 @@
-import type { MediaEdge, MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
-import { pathPolicyKey } from '@millrace/api';
+import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
 import { isTrue } from '@millrace/kube';
-import type { MeshNode, MeshObservation, NamedPolicy } from './model.ts';
-import { DEFAULT_POLICY_KEY } from './model.ts';
+import type { MeshNode, MeshObservation } from './model.ts';
 import { routeKey } from './plan.ts';
 import type { Challenge, LinkReport } from './routing/index.ts';
 import { selects } from './selector.ts';
+import type { StreamPolicies } from './stream-policies.ts';
 
 /** The resources that concern one mesh, as the caches show them. */
 export interface MeshResources {
@@ -14,8 +13,8 @@ export interface MeshResources {
   readonly edges: readonly MediaEdge[];
   /** MediaNodes of the namespace. */
   readonly nodes: readonly MediaNode[];
-  /** StreamRoutes of the namespace. */
-  readonly streamRoutes: readonly StreamRoute[];
+  /** What the StreamRoutes of the namespace ask for. */
+  readonly streamPolicies: StreamPolicies;
   /** Whether a replica of control is alive. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;
 }
@@ -53,44 +52,12 @@ export function observeMesh(resources: MeshResources, remembered: Remembered): M
         dwellMs: routing.hysteresis.dwellSeconds * 1_000,
       },
     },
-    policies: policiesOf(resources.streamRoutes),
+    policies: resources.streamPolicies.policies,
     preconfigured: mesh.spec.routes ?? [],
-    inUse: routesInUse(resources.streamRoutes),
+    inUse: resources.streamPolicies.inUse,
     since: new Map([...sinceOf(mesh), ...remembered.since]),
     challenges: remembered.challenges,
   };
-}
-
-/** The routes of the streams that StreamRoutes show: each shows those with the most viewers. */
-function routesInUse(streamRoutes: readonly StreamRoute[]): ReadonlySet<string> {
-  const keys = streamRoutes.flatMap(({ spec, status }) => {
-    if (!status?.streams?.length) return [];
-    const policy = pathPolicyKey(spec.path);
-    return status.streams.flatMap(({ origin, paths }) =>
-      (paths ?? []).filter(({ region }) => region !== origin.region).map(({ region }) => routeKey(origin.region, region, policy)),
-    );
-  });
-  return new Set(keys);
-}
-
-/** The default policy and those of the StreamRoutes, each once, by key. */
-function policiesOf(streamRoutes: readonly StreamRoute[]): NamedPolicy[] {
-  const policies = new Map<string, NamedPolicy>([
-    [DEFAULT_POLICY_KEY, { key: DEFAULT_POLICY_KEY, policy: 'LowestLatency', via: [], avoidRegions: [], avoidProviders: [] }],
-  ]);
-  for (const { spec } of streamRoutes) {
-    const key = pathPolicyKey(spec.path);
-    if (policies.has(key)) continue;
-    const { policy, via, avoid } = spec.path;
-    policies.set(key, {
-      key,
-      policy,
-      via: via ?? [],
-      avoidRegions: avoid?.regions ?? [],
-      avoidProviders: avoid?.providers ?? [],
-    });
-  }
-  return [...policies.values()].sort((x, y) => (x.key < y.key ? -1 : 1));
 }
 
 function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResources['isReplicaAlive']): MeshNode {

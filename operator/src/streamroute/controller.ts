@@ -1,8 +1,20 @@
 import { streamRoutes, type MediaNode, type RelayMesh, type StreamRoute } from '@millrace/api';
-import { Applier, createController, objectKey, PendingWrites, trigger, type Controller, type Informer } from '@millrace/kube';
+import {
+  Applier,
+  createController,
+  PendingWrites,
+  type Change,
+  type Controller,
+  type Informer,
+  type KubeObject,
+  type Trigger,
+} from '@millrace/kube';
 import { isPaused } from '../paused.ts';
+import { tellStatus } from '../tell-status.ts';
 import type { TermDependencies } from '../term.ts';
-import { pausedStatus, planRoute } from './plan.ts';
+import { NodeIndex } from './node-index.ts';
+import { pausedStatus, planRoute, type RouteObservation } from './plan.ts';
+import { RouteIndex } from './route-index.ts';
 
 const FIELD_MANAGER = 'millrace-streamroute';
 
@@ -19,8 +31,24 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
   const { client, clock, logger, metrics } = deps;
   const applier = new Applier(client, FIELD_MANAGER);
   const writes = new PendingWrites({ informer: deps.streamRoutes, client, clock, logger, metrics });
-  const inNamespace = (namespace: string | undefined): StreamRoute[] =>
-    deps.streamRoutes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
+  const indexes = new Indexes(deps);
+  const observe = (route: StreamRoute): RouteObservation => {
+    const { namespace = '', name } = route.metadata;
+    const { routes, nodes } = indexes.of(namespace);
+    const carriers = [...routes.carriersOf(name)].flatMap((node) => deps.nodes.store.get(`${namespace}/${node}`) ?? []);
+    return {
+      route,
+      shadowed: routes.shadowedPatterns(name),
+      carriers: carriers.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
+      surroundings: {
+        regionCount: nodes.regionCount,
+        hasRegion: (region) => nodes.hasRegion(region),
+        goneMeshes: [...nodes.meshes].filter((mesh) => !deps.meshes.store.get(`${namespace}/${mesh}`)).sort(),
+        isRouted: (policyKey) => nodes.isRouted(policyKey),
+      },
+      nowMs: clock.wall(),
+    };
+  };
 
   const reconcile = async (
     key: string,
@@ -31,16 +59,14 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
     await writes.verify(key, signal);
     const route = writes.view(key, [cached]).objects[0] ?? cached;
     const { namespace = '', name } = route.metadata;
-    const nodes = deps.nodes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
-    const meshes = deps.meshes.store.list().filter(({ metadata }) => metadata.namespace === namespace);
-    const observation = { route, routes: inNamespace(namespace), nodes, meshes, nowMs: clock.wall() };
+    const observation = observe(route);
     const plan = isPaused(route) ? { status: pausedStatus(observation), events: [] } : planRoute(observation);
-    const desired = { metadata: { name, namespace }, status: plan.status } as unknown as StreamRoute;
-    await writes.update(
-      key,
-      async () => (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object,
-    );
+    const apply = async (status: typeof plan.status): Promise<StreamRoute> => {
+      const desired = { metadata: { name, namespace }, status } as unknown as StreamRoute;
+      return (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object;
+    };
     for (const event of plan.events) deps.recorder.event(route, event);
+    await writes.update(key, () => tellStatus(plan.status, clock.wall(), apply));
     return { requeueAfterMs: writes.recheckAfterMs(key) };
   };
 
@@ -52,14 +78,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
     random: deps.random,
     metrics,
     reconcile,
-    watches: [
-      // A route's patterns and age decide about the others' conflicts too.
-      trigger(deps.streamRoutes, (route) => inNamespace(route.metadata.namespace).map(objectKey)),
-      trigger(deps.nodes, (node, change) =>
-        change.type === 'updated' && saysTheSame(change.old, node) ? [] : inNamespace(node.metadata.namespace).map(objectKey),
-      ),
-      trigger(deps.meshes, (mesh, { type }) => (type === 'updated' ? [] : inNamespace(mesh.metadata.namespace).map(objectKey))),
-    ],
+    watches: indexes.watches(),
   });
   return {
     ...controller,
@@ -73,7 +92,57 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
   };
 }
 
-/** Load and links change all the time; what StreamRoutes look at does not. */
-function saysTheSame(a: MediaNode, b: MediaNode): boolean {
-  return a.metadata.generation === b.metadata.generation && a.status?.programmedGeneration === b.status?.programmedGeneration;
+/** What StreamRoutes are judged by, kept current by the caches, and whom each change concerns. */
+class Indexes {
+  readonly #deps: StreamRouteDependencies;
+  readonly #byNamespace = new Map<string, { readonly routes: RouteIndex; readonly nodes: NodeIndex }>();
+
+  constructor(deps: StreamRouteDependencies) {
+    this.#deps = deps;
+  }
+
+  of(namespace: string): { readonly routes: RouteIndex; readonly nodes: NodeIndex } {
+    let indexes = this.#byNamespace.get(namespace);
+    if (!indexes) this.#byNamespace.set(namespace, (indexes = { routes: new RouteIndex(), nodes: new NodeIndex() }));
+    return indexes;
+  }
+
+  /** Once: the subscriptions keep the indexes too. */
+  watches(): Trigger[] {
+    const { streamRoutes: routes, nodes, meshes } = this.#deps;
+    return [
+      follow(routes, (change, namespace) => this.of(namespace).routes.apply(change)),
+      follow(nodes, (change, namespace) => this.#concernedBy(change, namespace)),
+      follow(meshes, ({ type, object }, namespace) => {
+        const { routes, nodes } = this.of(namespace);
+        return type !== 'updated' && nodes.hasMesh(object.metadata.name) ? routes.all() : [];
+      }),
+    ];
+  }
+
+  #concernedBy(change: Change<MediaNode>, namespace: string): Iterable<string> {
+    const { routes, nodes } = this.of(namespace);
+    const news = nodes.apply(change);
+    if (news.concernsAll) return routes.all();
+    return [
+      ...(news.node === undefined ? [] : routes.carriedBy(news.node)),
+      ...news.regions.flatMap((region) => [...routes.namingRegion(region)]),
+      ...news.policies.flatMap((policy) => [...routes.withPolicy(policy)]),
+    ];
+  }
+}
+
+/** Enqueues the StreamRoutes that a change concerns: `concerned` gives their names, of the namespace of what has changed. */
+function follow<T extends KubeObject>(
+  informer: Informer<T>,
+  concerned: (change: Change<T>, namespace: string) => Iterable<string>,
+): Trigger {
+  return {
+    whenSynced: (signal) => informer.whenSynced(signal),
+    subscribe: (enqueue) =>
+      informer.subscribe((change) => {
+        const namespace = change.object.metadata?.namespace ?? '';
+        for (const name of concerned(change, namespace)) enqueue(`${namespace}/${name}`);
+      }),
+  };
 }

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse, stringify } from 'yaml';
-import type { MediaNode, RelayMesh, StreamRoute } from '@millrace/api';
+import type { MediaNode, StreamRoute } from '@millrace/api';
 import { compileCrd, type JsonObject } from '@millrace/api/validation';
 import { streamRouteCrd } from '@millrace/api/crds/definitions';
+import { NodeIndex } from './node-index.ts';
 import { planRoute } from './plan.ts';
+import { RouteIndex } from './route-index.ts';
 
 /**
  * Golden cases: each file in testdata holds what is observed and what the route's status must say.
@@ -70,8 +72,23 @@ function summary(given: Case): unknown {
         status: { programmedGeneration: behind ? 4 : 5 },
       }) as unknown as MediaNode,
   );
-  const meshes = given.meshGone ? [] : [{ metadata: { name: 'world', namespace: 'default' } } as RelayMesh];
-  const { status, events } = planRoute({ route, routes: [route, ...others], nodes, meshes, nowMs: NOW_MS });
+  const routeIndex = new RouteIndex();
+  for (const object of [route, ...others]) routeIndex.apply({ type: 'added', object });
+  const nodeIndex = new NodeIndex();
+  for (const object of nodes) nodeIndex.apply({ type: 'added', object });
+  const carriers = new Set(routeIndex.carriersOf(route.metadata.name));
+  const { status, events } = planRoute({
+    route,
+    shadowed: routeIndex.shadowedPatterns(route.metadata.name),
+    carriers: nodes.filter(({ metadata }) => carriers.has(metadata.name)),
+    surroundings: {
+      regionCount: nodeIndex.regionCount,
+      hasRegion: (region) => nodeIndex.hasRegion(region),
+      goneMeshes: given.meshGone ? [...nodeIndex.meshes] : [],
+      isRouted: (policyKey) => nodeIndex.isRouted(policyKey),
+    },
+    nowMs: NOW_MS,
+  });
   return JSON.parse(
     JSON.stringify({
       policyKey: status.policyKey,

@@ -1,27 +1,29 @@
-import {
-  DEFAULT_PATH_POLICY_KEY,
-  pathPolicyKey,
-  type Condition,
-  type MediaNode,
-  type RelayMesh,
-  type StreamRoute,
-} from '@millrace/api';
+import { DEFAULT_PATH_POLICY_KEY, pathPolicyKey, type Condition, type MediaNode, type StreamRoute } from '@millrace/api';
 import { findCondition, setCondition, type EventInput } from '@millrace/kube';
-import { shadowedPatterns } from './conflicts.ts';
 import { PAUSED_CONDITION } from '../paused.ts';
 import { CONDITION, EVENT, REASON } from './reasons.ts';
+import { namedRegions, type Shadowed } from './route-index.ts';
 
 /** Everything the status of a StreamRoute depends on. */
 export interface RouteObservation {
   readonly route: StreamRoute;
-  /** All StreamRoutes of its namespace. */
-  readonly routes: readonly StreamRoute[];
-  /** MediaNodes of its namespace. */
-  readonly nodes: readonly MediaNode[];
-  /** RelayMeshes of its namespace. */
-  readonly meshes: readonly RelayMesh[];
+  /** Its patterns that others shadow. */
+  readonly shadowed: readonly Shadowed[];
+  /** Nodes on the paths of its active streams, as far as they exist. */
+  readonly carriers: readonly MediaNode[];
+  /** What there is in its namespace. */
+  readonly surroundings: Surroundings;
   /** ms since the epoch. */
   readonly nowMs: number;
+}
+
+export interface Surroundings {
+  readonly regionCount: number;
+  readonly hasRegion: (region: string) => boolean;
+  /** RelayMeshes that nodes name and that do not exist, in the order of their names. */
+  readonly goneMeshes: readonly string[];
+  /** Whether a node holds a route of this path policy. */
+  readonly isRouted: (policyKey: string) => boolean;
 }
 
 export interface RoutePlan {
@@ -78,8 +80,7 @@ export function pausedStatus({ route, nowMs }: RouteObservation): RoutePlan['sta
   };
 }
 
-function acceptedVerdict({ route, routes }: RouteObservation): Verdict {
-  const shadowed = shadowedPatterns(route, routes);
+function acceptedVerdict({ route, shadowed }: RouteObservation): Verdict {
   if (shadowed.length === 0) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid and counts.' };
   const named = listed(shadowed.map(({ pattern, by }) => `${pattern} (by ${by})`));
   if (shadowed.length < route.spec.streams.length)
@@ -89,39 +90,25 @@ function acceptedVerdict({ route, routes }: RouteObservation): Verdict {
 }
 
 /** Regions that it names and where no node is, and meshes that are gone. What it avoids need not exist. */
-function resolvedRefsVerdict({ route, nodes, meshes }: RouteObservation): Verdict {
-  const known = new Set(nodes.map(({ spec }) => spec.region));
-  const { origin, distribution, path } = route.spec;
-  const named: Record<string, readonly string[] | undefined> = {
-    'origin.regions': origin.regions,
-    'distribution.regions': distribution.regions,
-    'distribution.prewarm': distribution.prewarm,
-    'path.via': path.via,
-  };
-  const missing = Object.entries(named).flatMap(([field, regions]) =>
-    (regions ?? []).filter((region) => !known.has(region)).map((region) => `${region} (${field})`),
-  );
+function resolvedRefsVerdict({ route, surroundings }: RouteObservation): Verdict {
+  const { regionCount, hasRegion, goneMeshes } = surroundings;
+  const missing = namedRegions(route).flatMap(([field, region]) => (hasRegion(region) ? [] : [`${region} (${field})`]));
   if (missing.length > 0) {
     return { status: 'False', reason: REASON.regionNotFound, message: `No MediaNode is in region ${listed(missing)}.` };
   }
-  const existing = new Set(meshes.map(({ metadata }) => metadata.name));
-  const gone = [...new Set(nodes.flatMap(({ spec }) => spec.mesh ?? []))].filter((name) => !existing.has(name)).sort();
-  if (gone.length > 0 && known.size > 1) {
-    const message = `RelayMesh ${listed(gone)} does not exist: nodes go on with the routes they hold, and get no new ones. Create it again.`;
+  if (goneMeshes.length > 0 && regionCount > 1) {
+    const message = `RelayMesh ${listed(goneMeshes)} does not exist: nodes go on with the routes they hold, and get no new ones. Create it again.`;
     return { status: 'False', reason: REASON.meshNotFound, message };
   }
   return { status: 'True', reason: REASON.resolvedRefs, message: 'Every region named has nodes.' };
 }
 
-function programmedVerdict({ route, nodes }: RouteObservation): Verdict {
+function programmedVerdict({ route, carriers, surroundings }: RouteObservation): Verdict {
   const key = pathPolicyKey(route.spec.path);
-  const regions = new Set(nodes.map(({ spec }) => spec.region));
-  const isRouted = nodes.some(({ spec }) => spec.routes?.some(({ policy }) => policy === key));
-  if (key !== DEFAULT_PATH_POLICY_KEY && regions.size > 1 && !isRouted) {
-    const message = `No node holds a route of policy ${key}: no path satisfies spec.path, or the mesh has not planned it yet.`;
+  if (key !== DEFAULT_PATH_POLICY_KEY && surroundings.regionCount > 1 && !surroundings.isRouted(key)) {
+    const message = `No node holds a route of policy ${key}: no path satisfies spec.path, the mesh has not planned it yet, or it has no room (see leftOut in the status of the RelayMesh).`;
     return { status: 'False', reason: REASON.noRoute, message };
   }
-  const carriers = carriersOf(route, nodes);
   if (carriers.length === 0)
     return {
       status: 'True',
@@ -134,15 +121,9 @@ function programmedVerdict({ route, nodes }: RouteObservation): Verdict {
   return { status: 'True', reason: REASON.programmed, message: 'Every node that carries its streams runs it.' };
 }
 
-/** Nodes on the paths of its active streams, as far as they still exist. */
-function carriersOf({ status }: StreamRoute, nodes: readonly MediaNode[]): MediaNode[] {
-  const streams = status?.streams ?? [];
-  const names = new Set(streams.flatMap(({ origin, paths }) => [origin.node, ...(paths ?? []).flatMap(({ hops }) => hops)]));
-  return nodes.filter(({ metadata }) => names.has(metadata.name));
-}
-
+/** The very generation: one that is higher was acknowledged of an earlier object of the name. */
 function hasAcknowledged({ metadata, status }: MediaNode): boolean {
-  return (status?.programmedGeneration ?? -1) >= (metadata.generation ?? Infinity);
+  return status?.programmedGeneration !== undefined && status.programmedGeneration === metadata.generation;
 }
 
 function readyVerdict(route: StreamRoute, parts: Record<'accepted' | 'resolvedRefs' | 'programmed', Verdict>): Verdict {

@@ -1,0 +1,189 @@
+import { matchesStreamPattern, pathPolicyKey, StreamPatternIndex, type StreamRoute } from '@millrace/api';
+import type { Change } from '@millrace/kube';
+
+/** A pattern that never counts, since another StreamRoute wins for every stream it matches. */
+export interface Shadowed {
+  readonly pattern: string;
+  readonly by: string;
+}
+
+/** What others must know of a StreamRoute. */
+interface Entry {
+  readonly name: string;
+  readonly uid: string | undefined;
+  readonly generation: number | undefined;
+  readonly createdAt: string;
+  readonly priority: number;
+  readonly patterns: readonly string[];
+  readonly policyKey: string;
+  readonly regions: ReadonlySet<string>;
+  /** Nodes on the paths of its active streams. */
+  readonly carriers: ReadonlySet<string>;
+}
+
+/**
+ * The StreamRoutes of one namespace: who shadows whom, and whom a change of another object concerns. For a stream the highest priority
+ * wins, then the most specific pattern, then the oldest route, then the first by name: so a pattern is shadowed by a wider or equal one of
+ * higher priority, and by an equal one of the same priority in an older route. A change costs what it concerns, not what there is.
+ */
+export class RouteIndex {
+  readonly #matches: (pattern: string, name: string) => boolean;
+  readonly #entries = new Map<string, Entry>();
+  readonly #byPriority = new Map<number, StreamPatternIndex<Entry>>();
+  readonly #byPolicy = new Map<string, Set<string>>();
+  readonly #byRegion = new Map<string, Set<string>>();
+  readonly #byCarrier = new Map<string, Set<string>>();
+
+  /** @param matches whether a pattern matches a name, or a pattern whose stars are taken for characters */
+  constructor(matches: (pattern: string, name: string) => boolean = matchesStreamPattern) {
+    this.#matches = matches;
+  }
+
+  /** Names of the StreamRoutes whose status the change may concern, the changed one included. */
+  apply({ type, object }: Change<StreamRoute>): ReadonlySet<string> {
+    const { name } = object.metadata;
+    const before = this.#entries.get(name);
+    const after = type === 'deleted' ? undefined : entryOf(object, before);
+    const concerned = new Set([name]);
+    const isJudgedAnew = !before || !after || !competesAlike(before, after);
+    if (before) {
+      if (isJudgedAnew) for (const other of this.#shadowedBy(before)) concerned.add(other);
+      this.#remove(before);
+    }
+    if (after) {
+      this.#add(after);
+      if (isJudgedAnew) for (const other of this.#shadowedBy(after)) concerned.add(other);
+    }
+    return concerned;
+  }
+
+  /** The patterns of a route that others shadow, each with the one that wins. */
+  shadowedPatterns(name: string): Shadowed[] {
+    const own = this.#entries.get(name);
+    return (own?.patterns ?? []).flatMap((pattern) => {
+      const winner = this.#winnerOver(own as Entry, pattern);
+      return winner ? [{ pattern, by: winner.name }] : [];
+    });
+  }
+
+  all(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
+  withPolicy(policyKey: string): Iterable<string> {
+    return this.#byPolicy.get(policyKey) ?? [];
+  }
+
+  namingRegion(region: string): Iterable<string> {
+    return this.#byRegion.get(region) ?? [];
+  }
+
+  carriedBy(node: string): Iterable<string> {
+    return this.#byCarrier.get(node) ?? [];
+  }
+
+  carriersOf(name: string): Iterable<string> {
+    return this.#entries.get(name)?.carriers ?? [];
+  }
+
+  #winnerOver(own: Entry, pattern: string): Entry | undefined {
+    let winner: Entry | undefined;
+    const challenge = (rival: Entry): void => {
+      if (rival.name !== own.name && (!winner || wins(rival, winner))) winner = rival;
+    };
+    for (const [priority, patterns] of this.#byPriority) {
+      if (priority > own.priority) for (const { value } of patterns.matching(pattern)) challenge(value);
+    }
+    for (const rival of this.#byPriority.get(own.priority)?.equal(pattern) ?? []) if (isOlder(rival, own)) challenge(rival);
+    return winner;
+  }
+
+  /** Names of the routes of which this one, standing or about to leave, shadows a pattern. */
+  *#shadowedBy(entry: Entry): Generator<string> {
+    for (const pattern of entry.patterns) {
+      for (const [priority, patterns] of this.#byPriority) {
+        if (priority < entry.priority) for (const { value } of patterns.within(pattern)) yield value.name;
+      }
+      for (const { name } of this.#byPriority.get(entry.priority)?.equal(pattern) ?? []) yield name;
+    }
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.set(entry.name, entry);
+    let patterns = this.#byPriority.get(entry.priority);
+    if (!patterns) this.#byPriority.set(entry.priority, (patterns = new StreamPatternIndex(this.#matches)));
+    for (const pattern of entry.patterns) patterns.add(pattern, entry);
+    put(this.#byPolicy, entry.policyKey, entry.name);
+    for (const region of entry.regions) put(this.#byRegion, region, entry.name);
+    for (const node of entry.carriers) put(this.#byCarrier, node, entry.name);
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.name);
+    const patterns = this.#byPriority.get(entry.priority);
+    for (const pattern of entry.patterns) patterns?.delete(pattern, entry);
+    if (patterns?.size === 0) this.#byPriority.delete(entry.priority);
+    take(this.#byPolicy, entry.policyKey, entry.name);
+    for (const region of entry.regions) take(this.#byRegion, region, entry.name);
+    for (const node of entry.carriers) take(this.#byCarrier, node, entry.name);
+  }
+}
+
+/** Regions that a StreamRoute names and that must exist, by the field that names them. */
+export function namedRegions({ spec }: StreamRoute): readonly (readonly [field: string, region: string])[] {
+  const { origin, distribution, path } = spec;
+  const fields: Record<string, readonly string[] | undefined> = {
+    'origin.regions': origin.regions,
+    'distribution.regions': distribution.regions,
+    'distribution.prewarm': distribution.prewarm,
+    'path.via': path.via,
+  };
+  return Object.entries(fields).flatMap(([field, regions]) => (regions ?? []).map((region) => [field, region] as const));
+}
+
+function entryOf(route: StreamRoute, before: Entry | undefined): Entry {
+  const { metadata, spec, status } = route;
+  const isSameSpec = before !== undefined && before.uid === metadata.uid && before.generation === metadata.generation;
+  const streams = status?.streams ?? [];
+  return {
+    name: metadata.name,
+    uid: metadata.uid,
+    generation: metadata.generation,
+    createdAt: metadata.creationTimestamp ?? '',
+    priority: spec.priority,
+    patterns: spec.streams,
+    policyKey: isSameSpec ? before.policyKey : pathPolicyKey(spec.path),
+    regions: isSameSpec ? before.regions : new Set(namedRegions(route).map(([, region]) => region)),
+    carriers: new Set(streams.flatMap(({ origin, paths }) => [origin.node, ...(paths ?? []).flatMap(({ hops }) => hops)])),
+  };
+}
+
+/** Whether both stand alike against others. */
+function competesAlike(a: Entry, b: Entry): boolean {
+  return (
+    a.priority === b.priority &&
+    a.createdAt === b.createdAt &&
+    a.patterns.length === b.patterns.length &&
+    a.patterns.every((pattern, i) => pattern === b.patterns[i])
+  );
+}
+
+function wins(a: Entry, b: Entry): boolean {
+  return a.priority === b.priority ? isOlder(a, b) : a.priority > b.priority;
+}
+
+function isOlder(a: Entry, b: Entry): boolean {
+  return a.createdAt === b.createdAt ? a.name < b.name : a.createdAt < b.createdAt;
+}
+
+function put(sets: Map<string, Set<string>>, key: string, value: string): void {
+  const set = sets.get(key);
+  if (set) set.add(value);
+  else sets.set(key, new Set([value]));
+}
+
+function take(sets: Map<string, Set<string>>, key: string, value: string): void {
+  const set = sets.get(key);
+  set?.delete(value);
+  if (set?.size === 0) sets.delete(key);
+}
