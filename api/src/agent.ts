@@ -87,6 +87,8 @@ export const LinkReport = z.object({
   rttMs: nonNegative,
   jitterMs: nonNegative,
   lossPercent: percent,
+  /** Largest IP packet known to get through; absent while the trunk is down. */
+  mtuBytes: z.number().int().nonnegative().max(65_535).optional(),
   sendKbps: nonNegative,
   recvKbps: nonNegative,
 });

@@ -25,7 +25,7 @@ export async function startFfmpegPublisher(place: PlacementResponse, folder: str
   const { ip, port } = await openSession(place, 'push', { address, tracks: [track] });
   const input = '-re -f lavfi -i testsrc=size=320x180:rate=30';
   const encoder = '-c:v libx264 -threads 1 -preset ultrafast -tune zerolatency -profile:v baseline -pix_fmt yuv420p -g 30';
-  const output = `-payload_type 102 -ssrc ${ssrc} -f rtp rtp://${ip}:${port}?pkt_size=1200&localport=${from}`;
+  const output = `-payload_type 102 -ssrc ${ssrc} -f rtp rtp://${ip}:${port}?localport=${from}`;
   const args = ['-hide_banner', '-loglevel', 'error', ...[input, encoder, output].join(' ').split(' ')];
   return startProcess(process.env['MILLRACE_FFMPEG'] || 'ffmpeg', args, join(folder, 'ffmpeg.log'));
 }

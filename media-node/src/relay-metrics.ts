@@ -13,6 +13,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
   const links = gauge('millrace_relay_trunks', 'Trunks to other nodes, by state (Up, Degraded, Down); a count', ['state']);
   const rtt = gauge('millrace_relay_trunk_rtt_seconds', 'Round-trip time to a peer, smoothed; seconds', ['peer']);
   const loss = gauge('millrace_relay_trunk_loss_ratio', 'Packets lost on the way to or from a peer; 0 to 1', ['peer']);
+  const mtu = gauge('millrace_relay_trunk_mtu_bytes', 'Largest IP packet known to get through to a peer; bytes', ['peer']);
   const sent = gauge('millrace_relay_trunk_send_bits_per_second', 'Sent to a peer; bits per second', ['peer']);
   const received = gauge('millrace_relay_trunk_receive_bits_per_second', 'Received from a peer; bits per second', ['peer']);
   const streams = gauge(
@@ -43,17 +44,22 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
     'millrace_relay_refused_rtp_total',
     "Publishers' RTP packets that were not forwarded, by reason; a count",
   );
+  const droppedMedia = refused(
+    'millrace_relay_dropped_media_total',
+    'Media frames that did not get over a trunk, by reason (too-large, overdue, crowded-out, broken-chain, window-full, abandoned, incomplete); a count',
+  );
   const refusedDatagrams = refused(
     'millrace_relay_refused_datagrams_total',
     'Datagrams at the trunk port that were not taken, by reason; a count',
   );
   return {
     update(reports, stats) {
-      for (const each of [links, rtt, loss, sent, received, streams]) each.reset();
+      for (const each of [links, rtt, loss, mtu, sent, received, streams]) each.reset();
       for (const report of reports) {
         links.inc({ state: report.state });
         rtt.set({ peer: report.peer }, report.rttMs / 1_000);
         loss.set({ peer: report.peer }, report.lossPercent / 100);
+        if (report.mtuBytes !== undefined) mtu.set({ peer: report.peer }, report.mtuBytes);
         sent.set({ peer: report.peer }, report.sendKbps * 1_000);
         received.set({ peer: report.peer }, report.recvKbps * 1_000);
       }
@@ -62,6 +68,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       duplicates.set(stats.streams.reduce((sum, stream) => sum + stream.duplicates, 0));
       faultyFrames({ stray: stats.strayFrames, malformed: stats.malformedFrames, control: stats.controlErrors });
       refusedRtp(stats.refusedRtp);
+      droppedMedia(stats.droppedMedia);
       refusedDatagrams(stats.refusedDatagrams);
     },
   };

@@ -186,6 +186,8 @@ export interface MediaNodeStatusLink {
   jitterMs?: number;
   /** Loss of what it sends, before repair, percent. */
   lossPercent?: number;
+  /** Largest IP packet known to get through to the peer, bytes. */
+  mtuBytes?: number;
 }
 
 /** Kernel settings it found. */

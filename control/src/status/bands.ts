@@ -4,7 +4,12 @@ import type { Difference } from './banded-writer.ts';
 
 type Load = NonNullable<MediaNodeStatus['load']>;
 type Link = NonNullable<MediaNodeStatus['links']>[number];
-type Measured = { rttMs?: number | undefined; jitterMs?: number | undefined; lossPercent?: number | undefined };
+interface Measured {
+  rttMs?: number | undefined;
+  jitterMs?: number | undefined;
+  lossPercent?: number | undefined;
+  mtuBytes?: number | undefined;
+}
 
 /** A value is news when it has left the band around what was written: this part of it, and at least so much. */
 const BANDS = {
@@ -84,7 +89,8 @@ function moved(written: Measured | undefined, now: Measured): boolean {
   return (
     outside(BANDS.rttMs, written?.rttMs, now.rttMs) ||
     outside(BANDS.jitterMs, written?.jitterMs, now.jitterMs) ||
-    outside(BANDS.lossPercent, written?.lossPercent, now.lossPercent)
+    outside(BANDS.lossPercent, written?.lossPercent, now.lossPercent) ||
+    written?.mtuBytes !== now.mtuBytes
   );
 }
 

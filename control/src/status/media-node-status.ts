@@ -121,8 +121,16 @@ function loadOf({ cpuPercent, egressMbps, ingressMbps, ...counts }: ReportedLoad
   return { cpuPercent: tenths(cpuPercent), egressMbps: tenths(egressMbps), ingressMbps: tenths(ingressMbps), ...counts };
 }
 
-function linkOf({ peer, state, rttMs, jitterMs, lossPercent }: ReportedLink): NonNullable<MediaNodeStatus['links']>[number] {
-  return { peer, state, rttMs: tenths(rttMs), jitterMs: tenths(jitterMs), lossPercent: tenths(lossPercent) };
+function linkOf({
+  peer,
+  state,
+  rttMs,
+  jitterMs,
+  lossPercent,
+  mtuBytes,
+}: ReportedLink): NonNullable<MediaNodeStatus['links']>[number] {
+  const measured = { rttMs: tenths(rttMs), jitterMs: tenths(jitterMs), lossPercent: tenths(lossPercent) };
+  return { peer, state, ...measured, ...(mtuBytes !== undefined && { mtuBytes }) };
 }
 
 export function tenths(value: number): number {

@@ -68,6 +68,8 @@ export interface RelayStats {
   /** Frames of conversations that are not bound, or that are no frames. */
   strayFrames: number;
   malformedFrames: number;
+  /** Media frames that did not get over the trunks that there are, by reason. */
+  droppedMedia: Readonly<Record<string, number>>;
   /** Messages that could not be read or sent. */
   controlErrors: number;
   /** Publishers on this node. */

@@ -4,8 +4,10 @@ export interface IngestCounters {
   packets: number;
   bytes: number;
   forwarded: number;
-  /** No RTP, or too large for a trunk. */
+  /** No RTP. */
   malformed: number;
+  /** Larger than MAX_RTP_BYTES. */
+  tooLarge: number;
   /** RTP of an SSRC that no track names. */
   unknownSsrc: number;
   dropped: Record<DropReason, number>;

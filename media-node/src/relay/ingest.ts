@@ -3,6 +3,9 @@ import { isRtcp, readRtcp, RtpView } from '../rtp/index.ts';
 import { GatedLayer, type GatedLayerOptions } from './gated-layer.ts';
 import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
 
+/** Largest RTP packet that is carried, as mediasoup hands it on: with the header extensions that it adds, up to 24 bytes. */
+export const MAX_RTP_BYTES = MAX_MEDIA_FRAME_BYTES - MEDIA_HEADER_BYTES;
+
 /** Where the packets of a track's layer come from now. */
 export interface LayerSource {
   track: number;
@@ -12,6 +15,8 @@ export interface LayerSource {
 
 export interface IngestOptions extends GatedLayerOptions {
   tracks: TrackDescription[];
+  /** The first packet that is too large to be forwarded. */
+  onTooLarge?: (bytes: number) => void;
 }
 
 /** The publisher's packets as they leave mediasoup: each layer goes through its gate into the carried stream. */
@@ -21,6 +26,7 @@ export class Ingest {
     bytes: 0,
     forwarded: 0,
     malformed: 0,
+    tooLarge: 0,
     unknownSsrc: 0,
     dropped: { late: 0, duplicate: 0, 'before-keyframe': 0, 'hold-limit': 0, restart: 0 },
     keyframeRequests: { sent: 0, held: 0 },
@@ -80,7 +86,12 @@ export class Ingest {
     counters.packets += 1;
     counters.bytes += packet.length;
     const view = this.#view;
-    if (packet.length > MAX_MEDIA_FRAME_BYTES - MEDIA_HEADER_BYTES || !view.parse(packet)) {
+    if (packet.length > MAX_RTP_BYTES) {
+      counters.tooLarge += 1;
+      if (counters.tooLarge === 1) this.#options.onTooLarge?.(packet.length);
+      return;
+    }
+    if (!view.parse(packet)) {
       counters.malformed += 1;
       return;
     }

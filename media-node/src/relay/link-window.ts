@@ -23,6 +23,11 @@ export class LinkWindow {
     };
   }
 
+  /** Measurements in the window. */
+  get count(): number {
+    return this.#samples.length;
+  }
+
   /** Forgets what was measured: the trunk came up anew, perhaps over another way. */
   clear(): void {
     this.#samples.length = 0;

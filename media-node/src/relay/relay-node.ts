@@ -6,7 +6,7 @@ import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress, type Attachment } from './egress/index.ts';
-import { Ingest, type LayerSource } from './ingest.ts';
+import { Ingest, MAX_RTP_BYTES, type LayerSource } from './ingest.ts';
 import type { IngestCounters } from './ingest-counters.ts';
 import type { RtpSocket, RtpSockets, SocketAddress } from './rtp-sockets.ts';
 import {
@@ -82,6 +82,7 @@ export class RelayNode {
       onStray: () => (this.#strayFrames += 1),
       onUp: (peer) => this.#changed((nowMs) => this.#subscriptions.trunkUp(peer, nowMs)),
       onLost: (peer, reason) => this.#onTrunkLost(peer, reason),
+      onNarrowPath: (peer, mtuBytes) => this.#narrowPath(peer, mtuBytes),
       onBadMessage: (peer, error) => this.#warn(error.message, { peer }),
     });
     this.#subscriptions = new Subscriptions({
@@ -110,7 +111,9 @@ export class RelayNode {
     const onKeyframeRequest = (track: number, layer: number) =>
       this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
     const [now, wakeBy] = [this.#now, this.#wakeBy];
-    const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, now, wakeBy, onKeyframeRequest });
+    const onTooLarge = (bytes: number) => this.#tooLarge(stream, bytes);
+    const waking = { now, wakeBy, onKeyframeRequest, onTooLarge };
+    const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, ...waking });
     socket.onMessage = (packet) => ingest.onPacket(packet);
     this.#ingests.set(id, { stream, epoch, ingest, socket });
     this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
@@ -235,6 +238,7 @@ export class RelayNode {
       subscribers: this.#subscriptions.downstreams,
       strayFrames: this.#strayFrames,
       malformedFrames: this.#malformedFrames,
+      droppedMedia: this.#directory.droppedMedia(),
       controlErrors: this.#controlErrors,
       ingests: [...this.#ingests].map(([id, { ingest }]) => ({ id, tracks: ingest.tracks })),
       keyframeRequests,
@@ -265,6 +269,17 @@ export class RelayNode {
     if (binding.flowing) return;
     binding.flowing = true;
     this.#changed((nowMs) => this.#subscriptions.onMedia(binding.stream.name, peer, binding.subscription, nowMs));
+  }
+
+  /** Said once for each publisher; the rest is counted. */
+  #tooLarge(stream: string, bytes: number): void {
+    const message = `${stream}: an RTP packet of ${bytes} bytes is not forwarded, nor are others above ${MAX_RTP_BYTES}: lower the publisher's packet size (pkt_size of FFmpeg, mtu of GStreamer's payloaders)`;
+    this.#options.emit({ type: 'warning', message, fields: { stream, bytes } });
+  }
+
+  #narrowPath(peer: string, mtuBytes: number): void {
+    const message = `the path to ${peer} carries IP packets of ${mtuBytes} bytes and no larger ones: most video packets take two datagrams there; look for a tunnel or a firewall on the way`;
+    this.#options.emit({ type: 'warning', message, fields: { peer, mtuBytes } });
   }
 
   #onTrunkLost(peer: string, reason: string): void {
@@ -421,8 +436,8 @@ export class RelayNode {
   }
 }
 
-function addRefused({ malformed, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
-  add({ malformed, 'unknown-ssrc': unknownSsrc, ...dropped }, to);
+function addRefused({ malformed, tooLarge, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
+  add({ malformed, 'too-large': tooLarge, 'unknown-ssrc': unknownSsrc, ...dropped }, to);
 }
 
 function add(counts: Readonly<Record<string, number>>, to: Record<string, number>): void {

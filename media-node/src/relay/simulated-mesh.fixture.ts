@@ -206,6 +206,8 @@ export class Publisher {
   video = 0;
   audio = 0;
   keyframeWanted = false;
+  /** Bytes of the body of the n-th video packet. */
+  bodyBytes: (n: number) => number = () => 20;
   readonly #base: { seq: number; timestamp: number };
   readonly #burst: number;
   #ticks = 0;
@@ -245,7 +247,7 @@ export class Publisher {
   #sendVideo(): void {
     const keyframe = this.video % 100 === 0 || this.keyframeWanted;
     this.keyframeWanted = false;
-    const body = h264Payload(keyframe ? 'keyframe' : 'delta');
+    const body = h264Payload(keyframe ? 'keyframe' : 'delta', this.bodyBytes(this.video));
     body.writeUInt32BE(this.video, body.length - 4);
     const fields = { payloadType: 102, ssrc: 1000, marker: true, payload: body };
     const seq = this.#base.seq + this.video;

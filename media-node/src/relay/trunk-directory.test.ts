@@ -25,6 +25,7 @@ const listener = {
   onUp: nothing,
   onLost: nothing,
   onBadMessage: nothing,
+  onNarrowPath: nothing,
 };
 
 describe('the trunks of a node by peer', () => {

@@ -17,6 +17,12 @@ const MAX_WAITING = 1024;
 /** Above this a link is reported as degraded. */
 const DEGRADED_LOSS_PERCENT = 5;
 
+/** Least MTU of IPv6 (RFC 8200, section 5): a path below it is worth a warning. */
+const NARROW_MTU_BYTES = 1280;
+
+/** Reports of a trunk, a second apart, after which its first probes have been answered. */
+const MTU_KNOWN_REPORTS = 5;
+
 /** A trunk that is down and that nobody here needs is dialled for this long. */
 const GIVE_UP_MS = 30_000;
 
@@ -36,6 +42,8 @@ export interface TrunkListener {
   onUp(peer: string): void;
   onLost(peer: string, reason: string): void;
   onBadMessage(peer: string, error: Error): void;
+  /** The path to the peer carries less than IPv6 demands of any. Once, until it carries more again. */
+  onNarrowPath(peer: string, mtuBytes: number): void;
 }
 
 interface PeerState {
@@ -47,6 +55,7 @@ interface PeerState {
   /** Since when the trunk is needed or up no more. */
   idleSinceMs: number;
   readonly window: LinkWindow;
+  isNarrow: boolean;
   rates: { atMs: number; sentBytes: number; receivedBytes: number };
 }
 
@@ -149,10 +158,39 @@ export class TrunkDirectory {
         ...measured,
         sendKbps: kbps(stats.sentBytes, state.rates.sentBytes),
         recvKbps: kbps(stats.receivedBytes, state.rates.receivedBytes),
+        ...(stats.mtuBytes > 0 && { mtuBytes: stats.mtuBytes }),
       };
+      this.#watchMtu(state, stats.mtuBytes);
       state.rates = { atMs: nowMs, sentBytes: stats.sentBytes, receivedBytes: stats.receivedBytes };
       return report;
     });
+  }
+
+  /** Frames that did not get over a trunk, by reason, over all trunks; what a trunk had dropped before it came up anew is not in it. */
+  droppedMedia(): Record<string, number> {
+    const dropped: Record<string, number> = {};
+    for (const { trunk } of this.#peers.values()) {
+      const { oversize, association } = trunk.stats();
+      add('too-large', oversize, dropped);
+      if (!association) continue;
+      const { queues, windowFull, arq, reassembly } = association;
+      add('overdue', sum(queues.overdue), dropped);
+      add('crowded-out', sum(queues.crowdedOut), dropped);
+      add('broken-chain', sum(queues.broken), dropped);
+      add('window-full', windowFull, dropped);
+      add('abandoned', arq.abandoned, dropped);
+      add('incomplete', reassembly.incomplete + reassembly.refused, dropped);
+    }
+    return dropped;
+  }
+
+  #watchMtu(state: PeerState, mtuBytes: number): void {
+    const isNarrow = mtuBytes > 0 && mtuBytes < NARROW_MTU_BYTES;
+    // Until the first probes are answered it is the base, which says nothing.
+    if (isNarrow && !state.isNarrow && state.window.count >= MTU_KNOWN_REPORTS) {
+      state.isNarrow = true;
+      this.#listener.onNarrowPath(state.trunk.peer, mtuBytes);
+    } else if (!isNarrow && mtuBytes > 0) state.isNarrow = false;
   }
 
   #send(state: PeerState, message: ControlMessage): void {
@@ -178,6 +216,7 @@ export class TrunkDirectory {
       uses: known?.uses ?? 0,
       idleSinceMs: Infinity,
       window: known?.window ?? new LinkWindow(),
+      isNarrow: known?.isNarrow ?? false,
       rates: { atMs: 0, sentBytes: 0, receivedBytes: 0 },
     };
     this.#peers.set(trunk.peer, state);
@@ -228,4 +267,12 @@ export class TrunkDirectory {
 function linkState(stats: { state: RelayTrunk['state']; lossInPercent: number; lossOutPercent: number }): LinkReport['state'] {
   if (stats.state !== 'up') return 'Down';
   return Math.max(stats.lossInPercent, stats.lossOutPercent) >= DEGRADED_LOSS_PERCENT ? 'Degraded' : 'Up';
+}
+
+function sum(byClass: Readonly<Record<string, number>>): number {
+  return Object.values(byClass).reduce((total, count) => total + count, 0);
+}
+
+function add(reason: string, count: number, to: Record<string, number>): void {
+  to[reason] = (to[reason] ?? 0) + count;
 }

@@ -130,7 +130,7 @@ export async function runFfmpeg(
   signal: AbortSignal,
   adopt: (pid: number) => () => void,
 ): Promise<void> {
-  const url = `rtp://127.0.0.1:${port}?rtcpport=${port}&pkt_size=1200`;
+  const url = `rtp://127.0.0.1:${port}?rtcpport=${port}`;
   const child = spawn(ffmpegPath(), [...QUIET, ...source.inputs, ...outputs(source, url)], {
     stdio: ['pipe', 'ignore', 'pipe'],
     detached: true,
