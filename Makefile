@@ -17,7 +17,7 @@ up: ## a network of three regions on this machine (SOURCE=clip.mp4 publishes tha
 down: ## stop what `make up` runs
 	@exec $(setup) node -- node standalone/src/main.ts down
 
-test: ## types, lint, format and all tests beside the code (ONLY="service control/src" for those alone, FUZZ_SEED=2 for other random inputs)
+test: ## types, lint, layers, spelling, format and all tests beside the code (ONLY="service control/src" for those alone, FUZZ_SEED=2 for other random inputs)
 	@FUZZ_SEED=$(or $(FUZZ_SEED),1) exec $(setup) node worker ffmpeg redis -- node scripts/test/main.ts $(ONLY)
 
 e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
@@ -29,7 +29,7 @@ bench: ## measure: first frame, gap after a relay's death, packets per CPU-secon
 load: ## ten minutes with as many viewers as fit: memory and CPU of each process, whether anything grows (MINUTES=60)
 	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts --only load --load-minutes $(or $(MINUTES),10) --json bench/results/load.json
 
-lint: ## types, lint and format only
+lint: ## types, lint, layers of the packages, spelling and format only
 	@exec $(setup) node -- node scripts/test/main.ts --checks
 
 audit: ## licences, pins and install scripts of all packages; advisories where the registry has them

@@ -19,6 +19,7 @@ export async function runChecks(): Promise<Tally> {
   const results = await Promise.all([
     inOrder([
       ['lint', 'eslint', '.'],
+      ['spelling', 'cspell', 'lint', '--no-progress', '--no-summary', '.'],
       ['layers', 'depcruise', '--config', '.dependency-cruiser.js', ...packages()],
     ]),
     inOrder([
