@@ -26,7 +26,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
     'millrace_relay_duplicate_packets',
     'Packets of the streams carried now that came more than once; a count',
   );
-  const refused = (name: string, help: string): ((counts: Readonly<Record<string, number>>) => void) => {
+  const byReason = (name: string, help: string): ((counts: Readonly<Record<string, number>>) => void) => {
     const counter = new Counter({ name, help, labelNames: ['reason'], registers: [registry] });
     const known: Record<string, number> = {};
     return (counts) => {
@@ -36,19 +36,23 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       }
     };
   };
-  const faultyFrames = refused(
+  const faultyFrames = byReason(
     'millrace_relay_faulty_frames_total',
     'Trunk frames that could not be used, by reason (stray, malformed, control); a count',
   );
-  const refusedRtp = refused(
+  const refusedRtp = byReason(
     'millrace_relay_refused_rtp_total',
     "Publishers' RTP packets that were not forwarded, by reason; a count",
   );
-  const droppedMedia = refused(
+  const droppedMedia = byReason(
     'millrace_relay_dropped_media_total',
     'Media frames that did not get over a trunk, by reason (too-large, overdue, crowded-out, broken-chain, window-full, abandoned, incomplete); a count',
   );
-  const refusedDatagrams = refused(
+  const repairs = byReason(
+    'millrace_relay_publisher_repairs_total',
+    "What was put right in publishers' streams, by kind (parameter-sets: packets inserted; clock-jump: jumps joined); a count",
+  );
+  const refusedDatagrams = byReason(
     'millrace_relay_refused_datagrams_total',
     'Datagrams at the trunk port that were not taken, by reason; a count',
   );
@@ -69,6 +73,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       faultyFrames({ stray: stats.strayFrames, malformed: stats.malformedFrames, control: stats.controlErrors });
       refusedRtp(stats.refusedRtp);
       droppedMedia(stats.droppedMedia);
+      repairs(stats.repairs);
       refusedDatagrams(stats.refusedDatagrams);
     },
   };

@@ -160,6 +160,14 @@ const video: Case[] = [
     out: ['0: 1000 1001 1002', '20: -500 before-keyframe 501=1003 502=1004'],
   },
   {
+    name: 'a restart into numbers and times that were just used is told when it goes on for long',
+    in: ['0: 1000K 1001', `20: ${Array.from({ length: 65 }, (_, i) => 501 + i).join(' ')} 566K 567`],
+    out: [
+      '0: 1000 1001',
+      `20: ${Array.from({ length: 64 }, (_, i) => `-${501 + i} late`).join(' ')} -565 before-keyframe 566=1002 567=1003`,
+    ],
+  },
+  {
     name: 'a restart whose first packets change places loses neither',
     in: ['0: 100K', '20: 40001 40000K 40002'],
     out: ['0: 100', '20: 40000=101 40001=102 40002=103'],

@@ -13,6 +13,8 @@ const MAX_HOLD_MS = 1000;
 export const MAX_HELD_PACKETS = 1024;
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 const RECENT = 1024;
+/** So many packets in a row whose turn is over, each behind the other, are no retransmissions: the sender began anew. */
+const MAX_LATE_RUN = 64;
 /** Two packets of another numbering that stand so close confirm each other. */
 const MAX_CONFIRMING_DISTANCE = 16;
 
@@ -74,6 +76,7 @@ export class ForwardingGate<P> {
   /** Held packets that may open the gate once all that could belong before them is known, or was waited for. */
   #candidates: { seq: number; arrivedMs: number }[] = [];
   #isNewSource = false;
+  #late = { seq: -1, run: 0 };
 
   constructor(kind: 'audio' | 'video', actions: GateActions<P>, rttMs?: number) {
     this.#kind = kind;
@@ -142,10 +145,14 @@ export class ForwardingGate<P> {
   #place(seq: number, marks: FrameMarks, packet: P, bytes: number, nowMs: number, hints: number): void {
     if (this.#kind === 'audio') this.#expected ??= seq;
     if (seq === this.#expected) {
+      this.#late.run = 0;
       this.#forward(seq, marks, packet, nowMs);
       return this.#drain();
     }
     if (seq < (this.#expected ?? this.#floor)) {
+      this.#late = { seq, run: seq === this.#late.seq + 1 ? this.#late.run + 1 : 1 };
+      if (this.#late.run > MAX_LATE_RUN)
+        return this.#restart({ seq: seq & 0xffff, marks, packet, bytes, hints, arrivedMs: nowMs });
       return this.#actions.drop(packet, this.#recent[seq % RECENT] === seq ? 'duplicate' : 'late');
     }
     if (this.#held.has(seq)) return this.#actions.drop(packet, 'duplicate');
@@ -252,6 +259,7 @@ export class ForwardingGate<P> {
     if (this.#suspect) this.#dropSuspect();
     for (const held of this.#held.takeBelow(Infinity)) this.#actions.drop(held.packet, 'restart');
     this.#candidates = [];
+    this.#late.run = 0;
     // What was overtaken by the first packet may still come.
     this.#floor = this.#unwrapper.restart(packets[0]!.seq) - MAX_CONFIRMING_DISTANCE;
     this.#expected = undefined;

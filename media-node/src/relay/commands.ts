@@ -76,6 +76,8 @@ export interface RelayStats {
   ingests: { id: string; tracks: readonly TrackCounters[] }[];
   /** Requests to publishers for a keyframe, by what became of them. */
   keyframeRequests: Readonly<Record<string, number>>;
+  /** What the gates put right in publishers' streams, by kind: `parameter-sets` inserted, in packets; `clock-jump`s joined. */
+  repairs: Readonly<Record<string, number>>;
   /** Publishers' packets that were not forwarded, by reason. */
   refusedRtp: Readonly<Record<string, number>>;
   /** Datagrams at the trunk port that were not taken, by reason. */

@@ -67,6 +67,7 @@ export class RelayNode {
   /** Of ingests that are closed. */
   readonly #closedRefusedRtp: Record<string, number> = {};
   readonly #closedKeyframeRequests: Record<string, number> = {};
+  readonly #closedRepairs: Record<string, number> = {};
   #strayFrames = 0;
   #malformedFrames = 0;
   #controlErrors = 0;
@@ -138,6 +139,7 @@ export class RelayNode {
     this.#ingests.delete(id);
     addRefused(running.ingest.counters, this.#closedRefusedRtp);
     add(running.ingest.counters.keyframeRequests, this.#closedKeyframeRequests);
+    add(repairsOf(running.ingest.counters), this.#closedRepairs);
     running.socket.close();
     this.#changed((nowMs) => this.#subscriptions.unpublish(running.stream, running.epoch, reason, nowMs));
   }
@@ -218,9 +220,11 @@ export class RelayNode {
   stats(): Omit<RelayStats, 'refusedDatagrams'> {
     const refusedRtp = { ...this.#closedRefusedRtp };
     const keyframeRequests = { ...this.#closedKeyframeRequests };
+    const repairs = { ...this.#closedRepairs };
     for (const { ingest } of this.#ingests.values()) {
       addRefused(ingest.counters, refusedRtp);
       add(ingest.counters.keyframeRequests, keyframeRequests);
+      add(repairsOf(ingest.counters), repairs);
     }
     const streams = [...this.#subscriptions.streams()].map((subscription) => {
       const carried = this.#carried.get(subscription.name);
@@ -242,6 +246,7 @@ export class RelayNode {
       controlErrors: this.#controlErrors,
       ingests: [...this.#ingests].map(([id, { ingest }]) => ({ id, tracks: ingest.tracks })),
       keyframeRequests,
+      repairs,
       refusedRtp,
     };
   }
@@ -438,6 +443,10 @@ export class RelayNode {
 
 function addRefused({ malformed, tooLarge, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
   add({ malformed, 'too-large': tooLarge, 'unknown-ssrc': unknownSsrc, ...dropped }, to);
+}
+
+function repairsOf({ insertedSets, clockJumps }: IngestCounters): Record<string, number> {
+  return { 'parameter-sets': insertedSets, 'clock-jump': clockJumps };
 }
 
 function add(counts: Readonly<Record<string, number>>, to: Record<string, number>): void {

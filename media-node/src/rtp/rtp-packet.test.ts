@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { rtpPacket } from '@millrace/testkit/rtp';
-import { isRtcp, RtpView, setPayloadType, setSequence, setSsrc, setTimestamp } from './rtp-packet.ts';
+import { isRtcp, RtpView, setPayloadType, setSequence, setSsrc, setTimestamp, payloadBytes } from './rtp-packet.ts';
 
 describe('the RTP view', () => {
   const view = new RtpView();
@@ -88,5 +88,19 @@ describe('the RTP view', () => {
     assert.ok(isRtcp(Buffer.from([0x80, 200, 0, 1, 0, 0, 0, 0])));
     assert.ok(!isRtcp(rtpPacket({ payloadType: 127, marker: false })));
     assert.ok(!isRtcp(rtpPacket({ payloadType: 96, marker: true })));
+  });
+
+  test('has as many payload bytes as a sender report counts', () => {
+    const extensions = { 3: Buffer.alloc(5) };
+    for (const fields of [
+      {},
+      { csrcs: [1, 2] },
+      { padding: 9 },
+      { extensions },
+      { csrcs: [1], padding: 4, extensions, twoByte: true },
+    ]) {
+      const packet = Buffer.concat([Buffer.alloc(7), rtpPacket({ ...fields, payload: Buffer.alloc(100) })]);
+      assert.equal(payloadBytes(packet, 7, packet.length), 100, JSON.stringify(fields));
+    }
   });
 });

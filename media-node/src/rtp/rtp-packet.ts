@@ -117,6 +117,15 @@ export class RtpView {
   }
 }
 
+/** What a sender report counts (RFC 3550 section 6.4.1): the payload of a sound packet [start, end), without header and padding. */
+export function payloadBytes(buffer: Buffer, start: number, end: number): number {
+  const first = buffer[start]!;
+  let header = RTP_FIXED_BYTES + (first & 0x0f) * 4;
+  if ((first & 0x10) !== 0) header += 4 + buffer.readUInt16BE(start + header + 2) * 4;
+  const padding = (first & 0x20) !== 0 ? buffer[end - 1]! : 0;
+  return Math.max(0, end - start - header - padding);
+}
+
 /** Changes the payload type in place; the marker bit stays. */
 export function setPayloadType(buffer: Buffer, start: number, payloadType: number): void {
   buffer[start + 1] = (buffer[start + 1]! & 0x80) | (payloadType & 0x7f);

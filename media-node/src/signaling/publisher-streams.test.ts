@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRtcp, RtpView } from '../rtp/index.ts';
 import { idr, PPS, rtpPacket, slice, SPROP, SPS } from '@millrace/testkit/rtp';
@@ -15,6 +15,7 @@ class PlainPublisher {
   #seq = 1000;
   #timestamp = 50_000;
   frame = 0;
+  sentFrames = 0;
   #timer: NodeJS.Timeout | undefined;
   #lose = 0;
 
@@ -59,6 +60,7 @@ class PlainPublisher {
     }
     this.#send(isKeyframe ? idr() : slice(), true);
     this.frame += 1;
+    this.sentFrames += 1;
     this.#timestamp += 1800;
   }
 
@@ -90,6 +92,17 @@ class PlainViewer {
       const payload = packet.subarray(view.payloadStart, view.payloadEnd);
       this.seen.push({ seq: view.seq, timestamp: view.timestamp, atMs: performance.now(), nals: nalTypes(payload) });
     });
+  }
+
+  /** Each number once and in order; timestamps that grow as time goes by, within what timers are late here. */
+  assertContinuous(): void {
+    for (let i = 1; i < this.seen.length; i++) {
+      const [last, next] = [this.seen[i - 1]!, this.seen[i]!];
+      assert.equal((next.seq - last.seq) & 0xffff, 1, `${next.seq} after ${last.seq}`);
+      const stepMs = ((next.timestamp - last.timestamp) | 0) / 90;
+      const elapsedMs = next.atMs - last.atMs;
+      assert.ok(stepMs >= 0 && Math.abs(stepMs - elapsedMs) < 300, `a step of ${stepMs} ms in ${elapsedMs} ms`);
+    }
   }
 
   /** Frames that a decoder shows: from a keyframe with its sets on, without a hole. */
@@ -155,14 +168,27 @@ async function publish(
   });
   const publisher = new PlainPublisher(socket, to, { setsInBand });
   publisher.start();
+  closers.push(() => publisher.stop());
   return publisher;
 }
 
 async function play(node: TestNode): Promise<PlainViewer> {
   const socket = await udp();
+  closers.push(() => socket.close());
   const viewer = new PlainViewer(socket);
   await open(node, 'pull', { address: { ip: '127.0.0.1', port: socket.address().port } });
   return viewer;
+}
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function start(options: Parameters<typeof startTestNode>[0] = {}): Promise<TestNode> {
+  const node = await startTestNode(options);
+  closers.push(() => node.close());
+  return node;
 }
 
 describe('an H.264 publisher on the whole way through the workers', { timeout: 60_000 }, () => {
@@ -174,8 +200,8 @@ describe('an H.264 publisher on the whole way through the workers', { timeout: 6
   for (const [when, setsInBand, parameters] of cases) {
     test(`whose parameter sets come ${when} plays for late viewers, over a trunk, and after loss`, async () => {
       const network = newNetwork();
-      const origin = await startTestNode({ name: 'node-1', network });
-      const edge = await startTestNode({ name: 'node-2', network });
+      const origin = await start({ name: 'node-1', network });
+      const edge = await start({ name: 'node-2', network });
       const publisher = await publish(origin, setsInBand, parameters);
       await delay(700);
       const [near, far] = [await play(origin), await play(edge)];
@@ -185,9 +211,29 @@ describe('an H.264 publisher on the whole way through the workers', { timeout: 6
       await eventually('frames after the loss', () => far.decodable() > before + 60);
       const late = await play(edge);
       await eventually('frames at a late viewer', () => late.decodable() > 50);
-      publisher.stop();
-      for (const { socket } of [near, far, late]) socket.close();
-      await Promise.all([origin.close(), edge.close()]);
+    });
+  }
+
+  const jumps: [what: string, act: (publisher: PlainPublisher) => void][] = [
+    ['starts again with other numbers and another clock', (publisher) => publisher.restart(41_000, 3_000_000_000)],
+    ['starts again with numbers that were just used', (publisher) => publisher.restart(700, 900_000_000)],
+    ['steps its clock forward by 10 s', (publisher) => publisher.step(10_000)],
+    ['steps its clock back by 10 s', (publisher) => publisher.step(-10_000)],
+  ];
+  for (const [what, act] of jumps) {
+    test(`that ${what} is followed without a step`, async () => {
+      const node = await start();
+      const publisher = await publish(node, 'always');
+      const viewer = await play(node);
+      await eventually('a second of frames', () => viewer.decodable() > 50);
+      const [before, sent] = [viewer.decodable(), publisher.sentFrames];
+      act(publisher);
+      await eventually('frames after it', () => publisher.sentFrames > sent + 60);
+      await delay(100);
+      const shown = viewer.decodable() - before;
+      const after = publisher.sentFrames - sent;
+      assert.ok(shown >= after - 3, `${shown} of ${after} frames after it are shown`);
+      viewer.assertContinuous();
     });
   }
 });

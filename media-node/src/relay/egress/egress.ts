@@ -11,6 +11,7 @@ import {
 import {
   hasKeyframes,
   isRtcp,
+  payloadBytes,
   readRtcp,
   setPayloadType,
   setSequence,
@@ -229,7 +230,7 @@ export class Egress implements FrameSink {
     const outTimestamp = rebase.timestamp(timestamp, nowMs);
     const length = frame.length - MEDIA_HEADER_BYTES;
     counters.packets += 1;
-    counters.octets += length - 12;
+    counters.octets += payloadBytes(frame, MEDIA_HEADER_BYTES, frame.length);
     const outputs = this.#outputs[track]!;
     for (let i = 0; i < outputs.length; i++) {
       const { socket, payloadType, ssrcs } = outputs[i]!;

@@ -45,4 +45,19 @@ describe('numbers and timestamps of a viewer', () => {
     assert.equal(rebase.reported(80, 2), 80 + shift);
     assert.equal(rebase.reported(80, 1), undefined);
   });
+
+  test('go on behind the latest picture, not behind the one that was sent last', () => {
+    const rebase = new Rebase(90_000);
+    rebase.restart(1, 1, 0, 0);
+    for (const [seq, timestamp] of [
+      [1, 0],
+      [2, 9000],
+      [3, 3000],
+    ] as const) {
+      rebase.seq(seq);
+      rebase.timestamp(timestamp, seq * 10);
+    }
+    rebase.restart(2, 1, 5, 60);
+    assert.equal(rebase.timestamp(5, 60), 9000 + 40 * 90);
+  });
 });

@@ -8,8 +8,9 @@ export class Rebase {
   #timestampOffset = 0;
   #epoch = -1;
   #lastSeq = -1;
-  #lastTimestamp = 0;
-  #lastSentMs = 0;
+  /** Pictures may be sent before others that are shown earlier (B-frames): the last one is not the latest. */
+  #latestTimestamp: number | undefined;
+  #latestSentMs = 0;
 
   constructor(clockRate: number) {
     this.#clockRate = clockRate;
@@ -24,9 +25,9 @@ export class Rebase {
     this.#epoch = epoch;
   }
 
-  /** As much later as time went by since the last packet, at least one tick. */
+  /** As much later as time went by since the packet with the latest time, at least one tick. */
   #continued(nowMs: number): number {
-    return this.#lastTimestamp + Math.max(1, Math.round(((nowMs - this.#lastSentMs) * this.#clockRate) / 1000));
+    return (this.#latestTimestamp ?? 0) + Math.max(1, Math.round(((nowMs - this.#latestSentMs) * this.#clockRate) / 1000));
   }
 
   seq(canonical: number): number {
@@ -37,8 +38,10 @@ export class Rebase {
   /** Of a packet that is sent now. */
   timestamp(timestamp: number, nowMs: number): number {
     const out = (timestamp + this.#timestampOffset) >>> 0;
-    this.#lastTimestamp = out;
-    this.#lastSentMs = nowMs;
+    if (this.#latestTimestamp === undefined || ((out - this.#latestTimestamp) | 0) > 0) {
+      this.#latestTimestamp = out;
+      this.#latestSentMs = nowMs;
+    }
     return out;
   }
 
