@@ -134,7 +134,8 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     const etag = created.headers.get('etag')!;
     const patch = (headers: Record<string, string>, body = FRAGMENT, type = FRAGMENT_TYPE) =>
       node.call('whip-patch', { params: { id }, headers, body, type });
-    assert.equal((await patch({})).status, 428);
+    assert.equal((await patch({}, FRAGMENT.replace('Qh2p', 'Zz9q'))).status, 428);
+    assert.equal((await node.call('whip-session', { params: { id } })).status, 200);
     assert.equal((await patch({ 'if-match': '"other"' })).status, 412);
     assert.equal((await patch({ 'if-match': etag }, 'm=audio')).status, 400);
     assert.equal((await patch({ 'if-match': etag }, FRAGMENT, 'text/plain')).status, 415);
@@ -142,7 +143,8 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     assert.equal((await patch({ 'if-match': '*' }, FRAGMENT.replace('Qh2p', 'Zz9q'))).status, 200);
     assert.equal((await node.call('whip-events', { params: { id } })).status, 200);
     assert.equal((await node.call('whip-delete', { params: { id } })).status, 200);
-    for (const gone of ['whip-delete', 'whip-events']) assert.equal((await node.call(gone, { params: { id } })).status, 404);
+    assert.equal((await node.call('whip-delete', { params: { id } })).status, 200);
+    for (const gone of ['whip-session', 'whip-events']) assert.equal((await node.call(gone, { params: { id } })).status, 404);
     assert.equal((await node.call('whip-patch', { params: { id }, body: FRAGMENT, type: FRAGMENT_TYPE })).status, 404);
   });
 
@@ -173,6 +175,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     await eventually('frames', () => (player.received.video > 10 ? true : undefined));
     const id = watched.headers.get('location')!.split('/').at(-1)!;
     assert.equal((await node.call('whep-events', { params: { id } })).status, 200);
+    assert.equal((await node.call('whep-session', { params: { id } })).status, 200);
     assert.equal((await node.call('layers', { params: { id } })).status, 200);
     assert.equal((await node.call('prefer-layers', { params: { id }, body: { spatialLayer: 0 } })).status, 200);
     assert.equal((await node.call('prefer-layers', { params: { id }, body: { spatialLayer: 'low' } })).status, 400);
@@ -188,7 +191,8 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     const { session } = offered.json<{ session: string }>();
     assert.equal((await node.call('short-answer', { body: { session, sdp: 'hello' } })).status, 400);
     assert.equal((await node.call('short-stop', { body: { session } })).status, 200);
-    assert.equal((await node.call('short-delete', { body: { session } })).status, 404);
+    assert.equal((await node.call('short-delete', { body: { session } })).status, 200);
+    assert.equal((await node.call('short-delete', { body: { session: 'nobodys' } })).status, 404);
     assert.equal((await node.call('short-answer', { body: { session, sdp: 'v=0' } })).status, 404);
     const pushed = await node.call('short-push', {
       body: { stream: 'live/json', token: await token('push', 'live/json'), sdp: OBS },
@@ -277,7 +281,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
       const options = { cwd: folder, env: { ...process.env, ...env } };
       const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', example], options);
       const location = /^location: (\S+)/im.exec(stdout)?.[1];
-      if (location) env['SESSION_URL'] = one.url + location;
+      if (location) env['SESSION_URL'] = new URL(location, `${one.url}/whip/live/demo`).href.replace('/whip/', `/${id}/`);
       env['SESSION'] = /"session":"([^"]+)"/.exec(stdout)?.[1] ?? env['SESSION'] ?? '';
       return stdout;
     };
@@ -287,7 +291,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     );
     env['TOKEN'] = await token('push', 'live/demo');
     await writeFile(join(folder, 'offer.sdp'), OBS);
-    for (const id of ['whip', 'whip-events', 'whip-delete', 'short-push']) await run(id);
+    for (const id of ['whip', 'whip-session', 'whip-events', 'whip-delete', 'short-push']) await run(id);
     await node.call('short-stop', { body: { session: env['SESSION'] } });
     for (const id of ['rtp-push', 'rtp-session', 'rtp-delete']) await run(id);
     const again = await newPublisher();
@@ -297,7 +301,17 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     await writeFile(join(folder, 'offer.sdp'), player.offer);
     env['TOKEN'] = await token('pull', 'live/demo');
     assert.match(await run('whep'), /v=0/);
-    for (const id of ['whep-events', 'layers', 'prefer-layers', 'whep-delete', 'short-pull', 'rtp-pull', 'stream']) await run(id);
+    for (const id of [
+      'whep-session',
+      'whep-events',
+      'layers',
+      'prefer-layers',
+      'whep-delete',
+      'short-pull',
+      'rtp-pull',
+      'stream',
+    ])
+      await run(id);
     for (const id of [...left.keys()]) await run(id);
     await player.close();
     await again.close();

@@ -24,7 +24,7 @@ The examples are shell lines that work, with these variables:
 | \`NODE\` | a media node's base URL: \`signaling\` in a placement | |
 | \`OPS\` | the base URL of an operations port: \`status.endpoints.opsUrl\` of a MediaNode | |
 | \`TOKEN\` | the token in a placement, of the right kind | |
-| \`SESSION_URL\` | \`NODE\` and the Location of a WHIP or WHEP session | |
+| \`SESSION_URL\` | a WHIP or WHEP session: its Location, resolved against the URL that was posted to | |
 | \`SESSION\` | \`session\` in the answer of the short forms or of plain RTP | |
 
 \`offer.sdp\` is the offer of a WebRTC client.

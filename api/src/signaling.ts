@@ -22,7 +22,7 @@ export const AnswerRequest = z.object({ session: SessionRef, sdp: Sdp });
 export const StopRequest = z.object({ session: SessionRef });
 
 export const ShortPushResponse = z.object({ session: SessionRef, sdp: z.string() });
-/** resource, events: paths at this node; see the WHEP session. */
+/** resource, events: the WHEP session and its events, relative to the URL of the request. */
 export const ShortPullResponse = z.object({ session: SessionRef, sdp: z.string(), resource: z.string(), events: z.string() });
 export const SessionResponse = z.object({ session: SessionRef });
 
@@ -89,12 +89,16 @@ export const PlainDescription = z.object({
 });
 export type PlainDescription = z.infer<typeof PlainDescription>;
 
-/** GET /rtp/sessions/{id} */
-export const PlainSession = z.object({
+/** GET on a session. since: when it was opened, RFC 3339. state: `interrupted` while its transport is lost and may come back. */
+export const SessionStatus = z.object({
   session: SessionRef,
   stream: StreamName,
+  kind: z.enum(['push', 'pull']),
+  protocol: z.enum(['whip', 'whep', 'short', 'rtp']),
   state: z.enum(['pending', 'connected', 'interrupted', 'displaced', 'closed']),
+  since: z.iso.datetime(),
 });
+export type SessionStatus = z.infer<typeof SessionStatus>;
 
 const Layers = z.object({ spatialLayer: z.number().int(), temporalLayer: z.number().int().optional() });
 /** spatialLayers: how many the stream has. current: what is sent; null: nothing yet. preferred: what was wished; absent: the best. */

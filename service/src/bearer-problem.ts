@@ -13,3 +13,8 @@ export function bearerProblem(detail: string, error?: BearerError): Problem {
     headers: { 'www-authenticate': `Bearer realm="millrace"${challenge}` },
   });
 }
+
+/** The token of an Authorization header (RFC 6750 section 2.1), the scheme in any case (RFC 9110 section 11.1); undefined: there is none in it. */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +(\S{1,8192}) *$/i.exec(header ?? '')?.[1];
+}

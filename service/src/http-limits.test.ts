@@ -189,8 +189,17 @@ describe('a JSON body', () => {
     assert.match(broken.text, /no JSON object/);
     assert.doesNotMatch(broken.text, /hunter2/);
     assert.equal((await post('{}', { ...json, 'content-encoding': 'gzip' })).status, 415);
-    assert.equal((await post('{}', { 'content-type': 'application/json; charset=iso-8859-1' })).status, 415);
-    assert.equal((await post('"text"', json)).status, 400);
+    for (const text of ['"text"', '1', 'null']) assert.equal((await post(text, json)).status, 400, text);
+  });
+
+  test('is read as UTF-8, whatever case its type has and whatever parameters follow', async () => {
+    for (const type of [
+      'Application/JSON',
+      'application/json;charset=utf8',
+      'application/json; charset="UTF-8"',
+      'application/json ; x',
+    ])
+      assert.deepEqual(await post('{"a":"é"}', { 'content-type': type }), { status: 200, text: '{"a":"é"}' }, type);
   });
 
   test('that is missing is an empty object', async () => {

@@ -5,11 +5,15 @@ export { Problem, problemHandler, notFoundHandler, parseRequest, type ProblemIni
 export { createMetrics, countHttpRefusals, Registry } from './metrics.ts';
 export { MetricsFrom, opsRouter, PRIVATE_NETWORKS, type Readiness } from './ops-router.ts';
 export { serveHttp, type HttpService, type ListenOptions } from './http-service.ts';
-export { bearerProblem, type BearerError } from './bearer-problem.ts';
+export { bearerProblem, bearerToken, type BearerError } from './bearer-problem.ts';
 export { CannotListen } from './cannot-listen.ts';
 export { HTTP_LIMITS, OPS_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 export { readThroughStreams } from './pausable-tls.ts';
-export { jsonBody } from './json-body.ts';
+export { jsonBody, mediaTypeOf, textBody, unsupportedType } from './body.ts';
+export { cors } from './cors.ts';
+export { openEventStream } from './event-stream.ts';
+export { allowMethods } from './methods.ts';
+export { relativeReference, tolerantPaths } from './paths.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';
 export { identifyClient } from './forwarded.ts';
 export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';

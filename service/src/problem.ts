@@ -89,13 +89,8 @@ function remedyOf({ type, message, limit }: MarkedError): string {
   switch (type) {
     case 'entity.too.large':
       return `the request body is too large; at most ${String(limit)} bytes are taken here`;
-    // V8 quotes the text, which may hold a token: where it is wrong is enough.
-    case 'entity.parse.failed':
-      return `the request body is no JSON object${/ at position \d+/.exec(String(message))?.[0] ?? ''}`;
     case 'encoding.unsupported':
       return 'the request body must not be compressed; leave Content-Encoding out';
-    case 'charset.unsupported':
-      return 'the request body must be UTF-8';
     default:
       return String(message).slice(0, 200);
   }

@@ -77,12 +77,12 @@ describe('control with real media nodes', { timeout: 90_000 }, () => {
     assert.equal(answered.status, 200, await answered.clone().text());
     await eventually(() => player.received.video >= 30 && player.received.audio >= 30, 'frames');
     const node = new URL(pulled.url).origin;
-    assert.equal((await fetch(`${node}${resource}/layers`)).status, 200);
+    assert.equal((await fetch(new URL(`${resource}/layers`, pulled.url))).status, 200);
     const bare = session.slice(session.indexOf('~') + 1);
     assert.equal((await fetch(`${node}/whep/sessions/${bare}/layers`)).status, 200);
     const stopped = await post(`${control.url}/signaling/stop`, { session });
     assert.equal(stopped.status, 200, await stopped.clone().text());
-    assert.equal((await fetch(`${node}${resource}/layers`)).status, 404);
+    assert.equal((await fetch(new URL(`${resource}/layers`, pulled.url))).status, 404);
     await player.close();
   });
 

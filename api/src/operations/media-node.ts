@@ -6,10 +6,10 @@ import {
   PlainDescription,
   PlainPullRequest,
   PlainPushRequest,
-  PlainSession,
   SessionNotices,
   SessionRef,
   SessionResponse,
+  SessionStatus,
   ShortPullRequest,
   ShortPullResponse,
   ShortPushRequest,
@@ -39,7 +39,7 @@ const SdpProblem = ProblemDetails.extend({ line: z.string().optional(), remedy: 
 const gone = problem('The session has ended or never existed');
 
 const created = {
-  location: 'URL of the session',
+  location: 'the session, relative to the URL of the request',
   etag: 'names the ICE generation, for If-Match',
   'accept-patch': FRAGMENT,
 };
@@ -85,7 +85,7 @@ function offer(protocol: 'whip' | 'whep', tag: string): Operation {
     summary:
       act === 'push' ? 'Publish a stream (RFC 9725): the body is an SDP offer' : 'Play a stream (WHEP): the body is an SDP offer',
     detail:
-      'The session that this opens ends with DELETE on Location, or when its transport is lost for 15 s. Link headers name ICE servers and the session’s events.',
+      'The session that this opens ends with DELETE on Location, or when its transport is lost for 15 s. Link headers name ICE servers and the session’s events, one line for each. OPTIONS names the ICE servers too, those with credentials to holders of a token.',
     access: act,
     parameters: STREAM_NAME_HALVES,
     query:
@@ -112,12 +112,23 @@ function session(protocol: 'whip' | 'whep', tag: string): Operation[] {
   const path = `/${protocol}/sessions/{id}`;
   return [
     {
+      id: `${protocol}-session`,
+      method: 'GET',
+      path,
+      tag,
+      summary: 'How the session is',
+      access: 'session',
+      parameters: sessionId,
+      answers: { 200: json('It lives', SessionStatus, { etag: 'names the ICE generation' }), 404: gone },
+      example: 'curl -fsS $SESSION_URL',
+    },
+    {
       id: `${protocol}-patch`,
       method: 'PATCH',
       path,
       tag,
       summary: 'Trickle ICE and ICE restart (RFC 9725 section 4.3)',
-      detail: `If-Match carries the ETag, or \`*\` to restart ICE.${protocol === 'whep' ? ' To an offer of the node (POST /signaling/pull) the body is the SDP answer, without If-Match.' : ''}`,
+      detail: `If-Match carries the ETag, or \`*\` to restart ICE; candidates whose user name is of the running generation need none.${protocol === 'whep' ? ' To an offer of the node (POST /signaling/pull) the body is the SDP answer, without If-Match.' : ''}`,
       access: 'session',
       parameters: sessionId,
       headers: { 'if-match': 'the ETag of the session, or * to restart ICE' },
@@ -128,13 +139,13 @@ function session(protocol: 'whip' | 'whep', tag: string): Operation[] {
           content: { [FRAGMENT]: Text },
           headers: { etag: 'of the new generation' },
         },
-        204: { description: 'Taken', headers: { etag: 'as before' } },
+        204: { description: 'Taken. Without an ETag: the generation is as before' },
         400: problem('The fragment cannot be used', undefined, SdpProblem),
         404: gone,
         406: problem('The answer takes no track', undefined, SdpProblem),
         409: problem('The session is in another state'),
         412: problem('The fragment belongs to another ICE generation'),
-        428: problem('If-Match is missing'),
+        428: problem('If-Match is missing, and the fragment is of another ICE generation'),
       },
     },
     {
@@ -145,7 +156,7 @@ function session(protocol: 'whip' | 'whep', tag: string): Operation[] {
       summary: 'End the session',
       access: 'session',
       parameters: sessionId,
-      answers: { 200: { description: 'Ended' }, 404: gone },
+      answers: { 200: { description: 'Ended, now or not long ago' }, 404: gone },
       example: 'curl -fsS -X DELETE $SESSION_URL',
     },
     {
@@ -159,7 +170,7 @@ function session(protocol: 'whip' | 'whep', tag: string): Operation[] {
       answers: {
         200: { description: 'Ends with the session', content: { 'text/event-stream': Text }, events: SessionNotices },
         404: gone,
-        429: problem('At most 4 listeners for a session'),
+        429: problem('At most 4 listeners for a session', RETRY_AFTER),
       },
       example: 'curl -sS --max-time 2 $SESSION_URL/events || test $? = 28',
     },
@@ -214,7 +225,10 @@ const short: Operation[] = [
     access: 'pull',
     query: token,
     body: { [JSON_TYPE]: ShortPullRequest },
-    answers: { 200: json('The offer; resource and events are paths of this node', ShortPullResponse), ...refusals('pull') },
+    answers: {
+      200: json('The offer; resource and events are relative to the URL of the request', ShortPullResponse),
+      ...refusals('pull'),
+    },
     example: `curl -fsS ${bearer} ${jsonBody} -d '{"stream": "live/demo"}' $NODE/signaling/pull`,
   },
   {
@@ -241,7 +255,7 @@ const short: Operation[] = [
     summary: method === 'POST' ? 'End a session' : 'The same with DELETE',
     access: 'session',
     body: { [JSON_TYPE]: StopRequest },
-    answers: { 200: json('Ended', SessionResponse), 404: gone },
+    answers: { 200: json('Ended, now or not long ago', SessionResponse), 404: gone },
   })),
 ];
 
@@ -284,7 +298,7 @@ const plain: Operation[] = [
     summary: 'Whether the session still lives: plain RTP has no other way to notice',
     access: 'session',
     parameters: sessionId,
-    answers: { 200: json('It lives', PlainSession), 404: gone },
+    answers: { 200: json('It lives', SessionStatus), 404: gone },
     example: 'curl -fsS $NODE/rtp/sessions/$SESSION',
   },
   {
@@ -295,7 +309,7 @@ const plain: Operation[] = [
     summary: 'End the session',
     access: 'session',
     parameters: sessionId,
-    answers: { 200: { description: 'Ended' }, 404: gone },
+    answers: { 200: { description: 'Ended, now or not long ago' }, 404: gone },
     example: 'curl -fsS -X DELETE $NODE/rtp/sessions/$SESSION',
   },
 ];
@@ -325,8 +339,9 @@ export const mediaNodeService: Service = {
   title: 'Millrace media node',
   description:
     'Signalling of publishers and viewers: WHIP (RFC 9725), WHEP, short JSON forms, plain RTP. Clients show the token that control gave ' +
-    'them as a bearer token. Errors are problem details (RFC 9457). Any page may call (CORS); OPTIONS is answered on every path with 204, ' +
-    'Allow and what the path accepts, other methods than those described with 405.',
+    'them as a bearer token. Errors are problem details (RFC 9457). One valid token is enough, whatever else is sent beside it, and on a public stream none is needed. Any page may call (CORS). OPTIONS is ' +
+    'answered on every path with 200, Allow and what the path accepts, HEAD where GET is, other methods with 405. Doubled, encoded and ' +
+    'trailing slashes mean what one means, and references in answers hold behind a proxy that strips a prefix.',
   server: 'http://localhost:8080',
   operations: mediaNodeOperations,
   always: REFUSALS,

@@ -42,7 +42,7 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   PlainPushRequest: signaling.PlainPushRequest,
   PlainPullRequest: signaling.PlainPullRequest,
   PlainDescription: signaling.PlainDescription,
-  PlainSession: signaling.PlainSession,
+  SessionStatus: signaling.SessionStatus,
   ProblemDetails,
   Readiness,
 };

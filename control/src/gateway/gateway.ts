@@ -105,7 +105,7 @@ export class AgentGateway {
     if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
     if (!offered.includes(AGENT_SUBPROTOCOL)) return refuse(socket, 400, `offer the subprotocol ${AGENT_SUBPROTOCOL}`);
-    const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+|[\w.~+/=-]{8,4096})$/.exec(request.headers.authorization ?? '')?.[1];
+    const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+|[\w.~+/=-]{8,4096}) *$/i.exec(request.headers.authorization ?? '')?.[1];
     if (!token) return refuse(socket, 401, 'send Authorization: Bearer with the projected service-account token');
     if (this.#unknown >= MAX_UNKNOWN) return refuse(socket, 503, 'too many agents are dialling: try again');
 

@@ -1,12 +1,13 @@
-import { bearerProblem } from '@millrace/service';
+import { bearerProblem, bearerToken } from '@millrace/service';
 import type { RequestHandler } from 'express';
 import type { HttpContext } from './context.ts';
 
 /** Apps show their key; GETs may be open. */
 export function allowApps({ appKeys, publicReads }: HttpContext): RequestHandler {
   return (req, res, next) => {
-    if (publicReads && (req.method === 'GET' || req.method === 'HEAD')) return next();
-    const key = /^Bearer (\S{1,512})$/.exec(req.headers.authorization ?? '')?.[1];
+    // What a path takes is no secret, and browsers ask it without credentials.
+    if (req.method === 'OPTIONS' || (publicReads && (req.method === 'GET' || req.method === 'HEAD'))) return next();
+    const key = bearerToken(req.headers.authorization);
     const app = key === undefined ? undefined : appKeys.appOf(key);
     if (app === undefined) {
       const detail =

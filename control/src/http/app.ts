@@ -1,8 +1,7 @@
-import { identifyClient, limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
+import { cors, identifyClient, limitRequests, notFoundHandler, problemHandler, tolerantPaths } from '@millrace/service';
 import express, { type Express } from 'express';
 import { allowApps } from './access.ts';
 import type { HttpContext } from './context.ts';
-import { cors } from './cors.ts';
 import { placementRoutes } from './placement.ts';
 import { referenceRoutes } from './reference.ts';
 import { signalingRoutes } from './signaling.ts';
@@ -16,7 +15,7 @@ export function controlApp(context: HttpContext): { app: Express; close: () => v
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(identifyClient(context.isTrusted));
+  app.use(identifyClient(context.isTrusted), tolerantPaths);
   app.use(cors(context.corsOrigins), limitRequests(context.requestRate, context.onRefused));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { PlacementRequest, type PlacementResponse } from '@millrace/api';
-import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { allowMethods, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router } from 'express';
 import type { HttpContext } from './context.ts';
 
@@ -8,9 +8,12 @@ import type { HttpContext } from './context.ts';
 export function placementRoutes(context: HttpContext): Router {
   const router = Router();
   for (const kind of ['push', 'pull'] as const) {
-    router.post(`/${kind}`, jsonBody(16 * 1024), async (req, res) => {
-      res.json(await place(context, kind, parseRequest(PlacementRequest, req.body ?? {})));
-    });
+    router
+      .route(`/${kind}`)
+      .post(jsonBody(16 * 1024, `SDP goes to the media node, at "url" in the answer of POST /v1/${kind}`), async (req, res) => {
+        res.json(await place(context, kind, parseRequest(PlacementRequest, req.body)));
+      })
+      .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
   }
   return router;
 }

@@ -1,6 +1,6 @@
 import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken } from '@millrace/api';
-import { bearerProblem, jsonBody, parseRequest, Problem } from '@millrace/service';
-import { Router, type Request, type Response } from 'express';
+import { allowMethods, bearerProblem, bearerToken, jsonBody, parseRequest, Problem } from '@millrace/service';
+import { Router, type Request, type RequestHandler, type Response } from 'express';
 import type { HttpContext } from './context.ts';
 import { nothingFits } from './placement.ts';
 
@@ -13,20 +13,28 @@ const MAX_BODY_BYTES = 256 * 1024;
  */
 export function signalingRoutes(context: HttpContext): Router {
   const router = Router();
-  const body = jsonBody(MAX_BODY_BYTES);
+  const body = jsonBody(MAX_BODY_BYTES, 'bare SDP goes to a media node, at "url" in the answer of POST /v1/push or /v1/pull');
+  const only = (...methods: string[]): RequestHandler => allowMethods(methods, { 'accept-post': 'application/json' });
   for (const kind of ['push', 'pull'] as const) {
-    router.post(`/${kind}`, body, async (req, res) => redirectToPlace(context, kind, req, res));
+    router
+      .route(`/${kind}`)
+      .post(body, async (req, res) => redirectToPlace(context, kind, req, res))
+      .all(only('POST'));
   }
-  router.post('/sendanswer', body, (req, res) => redirectToSession(context, '/signaling/sendanswer', req, res));
+  router
+    .route('/sendanswer')
+    .post(body, (req, res) => redirectToSession(context, '/signaling/sendanswer', req, res))
+    .all(only('POST'));
   router
     .route('/stop')
     .post(body, (req, res) => redirectToSession(context, '/signaling/stop', req, res))
-    .delete(body, (req, res) => redirectToSession(context, '/signaling/stop', req, res));
+    .delete(body, (req, res) => redirectToSession(context, '/signaling/stop', req, res))
+    .all(only('POST', 'DELETE'));
   return router;
 }
 
 function redirectToSession(context: HttpContext, path: string, req: Request, res: Response): void {
-  const { session } = parseRequest(SignalingRequest, req.body ?? {});
+  const { session } = parseRequest(SignalingRequest, req.body);
   if (session === undefined)
     throw new Problem(400, 'Invalid request body', {
       detail: 'session: missing; it is in the answer of /signaling/push or /signaling/pull',
@@ -42,35 +50,46 @@ function redirectToSession(context: HttpContext, path: string, req: Request, res
 }
 
 async function redirectToPlace(context: HttpContext, kind: 'push' | 'pull', req: Request, res: Response): Promise<void> {
-  const { stream, token } = parseRequest(SignalingRequest, req.body ?? {});
+  const { stream, token } = parseRequest(SignalingRequest, req.body);
   if (stream === undefined) throw new Problem(400, 'Invalid request body', { detail: 'stream: missing; write app/name' });
-  await authorize(context, kind, stream, token ?? bearerOf(req));
+  const valid = await authorize(context, kind, stream, tokensOf(req, token));
   const placed = context.placer.place({ kind, stream, clientAddress: req.ip });
   context.metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
   const first = placed.ok ? placed.places[0] : undefined;
   if (!first) throw nothingFits(kind, stream, placed.ok ? [] : placed.reasons);
-  redirect(res, first.signaling, `/signaling/${kind}`);
+  // The body keeps its token; a header is dropped where a redirect leaves the origin (Fetch section 4.4).
+  redirect(res, first.signaling, `/signaling/${kind}`, valid === token ? undefined : valid);
 }
 
-async function authorize(context: HttpContext, act: 'push' | 'pull', stream: string, token: string | undefined): Promise<void> {
-  const { access } = context.streams.policyOf(stream);
-  if ((act === 'push' ? access.publish : access.play) === 'Public') return;
-  if (token === undefined) {
-    throw bearerProblem(`token: missing; an app gets one with POST /v1/${act}`);
+/** @returns the token that is valid, of those that were shown. @throws Problem 401 or 403 where one is needed and none is */
+async function authorize(
+  context: HttpContext,
+  act: 'push' | 'pull',
+  stream: string,
+  tokens: readonly string[],
+): Promise<string | undefined> {
+  let refusal: Problem | undefined;
+  for (const token of tokens) {
+    const verdict = await verifyMediaToken(token, context.signingKeys.publicKeys, { act, stream, nowMs: context.clock.wall() });
+    if (verdict.ok) return token;
+    const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
+    refusal ??= bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
   }
-  const verdict = await verifyMediaToken(token, context.signingKeys.publicKeys, { act, stream, nowMs: context.clock.wall() });
-  if (verdict.ok) return;
-  const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
-  throw bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
+  const { access } = context.streams.policyOf(stream);
+  if ((act === 'push' ? access.publish : access.play) === 'Public') return undefined;
+  throw refusal ?? bearerProblem(`token: missing; an app gets one with POST /v1/${act}`);
 }
 
-function bearerOf(req: Request): string | undefined {
-  return /^Bearer (\S{1,4096})$/.exec(req.headers.authorization ?? '')?.[1];
+/** In the body, the Authorization header, the query (RFC 6750 section 2). */
+function tokensOf(req: Request, inBody: string | undefined): string[] {
+  const { access_token: inQuery } = req.query;
+  return [inBody, bearerToken(req.headers.authorization), inQuery].filter(
+    (token) => typeof token === 'string' && token !== '',
+  ) as string[];
 }
 
-function redirect(res: Response, signalingUrl: string, path: string): void {
-  res
-    .status(307)
-    .set('Location', signalingUrl.replace(/\/$/, '') + path)
-    .end();
+function redirect(res: Response, signalingUrl: string, path: string, token?: string): void {
+  const url = new URL(signalingUrl.replace(/\/$/, '') + path);
+  if (token !== undefined) url.searchParams.set('access_token', token);
+  res.status(307).set('Location', url.href).end();
 }

@@ -1,5 +1,5 @@
 import { StreamListQuery, StreamName, type StreamList, type StreamPath, type StreamView } from '@millrace/api';
-import { Problem, parseRequest } from '@millrace/service';
+import { allowMethods, Problem, parseRequest } from '@millrace/service';
 import { Router } from 'express';
 import type { StreamEntry } from '../directory/index.ts';
 import type { Fleet } from '../fleet/index.ts';
@@ -11,23 +11,30 @@ const MAX_PATHS = 64;
 /** GET /v1/streams and /v1/streams/{app}/{name}. */
 export function streamRoutes({ streams, fleet }: HttpContext): Router {
   const router = Router();
-  router.get('/streams', (req, res) => {
-    const { prefix = '', limit, continue: after } = parseRequest(StreamListQuery, req.query, 'query');
-    const names: string[] = [];
-    for (const { stream } of streams.entries())
-      if (stream.startsWith(prefix) && (after === undefined || stream > after)) names.push(stream);
-    names.sort();
-    const page = names.slice(0, limit);
-    const items = page.map((name) => streamView(streams.get(name)!, streams, fleet));
-    const list: StreamList = names.length > page.length ? { items, continue: page.at(-1)! } : { items };
-    res.json(list);
-  });
-  router.get('/streams/:app/:name', (req, res) => {
-    const stream = parseRequest(StreamName, `${req.params.app}/${req.params.name}`, 'path');
-    const entry = streams.get(stream);
-    if (!entry) throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now` });
-    res.json(streamView(entry, streams, fleet));
-  });
+  router
+    .route('/streams')
+    .get((req, res) => {
+      const { prefix = '', limit, continue: after } = parseRequest(StreamListQuery, req.query, 'query');
+      const names: string[] = [];
+      for (const { stream } of streams.entries())
+        if (stream.startsWith(prefix) && (after === undefined || stream > after)) names.push(stream);
+      names.sort();
+      const page = names.slice(0, limit);
+      const items = page.map((name) => streamView(streams.get(name)!, streams, fleet));
+      const list: StreamList = names.length > page.length ? { items, continue: page.at(-1)! } : { items };
+      res.json(list);
+    })
+    .all(allowMethods(['GET']));
+  router
+    .route('/streams/:app/:name')
+    .get((req, res) => {
+      const stream = parseRequest(StreamName, `${req.params.app}/${req.params.name}`, 'path');
+      const entry = streams.get(stream);
+      if (!entry)
+        throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now`, headers: { 'retry-after': '2' } });
+      res.json(streamView(entry, streams, fleet));
+    })
+    .all(allowMethods(['GET']));
   return router;
 }
 

@@ -1,6 +1,6 @@
 import type { Topology, TopologyLink, TopologyNode, TopologyRoute } from '@millrace/api';
-import { Problem, type Timer } from '@millrace/service';
-import { Router, type Response } from 'express';
+import { allowMethods, openEventStream, Problem, type Timer } from '@millrace/service';
+import { Router, type Request, type Response } from 'express';
 import type { HttpContext } from './context.ts';
 import { streamView } from './streams.ts';
 
@@ -96,10 +96,13 @@ export class TopologyFeed {
     return this.#current.topology;
   }
 
-  listen(res: Response): void {
-    if (this.#listeners.size >= MAX_LISTENERS) throw new Problem(503, 'Too many listeners', { headers: { 'Retry-After': '10' } });
-    res.status(200).set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
-    res.flushHeaders();
+  listen(req: Request, res: Response): void {
+    if (this.#listeners.size >= MAX_LISTENERS)
+      throw new Problem(503, 'Too many listeners', {
+        detail: `at most ${MAX_LISTENERS} may follow the topology at once; ask GET /v1/topology from time to time`,
+        headers: { 'Retry-After': '10' },
+      });
+    if (!openEventStream(req, res)) return;
     res.write(`retry: 2000\n\nevent: topology\ndata: ${JSON.stringify(this.get())}\n\n`);
     this.#listeners.add(res);
     res.on('close', () => this.#listeners.delete(res));
@@ -140,9 +143,15 @@ export class TopologyFeed {
 /** GET /v1/topology and its events. */
 export function topologyRoutes(feed: TopologyFeed): Router {
   const router = Router();
-  router.get('/topology', (_req, res) => {
-    res.json(feed.get());
-  });
-  router.get('/topology/events', (_req, res) => feed.listen(res));
+  router
+    .route('/topology')
+    .get((_req, res) => {
+      res.json(feed.get());
+    })
+    .all(allowMethods(['GET']));
+  router
+    .route('/topology/events')
+    .get((req, res) => feed.listen(req, res))
+    .all(allowMethods(['GET']));
   return router;
 }

@@ -5,7 +5,7 @@ import { DEFAULT_POLICY, type PublicJwk } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import { FakeClock } from '@millrace/testkit';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
-import { AccessControl, bearerOf } from './index.ts';
+import { AccessControl, refusalOf, tokensOf } from './index.ts';
 
 const OPEN = { ...DEFAULT_POLICY, access: { publish: 'Public' as const, play: 'Public' as const } };
 
@@ -33,13 +33,9 @@ describe('access', () => {
   }
 
   async function statusOf(claims: Parameters<typeof token>[0], stream = 'live/demo'): Promise<number | string> {
-    try {
-      const caller = await new AccessControl(() => [jwk], clock).identify(await token(claims), 'push', stream);
-      return caller.kind === 'token' ? caller.user : caller.kind;
-    } catch (error) {
-      assert.ok(error instanceof Problem);
-      return error.status;
-    }
+    const shown = { tokens: [await token(claims)] };
+    const caller = await new AccessControl(() => [jwk], clock).identify(shown, 'push', stream);
+    return caller.kind === 'token' ? caller.user : refusalOf(caller, 'push').status;
   }
 
   test('a token allows its action on the streams of its pattern until it expires', async () => {
@@ -52,29 +48,62 @@ describe('access', () => {
 
   test('without any key of control yet, tokens cannot be judged: 503, not 401', async () => {
     const access = new AccessControl(() => [], clock);
-    await assert.rejects(
-      access.identify(await token({}), 'push', 'live/demo'),
-      (error: unknown) => error instanceof Problem && error.status === 503,
-    );
+    const caller = await access.identify({ tokens: [await token({})] }, 'push', 'live/demo');
+    assert.equal(refusalOf(caller, 'push').status, 503);
+    access.requirePermission(caller, 'push', OPEN);
   });
 
   test('nobody needs a token where the policy is Public, and everybody where it is not', async () => {
     const access = new AccessControl(() => [jwk], clock);
-    const nobody = await access.identify(undefined, 'push', 'live/demo');
+    const nobody = await access.identify({ tokens: [] }, 'push', 'live/demo');
     access.requirePermission(nobody, 'push', OPEN);
     assert.throws(
       () => access.requirePermission(nobody, 'push', DEFAULT_POLICY),
       (error: unknown) => error instanceof Problem && error.status === 401 && 'www-authenticate' in error.headers,
     );
-    access.requirePermission({ kind: 'token', user: 'anna' }, 'pull', DEFAULT_POLICY);
+    access.requirePermission({ kind: 'token', user: 'anna', token: 't' }, 'pull', DEFAULT_POLICY);
   });
 
-  test('the header goes before the query, and another scheme than Bearer is refused', () => {
-    const request = (url: string, authorization?: string): IncomingMessage =>
-      ({ url, headers: { authorization } }) as IncomingMessage;
-    assert.equal(bearerOf(request('/x?access_token=q', 'Bearer h')), 'h');
-    assert.equal(bearerOf(request('/x?access_token=q')), 'q');
-    assert.equal(bearerOf(request('/x?access_token=')), undefined);
-    assert.throws(() => bearerOf(request('/x', 'Basic eA==')), Problem);
+  test('one valid token is enough, whatever is sent beside it', async () => {
+    const access = new AccessControl(() => [jwk], clock);
+    const good = await token({});
+    for (const tokens of [
+      [good, 'rubbish'],
+      ['rubbish', good],
+      [await token({ act: 'pull' }), good],
+      [await token({ expiresInS: -60 }), good],
+    ]) {
+      const caller = await access.identify({ tokens }, 'push', 'live/demo');
+      assert.equal(caller.kind === 'token' ? caller.token : caller.refusal, good);
+    }
+  });
+
+  test('tokens that do not count shut nobody out of a public stream, and say why elsewhere', async () => {
+    const access = new AccessControl(() => [jwk], clock);
+    for (const [tokens, status] of [
+      [['rubbish'], 401],
+      [[await token({ act: 'pull' })], 403],
+      [[await token({ expiresInS: -60 })], 401],
+    ] as const) {
+      const caller = await access.identify({ tokens }, 'push', 'live/demo');
+      access.requirePermission(caller, 'push', OPEN);
+      assert.throws(
+        () => access.requirePermission(caller, 'push', DEFAULT_POLICY),
+        (error: unknown) => error instanceof Problem && error.status === status,
+      );
+    }
+  });
+
+  test('tokens are found in body, header and query, the scheme in any case; another scheme is a fault', () => {
+    const shown = (url: string, authorization?: string, inBody?: string) =>
+      tokensOf({ url, headers: { authorization } } as IncomingMessage, inBody);
+    assert.deepEqual(shown('/x?access_token=q', 'Bearer h', 'b'), { tokens: ['b', 'h', 'q'] });
+    for (const scheme of ['bearer', 'BEARER', 'Bearer  ']) assert.deepEqual(shown('/x', `${scheme} h`), { tokens: ['h'] });
+    assert.deepEqual(shown('/x?access_token='), { tokens: [] });
+    assert.equal(shown('/x?access_token=q&access_token=q&access_token=q&access_token=q&access_token=q').tokens.length, 4);
+    for (const other of ['Basic eA==', 'undefined', '', 'Bearer', 'Bearer a b']) {
+      const { tokens, fault } = shown('/x?access_token=q', other);
+      assert.deepEqual([tokens, fault?.status], [['q'], 401], other);
+    }
   });
 });

@@ -1,9 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import { verifyMediaToken, type PublicJwk, type StreamPolicy, type TokenAction } from '@millrace/api';
-import { bearerProblem, Problem, type Clock } from '@millrace/service';
+import { bearerProblem, bearerToken, Problem, type Clock } from '@millrace/service';
 
-/** Who asks: someone with a valid token for this action on this stream, or anyone. `rtpTo`: where its plain RTP may be, beside its own address. */
-export type Caller = { kind: 'token'; user: string; rtpTo?: string | undefined } | { kind: 'anonymous' };
+/**
+ * Who asks: someone with a valid token for this action on this stream, or anyone. `rtpTo`: where its plain RTP may be, beside its own address.
+ * `refusal`: why a token that an anonymous caller showed does not count.
+ */
+export type Caller =
+  { kind: 'token'; user: string; token: string; rtpTo?: string | undefined } | { kind: 'anonymous'; refusal?: Problem };
+
+/** What a request shows, in the order in which it is tried. `fault`: credentials that are no token at all. */
+export interface ShownTokens {
+  tokens: readonly string[];
+  fault?: Problem;
+}
 
 export class AccessControl {
   readonly #keys: () => readonly PublicJwk[];
@@ -16,45 +26,61 @@ export class AccessControl {
   }
 
   /**
-   * Reads a token; without one the caller is anonymous, and the stream's policy decides (`requirePermission`).
-   * @throws Problem 401 or 403 when there is a token and it does not allow this
+   * The first valid token counts, whatever else a client sends beside it. Without one the caller is anonymous: whether that is enough the
+   * stream's policy says (`requirePermission`), so a token that is not valid never shuts anyone out of a public stream.
    */
-  async identify(token: string | undefined, act: TokenAction, stream: string): Promise<Caller> {
-    if (token === undefined) return { kind: 'anonymous' };
+  async identify({ tokens, fault }: ShownTokens, act: TokenAction, stream: string): Promise<Caller> {
+    let refusal: Problem | undefined;
+    for (const token of tokens) {
+      const verdict = await this.#judge(token, act, stream);
+      if (!(verdict instanceof Problem)) return verdict;
+      refusal ??= verdict;
+    }
+    refusal ??= fault;
+    return refusal ? { kind: 'anonymous', refusal } : { kind: 'anonymous' };
+  }
+
+  /** @throws Problem 401 or 403 when the policy wants a token and the caller showed none that counts */
+  requirePermission(caller: Caller, act: TokenAction, policy: StreamPolicy): void {
+    const access = act === 'push' ? policy.access.publish : policy.access.play;
+    if (caller.kind === 'token' || access === 'Public') return;
+    throw refusalOf(caller, act);
+  }
+
+  async #judge(token: string, act: TokenAction, stream: string): Promise<Caller | Problem> {
     const keys = this.#keys();
     if (keys.length === 0)
-      throw new Problem(503, 'No token keys yet', {
+      return new Problem(503, 'No token keys yet', {
         detail: 'this node has not heard from control; try again',
         headers: { 'retry-after': '2' },
       });
     const verdict = await verifyMediaToken(token, keys, { act, stream, nowMs: this.#clock.wall() });
-    if (verdict.ok) return { kind: 'token', user: verdict.claims.sub, rtpTo: verdict.claims.rtpTo };
+    if (verdict.ok) return { kind: 'token', user: verdict.claims.sub, token, rtpTo: verdict.claims.rtpTo };
     const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
-    throw bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
-  }
-
-  /** @throws Problem 401 when the policy wants a token and the caller showed none */
-  requirePermission(caller: Caller, act: TokenAction, policy: StreamPolicy): void {
-    const access = act === 'push' ? policy.access.publish : policy.access.play;
-    if (caller.kind === 'token' || access === 'Public') return;
-    throw unauthorized(act);
+    return bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
   }
 }
 
-export function unauthorized(act: TokenAction): Problem {
+/** What somebody without a valid token is told where one is needed. */
+export function refusalOf(caller: Caller, act: TokenAction): Problem {
+  return (caller.kind === 'anonymous' ? caller.refusal : undefined) ?? unauthorized(act);
+}
+
+function unauthorized(act: TokenAction): Problem {
   return bearerProblem(
     `a token for ${act} is needed: "Authorization: Bearer <token>" or ?access_token=<token>; apps get one from control's POST /v1/${act}`,
   );
 }
 
-/** The token of a request: Authorization header, else the access_token query parameter (RFC 6750 sections 2.1 and 2.3). */
-export function bearerOf(req: IncomingMessage): string | undefined {
+/** Tokens in the query of one request that are tried. */
+const MAX_QUERY_TOKENS = 4;
+
+/** The tokens of a request: in its body, its Authorization header, its query (RFC 6750 section 2). */
+export function tokensOf(req: IncomingMessage, inBody?: string): ShownTokens {
   const header = req.headers.authorization;
-  if (header !== undefined) {
-    const match = /^Bearer +(\S+)$/i.exec(header);
-    if (!match) throw bearerProblem('the Authorization header must be "Bearer <token>"', 'invalid_request');
-    return match[1];
-  }
-  const query = new URL(req.url ?? '/', 'http://node').searchParams.get('access_token');
-  return query === null || query === '' ? undefined : query;
+  const inHeader = bearerToken(header);
+  const inQuery = new URL(req.url ?? '/', 'http://node').searchParams.getAll('access_token').slice(0, MAX_QUERY_TOKENS);
+  const tokens = [inBody, inHeader, ...inQuery].filter((token) => token !== undefined && token !== '') as string[];
+  if (header === undefined || inHeader !== undefined) return { tokens };
+  return { tokens, fault: bearerProblem('the Authorization header must be "Bearer <token>"', 'invalid_request') };
 }

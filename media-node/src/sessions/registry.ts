@@ -18,10 +18,17 @@ interface RegistryEvents {
   displaced: [Session, reason: string];
 }
 
+/** Ended sessions that are remembered, so that ending one again is no error; the longest ended is forgotten first. */
+const MAX_ENDED = 10_000;
+
+/** What is left of a session after its end. */
+export type EndedSession = Pick<Session, 'kind' | 'protocol'> & { reason: string };
+
 /** Every session of this node. A slot is reserved before anything is opened for a client, so that a burst cannot overrun the capacity. */
 export class SessionRegistry extends EventEmitter<RegistryEvents> {
   readonly #limits: SessionLimits;
   readonly #sessions = new Map<string, Session>();
+  readonly #ended = new Map<string, EndedSession>();
   readonly #reserved = new Map<string, number>();
   #reservations = 0;
 
@@ -40,6 +47,11 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
 
   get(id: string): Session | undefined {
     return this.#sessions.get(id);
+  }
+
+  /** One that ended not long ago. */
+  ended(id: string): EndedSession | undefined {
+    return this.#ended.get(id);
   }
 
   all(): Session[] {
@@ -93,6 +105,8 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
     session.once('displaced', (reason) => this.emit('displaced', session, reason));
     session.once('closed', (reason) => {
       this.#sessions.delete(session.id);
+      this.#ended.set(session.id, { kind: session.kind, protocol: session.protocol, reason });
+      if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.keys().next().value!);
       this.emit('removed', session, reason);
     });
     this.emit('added', session);

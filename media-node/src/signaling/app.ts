@@ -1,7 +1,6 @@
-import { identifyClient, limitRequests, notFoundHandler, problemHandler } from '@millrace/service';
+import { cors, identifyClient, limitRequests, notFoundHandler, problemHandler, tolerantPaths } from '@millrace/service';
 import express, { type Express } from 'express';
 import type { SignalingContext } from './context.ts';
-import { cors } from './cors.ts';
 import { plainRtpRoutes } from './plain-rtp.ts';
 import { referenceRoutes } from './reference.ts';
 import { shortFormRoutes } from './short-form.ts';
@@ -13,8 +12,9 @@ export function signalingApp(context: SignalingContext): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(identifyClient(context.isTrusted));
-  app.use(cors, limitRequests(context.requestRate, context.onRefused));
+  app.use(identifyClient(context.isTrusted), tolerantPaths);
+  // Any page may use the signalling: what protects it is the token (RFC 9725 section 4.7).
+  app.use(cors(['*']), limitRequests(context.requestRate, context.onRefused));
   app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context), referenceRoutes());
   app.use(notFoundHandler, problemHandler(context.logger));
   return app;

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { tracksSchema } from '@millrace/api/trunk';
 import fc from 'fast-check';
 import { offerNames, offerText } from '@millrace/testkit/sdp';
-import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
+import { eventually, sessionUrl, startTestNode, type TestNode } from './node.fixture.ts';
 
 const SDP = { 'content-type': 'application/sdp' };
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -71,10 +71,9 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
 
   /** Ends the session of a 201; other answers must be refusals. */
   async function takeOrRefuse(response: Response, what: string): Promise<void> {
-    const location = response.headers.get('location');
     if (response.status === 201) {
       await response.text();
-      assert.equal((await fetch(node.url + location, { method: 'DELETE' })).status, 200, what);
+      assert.equal((await fetch(sessionUrl(response), { method: 'DELETE' })).status, 200, what);
     } else {
       await refusal(response, what);
     }
@@ -170,7 +169,7 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
       { numRuns: 120 },
     );
     assert.ok(taken > 5, `only ${taken} were taken`);
-    await fetch(node.url + published.headers.get('location'), { method: 'DELETE' });
+    await fetch(sessionUrl(published), { method: 'DELETE' });
     await nothingIsLeft();
   });
 
@@ -208,7 +207,7 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
     assert.equal((await send(answer)).status, 200);
     assert.match(await refusal(await send(answer), 'a second answer'), /already has its answer/);
     await fetch(`${node.url}/signaling/stop`, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify({ session }) });
-    await fetch(node.url + published.headers.get('location'), { method: 'DELETE' });
+    await fetch(sessionUrl(published), { method: 'DELETE' });
     await nothingIsLeft();
   });
 
@@ -293,14 +292,14 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
 
   test('PATCHes with the wrong type, tag, fragment or session are refused and change nothing', async () => {
     const created = await fetch(`${node.url}/whip/fuzz/patch`, { method: 'POST', headers: SDP, body: offerText('obs-whip') });
-    const url = node.url + created.headers.get('location');
+    const url = sessionUrl(created);
     const etag = created.headers.get('etag')!;
     const patch = (body: string, headers: Record<string, string>): Promise<Response> =>
       fetch(url, { method: 'PATCH', body, headers });
     const good = 'a=ice-ufrag:Qh2p\r\na=ice-pwd:p5uYVdqGzF3mK8wNcRtLbX\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n';
     const refusals: [string, Record<string, string>, number][] = [
       [good, JSON_TYPE, 415],
-      [good, FRAGMENT, 428],
+      [good.replace('Qh2p', 'Zz9q'), FRAGMENT, 428],
       [good, { ...FRAGMENT, 'if-match': 'W/"x", garbage' }, 412],
       [good, { ...FRAGMENT, 'if-match': etag.replaceAll('"', '') }, 412],
       ['', { ...FRAGMENT, 'if-match': etag }, 400],
@@ -327,7 +326,10 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
       { numRuns: 60 },
     );
     assert.equal((await fetch(url, { method: 'DELETE' })).status, 200);
-    assert.match(await refusal(await patch(good, { ...FRAGMENT, 'if-match': etag }), 'gone'), /has ended or never existed/);
+    assert.match(
+      await refusal(await patch(good, { ...FRAGMENT, 'if-match': etag }), 'gone'),
+      /it has ended: the client ended it; open a new one/,
+    );
     await nothingIsLeft();
   });
 
@@ -364,7 +366,7 @@ describe('whatever comes over HTTP', { timeout: 240_000 }, () => {
       await refusal(vp8, 'pull'),
       /the stream's video is H264 with profile-level-id 42e01f, offered are VP8; offer that codec/,
     );
-    await fetch(node.url + published.headers.get('location'), { method: 'DELETE' });
+    await fetch(sessionUrl(published), { method: 'DELETE' });
     await nothingIsLeft();
   });
 

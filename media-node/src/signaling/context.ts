@@ -2,7 +2,7 @@ import { signalingSessionId, StreamName, type StreamPolicy, type TokenAction } f
 import { clientGroup, Problem, type AddressRate, type Clock, type HttpRefusal, type Logger } from '@millrace/service';
 import type { Request } from 'express';
 import type { AnnouncedAddresses } from '../addresses/index.ts';
-import { bearerOf, type AccessControl, type Caller } from '../access/index.ts';
+import { tokensOf, type AccessControl, type Caller } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
 import type { Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
@@ -49,14 +49,18 @@ export interface Entry {
   address: string;
 }
 
-/** By its bare id or as the short forms write it, `<node>~<id>`. */
-export function findSession(context: Pick<SignalingContext, 'node' | 'sessions'>, ref: unknown): Session | undefined {
+/** A session's bare id; the short forms write `<node>~<id>`. */
+export function sessionId(context: Pick<SignalingContext, 'node'>, ref: unknown): string {
   const text = String(ref);
   const prefix = signalingSessionId(context.node, '');
-  return context.sessions.get(text.startsWith(prefix) ? text.slice(prefix.length) : text);
+  return text.startsWith(prefix) ? text.slice(prefix.length) : text;
 }
 
-/** A request that wants a session: its stream and who asks. @throws Problem 400, 401, 403, 429 */
+export function findSession(context: Pick<SignalingContext, 'node' | 'sessions'>, ref: unknown): Session | undefined {
+  return context.sessions.get(sessionId(context, ref));
+}
+
+/** A request that wants a session: its stream and who asks. @throws Problem 400, 429 */
 export async function enter(
   context: SignalingContext,
   req: Request,
@@ -71,7 +75,7 @@ export async function enter(
     throw new Problem(400, 'Invalid stream name', {
       detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}`,
     });
-  const caller = await context.access.identify(bodyToken ?? bearerOf(req), act, stream.data);
+  const caller = await context.access.identify(tokensOf(req, bodyToken), act, stream.data);
   return { stream: stream.data, caller, user: caller.kind === 'token' ? caller.user : undefined, address };
 }
 
@@ -97,7 +101,7 @@ export async function requireRoom(
     });
   }
   context.logger.info({ stream: entry.stream, act, reason, to: best }, 'client redirected');
-  throw new Problem(307, 'Temporary Redirect', { detail: reason, headers: { location: redirectUrl(best, req) } });
+  throw new Problem(307, 'Temporary Redirect', { detail: reason, headers: { location: redirectUrl(best, req, entry.caller) } });
 }
 
 function refusal(context: SignalingContext, act: TokenAction, policy: StreamPolicy | undefined): string | undefined {
@@ -110,13 +114,12 @@ function refusal(context: SignalingContext, act: TokenAction, policy: StreamPoli
   return undefined;
 }
 
-/** Clients drop the Authorization header when a redirect leaves the origin (Fetch section 4.4), so the token goes with the URL. */
-function redirectUrl(base: string, req: Request): string {
+/** Clients drop the Authorization header when a redirect leaves the origin (Fetch section 4.4), so the token that counts goes with the URL. */
+function redirectUrl(base: string, req: Request, caller: Caller): string {
   const url = new URL(`${base}${req.path}`);
   const query = new URL(req.originalUrl, 'http://node').searchParams;
   for (const [name, value] of query) url.searchParams.append(name, value);
-  const token = req.headers.authorization === undefined ? undefined : bearerOf(req);
-  if (token !== undefined) url.searchParams.set('access_token', token);
+  if (caller.kind === 'token' && req.headers.authorization !== undefined) url.searchParams.set('access_token', caller.token);
   return url.href;
 }
 

@@ -1,6 +1,9 @@
+import { openEventStream, Problem } from '@millrace/service';
 import type { Request, Response } from 'express';
 import type { Session, SessionNotice } from '../sessions/index.ts';
 
+/** Of a session to its events, in Link headers. */
+export const EVENTS_RELATION = 'urn:millrace:events';
 /** The SDK holds a node that says nothing for 12 s to be hanging. */
 const KEEPALIVE_MS = 5_000;
 const MAX_LISTENERS = 4;
@@ -8,22 +11,12 @@ const MAX_UNSENT_BYTES = 64 * 1024;
 
 /** Server-sent events of a session: `move`, `paused`, `resumed`, `ended`, `layers`. Ends with the session. */
 export function streamEvents(session: Session, req: Request, res: Response): void {
-  if (session.listenerCount('notice') >= MAX_LISTENERS) {
-    res
-      .status(429)
-      .type('application/problem+json')
-      .send(
-        JSON.stringify({
-          type: 'about:blank',
-          title: 'Too many listeners',
-          status: 429,
-          detail: `at most ${MAX_LISTENERS} event streams for a session`,
-        }),
-      );
-    return;
-  }
-  res.status(200).set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
-  res.flushHeaders();
+  if (session.listenerCount('notice') >= MAX_LISTENERS)
+    throw new Problem(429, 'Too many listeners', {
+      detail: `at most ${MAX_LISTENERS} event streams for a session; end one of them`,
+      headers: { 'retry-after': '5' },
+    });
+  if (!openEventStream(req, res)) return;
   const write = ({ event, data }: SessionNotice): void => {
     // One that does not read is ended: it can ask again, and hears the standing notice then.
     if (res.writableLength > MAX_UNSENT_BYTES) return void res.destroy();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { offerText } from '@millrace/testkit/sdp';
-import { startTestNode, type TestNode } from './node.fixture.ts';
+import { sessionUrl, startTestNode, type TestNode } from './node.fixture.ts';
 
 const OBS = offerText('obs-whip');
 const FRAGMENT =
@@ -30,7 +30,7 @@ describe('WHIP', { timeout: 60_000 }, () => {
   test('201 carries Location, ETag, Link, Accept-Patch and an SDP answer, readable by any page', async () => {
     const response = await post('/whip/live/created', { token: await node.token('push', 'live/*') });
     assert.equal(response.status, 201);
-    assert.match(response.headers.get('location')!, /^\/whip\/sessions\/[\w-]{22}$/);
+    assert.match(response.headers.get('location')!, /^\.\.\/sessions\/[\w-]{22}$/);
     assert.match(response.headers.get('etag')!, /^"[^"]+"$/);
     assert.match(response.headers.get('link')!, /<stun:stun\.example\.org:3478>; rel="ice-server"/);
     assert.equal(response.headers.get('accept-patch'), 'application/trickle-ice-sdpfrag');
@@ -79,18 +79,20 @@ describe('WHIP', { timeout: 60_000 }, () => {
 
   test('trickle and restart follow If-Match', async () => {
     const created = await post('/whip/live/patch', { token: await node.token('push', 'live/*') });
-    const url = node.url + created.headers.get('location');
+    const url = sessionUrl(created);
     const etag = created.headers.get('etag')!;
     const patch = (body: string, headers: Record<string, string>): Promise<Response> =>
       fetch(url, { method: 'PATCH', headers: { 'content-type': 'application/trickle-ice-sdpfrag', ...headers }, body });
-    assert.equal((await patch(FRAGMENT, {})).status, 428);
+    const other = FRAGMENT.replace('Qh2p', 'Zz9q');
+    assert.equal((await patch(other, {})).status, 428);
+    assert.equal((await patch(FRAGMENT, {})).status, 204, 'its user name tells the generation');
     assert.equal((await patch(FRAGMENT, { 'if-match': '"other"' })).status, 412);
-    assert.equal((await patch(FRAGMENT, { 'if-match': etag })).status, 204);
+    const trickled = await patch(FRAGMENT, { 'if-match': etag });
+    assert.deepEqual([trickled.status, trickled.headers.get('etag')], [204, null], 'the generation is as it was');
     assert.equal((await patch('m=audio', { 'if-match': etag })).status, 400);
     assert.equal((await patch(FRAGMENT, { 'if-match': etag, 'content-type': 'application/sdp' })).status, 415);
-    const other = FRAGMENT.replace('Qh2p', 'Zz9q');
     assert.equal((await patch(other, { 'if-match': etag })).status, 412);
-    const restarted = await patch(other, { 'if-match': '*' });
+    const restarted = await patch(other, { 'if-match': '"*"' });
     assert.equal(restarted.status, 200);
     assert.match(await restarted.text(), /a=ice-ufrag:/);
     assert.equal((await patch(other, { 'if-match': etag })).status, 412);
@@ -99,13 +101,14 @@ describe('WHIP', { timeout: 60_000 }, () => {
 
   test('OPTIONS, other methods and unknown sessions', async () => {
     const options = await fetch(`${node.url}/whip/live/x`, { method: 'OPTIONS' });
-    assert.equal(options.status, 204);
+    assert.equal(options.status, 200);
     assert.equal(options.headers.get('accept-post'), 'application/sdp');
     assert.match(options.headers.get('access-control-allow-methods')!, /PATCH, DELETE/);
     assert.match(options.headers.get('access-control-allow-headers')!, /Authorization.*If-Match/);
     for (const method of ['GET', 'PUT', 'DELETE'])
       assert.equal((await fetch(`${node.url}/whip/live/x`, { method })).status, 405, method);
-    assert.equal((await fetch(`${node.url}/whip/sessions/unknown`, { method: 'GET' })).status, 405);
+    assert.equal((await fetch(`${node.url}/whip/sessions/unknown`, { method: 'GET' })).status, 404);
+    assert.equal((await fetch(`${node.url}/whip/sessions/unknown`, { method: 'PUT' })).status, 405);
     assert.equal((await fetch(`${node.url}/whip/sessions/unknown`, { method: 'DELETE' })).status, 404);
   });
 

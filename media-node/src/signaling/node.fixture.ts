@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
-import { AddressRate, createLogger, Problem, realClock, serveHttp, type Logger } from '@millrace/service';
+import { AddressRate, createLogger, Problem, realClock, serveHttp, trusts, type Logger } from '@millrace/service';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost } from '../addresses/index.ts';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { Relay } from '../relay/index.ts';
 import { SessionMover, SessionRegistry } from '../sessions/index.ts';
+import type { IceServer } from './context.ts';
 import { signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
@@ -18,6 +19,9 @@ export interface TestNodeOptions {
   roles?: string[];
   policy?: Partial<StreamPolicy>;
   alternatives?: string[];
+  iceServers?: readonly IceServer[];
+  trustedProxies?: readonly string[];
+  sessionsPerSecond?: number;
   connectMs?: number;
   logger?: Logger;
   cores?: number;
@@ -59,6 +63,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
   const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50, perAddress: 100 });
+  const addressRate = (perSecond: number): AddressRate => new AddressRate({ perSecond, burst: perSecond, clock });
   const app = signalingApp({
     node: name,
     hub,
@@ -67,13 +72,13 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     directory,
     roles: options.roles ?? ['push', 'pull'],
     region: 'a',
-    iceServers: [{ urls: ['stun:stun.example.org:3478'] }],
+    iceServers: options.iceServers ?? [{ urls: ['stun:stun.example.org:3478'] }],
     addresses,
     binds,
     rtpPorts: { min: 41000, max: 41999 },
-    sessionRate: new AddressRate({ perSecond: 1000, burst: 1000, clock }),
-    requestRate: new AddressRate({ perSecond: 10_000, burst: 10_000, clock }),
-    isTrusted: () => false,
+    sessionRate: addressRate(options.sessionsPerSecond ?? 1000),
+    requestRate: addressRate(10_000),
+    isTrusted: trusts(options.trustedProxies ?? []),
     onRefused: () => undefined,
     timeouts: { connectMs: options.connectMs ?? 20_000, interruptedMs: 10_000 },
     logger,
@@ -201,6 +206,11 @@ class TestDirectory implements StreamDirectory {
   alternatives(): Promise<string[]> {
     return Promise.resolve(this.#alternatives);
   }
+}
+
+/** The session that a response names, as a client resolves it (RFC 3986 section 5). */
+export function sessionUrl(response: Response): string {
+  return new URL(response.headers.get('location')!, response.url).href;
 }
 
 /** Polls until `probe` gives something. Rejects after `withinMs` with what was waited for. */

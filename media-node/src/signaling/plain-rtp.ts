@@ -1,10 +1,10 @@
 import { PlainPullRequest, PlainPushRequest } from '@millrace/api';
-import { jsonBody, parseRequest, Problem } from '@millrace/service';
+import { allowMethods, jsonBody, parseRequest } from '@millrace/service';
 import { Router } from 'express';
-import { unauthorized } from '../access/index.ts';
+import { refusalOf } from '../access/index.ts';
 import { openPlainPull, openPlainPush } from '../sessions/index.ts';
 import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
-import { methods } from './cors.ts';
+import { endSession, noSession, statusOf } from './resource.ts';
 import { requireRtpTarget } from './rtp-target.ts';
 
 /**
@@ -13,14 +13,14 @@ import { requireRtpTarget } from './rtp-target.ts';
  */
 export function plainRtpRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = jsonBody(64 * 1024);
+  const body = jsonBody(64 * 1024, 'SDP goes to POST /whip/{app}/{name} or /whep/{app}/{name}');
 
   router
     .route('/rtp/push')
     .post(body, async (req, res) => {
       const request = parseRequest(PlainPushRequest, req.body);
       const entry = await enter(context, req, 'push', request.stream, request.token);
-      if (entry.caller.kind !== 'token') throw unauthorized('push');
+      if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'push');
       requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
@@ -34,14 +34,14 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       );
       res.status(201).json(opened.body);
     })
-    .all(methods('POST'));
+    .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
 
   router
     .route('/rtp/pull')
     .post(body, async (req, res) => {
       const request = parseRequest(PlainPullRequest, req.body);
       const entry = await enter(context, req, 'pull', request.stream, request.token);
-      if (entry.caller.kind !== 'token') throw unauthorized('pull');
+      if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'pull');
       requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'pull', entry);
       const opened = await context.hub.withStream(entry.stream, async (state) => {
@@ -52,22 +52,19 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       });
       res.status(201).json(opened.body);
     })
-    .all(methods('POST'));
+    .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
   // A client without ICE asks here whether its session still lives.
   router
     .route('/rtp/sessions/:id')
     .get((req, res) => {
       const session = findSession(context, req.params['id']);
-      if (session?.protocol !== 'rtp')
-        throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; push or pull again' });
-      res.json({ session: session.id, stream: session.stream, state: session.state });
+      if (session?.protocol !== 'rtp') throw noSession(context, req.params['id']);
+      res.json(statusOf(session));
     })
     .delete((req, res) => {
-      const session = findSession(context, req.params['id']);
-      if (session?.protocol !== 'rtp') throw new Problem(404, 'No such session', { detail: 'it has ended or never existed' });
-      session.close('the client ended it');
+      endSession(context, req.params['id'], ({ protocol }) => protocol === 'rtp');
       res.status(200).end();
     })
-    .all(methods('GET, DELETE'));
+    .all(allowMethods(['GET', 'DELETE']));
   return router;
 }

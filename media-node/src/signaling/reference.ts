@@ -1,6 +1,6 @@
 import { mediaNodeService, openApiDocument } from '@millrace/api/operations';
+import { allowMethods } from '@millrace/service';
 import { Router } from 'express';
-import { methods } from './cors.ts';
 
 /** GET /openapi.json: what this server offers. */
 export function referenceRoutes(): Router {
@@ -11,6 +11,6 @@ export function referenceRoutes(): Router {
     .get((_req, res) => {
       res.json((document ??= openApiDocument(mediaNodeService)));
     })
-    .all(methods('GET'));
+    .all(allowMethods(['GET']));
   return router;
 }

@@ -1,56 +1,55 @@
-import { Problem } from '@millrace/service';
-import type { Request, Response } from 'express';
+import { MAX_SDP_BYTES, type SessionStatus } from '@millrace/api';
+import { allowMethods, mediaTypeOf, Problem, relativeReference, textBody, unsupportedType } from '@millrace/service';
+import type { Request, Response, Router } from 'express';
 import { acceptPullAnswer, restartIce, type Session } from '../sessions/index.ts';
 import { parseFragment } from '../sdp/index.ts';
-import { findSession, sdpProblem, type IceServer, type SignalingContext } from './context.ts';
+import { findSession, sdpProblem, sessionId, type IceServer, type SignalingContext } from './context.ts';
 
 export const SDP = 'application/sdp';
 export const FRAGMENT = 'application/trickle-ice-sdpfrag';
 
-/** The offer in a request's body. @throws Problem 400, 406, 415 */
-export function offerOf(req: Request): string {
-  if (!req.is(SDP))
-    throw new Problem(415, 'Unsupported Media Type', {
-      detail: `send the offer with "Content-Type: ${SDP}"`,
-      headers: { 'accept-post': SDP },
-    });
+/** A link of a session: a path of this node, its relation, and further parameters as they stand in the header (RFC 8288). */
+export interface SessionLink {
+  path: string;
+  rel: string;
+  parameters?: string;
+}
+
+/** The offer in a request's body, read by `textBody`. @param shortForm which takes offers in JSON @throws Problem 400, 406, 415 */
+export function offerOf(req: Request, shortForm: string): string {
+  if (mediaTypeOf(req) !== SDP) throw unsupportedType(req, [SDP], `JSON goes to POST ${shortForm}`);
   if (req.headers.accept !== undefined && !req.accepts(SDP))
     throw new Problem(406, 'Not Acceptable', { detail: `the answer is ${SDP}; accept it` });
-  const body: unknown = req.body;
-  if (typeof body !== 'string' || body === '') throw new Problem(400, 'No offer', { detail: 'the body must be an SDP offer' });
-  return body;
+  const offer = String(req.body);
+  if (offer === '') throw new Problem(400, 'No offer', { detail: 'the body must be an SDP offer' });
+  return offer;
 }
 
 /** 201 with the answer (RFC 9725 section 4.2). */
 export function sendCreated(
+  req: Request,
   res: Response,
   session: Session,
   path: string,
   sdp: string,
   iceServers: readonly IceServer[],
-  links: readonly string[] = [],
+  links: readonly SessionLink[] = [],
 ): void {
-  setSessionHeaders(res, session, path, iceServers, links);
+  res.set({ location: relativeReference(req, `${path}/${session.id}`), etag: session.etag, 'accept-patch': FRAGMENT });
+  setLinks(res, [
+    ...iceServers.flatMap(iceServerLinks),
+    ...links.map(({ path: at, rel, parameters = '' }) => `<${relativeReference(req, at)}>; rel="${rel}"${parameters}`),
+  ]);
   res.status(201).type(SDP).send(sdp);
 }
 
-export function setSessionHeaders(
-  res: Response,
-  session: Session,
-  path: string,
-  iceServers: readonly IceServer[],
-  links: readonly string[] = [],
-): void {
-  const all = [...iceServers.flatMap(iceServerLinks), ...links];
-  res.set({
-    location: `${path}/${session.id}`,
-    etag: session.etag,
-    'accept-patch': FRAGMENT,
-    ...(all.length > 0 ? { link: all.join(', ') } : {}),
-  });
+/** One header line for each: clients that look for a relation in a line need not take lists apart. */
+export function setLinks(res: Response, links: readonly string[]): void {
+  if (links.length > 0) res.set('link', [...links]);
 }
 
-function iceServerLinks({ urls, username, credential }: IceServer): string[] {
+/** RFC 9725 section 4.6. */
+export function iceServerLinks({ urls, username, credential }: IceServer): string[] {
   const login =
     username === undefined
       ? ''
@@ -65,38 +64,84 @@ function quote(text: string): string {
 /** @throws Problem 404 */
 export function sessionOf(context: SignalingContext, id: unknown, kind: 'push' | 'pull'): Session {
   const session = findSession(context, id);
-  if (!session || session.kind !== kind)
-    throw new Problem(404, 'No such session', { detail: 'it has ended or never existed; open a new one' });
+  if (!session || session.kind !== kind) throw noSession(context, id);
   return session;
 }
 
+export function noSession(context: SignalingContext, id: unknown): Problem {
+  const ended = context.sessions.ended(sessionId(context, id));
+  const why = ended ? `it has ended: ${ended.reason}` : 'it has ended or never existed';
+  return new Problem(404, 'No such session', { detail: `${why}; open a new one` });
+}
+
+/**
+ * Ends a session. One that has ended already is as the client wants it: it may have lost an answer, or a race with the session's own end.
+ * @throws Problem 404
+ */
+export function endSession(
+  context: SignalingContext,
+  id: unknown,
+  isOurs: (session: Pick<Session, 'kind' | 'protocol'>) => boolean,
+): void {
+  const session = findSession(context, id) ?? context.sessions.ended(sessionId(context, id));
+  if (!session || !isOurs(session)) throw noSession(context, id);
+  if ('close' in session) session.close('the client ended it');
+}
+
+export function statusOf(session: Session): SessionStatus {
+  const { id, stream, kind, protocol, state, createdAt } = session;
+  return { session: id, stream, kind, protocol, state, since: new Date(createdAt).toISOString() };
+}
+
+/** The session of WHIP or WHEP at `path`/{id}: GET tells how it is, PATCH trickles and restarts ICE, DELETE ends it. */
+export function sessionRoutes(router: Router, context: SignalingContext, path: string, kind: 'push' | 'pull'): void {
+  const app = path.split('/')[2]!;
+  router
+    .route(`${path}/:id`)
+    .get((req, res) => {
+      const session = sessionOf(context, req.params['id'], kind);
+      res.set('etag', session.etag).json(statusOf(session));
+    })
+    .patch(textBody(MAX_SDP_BYTES), (req, res) => patchSession(context, sessionOf(context, req.params['id'], kind), req, res))
+    .delete((req, res) => {
+      endSession(context, req.params['id'], (session) => session.kind === kind);
+      res.status(200).end();
+    })
+    .post(() => {
+      throw new Problem(400, 'Invalid stream name', {
+        detail: `app: "${app}" is where this node has its sessions; publish and play streams under another app`,
+      });
+    })
+    .all(allowMethods(['GET', 'PATCH', 'DELETE'], { 'accept-patch': FRAGMENT }));
+}
+
 /** Trickle ICE, ICE restart (RFC 9725 section 4.3), and the answer to an offer of ours. */
-export async function patchSession(context: SignalingContext, session: Session, req: Request, res: Response): Promise<void> {
-  const body: unknown = req.body;
-  const text = typeof body === 'string' ? body : '';
-  if (req.is(SDP) && session.media?.kind === 'offered') {
+async function patchSession(context: SignalingContext, session: Session, req: Request, res: Response): Promise<void> {
+  const type = mediaTypeOf(req);
+  const text = String(req.body);
+  const awaitsAnswer = session.media?.kind === 'offered';
+  if (type === SDP && awaitsAnswer) {
     await acceptPullAnswer(session, text).catch((error: unknown) => Promise.reject(sdpProblem(error) as Error));
-    res.status(204).set('etag', session.etag).end();
+    res.status(204).end();
     return;
   }
-  if (!req.is(FRAGMENT))
-    throw new Problem(415, 'Unsupported Media Type', {
-      detail: `send "Content-Type: ${FRAGMENT}"`,
-      headers: { 'accept-patch': FRAGMENT },
-    });
-  const ifMatch = req.headers['if-match'];
-  if (ifMatch === undefined)
-    throw new Problem(428, 'Precondition Required', { detail: `send If-Match with the session's ETag, or "*" to restart ICE` });
+  if (type !== FRAGMENT)
+    throw unsupportedType(req, awaitsAnswer ? [FRAGMENT, SDP] : [FRAGMENT], 'a new offer needs a new session: send it with POST');
   const fragment = readFragment(text);
   const sameGeneration = fragment.usernameFragment === session.remoteUfrag;
-  if (ifMatch !== '*' && (!matches(ifMatch, session.etag) || !sameGeneration)) {
+  const ifMatch = req.headers['if-match'];
+  // The user name in the fragment tells the generation as well as the ETag does, so that candidates without If-Match do no harm.
+  if (ifMatch === undefined && !sameGeneration)
+    throw new Problem(428, 'Precondition Required', { detail: `send If-Match with the session's ETag, or "*" to restart ICE` });
+  if (ifMatch !== undefined && !isAny(ifMatch) && (!matches(ifMatch, session.etag) || !sameGeneration)) {
     throw new Problem(412, 'Precondition Failed', {
       detail: 'the fragment belongs to another ICE generation; restart ICE with "If-Match: *"',
     });
   }
   if (sameGeneration) {
     // An ICE-lite agent answers checks from wherever they come; the client's candidates need no more than to be well-formed (RFC 8445 section 2.5).
-    res.status(204).set('etag', session.etag).end();
+    // No ETag: the generation is as it was (RFC 9725 section 4.3.2).
+    res.status(204).end();
     return;
   }
   const answer = await restartIce(session, fragment.usernameFragment, context.addresses);
@@ -109,6 +154,11 @@ function readFragment(text: string): ReturnType<typeof parseFragment> {
   } catch (error) {
     throw sdpProblem(error);
   }
+}
+
+/** `*`, which the examples of RFC 9725 write in quotes. */
+function isAny(ifMatch: string): boolean {
+  return ifMatch.trim() === '*' || ifMatch.trim() === '"*"';
 }
 
 function matches(ifMatch: string, etag: string): boolean {

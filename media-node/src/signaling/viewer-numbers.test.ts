@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { offerText } from '@millrace/testkit/sdp';
-import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
+import { eventually, sessionUrl, startTestNode, type TestNode } from './node.fixture.ts';
 import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
 
 const SDP = { 'content-type': 'application/sdp' };
@@ -78,7 +78,7 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
           const response = await ask(numbers);
           const answer = await response.text();
           assert.equal(response.status, 201, answer);
-          open.push(response.headers.get('location')!);
+          open.push(sessionUrl(response));
           const lines = [...answer.matchAll(/^m=(audio|video) \d+ \S+ (\d+)/gm)].map(([, kind, number]) => [
             kind,
             Number(number),
@@ -99,7 +99,7 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
         await fc.assert(fc.asyncProperty(viewers, check), { numRuns: 40 });
         const served = node.hub.served[0]!;
         assert.equal(served.viewers, open.length);
-        for (const each of open) assert.equal((await fetch(node.url + each, { method: 'DELETE' })).status, 200);
+        for (const each of open) assert.equal((await fetch(each, { method: 'DELETE' })).status, 200);
         await eventually('nothing is served', () => node.hub.served.length === 0);
       });
 
@@ -109,8 +109,8 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
         const opened = async (wanted: Numbers): Promise<string> => {
           const response = await ask(wanted);
           assert.equal(response.status, 201, await response.text());
-          locations.push(response.headers.get('location')!);
-          return response.headers.get('location')!;
+          locations.push(sessionUrl(response));
+          return sessionUrl(response);
         };
         const first = await opened(numbers);
         const served = await node.hub.withStream('live/demo', (state) => node.hub.distribute(state));
@@ -119,11 +119,11 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
         assert.equal(served.feeds, 2);
         const other = await opened({ ...numbers, video: 42 });
         assert.equal(served.feeds, 3, 'one more for the video, none for the audio');
-        await fetch(node.url + other, { method: 'DELETE' });
+        await fetch(other, { method: 'DELETE' });
         assert.equal(served.feeds, 2);
-        await fetch(node.url + first, { method: 'DELETE' });
+        await fetch(first, { method: 'DELETE' });
         assert.equal(served.feeds, 2);
-        await fetch(node.url + locations[1], { method: 'DELETE' });
+        await fetch(locations[1]!, { method: 'DELETE' });
         await eventually('nothing is served', () => node.hub.served.length === 0);
       });
 
@@ -171,9 +171,9 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
       for (const theirs of [fmtp, 'packetization-mode=1', undefined]) {
         const played = await post('whep', withH264(offerText('werift-whep'), theirs, 'OPUS/48000'));
         assert.equal(played.status, 201, `${id} played by ${theirs}: ${await played.text()}`);
-        assert.equal((await fetch(node.url + played.headers.get('location'), { method: 'DELETE' })).status, 200);
+        assert.equal((await fetch(sessionUrl(played), { method: 'DELETE' })).status, 200);
       }
-      assert.equal((await fetch(node.url + published.headers.get('location'), { method: 'DELETE' })).status, 200);
+      assert.equal((await fetch(sessionUrl(published), { method: 'DELETE' })).status, 200);
     }
   });
 
@@ -189,7 +189,8 @@ describe('viewers with payload types of their own', { timeout: 120_000 }, () => 
     });
     const { sdp, resource } = (await pulled.json()) as { sdp: string; resource: string };
     assert.match(sdp, /a=setup:actpass/);
-    const patch = (body: string): Promise<Response> => fetch(node.url + resource, { method: 'PATCH', headers: SDP, body });
+    const patch = (body: string): Promise<Response> =>
+      fetch(new URL(resource, pulled.url), { method: 'PATCH', headers: SDP, body });
     assert.equal((await patch('v=0\r\n')).status, 400);
     const answer = sdp
       .replaceAll('a=sendonly', 'a=recvonly')

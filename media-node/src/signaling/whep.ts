@@ -1,32 +1,25 @@
 import { LayerWish, MAX_SDP_BYTES } from '@millrace/api';
-import { jsonBody, parseRequest, Problem } from '@millrace/service';
-import { Router, text } from 'express';
+import { allowMethods, jsonBody, parseRequest, Problem, textBody } from '@millrace/service';
+import { Router } from 'express';
 import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from '../sessions/index.ts';
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
-import { methods } from './cors.ts';
-import { streamEvents } from './events.ts';
-import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf } from './resource.ts';
+import { EVENTS_RELATION, streamEvents } from './events.ts';
+import { linkIceServers } from './ice-servers.ts';
+import { SDP, offerOf, sendCreated, sessionOf, sessionRoutes } from './resource.ts';
 
 const SESSIONS = '/whep/sessions';
+/** Our own layers, see the reference of POST /whep/sessions/{id}/layers. */
+const LAYERS_RELATION = 'urn:millrace:layers';
 
 /** WHEP (draft-ietf-wish-whep): /whep/{app}/{name} takes offers, /whep/sessions/{id} is the session, with its events and layers beneath. */
 export function whepRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES, inflate: false });
-
-  router
-    .route(`${SESSIONS}/:id`)
-    .patch(body, (req, res) => patchSession(context, sessionOf(context, req.params['id'], 'pull'), req, res))
-    .delete((req, res) => {
-      sessionOf(context, req.params['id'], 'pull').close('the client ended it');
-      res.status(200).end();
-    })
-    .all(methods('PATCH, DELETE', { 'accept-patch': FRAGMENT }));
+  sessionRoutes(router, context, SESSIONS, 'pull');
 
   router
     .route(`${SESSIONS}/:id/events`)
     .get((req, res) => streamEvents(sessionOf(context, req.params['id'], 'pull'), req, res))
-    .all(methods('GET'));
+    .all(allowMethods(['GET']));
 
   router
     .route(`${SESSIONS}/:id/layers`)
@@ -47,22 +40,23 @@ export function whepRoutes(context: SignalingContext): Router {
       );
       res.json({ layers: viewer.layers() });
     })
-    .all(methods('GET, POST'));
+    .all(allowMethods(['GET', 'POST'], { 'accept-post': 'application/json' }));
 
   router
     .route('/whep/:app/:name')
-    .post(body, async (req, res) => {
-      const offer = offerOf(req);
+    .options((req, res, next) => linkIceServers(context, req, res, 'pull').then(next, next))
+    .post(textBody(MAX_SDP_BYTES), async (req, res) => {
+      const offer = offerOf(req, '/signaling/pull');
       const entry = await enter(context, req, 'pull', `${req.params['app']}/${req.params['name']}`);
       const { session, sdp } = await openPull(context, req, entry, 'whep', offer);
       const path = `${SESSIONS}/${session.id}`;
       const links = [
-        `<${path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="move,paused,resumed,ended,layers"`,
-        `<${path}/layers>; rel="urn:ietf:params:whep:ext:core:layer"`,
+        { path: `${path}/events`, rel: EVENTS_RELATION },
+        { path: `${path}/layers`, rel: LAYERS_RELATION },
       ];
-      sendCreated(res, session, SESSIONS, sdp, context.iceServers, links);
+      sendCreated(req, res, session, SESSIONS, sdp, context.iceServers, links);
     })
-    .all(methods('POST', { 'accept-post': SDP }));
+    .all(allowMethods(['POST'], { 'accept-post': SDP }));
   return router;
 }
 

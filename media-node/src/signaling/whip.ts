@@ -1,12 +1,12 @@
 import { MAX_SDP_BYTES } from '@millrace/api';
-import { Problem } from '@millrace/service';
-import { Router, text } from 'express';
-import { unauthorized } from '../access/index.ts';
+import { allowMethods, Problem, textBody } from '@millrace/service';
+import { Router } from 'express';
+import { refusalOf } from '../access/index.ts';
 import { openWebRtcPush } from '../sessions/index.ts';
 import { enter, requireRoom, sdpProblem, type Entry, type SignalingContext } from './context.ts';
-import { methods } from './cors.ts';
-import { streamEvents } from './events.ts';
-import { FRAGMENT, SDP, offerOf, patchSession, sendCreated, sessionOf } from './resource.ts';
+import { EVENTS_RELATION, streamEvents } from './events.ts';
+import { linkIceServers } from './ice-servers.ts';
+import { SDP, offerOf, sendCreated, sessionOf, sessionRoutes } from './resource.ts';
 
 const SESSIONS = '/whip/sessions';
 const MAX_SESSION_ID = 64;
@@ -14,36 +14,28 @@ const MAX_SESSION_ID = 64;
 /** WHIP (RFC 9725): /whip/{app}/{name} takes offers, /whip/sessions/{id} is the session. */
 export function whipRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = text({ type: [SDP, FRAGMENT], limit: MAX_SDP_BYTES, inflate: false });
-
-  router
-    .route(`${SESSIONS}/:id`)
-    .patch(body, (req, res) => patchSession(context, sessionOf(context, req.params['id'], 'push'), req, res))
-    .delete((req, res) => {
-      sessionOf(context, req.params['id'], 'push').close('the client ended it');
-      res.status(200).end();
-    })
-    .all(methods('PATCH, DELETE', { 'accept-patch': FRAGMENT }));
+  sessionRoutes(router, context, SESSIONS, 'push');
 
   router
     .route(`${SESSIONS}/:id/events`)
     .get((req, res) => streamEvents(sessionOf(context, req.params['id'], 'push'), req, res))
-    .all(methods('GET'));
+    .all(allowMethods(['GET']));
 
   router
     .route('/whip/:app/:name')
-    .post(body, async (req, res) => {
-      const offer = offerOf(req);
+    .options((req, res, next) => linkIceServers(context, req, res, 'push').then(next, next))
+    .post(textBody(MAX_SDP_BYTES), async (req, res) => {
+      const offer = offerOf(req, '/signaling/push');
       const entry = await enter(context, req, 'push', `${req.params['app']}/${req.params['name']}`);
       await requireRoom(context, req, 'push', entry);
       const group = typeof req.query['group'] === 'string' ? req.query['group'] : undefined;
       const replaces = typeof req.query['replaces'] === 'string' ? req.query['replaces'].slice(0, MAX_SESSION_ID) : undefined;
       const { session, answer } = await openPush(context, entry, 'whip', offer, group, replaces);
-      sendCreated(res, session, SESSIONS, answer, context.iceServers, [
-        `<${SESSIONS}/${session.id}/events>; rel="urn:millrace:events"`,
+      sendCreated(req, res, session, SESSIONS, answer, context.iceServers, [
+        { path: `${SESSIONS}/${session.id}/events`, rel: EVENTS_RELATION },
       ]);
     })
-    .all(methods('POST', { 'accept-post': SDP }));
+    .all(allowMethods(['POST'], { 'accept-post': SDP }));
   return router;
 }
 
@@ -73,7 +65,7 @@ export async function openPush(
       }),
     );
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) throw unauthorized('push');
+    if (error instanceof Problem && error.status === 401) throw refusalOf(caller, 'push');
     throw sdpProblem(error);
   }
 }
