@@ -1,4 +1,6 @@
 import type { Candidate } from './placement.ts';
+import { mediaSections } from './descriptions.ts';
+import { refusedMedia } from './playable.ts';
 import type { SessionResource } from './signaling.ts';
 import { deleteSession, postOffer, requestOffer, sendAnswer } from './signaling.ts';
 
@@ -17,12 +19,16 @@ export const clientOffers: Handshake = async (peer, candidate, signal) => {
 /**
  * `/signaling/pull`: the node offers, with the payload types and header extension ids that it sends by itself. So bandwidth estimation
  * always works, whatever ids this browser would have chosen.
+ * @throws MediaProblem `CodecRefused` when this browser can decode nothing of the stream.
  */
 export const nodeOffers: Handshake = async (peer, candidate, signal) => {
   const { resource, session, sdp, answerUrl } = await requestOffer(candidate, signal);
   await orEnd(resource, async () => {
     await peer.setRemoteDescription({ type: 'offer', sdp });
     await peer.setLocalDescription();
+    const refused = refusedMedia(sdp, peer.localDescription?.sdp ?? '');
+    const [first] = refused;
+    if (first && refused.length === mediaSections(sdp).length) throw first;
     await sendAnswer(answerUrl, session, peer.localDescription?.sdp ?? '', signal);
   });
   return resource;

@@ -11,6 +11,8 @@ export { Publisher } from './publisher.ts';
 export type { PublisherOptions } from './publisher.ts';
 export { fixedPlacement } from './placement.ts';
 export type { Place, Placement, PlacementSource } from './placement.ts';
+export { MediaProblem } from './media-problem.ts';
+export type { ProblemReason } from './media-problem.ts';
 export type { MoveRequest, SessionEvents, SessionState } from './session.ts';
 export { SignalingError } from './signaling.ts';
 export type { PlayerStats, PublisherStats } from './stats.ts';

@@ -1,14 +1,21 @@
 import type { Handshake } from './handshake.ts';
 import { clientOffers, nodeOffers } from './handshake.ts';
+import type { MediaProblem } from './media-problem.ts';
+import { decodableCodecs, refusedMedia } from './playable.ts';
+import { PlaybackWatch } from './playback-watch.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import type { Connection } from './connection.ts';
 import { Session } from './session.ts';
 import type { PlayerStats } from './stats.ts';
-import { playerStats } from './stats.ts';
+import { playbackSample, playerStats } from './stats.ts';
+
+const LOOK_EVERY_MS = 1_000;
 
 export type PlayerEvents = {
   /** The stream to render; a new one after a reconnect or a move. */
   media: MediaStream;
+  /** Why there is no picture or sound, found out while connected; undefined when that is over. */
+  problem: MediaProblem | undefined;
   /** The publisher is gone. Should it, or another of the name, come soon, the session goes on as it is. */
   paused: { reason: string };
   resumed: Record<never, never>;
@@ -24,6 +31,8 @@ export interface PlayerOptions {
 export class Player extends Session<PlayerEvents> {
   readonly #media = new WeakMap<RTCPeerConnection, MediaStream>();
   #startedAt = 0;
+  #isPaused = false;
+  #problem: MediaProblem | undefined;
 
   constructor(options: PlayerOptions) {
     super(options.placement);
@@ -63,9 +72,34 @@ export class Player extends Session<PlayerEvents> {
   protected override connected(connection: Connection): void {
     const media = this.#media.get(connection.peer);
     if (media) this.emit('media', media);
+    this.#isPaused = false;
+    void this.#watchPlayback(connection);
+  }
+
+  /** Looks once a second, until the connection is left. */
+  async #watchPlayback(connection: Connection): Promise<void> {
+    const { peer, candidate } = connection;
+    const context = { node: candidate.node, decodable: decodableCodecs('video'), userAgent: navigator.userAgent };
+    const watch = new PlaybackWatch(context, performance.now());
+    const refused = nodeCanOffer(candidate)
+      ? refusedMedia(peer.remoteDescription?.sdp ?? '', peer.localDescription?.sdp ?? '')[0]
+      : undefined;
+    while (this.connection === connection) {
+      const sample = playbackSample(await peer.getStats());
+      if (this.connection !== connection) return;
+      this.#tell(watch.look(sample, this.#isPaused, performance.now()) ?? refused);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+
+  #tell(problem: MediaProblem | undefined): void {
+    if (problem?.message === this.#problem?.message) return;
+    this.#problem = problem;
+    this.emit('problem', problem);
   }
 
   protected override nodeSaid(event: string, detail: unknown): void {
+    if (event === 'paused' || event === 'resumed') this.#isPaused = event === 'paused';
     if (event === 'paused') this.emit('paused', detail as PlayerEvents['paused']);
     else if (event === 'resumed') this.emit('resumed', {});
     else if (event === 'ended') this.emit('ended', detail as PlayerEvents['ended']);

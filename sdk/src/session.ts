@@ -1,7 +1,9 @@
 import type { Connection } from './connection.ts';
+import { connectedPeer } from './connected-peer.ts';
 import { Emitter } from './emitter.ts';
 import type { Handshake } from './handshake.ts';
 import { clientOffers } from './handshake.ts';
+import { MediaProblem } from './media-problem.ts';
 import { followNode } from './node-events.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import { Candidates } from './placement.ts';
@@ -27,7 +29,7 @@ export type SessionEvents = {
   place: { node: string; region: string; url: string };
   /** The node sends the session elsewhere; the SDK follows by itself. */
   move: MoveRequest;
-  /** A try failed; others follow unless the state becomes `closed`. */
+  /** A try failed; others follow unless the state becomes `closed`. A `MediaProblem` says why no media connection came about, and what may help. */
   error: Error;
 };
 
@@ -40,7 +42,6 @@ const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 8_000;
 /** `disconnected` often mends itself; longer than this and another node is the quicker way. */
 const DISCONNECTED_GRACE_MS = 2_500;
-const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * A push or a pull that lives on: it connects to the placed node, and when that one is lost goes to the alternatives in order,
@@ -163,14 +164,15 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
       if (this.#state === 'closed') return;
       const failure = errorOf(error);
       this.emit('error', failure as (SessionEvents & Extra)['error']);
-      if (failure instanceof SignalingError && this.#isFinal(failure)) return void this.close(failure);
+      if (this.#isFinal(failure)) return void this.close(failure);
       this.#retryLater(failure instanceof SignalingError ? failure.retryAfterS : undefined);
     }
   }
 
   /** A publisher that was live may find its own name taken until the network knows that its node is lost. */
-  #isFinal(error: SignalingError): boolean {
-    return error.isFinal && !(error.status === 409 && this.#wasLive);
+  #isFinal(error: Error): boolean {
+    if (error instanceof MediaProblem) return error.reason === 'CodecRefused';
+    return error instanceof SignalingError && error.isFinal && !(error.status === 409 && this.#wasLive);
   }
 
   #retryLater(retryAfterS: number | undefined): void {
@@ -186,7 +188,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     try {
       await this.prepare(peer, candidate);
       resource = await this.handshake(candidate)(peer, this.entry(candidate, this.#last), this.signal);
-      await connectedPeer(peer, this.signal);
+      await connectedPeer(peer, candidate.node, this.signal);
       return { candidate: { ...candidate, node: resource.node ?? candidate.node }, peer, resource };
     } catch (error) {
       peer.close();
@@ -271,26 +273,4 @@ function errorOf(thrown: unknown): Error {
 async function discard({ peer, resource }: Connection): Promise<void> {
   peer.close();
   await deleteSession(resource);
-}
-
-function connectedPeer(peer: RTCPeerConnection, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error?: Error) => {
-      clearTimeout(timeout);
-      peer.removeEventListener('connectionstatechange', check);
-      signal.removeEventListener('abort', abort);
-      if (error) reject(error);
-      else resolve();
-    };
-    const check = () => {
-      if (peer.connectionState === 'connected') done();
-      else if (peer.connectionState === 'failed' || peer.connectionState === 'closed')
-        done(new Error('no media connection came about'));
-    };
-    const abort = () => done(new Error('closed'));
-    const timeout = setTimeout(() => done(new Error(`no media connection within ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
-    peer.addEventListener('connectionstatechange', check);
-    signal.addEventListener('abort', abort);
-    check();
-  });
 }

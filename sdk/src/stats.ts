@@ -1,3 +1,5 @@
+import type { PlaybackSample } from './playback-watch.ts';
+
 /** What a viewer's connection measures. Counters grow from the start of the connection. */
 export interface PlayerStats {
   readonly bytesReceived: number;
@@ -59,6 +61,18 @@ export function playerStats(report: RTCStatsReport): PlayerStats {
     jitterBufferMs: emitted > 0 ? (num(video, 'jitterBufferDelay') / emitted) * 1_000 : undefined,
     audioEnergy: num(audio, 'totalAudioEnergy'),
     ssrcs: [video, audio].flatMap((row) => (row ? [num(row, 'ssrc')] : [])),
+  };
+}
+
+export function playbackSample(report: RTCStatsReport): PlaybackSample {
+  const rows = rowsOf(report);
+  const inbound = rows.filter((row) => row.type === 'inbound-rtp');
+  const video = inbound.find((row) => row.kind === 'video');
+  return {
+    packets: sum(inbound, 'packetsReceived'),
+    videoPackets: num(video, 'packetsReceived'),
+    framesDecoded: num(video, 'framesDecoded'),
+    codec: codecOf(rows, video).replace('video/', ''),
   };
 }
 

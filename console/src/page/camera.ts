@@ -1,4 +1,5 @@
 import { Publisher } from '@millrace/sdk';
+import { inWords } from './in-words.ts';
 import { placement } from './place.ts';
 
 export const CAMERA_STREAM = 'live/camera';
@@ -30,7 +31,7 @@ export class Camera {
       ],
     });
     publisher.on('place', (place) => this.#tell(`${CAMERA_STREAM} goes to ${place.node}`));
-    publisher.on('error', (error) => this.#tell(error.message));
+    publisher.on('error', (error) => this.#tell(inWords(error)));
     publisher.on('state', (state) => state === 'closed' && this.#release());
     this.#media = media;
     this.#publisher = publisher;

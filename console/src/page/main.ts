@@ -1,4 +1,5 @@
 import { CAMERA_STREAM, Camera } from './camera.ts';
+import { inWords } from './in-words.ts';
 import { drawMap } from './map.ts';
 import { fillNodes, fillPath } from './tables.ts';
 import type { Topology } from './topology.ts';
@@ -85,7 +86,7 @@ async function start(): Promise<void> {
     const button = byId<HTMLButtonElement>('camera');
     const step = camera.isOn ? camera.stop() : camera.start();
     step
-      .catch((error: unknown) => void (byId('camera-state').textContent = error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => void (byId('camera-state').textContent = inWords(error)))
       .finally(() => (button.textContent = camera.isOn ? 'Stop publishing' : 'Publish my camera'));
   });
   await play();

@@ -1,6 +1,7 @@
-import type { PlayerStats } from '@millrace/sdk';
+import type { MediaProblem, PlayerStats } from '@millrace/sdk';
 import { Player } from '@millrace/sdk';
 import { LatencyMeter } from './latency.ts';
+import { inWords } from './in-words.ts';
 import { placement } from './place.ts';
 
 export interface WatchView {
@@ -24,6 +25,7 @@ export class Watch {
   #timer: ReturnType<typeof setInterval> | undefined;
   #last: { at: number; bytes: number } | undefined;
   #hasFrame = false;
+  #problem: MediaProblem | undefined;
   /** When the last attempt to get the stream began: waiting for a publisher is not counted as time to the first frame. */
   #attemptAt = performance.now();
 
@@ -44,8 +46,14 @@ export class Watch {
       if (state === 'live' && this.#hasFrame) view.screen('');
     });
     this.#player.on('error', (error) => {
-      view.note(error.message);
-      if (!this.#hasFrame) view.screen(`${error.message}. Trying again…`);
+      view.note(inWords(error));
+      if (this.#hasFrame) return;
+      view.screen(this.#player.state === 'closed' ? inWords(error) : `${inWords(error)} Trying again…`);
+    });
+    this.#player.on('problem', (problem) => {
+      this.#problem = problem;
+      view.note(problem ? inWords(problem) : '');
+      view.screen(problem ? inWords(problem) : '');
     });
     this.#player.on('place', (place) => view.note(`served by ${place.node}`));
     for (const event of ['paused', 'ended'] as const) {
@@ -74,14 +82,17 @@ export class Watch {
         this.#hasFrame = true;
         this.#view.show('first-frame', `${Math.round(performance.now() - this.#attemptAt)} ms`);
       }
-      this.#view.screen('');
+      if (!this.#problem) this.#view.screen('');
       const age = this.#latency.ageMs(video);
       if (age !== undefined) this.#ages.push(age);
       video.requestVideoFrameCallback(perFrame);
     };
     video.requestVideoFrameCallback(perFrame);
     this.#timer = setInterval(() => void this.#measure(), 1_000);
-    this.#player.start().catch((error: unknown) => this.#view.note(error instanceof Error ? error.message : String(error)));
+    this.#player.start().catch((error: unknown) => {
+      this.#view.note(inWords(error));
+      this.#view.screen(inWords(error));
+    });
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,50 @@
+/**
+ * `IceFailed`: no pair of addresses works. `DtlsFailed`: one does, but encryption did not come about. `CodecRefused`: this browser has no decoder
+ * for the stream. `NotDecoded`: packets come, but no frame of them is decoded. `NoMedia`: the connection stands, and nothing comes.
+ */
+export type ProblemReason = 'IceFailed' | 'DtlsFailed' | 'CodecRefused' | 'NotDecoded' | 'NoMedia';
+
+/** Why there is no picture or sound, in words for the person who waits for it. */
+export class MediaProblem extends Error {
+  override readonly name = 'MediaProblem';
+  readonly reason: ProblemReason;
+  /** What may help. */
+  readonly remedy: string;
+
+  constructor(reason: ProblemReason, message: string, remedy: string) {
+    super(message);
+    this.reason = reason;
+    this.remedy = remedy;
+  }
+}
+
+/** What a browser can decode or is offered of one kind of media. */
+export interface CodecChoice {
+  readonly kind: 'audio' | 'video';
+  /** Names without `audio/` or `video/`. */
+  readonly stream: readonly string[];
+  readonly browser: readonly string[];
+}
+
+export function codecRefused({ kind, stream, browser }: CodecChoice, userAgent = ''): MediaProblem {
+  return new MediaProblem(
+    'CodecRefused',
+    `this stream's ${kind} is ${stream.join(' or ')}, which this browser cannot decode`,
+    codecRemedy(stream, browser, userAgent),
+  );
+}
+
+export function notDecoded({ stream, browser }: CodecChoice, userAgent = ''): MediaProblem {
+  const remedy = stream.every((name) => browser.includes(name))
+    ? 'Reload the page. If that does not help, publish another codec or use another browser.'
+    : codecRemedy(stream, browser, userAgent);
+  return new MediaProblem('NotDecoded', `${stream.join(' or ') || 'video'} arrives, but this browser decodes none of it`, remedy);
+}
+
+function codecRemedy(stream: readonly string[], browser: readonly string[], userAgent: string): string {
+  const remedy = `It can decode ${browser.join(', ') || 'nothing'}: publish one of these, or use another browser.`;
+  // Firefox has no H.264 of its own: it downloads OpenH264 as a plugin after its first start.
+  return stream.includes('H264') && userAgent.includes('Firefox/')
+    ? `${remedy} Firefox downloads its H.264 decoder after its first start: wait a minute and reload, or look under about:addons, Plugins.`
+    : remedy;
+}
