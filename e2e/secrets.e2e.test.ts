@@ -69,7 +69,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
 
   before(async () => {
     const manifest = join(scratch, 'network.yaml');
-    writeFileSync(manifest, laptopManifest({ MILLRACE_LOG_LEVEL: 'trace' }));
+    writeFileSync(manifest, laptopManifest({ environment: { MILLRACE_LOG_LEVEL: 'trace' } }));
     network = await startNetwork({ source: '', env: { MILLRACE_MANIFEST: manifest, MILLRACE_LOG_LEVEL: 'debug' } });
     client = createKubeClient({ kubeconfig: loadKubeconfig({ file: network.kubeconfig }) });
     lookAtProcesses();

@@ -13,7 +13,7 @@ interface SessionLog {
   told: string[];
 }
 
-interface SdkWindow {
+export interface SdkWindow {
   millrace: typeof sdk;
   player: sdk.Player;
   publisher: sdk.Publisher;
@@ -45,12 +45,14 @@ export interface PlaceOptions {
   region: string;
   /** Of a publisher; default VP8. */
   codec?: string;
+  /** Of a publisher: three simulcast layers of 960x540. */
+  simulcast?: boolean;
   /** Not these, besides those that failed. */
   avoid?: readonly string[];
 }
 
 /** A page with the SDK. */
-async function sdkPage(browser: Browser): Promise<Page> {
+export async function sdkPage(browser: Browser): Promise<Page> {
   const page = await browser.newPage();
   await page.addScriptTag({ content: await sdkScript() });
   return page;
@@ -98,13 +100,16 @@ export async function sdkPlayer(browser: Browser, options: PlaceOptions): Promis
 /** Publishes the fake camera with the SDK's Publisher; resolves when it is live. */
 export async function sdkPublisher(browser: Browser, options: PlaceOptions): Promise<Page> {
   const page = await sdkPage(browser);
-  await page.evaluate(async ({ placeUrl, stream, region, codec }) => {
+  await page.evaluate(async ({ placeUrl, stream, region, codec, simulcast }) => {
     const own = globalThis as unknown as SdkWindow;
     const log: SessionLog = (own.log = { states: [], places: [], moves: [], errors: [], told: [] });
-    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 30 } });
+    const size = simulcast ? { width: 960, height: 540 } : { width: 640, height: 480 };
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { ...size, frameRate: 30 } });
+    const layers = [4, 2, 1].map((scaleDownBy) => ({ scaleDownBy, maxBitrateBps: 1_000_000 / scaleDownBy }));
     const publisher = (own.publisher = new own.millrace.Publisher({
       media,
       codecs: [codec ?? 'video/VP8'],
+      ...(simulcast ? { layers } : {}),
       placement: async (exclude) => {
         const body = JSON.stringify({ stream, region, exclude });
         const response = await fetch(placeUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body });

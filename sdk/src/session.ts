@@ -57,6 +57,8 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   #attempts = 0;
   #wasLive = false;
   #last: SessionResource | undefined;
+  /** Why the last place that was tried could not be reached. */
+  #unreached: MediaProblem | undefined;
   /** The connection that is being left for another, and whether it was lost on the way. */
   #leaving: Leaving | undefined;
 
@@ -152,12 +154,13 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   async #connectSomewhere(): Promise<void> {
     if (this.#connection) return;
     try {
-      const candidate = await this.#candidates.next();
+      const candidate = await this.#nextCandidate();
       try {
         this.#adopt(await this.#connect(candidate));
       } catch (error) {
         if (error instanceof SignalingError && error.status === 404) this.#candidates.restart();
         else this.#candidates.failed(candidate);
+        if (error instanceof MediaProblem) this.#unreached = error;
         throw error;
       }
     } catch (error) {
@@ -166,6 +169,17 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
       this.emit('error', failure as (SessionEvents & Extra)['error']);
       if (this.#isFinal(failure)) return void this.close(failure);
       this.#retryLater(failure instanceof SignalingError ? failure.retryAfterS : undefined);
+    }
+  }
+
+  /** Where every place was tried in vain, the placement's complaint that none is left says less than why they failed. */
+  async #nextCandidate(): Promise<Candidate> {
+    try {
+      return await this.#candidates.next();
+    } catch (error) {
+      throw this.#unreached ?? error;
+    } finally {
+      this.#unreached = undefined;
     }
   }
 

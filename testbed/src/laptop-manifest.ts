@@ -4,15 +4,26 @@ import type { MediaEdge } from '@millrace/api';
 
 const LAPTOP = new URL('../../examples/laptop/network.yaml', import.meta.url);
 
-/** The manifest of `make up`, every media node of which gets further environment variables. */
-export function laptopManifest(environment: Readonly<Record<string, string>>): string {
+export interface LaptopOptions {
+  /** Further environment variables of every media node. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Where media nodes say that they are, in place of the manifest's address. */
+  readonly announcedAddress?: string;
+}
+
+/** The manifest of `make up`, with other settings of its media nodes. */
+export function laptopManifest({ environment = {}, announcedAddress }: LaptopOptions): string {
   const env = Object.entries(environment).map(([name, value]) => ({ name, value }));
   return parseAllDocuments(readFileSync(LAPTOP, 'utf8'))
     .map((document) => {
       const resource = document.toJS() as { kind: string };
       if (resource.kind !== 'MediaEdge') return resource;
       const { spec } = resource as unknown as MediaEdge;
-      return { ...resource, spec: { ...spec, template: { ...spec.template, env: [...(spec.template?.env ?? []), ...env] } } };
+      const template = { ...spec.template, env: [...(spec.template?.env ?? []), ...env] };
+      const network = announcedAddress
+        ? { ...spec.network, announcedAddress: { source: 'Static', address: announcedAddress } }
+        : spec.network;
+      return { ...resource, spec: { ...spec, template, network } };
     })
     .map((resource) => JSON.stringify(resource))
     .join('\n---\n');

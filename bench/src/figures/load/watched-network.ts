@@ -23,7 +23,7 @@ export async function startWatchedNetwork({ ending, say }: Pick<Bench, 'ending' 
   preload.searchParams.set('folder', scratch);
   const preloaded = `--import ${preload.href}`;
   const manifest = join(scratch, 'network.yaml');
-  writeFileSync(manifest, laptopManifest({ NODE_OPTIONS: preloaded }));
+  writeFileSync(manifest, laptopManifest({ environment: { NODE_OPTIONS: preloaded } }));
   const network = await startNetworkOf(ending, say, { env: { NODE_OPTIONS: preloaded, MILLRACE_MANIFEST: manifest } });
   const client = createKubeClient({ kubeconfig: loadKubeconfig({ file: network.kubeconfig }) });
   ending.add(() => client.close());
