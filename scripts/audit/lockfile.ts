@@ -27,6 +27,7 @@ const PERMISSIVE = new Set([
   'Unlicense',
   'CC0-1.0',
   'PSF-2.0',
+  'WTFPL',
 ]);
 
 /** Others that are known and why they may stay. */
