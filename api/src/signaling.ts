@@ -1,5 +1,6 @@
 /** A media node's HTTP signalling: bodies of requests and answers beside SDP. */
 import { z } from 'zod';
+import { MAX_CODEC_PARAMETERS, MAX_PARAMETER_NAME, MAX_PARAMETER_VALUE } from './trunk/description.ts';
 import { StreamName } from './stream-name.ts';
 import { IpAddress } from './streams.ts';
 
@@ -53,9 +54,12 @@ const PlainTrack = z.strictObject({
   kind: z.enum(['audio', 'video']),
   mimeType: z.string().max(64),
   payloadType: z.number().int().min(0).max(127),
-  clockRate: z.number().int().positive(),
+  clockRate: z.number().int().min(1).max(1_000_000),
   channels: z.number().int().min(1).max(8).optional(),
-  parameters: z.record(z.string().max(64), z.union([z.string().max(512), z.number()])).default({}),
+  parameters: z
+    .record(z.string().max(MAX_PARAMETER_NAME), z.union([z.string().max(MAX_PARAMETER_VALUE), z.number()]))
+    .refine((all) => Object.keys(all).length <= MAX_CODEC_PARAMETERS, `at most ${MAX_CODEC_PARAMETERS} parameters`)
+    .default({}),
   ssrc: z.number().int().min(1).max(0xffffffff),
 });
 export type PlainTrack = z.infer<typeof PlainTrack>;

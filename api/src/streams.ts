@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
+import { MAX_NODE_NAME } from './trunk/media-frame.ts';
 import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
 
 /** An exact stream name, or one with `*`, which stands for any run of characters inside its half (it never crosses the `/`). */
@@ -14,7 +15,7 @@ export const NODE_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 export const REGION_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const StreamPattern = z.string().regex(STREAM_PATTERN, 'must be app/name, with "*" for any run of characters in a half');
-export const NodeName = z.string().max(253).regex(NODE_NAME, 'must be a pod name');
+export const NodeName = z.string().max(MAX_NODE_NAME).regex(NODE_NAME, 'must be a pod name');
 export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
 export const SessionId = z.string().min(1).max(128);
 export const UserId = z.string().min(1).max(256);

@@ -62,7 +62,7 @@ describe('a subscription message', () => {
     const wrong: [object, RegExp][] = [
       [{ stream: 'no-slash' }, /stream/],
       [{ stream: '../etc/passwd' }, /stream/],
-      [{ path: Array.from({ length: 9 }, () => hop('a')) }, /path/],
+      [{ path: Array.from({ length: 17 }, () => hop('a')) }, /path/],
       [{ path: [{ node: 'a', host: 'h', port: 0 }] }, /port/],
       [{ conversations: { audio: 0, video: 2 } }, /conversations/],
       [{ held: [{ epoch: 1, track: 16, layer: 0, seq: 1 }] }, /held/],

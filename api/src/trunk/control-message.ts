@@ -2,15 +2,15 @@ import * as z from 'zod';
 import { MAX_HOSTS } from '../host.ts';
 import { StreamName } from '../stream-name.ts';
 import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
-import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
+import { MAX_LAYERS, MAX_NODE_NAME, MAX_TRACKS } from './media-frame.ts';
 
 /** Version of the subscription messages; a node answers an unknown one with REFUSED `version`. */
 export const SUBSCRIPTION_VERSION = 1;
 /** Nodes upstream of a subscriber, the origin included. */
-export const MAX_PATH_HOPS = 8;
+export const MAX_PATH_HOPS = 16;
 export const MAX_CONTROL_MESSAGE_BYTES = 64 * 1024;
 
-const nodeName = z.string().min(1).max(253);
+const nodeName = z.string().min(1).max(MAX_NODE_NAME);
 const reason = z.string().max(512);
 /** Names a subscription on its trunk for as long as it lives; chosen by the subscriber. */
 const id = z.number().int().min(0).max(0xffff_ffff);

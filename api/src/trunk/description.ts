@@ -2,7 +2,17 @@ import * as z from 'zod';
 import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
 
 const uint32 = z.number().int().min(0).max(0xffff_ffff);
-const codecParameters = z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
+
+/** fmtp parameters of a codec, and their characters. */
+export const MAX_CODEC_PARAMETERS = 32;
+export const MAX_PARAMETER_NAME = 64;
+export const MAX_PARAMETER_VALUE = 512;
+/** Descriptions of all tracks as JSON, so that they fit one control message. */
+export const MAX_TRACKS_BYTES = 48 * 1024;
+
+export const codecParametersSchema = z
+  .record(z.string().max(MAX_PARAMETER_NAME), z.union([z.string().max(MAX_PARAMETER_VALUE), z.number(), z.boolean()]))
+  .refine((all) => Object.keys(all).length <= MAX_CODEC_PARAMETERS, `at most ${MAX_CODEC_PARAMETERS} parameters`);
 
 /** Unique and growing per stream name: max(wall ms, previous + 1). */
 export const epochSchema = z
@@ -38,7 +48,7 @@ export const trackDescriptionSchema = z.object({
     payloadType: z.number().int().min(0).max(127),
     clockRate: z.number().int().min(1).max(1_000_000),
     channels: z.number().int().min(1).max(8).optional(),
-    parameters: codecParameters.optional(),
+    parameters: codecParametersSchema.optional(),
     rtcpFeedback: z
       .array(z.object({ type: z.string().max(32), parameter: z.string().max(32).optional() }))
       .max(16)

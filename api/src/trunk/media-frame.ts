@@ -23,9 +23,11 @@ export const SENDER_REPORT_BYTES = 12;
 export const MAX_TRACKS = 16;
 /** Simulcast layers of a track. */
 export const MAX_LAYERS = 8;
+/** Characters of a node's name: two of them fit the trunk's handshake. */
+export const MAX_NODE_NAME = 120;
 /** An RTP packet without any payload. */
 const MIN_RTP_BYTES = 12;
-/** What fits one UDP datagram on an Ethernet path with room for the trunk's own headers is less; this only bounds input. */
+/** The largest that a trunk carries, in fragments where the path takes less. */
 export const MAX_MEDIA_FRAME_BYTES = 2048;
 
 export interface MediaHeader {

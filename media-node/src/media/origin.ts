@@ -3,6 +3,7 @@ import type { TrackDescription } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
+import { checkCarried } from './carried-tracks.ts';
 import type { MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { Ingest } from '../relay/index.ts';
@@ -71,6 +72,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
       const produced: Produced[] = [];
       for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
       if (router.closed) throw new Error('the router is closed');
+      checkCarried(produced.map(({ description }) => description));
       return new Origin(core, router, transport, egress, produced);
     } catch (error) {
       const explained = refusal(orWorkerLost(core.worker, error));

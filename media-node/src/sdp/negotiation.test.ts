@@ -120,6 +120,17 @@ describe('a publisher', () => {
     ]);
   });
 
+  test('with more SIM layers than a trunk carries is refused, naming them', () => {
+    const [first] = /a=ssrc-group:FID (\d+)/.exec(offerText('firefox-whip'))!.slice(1);
+    const offer = (layers: number): string => {
+      const others = Array.from({ length: layers - 1 }, (_, i) => 11 + i);
+      const lines = others.map((ssrc) => `a=ssrc:${ssrc} cname:x\r\n`).join('');
+      return offerText('firefox-whip').concat(lines, `a=ssrc-group:SIM ${first} ${others.join(' ')}\r\n`);
+    };
+    assert.equal(negotiatePush(parseDescription(offer(8), 'offer')).tracks[1]!.rtpParameters.encodings!.length, 8);
+    assert.throws(() => negotiatePush(parseDescription(offer(9), 'offer')), /ssrc-group:SIM .*9 layers; at most 8/);
+  });
+
   test('that is the DTLS server (FFmpeg) makes us the client', () => {
     const offer = parseDescription(offerText('ffmpeg-whip'), 'offer');
     assert.equal(offer.dtls.role, 'server');

@@ -1,3 +1,4 @@
+import { MAX_LAYERS, MAX_TRACKS } from '@millrace/api/trunk';
 import type { types } from 'mediasoup';
 import { answeredParameters, choosePublished, commonFeedback } from './codecs.ts';
 import type { RemoteDescription, RemoteRid, RemoteSection } from './description.ts';
@@ -19,7 +20,6 @@ export interface PushNegotiation {
   answer: LocalSection[];
 }
 
-const MAX_PUBLISHED_TRACKS = 16;
 /** What the media worker forwards as simulcast (mediasoup, Codecs::Tools::IsValidTypeForCodec). Of other codecs the best layer alone is asked for. */
 const SIMULCAST_CODECS: readonly string[] = ['video/VP8', 'video/H264'];
 
@@ -44,8 +44,8 @@ export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: num
   }
   if (tracks.length === 0)
     throw new SdpError(offer.sections[0]!.line, 'nothing is sent; offer at least one sendonly audio or video section');
-  if (tracks.length > MAX_PUBLISHED_TRACKS)
-    throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_PUBLISHED_TRACKS} are allowed`, 406);
+  if (tracks.length > MAX_TRACKS)
+    throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_TRACKS} are allowed`, 406);
   return { tracks, answer };
 }
 
@@ -138,7 +138,13 @@ function ssrcEncodings(section: RemoteSection, rid: RemoteRid | undefined, withR
   const simulcast = section.ssrcGroups.find((group) => group.semantics === 'SIM')?.ssrcs ?? [];
   const repairOf = (ssrc: number): number | undefined =>
     section.ssrcGroups.find((group) => group.semantics === 'FID' && group.ssrcs[0] === ssrc)?.ssrcs[1];
-  const primary = simulcast.length > 1 ? simulcast.slice(0, 8) : section.ssrcs.slice(0, 1);
+  if (simulcast.length > MAX_LAYERS) {
+    throw new SdpError(
+      `a=ssrc-group:SIM (mid ${section.mid})`,
+      `has ${simulcast.length} layers; at most ${MAX_LAYERS} are allowed`,
+    );
+  }
+  const primary = simulcast.length > 1 ? simulcast : section.ssrcs.slice(0, 1);
   if (rid && primary.length === 0) return [{ rid: rid.id }];
   if (primary.length === 0) return [{}];
   return primary.map((ssrc) => {

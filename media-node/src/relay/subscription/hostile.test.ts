@@ -108,7 +108,7 @@ describe('a peer that asks for anything', () => {
       [{ via: ['b', 'evil'] }, 'loop'],
       [{ path: [hop('x'), hop('b'), hop('origin')] }, 'loop'],
       [{ via: ['somebody'] }, 'invalid'],
-      [{ via: [...far(0, 7), 'evil'], path: [hop('x'), hop('origin')] }, 'path-too-long'],
+      [{ via: [...far(0, 15), 'evil'], path: [hop('x'), hop('origin')] }, 'path-too-long'],
       [{ path: [] }, 'unknown-stream'],
     ];
     for (const [change, code] of wrong) {
@@ -117,8 +117,8 @@ describe('a peer that asks for anything', () => {
       assert.equal(refusals[code], before + 1, code);
     }
     assert.equal(subscriptions.downstreams, 0);
-    assert.throws(() => subscribe({ via: far(0, 9) }), ControlMessageError);
-    assert.throws(() => subscribe({ path: far(0, 9).map(hop) }), ControlMessageError);
+    assert.throws(() => subscribe({ via: far(0, 17) }), ControlMessageError);
+    assert.throws(() => subscribe({ path: far(0, 17).map(hop) }), ControlMessageError);
     assert.throws(() => subscribe({ id: -1 }), ControlMessageError);
     assert.throws(() => subscribe({ conversations: { audio: 0, video: 2 ** 32 } }), ControlMessageError);
   });

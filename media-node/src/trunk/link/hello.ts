@@ -1,3 +1,4 @@
+import { MAX_NODE_NAME } from '@millrace/api/trunk';
 import { HELLO_BYTES } from './wire.ts';
 
 /** Capabilities that a side announces; unknown bits are ignored. */
@@ -28,7 +29,7 @@ export interface Hello {
   peer: string;
 }
 
-const MAX_NODE_NAME_BYTES = 120;
+const MAX_NODE_NAME_BYTES = MAX_NODE_NAME;
 
 export function encodeHello(hello: Hello): Buffer {
   const out = Buffer.alloc(HELLO_BYTES);
