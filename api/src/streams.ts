@@ -41,6 +41,8 @@ export type Access = z.infer<typeof Access>;
 export const StreamPolicy = z.object({
   /** Names the path policy whose routes this stream follows (`Snapshot.routes[].policy`). */
   policyKey: z.string().min(1).max(64),
+  /** The path policy demands something (via, avoid), so that no other path will do. Otherwise it is a preference: until its routes are known, others serve. */
+  pathRequired: z.boolean().optional(),
   /** How long an edge keeps its upstream subscription after its last viewer. */
   lingerMs: z.number().int().nonnegative().max(3_600_000),
   onDuplicate: z.enum(['Reject', 'Takeover']),

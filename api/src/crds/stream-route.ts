@@ -32,7 +32,7 @@ export interface StreamRouteSpec {
   origin: StreamRouteOrigin;
   /** Where viewers are served. */
   distribution: StreamRouteDistribution;
-  /** Which path the streams take between regions. */
+  /** Which path the streams take between regions. Until the operator has planned it, viewers of a stream with via or avoid wait up to 3 s and are then told to try again; others are served over the default path. */
   path: StreamRoutePath;
   /** Limits of what is published. */
   quality: StreamRouteQuality;
@@ -58,7 +58,7 @@ export interface StreamRouteDistribution {
   lingerSeconds: number;
 }
 
-/** Which path the streams take between regions. */
+/** Which path the streams take between regions. Until the operator has planned it, viewers of a stream with via or avoid wait up to 3 s and are then told to try again; others are served over the default path. */
 export interface StreamRoutePath {
   /** LowestLatency counts time, jitter and loss, LowestCost mainly the price of egress, Balanced both. Default: "LowestLatency". */
   policy: 'LowestLatency' | 'LowestCost' | 'Balanced';

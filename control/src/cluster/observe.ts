@@ -31,7 +31,9 @@ export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
 
 /** A StreamRoute as control needs it. An empty list of regions means all, as an absent one does. */
 export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
-  const { origin, distribution, access, quality } = spec;
+  const { origin, distribution, access, quality, path } = spec;
+  const { via = [], avoid } = path;
+  const isPathRequired = via.length + (avoid?.regions?.length ?? 0) + (avoid?.providers?.length ?? 0) > 0;
   // Where nobody may watch there is nothing to prepare.
   const mayServe = (region: string): boolean => !distribution.regions?.length || distribution.regions.includes(region);
   const prewarm = (distribution.prewarm ?? []).filter(mayServe);
@@ -43,7 +45,8 @@ export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
     ...(origin.regions?.length ? { originRegions: origin.regions } : {}),
     ...(prewarm.length > 0 ? { prewarmRegions: prewarm } : {}),
     policy: {
-      policyKey: pathPolicyKey(spec.path),
+      policyKey: pathPolicyKey(path),
+      ...(isPathRequired ? { pathRequired: true } : {}),
       lingerMs: distribution.lingerSeconds * 1000,
       onDuplicate: origin.onDuplicate,
       access: { publish: access.publish, play: access.play },

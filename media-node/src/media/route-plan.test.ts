@@ -10,13 +10,19 @@ const peers = ['c-relay', 'c-relay-2', 'b-relay', 'd-relay', 'a-relay'].map((nod
   port: 40100,
 }));
 
-function state(region: string, node = `${region}-push`, policyKey = 'default'): StreamState {
+/** A policy of another name than the default one demands its path, unless said otherwise. */
+function state(
+  region: string,
+  node = `${region}-push`,
+  policyKey = 'default',
+  pathRequired = policyKey !== 'default',
+): StreamState {
   return {
     stream: 'live/demo',
     epoch: 1,
     since: 0,
     origin: { node, region, host: '192.0.2.99', port: 40100 },
-    policy: { ...DEFAULT_POLICY, policyKey },
+    policy: { ...DEFAULT_POLICY, policyKey, ...(pathRequired ? { pathRequired } : {}) },
   };
 }
 
@@ -90,6 +96,12 @@ describe('the way to a stream', () => {
       ['c-relay', 'b-relay', 'a-relay', 'a-push'],
       [],
     ]);
+  });
+
+  test('a policy that only prefers a path takes the default route until its own is planned', () => {
+    const preferring = state('a', 'a-push', 'lowestcost', false);
+    assert.deepEqual(nodes(planRoute(preferring, settings([['c-relay', 'a-relay']]))), [['c-relay', 'a-relay', 'a-push'], []]);
+    assert.deepEqual(nodes(planRoute(preferring, { ...settings([]), routes: [] })), [['a-push'], []]);
   });
 
   test('without any route goes straight to the origin, but never against a path policy', () => {

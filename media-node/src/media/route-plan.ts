@@ -1,11 +1,12 @@
-import type { NodeSettings, StreamState } from '@millrace/api';
+import { DEFAULT_PATH_POLICY_KEY, type NodeSettings, type StreamState } from '@millrace/api';
 import { hopTo, type Hop } from '@millrace/api/trunk';
 
 export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
 
 /**
  * How this node reaches a stream's origin: upstream hops, nearest first, the origin last. The primary path and, where routes give a second one, a backup.
- * Same region: straight to the origin. Nothing programmed for the region: straight too, unless a path policy would be broken by it.
+ * Same region: straight to the origin. No route of the stream's path policy yet, as just after its StreamRoute was made: the default route, or
+ * straight where there is none either, unless the policy demands its path.
  */
 export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self' | 'routes' | 'peers'>): RoutePlan {
   const { origin, policy } = state;
@@ -15,17 +16,18 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
   if (origin.region === settings.self.region) return { ok: true, path: [last], backup: [] };
 
   const addresses = new Map(settings.peers.map((peer) => [peer.node, hopTo(peer)]));
-  const route = settings.routes.find(
-    (candidate) => candidate.originRegion === origin.region && candidate.policy === policy.policyKey,
-  );
-  const paths = (route?.paths ?? []).flatMap(({ hops }) => {
-    const upstream = hops.filter((node) => node !== self && node !== origin.node).map((node) => addresses.get(node));
-    return upstream.every((hop) => hop !== undefined) ? [[...upstream, last] as Hop[]] : [];
-  });
-  const [path, backup] = paths;
+  const pathsUnder = (policyKey: string): Hop[][] => {
+    const route = settings.routes.find((candidate) => candidate.originRegion === origin.region && candidate.policy === policyKey);
+    return (route?.paths ?? []).flatMap(({ hops }) => {
+      const upstream = hops.filter((node) => node !== self && node !== origin.node).map((node) => addresses.get(node));
+      return upstream.every((hop) => hop !== undefined) ? [[...upstream, last] as Hop[]] : [];
+    });
+  };
+  const own = pathsUnder(policy.policyKey);
+  const [path, backup] = own.length > 0 || policy.pathRequired ? own : pathsUnder(DEFAULT_PATH_POLICY_KEY);
   if (path) return { ok: true, path, backup: backup ?? [] };
-  if (policy.policyKey === 'default') return { ok: true, path: [last], backup: [] };
-  return { ok: false, reason: `no route from region ${origin.region} follows this stream's path policy yet` };
+  if (!policy.pathRequired) return { ok: true, path: [last], backup: [] };
+  return { ok: false, reason: `no route from region ${origin.region} satisfies via and avoid of the stream's StreamRoute yet` };
 }
 
 /**
@@ -33,7 +35,7 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
  * Undefined where that is the plan already, or might break the stream's path policy.
  */
 export function detourOf(plan: RoutePlan, { policy }: Pick<StreamState, 'policy'>): (RoutePlan & { ok: true }) | undefined {
-  if (!plan.ok || plan.path.length < 2 || policy.policyKey !== 'default') return undefined;
+  if (!plan.ok || plan.path.length < 2 || policy.pathRequired) return undefined;
   return { ok: true, path: plan.path.slice(-1), backup: plan.path };
 }
 

@@ -19,6 +19,9 @@ export interface ServedStreamParts {
   republishMs: number;
 }
 
+/** A StreamRoute made a moment ago is planned and programmed by then; a viewer for whom it is not is told to try again. */
+const ROUTE_WITHIN_MS = 3_000;
+
 /** By then a relay that was killed runs again, or the operator has other ways. */
 const DETOUR_MS = 10_000;
 
@@ -39,6 +42,8 @@ export class ServedStream {
   #isForgotten = false;
   /** Runs while the viewers wait for it. */
   #orphaned: Timer | undefined;
+  /** Called when there is a route. */
+  readonly #awaitingRoute = new Set<() => void>();
   /** Runs until the planned way is tried again. */
   #detoured: Timer | undefined;
 
@@ -98,6 +103,7 @@ export class ServedStream {
     const route = this.#plan();
     if (!route.ok || isSameRoute(route, this.#route)) return;
     this.#route = route;
+    for (const goOn of this.#awaitingRoute) goOn();
     for (const { egress } of this.#open) egress.reroute(route.path, route.backup).catch(() => undefined);
     this.#parts.logger.info({ stream: this.#state.stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
@@ -112,14 +118,26 @@ export class ServedStream {
   }
 
   async #start(core: MediaCore): Promise<Distribution> {
-    const { stream, epoch, policy } = this.#state;
     this.#route = this.#plan();
+    if (!this.#route.ok) await this.#untilRouted();
+    const { stream, epoch, policy } = this.#state;
     if (!this.#route.ok)
       throw new Problem(503, 'No route to the stream', { detail: this.#route.reason, headers: { 'retry-after': '2' } });
     const { path, backup } = this.#route;
     const egress = await this.#parts.relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
     this.#follow(egress);
     return Distribution.open(core, stream, egress);
+  }
+
+  /** Resolves when a route is known, at the latest after `ROUTE_WITHIN_MS`. */
+  async #untilRouted(): Promise<void> {
+    const { clock } = this.#parts;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = clock.setTimeout(resolve, ROUTE_WITHIN_MS);
+    this.#awaitingRoute.add(resolve);
+    await promise;
+    clock.clearTimeout(timer);
+    this.#awaitingRoute.delete(resolve);
   }
 
   #watch(core: number, distribution: Distribution): void {
