@@ -91,7 +91,14 @@ describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
     test(`the page in ${name} publishes the camera and plays it`, async () => {
       const page = await openPage(name, { stream: 'live/camera', region: WATCHED_IN });
       await page.click('#camera');
-      await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 1, { timeout: 30_000 });
+      await eventually('it plays', 30_000, async () => {
+        const [playedS, ...said] = await page.evaluate(() => [
+          document.querySelector('video')!.currentTime,
+          ...['screen-note', 'player-note', 'camera-state'].map((id) => document.getElementById(id)!.textContent),
+        ]);
+        if (Number(playedS) > 1) return true;
+        throw new Error(`the page says: ${said.join(' | ')}`);
+      });
       await picture(page, `${name}-camera`);
       await page.click('#camera');
       await page.close();
@@ -108,7 +115,7 @@ describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
     );
     if (has) return t.skip('this Firefox has its H.264 plugin');
     await page.waitForFunction(() => /H264/.test(document.getElementById('screen-note')?.textContent ?? ''), { timeout: 20_000 });
-    const said = await page.$eval('#screen-note', (note) => note.textContent);
+    const said = await page.$eval('#player-note', (note) => note.textContent);
     assert.match(
       said ?? '',
       /stream's video is H264, which this browser cannot decode\. It can decode VP8, VP9, AV1: publish one/,

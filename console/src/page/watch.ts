@@ -1,7 +1,7 @@
 import type { MediaProblem, PlayerStats } from '@millrace/sdk';
 import { Player } from '@millrace/sdk';
 import { LatencyMeter } from './latency.ts';
-import { inWords } from './in-words.ts';
+import { inWords, whatIsWrong } from './in-words.ts';
 import { placement } from './place.ts';
 
 export interface WatchView {
@@ -48,12 +48,12 @@ export class Watch {
     this.#player.on('error', (error) => {
       view.note(inWords(error));
       if (this.#hasFrame) return;
-      view.screen(this.#player.state === 'closed' ? inWords(error) : `${inWords(error)} Trying again…`);
+      view.screen(this.#player.state === 'closed' ? whatIsWrong(error) : `${whatIsWrong(error)} Trying again…`);
     });
     this.#player.on('problem', (problem) => {
       this.#problem = problem;
       view.note(problem ? inWords(problem) : '');
-      view.screen(problem ? inWords(problem) : '');
+      view.screen(problem ? whatIsWrong(problem) : '');
     });
     this.#player.on('place', (place) => view.note(`served by ${place.node}`));
     for (const event of ['paused', 'ended'] as const) {
@@ -91,7 +91,7 @@ export class Watch {
     this.#timer = setInterval(() => void this.#measure(), 1_000);
     this.#player.start().catch((error: unknown) => {
       this.#view.note(inWords(error));
-      this.#view.screen(inWords(error));
+      this.#view.screen(whatIsWrong(error));
     });
   }
 
