@@ -103,6 +103,8 @@ export const StreamReport = z.object({
   path: z.array(NodeName).max(16),
   rttMs: nonNegative,
   lossPercent: percent,
+  /** At the origin, while its publisher sends nothing: for how long so far, and in how long the name is free unless something comes. */
+  silence: z.object({ forMs: nonNegative, freeInMs: nonNegative }).optional(),
 });
 export type StreamReport = z.infer<typeof StreamReport>;
 
@@ -252,6 +254,8 @@ const refusal = z.object({
   status: z.number().int().min(400).max(599),
   title: z.string().max(256),
   detail: z.string().max(1024).optional(),
+  /** When asking again may help. */
+  retryAfterSeconds: z.number().int().min(0).max(3600).optional(),
 });
 
 export const ControlMessage = z.discriminatedUnion('type', [

@@ -277,6 +277,7 @@ async function assemble(
       hub,
       links,
       carried: stats.streams,
+      silenceOf: (stream) => silence.of(stream),
     });
     await showReadiness();
   };

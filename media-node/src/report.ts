@@ -15,8 +15,10 @@ export function buildReport(parts: {
   hub: StreamHub;
   links: readonly LinkReport[];
   carried: readonly CarriedStats[];
+  /** How things stand with the silence of a stream's publisher here. */
+  silenceOf?: (stream: string) => StreamReport['silence'];
 }): Report {
-  const streams = streamReports(parts.hub, parts.carried);
+  const streams = streamReports(parts.hub, parts.carried, parts.silenceOf ?? (() => undefined));
   return {
     at: parts.at,
     load: loadOf(parts.sessions, parts.links, parts.cpuPercent, streams.length),
@@ -51,19 +53,27 @@ function loadOf(sessions: SessionRegistry, links: readonly LinkReport[], cpuPerc
   };
 }
 
-function streamReports(hub: StreamHub, carried: readonly CarriedStats[]): StreamReport[] {
+function streamReports(
+  hub: StreamHub,
+  carried: readonly CarriedStats[],
+  silenceOf: (stream: string) => StreamReport['silence'],
+): StreamReport[] {
   const viewers = new Map(hub.served.map((served) => [served.stream, served.viewers]));
   // A stream of which nothing has come yet has no epoch.
   const known = carried.filter(({ epoch }) => epoch >= 0);
-  return known.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => ({
-    stream,
-    epoch,
-    role,
-    viewers: viewers.get(stream) ?? 0,
-    path: nodes.slice(0, 16),
-    rttMs: round(rttMs),
-    lossPercent: Math.min(100, round(lossPercent)),
-  }));
+  return known.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => {
+    const silence = role === 'origin' ? silenceOf(stream) : undefined;
+    return {
+      stream,
+      epoch,
+      role,
+      viewers: viewers.get(stream) ?? 0,
+      path: nodes.slice(0, 16),
+      rttMs: round(rttMs),
+      lossPercent: Math.min(100, round(lossPercent)),
+      ...(silence ? { silence } : {}),
+    };
+  });
 }
 
 function round(value: number): number {

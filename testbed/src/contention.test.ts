@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -70,11 +71,50 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     for (const node of [0, 1]) {
       const second = await push(url(node), 'live/one');
       assert.equal(second.status, 409);
-      assert.match(await second.text(), /live\/one has had a publisher in north since 20/);
+      assert.equal(second.headers.get('retry-after'), '10');
+      assert.match(await second.text(), /live\/one has had a publisher in north since 20.*onDuplicate: Takeover/);
     }
     await end(first);
     const next = await push(url(1), 'live/one');
     assert.equal(next.status, 201, 'the name is free again');
+    await end(next);
+  });
+
+  test('whose publisher is silent is told with since when, and when the name is free: then it is', async (t) => {
+    const token = await tokenFor('silent/one');
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    t.after(() => socket.close());
+    const opened = await fetch(`${url(0)}/rtp/push`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        stream: 'silent/one',
+        address: { ip: '127.0.0.1', port: socket.address().port },
+        tracks: [{ kind: 'audio', mimeType: 'audio/opus', payloadType: 111, clockRate: 48_000, channels: 2, ssrc: 7 }],
+      }),
+    });
+    assert.equal(opened.status, 201, await opened.clone().text());
+    const { port } = (await opened.json()) as { port: number };
+    for (let sequence = 0; sequence < 3; sequence++)
+      socket.send(Buffer.from([0x80, 111, 0, sequence, 0, 0, 0, sequence, 0, 0, 0, 7, 1, 2, 3]), port, '127.0.0.1');
+    let taken = await push(url(1), 'silent/one', token);
+    let text = await taken.text();
+    await eventually(
+      async () => {
+        taken = await push(url(1), 'silent/one', token);
+        text = await taken.text();
+        return /silent for \d+ s, and the name is free in \d+ s/.test(text);
+      },
+      `the silence is told: ${text}`,
+      15_000,
+    );
+    assert.equal(taken.status, 409);
+    const waitS = Number(taken.headers.get('retry-after'));
+    assert.ok(waitS >= 1 && waitS <= 8, `${waitS} s`);
+    await new Promise((resolve) => setTimeout(resolve, (waitS + 2) * 1000));
+    const next = await push(url(1), 'silent/one', token);
+    assert.equal(next.status, 201, await next.clone().text());
     await end(next);
   });
 

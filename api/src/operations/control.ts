@@ -111,7 +111,7 @@ const controlOperations: readonly Operation[] = [
     summary: 'One stream: its origin, tracks, policy, and the path to each region with what is measured on it',
     access: 'app',
     parameters: STREAM_NAME_HALVES,
-    answers: { 200: json('The stream', StreamView), ...needsKey, 404: problem('Nobody publishes it now') },
+    answers: { 200: json('The stream', StreamView), ...needsKey, 404: problem('Nobody publishes it now', RETRY_AFTER) },
     example: `curl -fsS ${appHeader} $CONTROL/v1/streams/live/demo`,
   },
   {

@@ -46,11 +46,17 @@ const created = {
 
 /** What any request for a session may be refused with. */
 function refusals(act: 'push' | 'pull'): Record<number, Answer> {
-  const taken = problem('Somebody else publishes this name, and its StreamRoute does not let you take it over');
+  const taken = problem(
+    'Somebody else publishes this name, and its StreamRoute does not let you take it over; the detail says since when, and whether that one is silent',
+    RETRY_AFTER,
+  );
   const own: Record<number, Answer> =
     act === 'push'
       ? { 409: taken }
-      : { 404: problem('Nobody publishes the stream'), 504: problem('The stream did not come from upstream in time') };
+      : {
+          404: problem('Nobody publishes the stream now', RETRY_AFTER),
+          504: problem('The stream did not come from upstream in time'),
+        };
   return {
     ...own,
     307: problem('This node takes no more, is being drained or may not serve it: go there', {

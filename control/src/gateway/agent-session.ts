@@ -2,6 +2,7 @@ import type { ControlMessage, Hello, NodeMessage, Publication, Report } from '@m
 import { AGENT_PROTOCOL, trunkAddressOf } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
+import { nameTaken } from './name-taken.ts';
 import type { NodePresence, StreamDirectory } from '../directory/index.ts';
 import type { Fleet } from '../fleet/index.ts';
 import { compileStream } from '../snapshot/index.ts';
@@ -220,11 +221,8 @@ export class AgentSession implements ProgrammedNode {
       outcome = await directory.publish({ ...claim, takeover: true });
     }
     if (!outcome.ok) {
-      const { holder } = outcome;
-      const since = new Date(holder.since).toISOString();
-      throw new Problem(409, 'Stream is published already', {
-        detail: `${stream} has had a publisher in ${holder.region} since ${since}`,
-      });
+      const silence = fleet.carriers(stream).get(outcome.holder.node)?.silence;
+      throw nameTaken(stream, outcome.holder, silence);
     }
     const { entry, replaced } = outcome;
     this.#published.set(stream, { epoch: entry.epoch, session, tracks });
@@ -256,6 +254,7 @@ export class AgentSession implements ProgrammedNode {
     if (!entry)
       throw new Problem(404, 'No such stream', {
         detail: `nobody publishes ${stream} now; check the name, or try again once its publisher is live`,
+        headers: { 'retry-after': '2' },
       });
     streams.put(entry);
     this.#subscribed.add(stream);
@@ -281,21 +280,28 @@ export class AgentSession implements ProgrammedNode {
 
   /** Runs a request; what goes wrong becomes its answer. */
   #answer(request: Publish | Resolve | Alternatives, run: () => Promise<ControlMessage>): void {
-    const refuse = (status: number, title: string, detail?: string): void => {
-      const refusal = { ok: false as const, status, title, ...(detail === undefined ? {} : { detail: detail.slice(0, 1024) }) };
+    const refuse = (status: number, title: string, detail?: string, retryAfterSeconds?: number): void => {
+      const refusal = {
+        ok: false as const,
+        status,
+        title,
+        ...(detail === undefined ? {} : { detail: detail.slice(0, 1024) }),
+        ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      };
       if (request.type === 'publish') this.send({ type: 'published', id: request.id, ...refusal });
       else if (request.type === 'resolve') this.send({ type: 'resolved', id: request.id, ...refusal });
       else this.send({ type: 'alternatives', id: request.id, urls: [] });
     };
-    if (this.#running >= MAX_RUNNING) return refuse(429, 'Too many requests', `${MAX_RUNNING} requests of this node are running`);
+    if (this.#running >= MAX_RUNNING)
+      return refuse(429, 'Too many requests', `${MAX_RUNNING} requests of this node are running`, 2);
     this.#running++;
     run()
       .then(
         (answer) => this.send(answer),
         (error: unknown) => {
-          if (error instanceof Problem) return refuse(error.status, error.title, error.detail);
+          if (error instanceof Problem) return refuse(error.status, error.title, error.detail, retryAfterOf(error));
           this.#logger.error({ err: error, request: request.type, stream: request.stream }, 'request of a node failed');
-          return refuse(503, 'Stream directory not available', 'try again in a moment');
+          return refuse(503, 'Stream directory not available', 'try again in a moment', 2);
         },
       )
       .finally(() => this.#running--);
@@ -309,4 +315,9 @@ export class AgentSession implements ProgrammedNode {
       this.#logger.warn({ err, what }, 'stream directory not available');
     }
   }
+}
+
+function retryAfterOf({ headers }: Problem): number | undefined {
+  const seconds = Number(headers['retry-after'] ?? NaN);
+  return Number.isInteger(seconds) ? seconds : undefined;
 }

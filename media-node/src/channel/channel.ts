@@ -136,7 +136,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   async publish(request: PublishRequest): Promise<{ epoch: number; policy: StreamPolicy }> {
     const answer = await this.#request({ type: 'publish', ...request }, PUBLISH_WITHIN_MS);
     if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
-    if (!answer.ok) throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
+    if (!answer.ok) throw refused(answer);
     this.#book.published(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
     return { epoch: answer.epoch, policy: answer.policy };
   }
@@ -210,8 +210,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     try {
       const answer = await this.#request({ type: 'resolve', stream }, RESOLVE_WITHIN_MS);
       if (answer.type !== 'resolved') throw new Problem(502, 'Unexpected answer of control');
-      if (!answer.ok)
-        throw new Problem(answer.status, answer.title, answer.detail === undefined ? {} : { detail: answer.detail });
+      if (!answer.ok) throw refused(answer);
       this.#book.want(stream);
       this.#book.take(answer.stream);
       return answer.stream;
@@ -307,4 +306,17 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     if (!this.#report || !this.#connection.isUp || this.#connection.unsentBytes > MAX_UNSENT_BYTES) return;
     this.#connection.send({ type: 'report', ...this.#report() });
   }
+}
+
+function refused(answer: {
+  status: number;
+  title: string;
+  detail?: string | undefined;
+  retryAfterSeconds?: number | undefined;
+}): Problem {
+  const { status, title, detail, retryAfterSeconds } = answer;
+  return new Problem(status, title, {
+    ...(detail === undefined ? {} : { detail }),
+    ...(retryAfterSeconds === undefined ? {} : { headers: { 'retry-after': String(retryAfterSeconds) } }),
+  });
 }

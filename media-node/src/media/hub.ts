@@ -112,7 +112,7 @@ export class StreamHub {
         throw new Problem(503, 'Media worker lost', { detail: 'publish again', headers: { 'retry-after': '1' } });
       await origin.feed(ingest);
       if ((this.#published.get(stream)?.epoch ?? -1) > granted.epoch)
-        throw new Problem(409, 'Taken over', { detail: TAKEN_OVER });
+        throw new Problem(409, 'Taken over', { detail: TAKEN_OVER, headers: { 'retry-after': '10' } });
     } catch (error) {
       if (granted) {
         this.#directory.unpublish(stream, granted.epoch, session);

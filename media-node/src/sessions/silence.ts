@@ -1,3 +1,4 @@
+import type { StreamReport } from '@millrace/api';
 import type { Logger } from '@millrace/service';
 import type { SessionRegistry } from './registry.ts';
 import type { Session } from './session.ts';
@@ -13,6 +14,8 @@ export interface Heard {
  * (RFC 7675 section 5.1: every 6 s at most) comes. Without this a publisher that vanished would hold its name for the 30 s of RFC 7675, and plain RTP for ever.
  */
 export const SILENT_MS = 10_000;
+/** Shorter pauses are usual, and are told nobody. */
+const NOTICED_MS = 3000;
 /** One look counts for no more, however late it comes: a node that stood still has not listened. */
 const LONGEST_LOOK_MS = 2000;
 
@@ -31,6 +34,13 @@ export class SilenceWatch {
   constructor(parts: { sessions: Pick<SessionRegistry, 'all'>; logger: Logger }) {
     this.#sessions = parts.sessions;
     this.#logger = parts.logger;
+  }
+
+  /** Of a stream whose publisher has sent nothing for a while: for how long, and in how long its name is free. */
+  of(stream: string): StreamReport['silence'] {
+    const publisher = this.#sessions.all().find((session) => session.kind === 'push' && session.stream === stream);
+    const forMs = (publisher && this.#heard.get(publisher)?.silentMs) ?? 0;
+    return forMs < NOTICED_MS ? undefined : { forMs, freeInMs: Math.max(0, SILENT_MS - forMs) };
   }
 
   /** Looks once; call about each second. @param nowMs of a steady clock */

@@ -230,6 +230,15 @@ describe('habits of clients and proxies, on public streams', { timeout: 60_000 }
       await published({ 'content-type': type });
   });
 
+  test('a name that is taken and a stream that nobody publishes say when to ask again', async () => {
+    const url = `${node.url}/whip/${fresh()}`;
+    await published({}, url);
+    const taken = await publish({}, url);
+    assert.deepEqual([taken.status, taken.headers.get('retry-after')], [409, '10']);
+    const nobody = await publish({}, `${node.url}/whep/live/nobody`, offerText('werift-whep'));
+    assert.deepEqual([nobody.status, nobody.headers.get('retry-after')], [404, '2']);
+  });
+
   test('slashes that are doubled, encoded or at the end mean what one means', async () => {
     for (const path of [
       '//whip/live/s1',

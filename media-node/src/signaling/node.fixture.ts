@@ -177,7 +177,12 @@ class TestDirectory implements StreamDirectory {
     const holder = this.published.get(stream);
     const mayTake = holder?.session === request.replaces || (takeoverAllowed && this.#policy.onDuplicate === 'Takeover');
     if (holder && !mayTake) {
-      return Promise.reject(new Problem(409, 'The stream is being published', { detail: `${stream} has a publisher` }));
+      return Promise.reject(
+        new Problem(409, 'The stream is being published', {
+          detail: `${stream} has a publisher`,
+          headers: { 'retry-after': '10' },
+        }),
+      );
     }
     this.#epoch += 1;
     const origin = { node: this.#node, region: 'a', host: '127.0.0.1', port: this.#trunkPort };
@@ -196,7 +201,9 @@ class TestDirectory implements StreamDirectory {
     const holder = this.published.get(stream);
     return holder
       ? Promise.resolve(holder.state)
-      : Promise.reject(new Problem(404, 'No such stream', { detail: `nobody publishes ${stream}` }));
+      : Promise.reject(
+          new Problem(404, 'No such stream', { detail: `nobody publishes ${stream}`, headers: { 'retry-after': '2' } }),
+        );
   }
 
   release(): void {

@@ -107,7 +107,8 @@ export function sessionRoutes(router: Router, context: SignalingContext, path: s
       endSession(context, req.params['id'], (session) => session.kind === kind);
       res.status(200).end();
     })
-    .post(() => {
+    .all((req, _res, next) => {
+      if (req.method !== 'POST') return next();
       throw new Problem(400, 'Invalid stream name', {
         detail: `app: "${app}" is where this node has its sessions; publish and play streams under another app`,
       });

@@ -44,7 +44,6 @@ export function whepRoutes(context: SignalingContext): Router {
 
   router
     .route('/whep/:app/:name')
-    .options((req, res, next) => linkIceServers(context, req, res, 'pull').then(next, next))
     .post(textBody(MAX_SDP_BYTES), async (req, res) => {
       const offer = offerOf(req, '/signaling/pull');
       const entry = await enter(context, req, 'pull', `${req.params['app']}/${req.params['name']}`);
@@ -56,7 +55,7 @@ export function whepRoutes(context: SignalingContext): Router {
       ];
       sendCreated(req, res, session, SESSIONS, sdp, context.iceServers, links);
     })
-    .all(allowMethods(['POST'], { 'accept-post': SDP }));
+    .all(linkIceServers(context, 'pull'), allowMethods(['POST'], { 'accept-post': SDP }));
   return router;
 }
 

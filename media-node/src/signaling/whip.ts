@@ -23,7 +23,6 @@ export function whipRoutes(context: SignalingContext): Router {
 
   router
     .route('/whip/:app/:name')
-    .options((req, res, next) => linkIceServers(context, req, res, 'push').then(next, next))
     .post(textBody(MAX_SDP_BYTES), async (req, res) => {
       const offer = offerOf(req, '/signaling/push');
       const entry = await enter(context, req, 'push', `${req.params['app']}/${req.params['name']}`);
@@ -35,7 +34,7 @@ export function whipRoutes(context: SignalingContext): Router {
         { path: `${SESSIONS}/${session.id}/events`, rel: EVENTS_RELATION },
       ]);
     })
-    .all(allowMethods(['POST'], { 'accept-post': SDP }));
+    .all(linkIceServers(context, 'push'), allowMethods(['POST'], { 'accept-post': SDP }));
   return router;
 }
 
