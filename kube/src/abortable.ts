@@ -1,4 +1,4 @@
-/** The promise's outcome, or the signal's reason when that aborts first. Leaves no listener behind; the promise itself goes on. */
+/** Settles like the promise, or rejects with the signal's reason if the signal aborts first. The promise itself is not cancelled. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();

@@ -55,7 +55,7 @@ const shown = (init: { version?: string; uid?: string; managedFields?: ManagedFi
 });
 
 describe('applier', () => {
-  test('applies with its manager and force, and does not repeat itself', async () => {
+  test('applies with its field manager and force, and only once', async () => {
     const { applier, sent } = start();
     const first = await applier.apply(configMaps, desired, undefined);
     assert.equal(first.sent, true);
@@ -64,13 +64,13 @@ describe('applier', () => {
     assert.equal(sent.length, 1);
   });
 
-  test('applies when it wants something else', async () => {
+  test('applies when the desired state changes', async () => {
     const { applier } = start();
     const { object } = await applier.apply(configMaps, desired, undefined);
     assert.equal((await applier.apply(configMaps, { ...desired, data: { a: '2' } }, object)).sent, true);
   });
 
-  test('changes by others to fields of others are no reason to apply', async () => {
+  test('does not apply when other managers change their own fields', async () => {
     const { applier } = start();
     await applier.apply(configMaps, desired, undefined);
     const other = entry({ 'f:data': { 'f:b': {} } }, { manager: 'kubectl' });
@@ -78,13 +78,13 @@ describe('applier', () => {
   });
 
   const reasons: [string, ConfigMap | undefined][] = [
-    ['somebody took a field from us', shown({ managedFields: [entry({})] })],
-    ['somebody took all fields from us', shown({ managedFields: [] })],
-    ['somebody under our name changed a value', shown({ managedFields: [entry(ours, { time: '2026-01-01T00:00:09Z' })] })],
-    ['the object was made anew', shown({ uid: 'another' })],
-    ['the object is gone', undefined],
-    ['only its status is ours', shown({ managedFields: [entry(ours, { subresource: 'status' })] })],
-    ['it was an update under our name', shown({ managedFields: [entry(ours, { operation: 'Update' })] })],
+    ['another manager took over one of our fields', shown({ managedFields: [entry({})] })],
+    ['another manager took over all our fields', shown({ managedFields: [] })],
+    ['a client with our manager name changed a value', shown({ managedFields: [entry(ours, { time: '2026-01-01T00:00:09Z' })] })],
+    ['the object was recreated', shown({ uid: 'another' })],
+    ['the object was deleted', undefined],
+    ['we own only its status', shown({ managedFields: [entry(ours, { subresource: 'status' })] })],
+    ['our manager name made an update, not an apply', shown({ managedFields: [entry(ours, { operation: 'Update' })] })],
   ];
   for (const [why, cached] of reasons) {
     test(`applies again when ${why}`, async () => {
@@ -94,13 +94,13 @@ describe('applier', () => {
     });
   }
 
-  test('means the object that it saw: what is gone is not made anew', async () => {
+  test('applies to the observed object only: a deleted one is not recreated', async () => {
     const { applier, sent } = start();
     await applier.apply(configMaps, desired, shown({ uid: 'seen' }));
     assert.equal((JSON.parse(sent[0]!.body!) as ConfigMap).metadata?.uid, 'seen');
   });
 
-  test('after an apply without answer it relies on nothing, whatever it wants then', async () => {
+  test('after an apply without an answer it always applies again', async () => {
     const { applier, answer } = start();
     const { object } = await applier.apply(configMaps, desired, undefined);
     answer.lost = true;
@@ -109,7 +109,7 @@ describe('applier', () => {
     assert.equal((await applier.apply(configMaps, desired, object)).sent, true);
   });
 
-  test('status goes to its subresource and is remembered apart', async () => {
+  test('applies status to its subresource, and remembers it separately', async () => {
     const { applier, sent } = start();
     await applier.apply(configMaps, desired, undefined);
     const { object } = await applier.apply(configMaps, desired, undefined, { subresource: 'status' });

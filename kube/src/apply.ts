@@ -6,26 +6,26 @@ import { apiVersionOf, type Resource } from './resources.ts';
 
 export interface Applied<T> {
   object: T;
-  /** False when nothing was sent because the cache shows that what was applied last still stands. */
+  /** False when no request was sent because the cache shows that the last apply is still in effect. */
   sent: boolean;
 }
 
 interface LastApplied {
   uid: string | undefined;
   resourceVersion: string | undefined;
-  desired: string;
-  /** Which fields the server said that this manager owns, and since when with these values. */
+  desiredJson: string;
+  /** This manager's managedFields entry in the server's answer: its fields, and when it last changed one of their values. */
   owned: ManagedFieldsEntry | undefined;
 }
 
-/** More objects than any of our controllers applies; beyond it the oldest are applied once more than needed. */
+/** More objects than any of our controllers applies. Beyond it the oldest entry is dropped, which costs one redundant apply. */
 const MAX_REMEMBERED = 20_000;
 
 /**
- * Server-side apply for one controller, under its own field manager, that sends only what would change something. Nothing is sent when
- * the wish equals the one applied last AND the cached object still shows our ownership as the server recorded it then: whoever changes
- * a field of ours takes it from our managedFields entry (Kubernetes documentation, "Server-Side Apply"). After a restart each object
- * is applied once; an apply without effect makes no new version.
+ * Server-side apply for one controller, under its own field manager. It sends no request when the desired state equals the last one
+ * applied and the cached object still has the managedFields entry that the server returned then: another manager that changes one of
+ * our fields removes it from our entry (Kubernetes documentation, "Server-Side Apply"). After a restart each object is applied once;
+ * an apply that changes nothing creates no new resourceVersion.
  */
 export class Applier {
   readonly #client: KubeClient;
@@ -38,9 +38,9 @@ export class Applier {
   }
 
   /**
-   * Applies `desired`, which holds exactly the fields this manager wants. `cached` is what the informer shows: that very object is
-   * meant, so what was deleted meanwhile is not made anew but a conflict. Without it, the object is created if need be. With subresource
-   * status, only `desired.status` counts.
+   * Applies `desired`, which holds exactly the fields that this manager owns. `cached` is the object in the informer's store: if it has
+   * been deleted since, the apply fails with a conflict instead of recreating it. Without `cached`, a missing object is created. With
+   * subresource status, only `desired.status` is applied.
    */
   async apply<T extends KubeObject>(
     resource: Resource<T>,
@@ -50,9 +50,9 @@ export class Applier {
   ): Promise<Applied<T>> {
     const { subresource } = options;
     const key = `${apiVersionOf(resource)}/${resource.plural}/${objectKey(desired as KubeObject)}#${subresource ?? ''}`;
-    const wish = canonical(desired);
+    const desiredJson = canonical(desired);
     const last = this.#last.get(key);
-    if (cached && last && last.desired === wish && stands(last, cached, this.#owned(cached, subresource))) {
+    if (cached && last && last.desiredJson === desiredJson && isStillApplied(last, cached, this.#owned(cached, subresource))) {
       return { object: cached, sent: false };
     }
     this.#last.delete(key);
@@ -64,7 +64,7 @@ export class Applier {
     this.#remember(key, {
       uid: object.metadata?.uid,
       resourceVersion: object.metadata?.resourceVersion,
-      desired: wish,
+      desiredJson,
       owned: this.#owned(object, subresource),
     });
     return { object, sent: true };
@@ -83,22 +83,22 @@ export class Applier {
   }
 }
 
-/** metadata.uid in an apply is a precondition. */
+/** The API server treats metadata.uid in an apply as a precondition. */
 function sameObject<T extends KubeObject>(desired: Fields<T>, cached: T | undefined): Fields<T> {
   const uid = cached?.metadata?.uid;
   return uid ? { ...desired, metadata: { ...(desired as KubeObject).metadata, uid } } : desired;
 }
 
-function stands(last: LastApplied, cached: KubeObject, owned: ManagedFieldsEntry | undefined): boolean {
+function isStillApplied(last: LastApplied, cached: KubeObject, owned: ManagedFieldsEntry | undefined): boolean {
   if (cached.metadata?.uid !== last.uid) return false;
   const { fieldsV1, time } = last.owned ?? {};
-  // An API restored from a backup gives versions out again, so that they are not believed where there is better.
+  // An API server restored from a backup reuses resourceVersions, so they are compared only where there are no managedFields.
   if (fieldsV1 === undefined) return cached.metadata?.resourceVersion === last.resourceVersion;
-  // The time moves when this manager changes a value: a former leader's apply that came late is seen by it.
+  // The entry's time changes when this manager changes a value, which reveals a late apply of a former leader.
   return owned?.time === time && isDeepStrictEqual(owned?.fieldsV1, fieldsV1);
 }
 
-/** JSON with sorted keys, so that equal wishes are equal texts. */
+/** JSON with sorted keys, so that equal objects give equal strings. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_name, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)

@@ -31,7 +31,7 @@ const ref = { namespace: 'apps', name: 'one' };
 const configMap = (data: Record<string, string> = {}) => ({ metadata: { ...ref }, data });
 
 describe('client', () => {
-  test('asks for the path of the kind, with the token', async () => {
+  test('requests the path of the kind, with the token', async () => {
     const { server, client } = await serve((_asked, answer) => {
       json(answer, 200, { metadata: { name: 'one' } });
     });
@@ -95,7 +95,7 @@ describe('client', () => {
     );
   });
 
-  test('lists all pages, and gives items the identity that the API leaves out', async () => {
+  test('lists all pages, and adds the apiVersion and kind that the API omits', async () => {
     const { server, client } = await serve((asked, answer) => {
       const first = asked.query.get('continue') === null;
       json(answer, 200, {
@@ -115,7 +115,7 @@ describe('client', () => {
     );
   });
 
-  test('a list that expires between its pages is taken whole', async () => {
+  test('a list that expires between two pages is read in one request', async () => {
     const { client } = await serve((asked, answer) => {
       if (asked.query.get('continue')) status(answer, 410, 'Expired');
       else if (asked.query.get('limit'))
@@ -126,7 +126,7 @@ describe('client', () => {
     assert.deepEqual([items.map((item) => item.metadata?.name), resourceVersion], [['new'], '5']);
   });
 
-  test('a refusal becomes a KubeError with code, reason and details', async () => {
+  test('a rejected request becomes a KubeError with code, reason and details', async () => {
     const { client } = await serve((_asked, answer) => {
       json(answer, 409, { kind: 'Status', code: 409, reason: 'Conflict', message: 'changed', details: { name: 'one' } });
     });
@@ -137,21 +137,21 @@ describe('client', () => {
     });
   });
 
-  test('find gives undefined for what is not there', async () => {
+  test('find returns undefined for an object that does not exist', async () => {
     const { client } = await serve((_asked, answer) => {
       status(answer, 404, 'NotFound');
     });
     assert.equal(await client.find(configMaps, ref), undefined);
   });
 
-  test('an answer of a proxy that is no Status is an error too', async () => {
+  test('an error answer of a proxy, which is not a Status, becomes a KubeError', async () => {
     const { client } = await serve((_asked, answer) => {
       answer.writeHead(502).end('<html>bad gateway');
     });
     await assert.rejects(client.get(configMaps, ref), { code: 502, reason: 'Unknown', message: /bad gateway/ });
   });
 
-  test('a server that does not answer is given up after the timeout, and the outcome of a write is unknown', async () => {
+  test('a request without an answer times out, and the outcome of a write is unknown', async () => {
     const { client } = await serve(never);
     await assert.rejects(client.create(configMaps, configMap(), { timeoutMs: 20 }), (error: KubeError) => {
       assert.equal(error.reason, 'Timeout');
@@ -159,7 +159,7 @@ describe('client', () => {
     });
   });
 
-  test('a server that is not there leaves no doubt: nothing was sent', async () => {
+  test('a refused connection proves that nothing was sent', async () => {
     const { client, server } = await serve(never);
     await server.stop();
     await assert.rejects(client.create(configMaps, configMap()), (error: KubeError) => {
@@ -168,7 +168,7 @@ describe('client', () => {
     });
   });
 
-  test('a connection that breaks after sending leaves the outcome unknown', async () => {
+  test('after a connection breaks during a request, the outcome is unknown', async () => {
     const { client } = await serve((_asked, answer) => answer.destroy() && undefined);
     await assert.rejects(client.create(configMaps, configMap()), (error: KubeError) => {
       assert.equal(error.reason, 'ConnectionLost');
@@ -176,12 +176,12 @@ describe('client', () => {
     });
   });
 
-  test('an abort ends a request with its reason', async () => {
+  test('an abort rejects a request with its reason', async () => {
     const { client } = await serve(never);
     await assert.rejects(client.get(configMaps, ref, { signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' });
   });
 
-  test('Retry-After is honoured', async () => {
+  test('a retry honours Retry-After', async () => {
     let tries = 0;
     const { client } = await serve((_asked, answer) => {
       if (++tries < 3) json(answer, 429, {}, { 'retry-after': '0' });
@@ -191,7 +191,7 @@ describe('client', () => {
     assert.equal(tries, 3);
   });
 
-  test('a kept connection that the server closed is no error for a read', async () => {
+  test('a read is retried when the server closed the keep-alive connection', async () => {
     const { client, server } = await serve((_asked, answer) => {
       json(answer, 200, {});
     });
@@ -201,7 +201,7 @@ describe('client', () => {
     assert.equal(server.asked.length, 2);
   });
 
-  test('one connection serves one request after another', async () => {
+  test('successive requests share one connection', async () => {
     const { client, server } = await serve((_asked, answer) => {
       json(answer, 200, {});
     });
@@ -227,13 +227,13 @@ describe('client', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('plain http to another machine is refused with the remedy', () => {
+  test('plain http to another machine is refused, with the remedy in the error', () => {
     assert.throws(() => createKubeClient({ kubeconfig: kubeconfigFor('http://10.1.2.3:8080') }), /insecure-skip-tls-verify/);
   });
 });
 
 describe('fenced client', () => {
-  test('reads pass a closed fence, writes do not leave', async () => {
+  test('a closed fence lets reads pass and blocks writes', async () => {
     const { client, server } = await serve((_asked, answer) => {
       json(answer, 200, {});
     });
@@ -275,7 +275,7 @@ describe('fenced client', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('a write that the server asked to repeat later is not repeated after the fence closed', async () => {
+  test('a write is not retried after Retry-After when the fence has closed', async () => {
     const clock = new FakeClock();
     const { client, server } = await serve((_asked, answer) => json(answer, 429, {}, { 'retry-after': '5' }), { clock });
     const fence = new LeaseFence(clock, 3_000);
@@ -286,7 +286,7 @@ describe('fenced client', () => {
     assert.equal(server.asked.length, 1);
   });
 
-  test('a process that was stopped past the deadline finds the fence closed before any timer ran', async () => {
+  test('a process paused beyond the deadline finds the fence closed before any timer has run', async () => {
     let nowMs = 0;
     const clock = { ...realClock, now: () => nowMs };
     const { client, server } = await serve(never, { clock });
@@ -296,12 +296,12 @@ describe('fenced client', () => {
     assert.equal(server.asked.length, 0);
   });
 
-  test('a fence that closes while the connection is being made stops the write before its first byte', async () => {
+  test('a fence that closes during the connection setup stops the write before its first byte', async () => {
     const { server } = await serve(never);
     const { port } = new URL(server.url);
     const client = createKubeClient({ kubeconfig: kubeconfigFor(`http://localhost:${port}`), timeoutMs: 2_000 });
     let closed = false;
-    // A process that was stopped finds the fence closed though no timer has run: the signal says nothing.
+    // As after a pause of the process: the fence is closed, but its signal has not aborted because no timer has run.
     const fence: Fence = {
       assertOpen: () => {
         if (closed) throw new NotLeaderError('closed while connecting');
@@ -321,7 +321,7 @@ describe('fenced client', () => {
       lookup.mock.restore();
       client.close();
     }
-    assert.equal(lookup.mock.callCount(), 1, 'the connection was begun');
+    assert.equal(lookup.mock.callCount(), 1, 'the connection was started');
     assert.equal(server.asked.length, 0);
   });
 });

@@ -14,18 +14,18 @@ import { openWatch, type WatchEvent, type WatchOptions } from './watch.ts';
 export type Scale = Wire<V1Scale>;
 
 export interface ListOptions extends Selection, CallOptions {
-  /** At most so many in one answer. */
+  /** The maximum number of items in one page. */
   limit?: number | undefined;
-  /** From the page before. */
+  /** The continue token of the previous page. */
   continue?: string | undefined;
-  /** Unset: the newest state (a quorum read). '0': whatever the server has cached. */
+  /** Unset: the newest state (a quorum read). '0': any state that the server has in its cache. */
   resourceVersion?: string | undefined;
 }
 
 export interface ListPage<T> {
   items: T[];
   resourceVersion: string;
-  /** Set when there is more. */
+  /** Set when there are more pages. */
   continue?: string;
 }
 
@@ -36,13 +36,13 @@ export interface WriteOptions extends CallOptions {
 
 export interface ApplyOptions extends CallOptions {
   fieldManager: string;
-  /** Take fields that other managers own. Controllers should (Kubernetes documentation, "Server-Side Apply", conflicts). */
+  /** Take over fields that other managers own, as controllers should (Kubernetes documentation, "Server-Side Apply", conflicts). */
   force?: boolean | undefined;
   subresource?: Subresource | undefined;
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Delete only this very object, or this very version of it; 409 otherwise. */
+  /** Delete only the object with this uid or resourceVersion; 409 otherwise. */
   preconditions?: { uid?: string; resourceVersion?: string } | undefined;
   propagation?: 'Background' | 'Foreground' | 'Orphan' | undefined;
   gracePeriodSeconds?: number | undefined;
@@ -57,10 +57,10 @@ const PAGE_SIZE = 500;
 export interface KubeClientOptions {
   kubeconfig: KubeConfig;
   clock?: Clock;
-  /** Requests a second in the long run, and at once; default 50 and 100. */
+  /** Sustained requests per second (default 50), and the burst above that (default 100). */
   qps?: number;
   burst?: number;
-  /** For one attempt of a request; default 30 s. */
+  /** Timeout of one attempt of a request; default 30 s. */
   timeoutMs?: number;
   metrics?: KubeMetrics;
 }
@@ -77,7 +77,7 @@ export function createKubeClient(options: KubeClientOptions): KubeClient {
   });
 }
 
-/** The Kubernetes API, typed by resource descriptors. Every method throws KubeError; writes of a fenced client NotLeaderError too. */
+/** The Kubernetes API, typed by resource descriptors. Methods throw KubeError; writes of a fenced client also throw NotLeaderError. */
 export class KubeClient {
   readonly #policy: RequestPolicy;
 
@@ -89,22 +89,22 @@ export class KubeClient {
     return this.#policy.clock;
   }
 
-  /** Same connections, but nothing is written unless the fence is open at the moment of sending. */
+  /** A client on the same connections that sends a write only while the fence is open. */
   fenced(fence: Fence): KubeClient {
     return new KubeClient({ ...this.#policy, fence });
   }
 
-  /** Same connections, outside the rate limit: for leader election, which must not queue behind what it guards. */
+  /** A client on the same connections without the rate limit: for leader election, which must not queue behind other requests. */
   unlimited(): KubeClient {
     return new KubeClient({ ...this.#policy, limiter: undefined });
   }
 
-  /** Same connections; the clock is told what time the API server says it is. */
+  /** A client on the same connections that passes the `Date` of each answer to the clock. */
   setting(clock: { observe(dateMs: number, sentMs: number): void }): KubeClient {
     return new KubeClient({ ...this.#policy, onServerTime: (dateMs, sentMs) => clock.observe(dateMs, sentMs) });
   }
 
-  /** Closes the connections, also those of the clients derived from this one. */
+  /** Closes the connections, which are shared with the clients derived from this one. */
   close(): void {
     this.#policy.transport.close();
   }
@@ -118,7 +118,7 @@ export class KubeClient {
     return this.#call<T>({ verb: 'get', resource, method: 'GET', path, ...timing(options) });
   }
 
-  /** Like get; undefined when there is none. */
+  /** Like get; returns undefined when the object does not exist. */
   async find<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: CallOptions = {}): Promise<T | undefined> {
     try {
       return await this.get(resource, ref, options);
@@ -128,7 +128,7 @@ export class KubeClient {
     }
   }
 
-  /** One page. */
+  /** Returns one page of a list. */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ListPage<T>> {
     const answer = await this.#call<{ items?: T[]; metadata?: { resourceVersion?: string; continue?: string } }>({
       verb: 'list',
@@ -144,14 +144,14 @@ export class KubeClient {
       },
       ...timing(options),
     });
-    // Items of built-in kinds come without apiVersion and kind; the same objects in a watch have them.
+    // The API omits apiVersion and kind from the list items of built-in kinds, but not from watch events.
     const identity = { apiVersion: apiVersionOf(resource), kind: resource.kind };
     const items = (answer.items ?? []).map((item) => ({ ...identity, ...item }));
     const { resourceVersion = '', continue: more } = answer.metadata ?? {};
     return more ? { items, resourceVersion, continue: more } : { items, resourceVersion };
   }
 
-  /** All pages as one consistent list. When it expires half-way (410), everything is asked for at once instead. */
+  /** Reads all pages as one consistent list. If the continue token expires (410), it reads the whole list in one request instead. */
   async listAll<T extends KubeObject>(
     resource: Resource<T>,
     options: Selection & CallOptions & { pageSize?: number } = {},
@@ -173,7 +173,7 @@ export class KubeClient {
     return { items, resourceVersion: '' };
   }
 
-  /** Events from a resourceVersion on; ends when the server ends it. See openWatch. */
+  /** Streams events after a resourceVersion until the server ends the watch. See openWatch. */
   watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>, void> {
     return openWatch(this.#policy, resource, options);
   }
@@ -191,7 +191,7 @@ export class KubeClient {
     });
   }
 
-  /** Replaces the object; with metadata.resourceVersion set, only that version (409 otherwise). */
+  /** Replaces the object. If metadata.resourceVersion is set, it must be the current version (409 otherwise). */
   update<T extends KubeObject>(resource: Resource<T>, object: T, options: WriteOptions = {}): Promise<T> {
     return this.#call<T>({
       verb: 'update',
@@ -217,7 +217,7 @@ export class KubeClient {
     });
   }
 
-  /** Server-side apply: `object` holds exactly the fields that this manager wants, and creates the object if need be. */
+  /** Server-side apply: `object` holds exactly the fields that this manager owns. Creates the object if it does not exist. */
   apply<T extends KubeObject>(resource: Resource<T>, object: Fields<T>, options: ApplyOptions): Promise<T> {
     return this.#call<T>({
       verb: 'apply',
@@ -231,7 +231,7 @@ export class KubeClient {
     });
   }
 
-  /** Asks for deletion; what has finalizers or a grace period goes later. 404 when it is gone already. */
+  /** Requests deletion. An object with finalizers or a grace period is removed later. Throws 404 when it does not exist. */
   async delete(resource: Resource, ref: ObjectRef, options: DeleteOptions = {}): Promise<void> {
     await this.#call({
       verb: 'delete',
@@ -259,7 +259,7 @@ export class KubeClient {
     });
   }
 
-  /** Sets the wished number of replicas through the scale subresource. */
+  /** Sets the desired number of replicas through the scale subresource. */
   setScale(resource: Resource, ref: ObjectRef, replicas: number, options: WriteOptions = {}): Promise<Scale> {
     return this.#call<Scale>({
       verb: 'patch',
@@ -273,7 +273,7 @@ export class KubeClient {
     });
   }
 
-  /** A GET outside the descriptors, e.g. `/version`. */
+  /** GETs a path that has no resource descriptor, such as `/version`. */
   getPath<T>(path: string, options: CallOptions = {}): Promise<T> {
     return this.#call<T>({ verb: 'get', method: 'GET', path, ...timing(options) });
   }

@@ -13,11 +13,11 @@ const ready = (init: Partial<Condition> = {}) => ({
 });
 
 describe('conditions', () => {
-  test('a condition that is new gets the time', () => {
+  test('a new condition gets the current time', () => {
     assert.deepEqual(setCondition(undefined, ready(), noon), [{ ...ready(), lastTransitionTime: '2026-01-01T12:00:00Z' }]);
   });
 
-  test('the time moves when the status does, and only then', () => {
+  test('the transition time changes only with the status', () => {
     const first = setCondition([], ready(), noon);
     const explained = setCondition(first, ready({ message: '3 pods are ready', observedGeneration: 2 }), noon + 60_000);
     assert.equal(explained[0]?.lastTransitionTime, '2026-01-01T12:00:00Z');
@@ -26,12 +26,12 @@ describe('conditions', () => {
     assert.equal(failed[0]?.lastTransitionTime, '2026-01-01T12:02:00Z');
   });
 
-  test('a list in which nothing changes is the same list', () => {
+  test('an unchanged list is returned as the same array', () => {
     const list = setCondition([], ready(), noon);
     assert.equal(setCondition(list, ready(), noon + 5_000), list);
   });
 
-  test('other conditions stay as and where they are', () => {
+  test('other conditions keep their content and position', () => {
     const list = setCondition(setCondition([], ready({ type: 'A' }), noon), ready({ type: 'B' }), noon);
     const next = setCondition(list, ready({ type: 'A', status: 'Unknown' }), noon);
     assert.deepEqual(
@@ -46,7 +46,7 @@ describe('conditions', () => {
     assert.equal(findCondition(next, 'C'), undefined);
   });
 
-  test('times are written as the API reads them', () => {
+  test('times have the format that the API accepts', () => {
     assert.equal(formatTime(noon + 1.5), '2026-01-01T12:00:00Z');
     assert.equal(formatMicroTime(noon + 7.25), '2026-01-01T12:00:00.007250Z');
   });

@@ -11,8 +11,8 @@ export interface Condition {
 }
 
 /**
- * The list with this condition in it. lastTransitionTime is `nowMs` (since the epoch) when the status differs from before, and stays
- * otherwise. Returns the very same list when nothing changes.
+ * Returns the list with this condition set. lastTransitionTime becomes `nowMs` (ms since the epoch) when the status changes, and is kept
+ * otherwise. Returns the same array when nothing changes.
  */
 export function setCondition(
   list: readonly Condition[] | undefined,
@@ -37,17 +37,17 @@ export function findCondition<C extends { type: string }>(list: readonly C[] | u
   return list?.find((condition) => condition.type === type);
 }
 
-/** True when the condition is there and True. */
+/** True when the condition exists and its status is True. */
 export function isTrue(list: readonly { type: string; status: string }[] | undefined, type: string): boolean {
   return findCondition(list, type)?.status === 'True';
 }
 
-/** metav1.Time: whole seconds. `ms` since the epoch. */
+/** Formats a metav1.Time, which has whole seconds. `ms` is since the epoch. */
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-/** metav1.MicroTime: exactly six digits (apimachinery refuses to read others). `ms` since the epoch. */
+/** Formats a metav1.MicroTime with exactly six fractional digits (apimachinery rejects any other number). `ms` is since the epoch. */
 export function formatMicroTime(ms: number): string {
   const micros = Math.floor((ms % 1) * 1000);
   return new Date(ms).toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`);

@@ -40,7 +40,7 @@ const tlsOf = (agent: http.Agent): { ca: string; cert: string; servername?: stri
 };
 
 describe('connection', () => {
-  test('has the address, the authority, the certificate and the server name of the kubeconfig', async () => {
+  test('uses the address, CA, client certificate and server name of the kubeconfig', async () => {
     write('me.crt', 'my certificate');
     write('me.key', 'my secret');
     const connection = new ClusterConnection(
@@ -70,19 +70,19 @@ describe('connection', () => {
     connection.close();
   });
 
-  test('a token stands in the header, without the line feed that files end with', async () => {
+  test('sends the token in the header, without the trailing line feed of its file', async () => {
     const connection = new ClusterConnection(kubeconfigWith(`{ token: "tell-nobody\\n" }`), new FakeClock());
     assert.deepEqual((await connection.current()).headers, { Authorization: 'Bearer tell-nobody' });
   });
 
-  test('a name and password become basic authentication', async () => {
+  test('a user name and password become basic authentication', async () => {
     const connection = new ClusterConnection(kubeconfigWith('{ username: me, password: pass }'), new FakeClock());
     assert.deepEqual((await connection.current()).headers, {
       Authorization: `Basic ${Buffer.from('me:pass').toString('base64')}`,
     });
   });
 
-  test('the authority counts also where the context has no user', async () => {
+  test('uses the CA even if the context has no user', async () => {
     const kubeconfig = new KubeConfig();
     kubeconfig.loadFromOptions({
       currentContext: 'x',
@@ -94,7 +94,7 @@ describe('connection', () => {
     assert.equal(tlsOf(agent).ca, 'the authority');
   });
 
-  test('a file that is missing is an error of that request, and read again for the next', async () => {
+  test('a missing file fails the request, and is read again for the next one', async () => {
     const connection = new ClusterConnection(
       kubeconfigWith('{ client-certificate: late.crt, client-key: me.key }'),
       new FakeClock(),
@@ -104,7 +104,7 @@ describe('connection', () => {
     assert.equal(tlsOf((await connection.current()).agent).cert, 'now here');
   });
 
-  test('a credential plugin that hangs does not outlast the request', async () => {
+  test('a credential plugin that blocks does not outlast the request timeout', async () => {
     const sleeper =
       '{ exec: { apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ["2"], interactiveMode: Never } }';
     const client = createKubeClient({ kubeconfig: kubeconfigWith(sleeper) });
@@ -112,7 +112,7 @@ describe('connection', () => {
     client.close();
   });
 
-  test('a context that is not there is named, with those that are', () => {
+  test('the error for an unknown context names it and the known contexts', () => {
     kubeconfigWith('{}');
     assert.throws(
       () => loadKubeconfig({ file: path.join(folder, 'kubeconfig'), context: 'there' }),
@@ -120,7 +120,7 @@ describe('connection', () => {
     );
   });
 
-  test('kubeconfigFor needs no more than an address', () => {
+  test('kubeconfigFor needs only an address', () => {
     assert.equal(kubeconfigFor('http://127.0.0.1:1').getCurrentCluster()?.server, 'http://127.0.0.1:1');
   });
 });

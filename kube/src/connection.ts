@@ -3,7 +3,7 @@ import https from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '@millrace/service';
 
-/** How to reach the API right now. */
+/** The current address, credentials and agent for requests to the API. */
 export interface Connection {
   baseUrl: URL;
   /** Authorization and impersonation headers. */
@@ -11,7 +11,7 @@ export interface Connection {
   agent: http.Agent;
 }
 
-/** Certificates and tokens on disk are read again after this long: kubelet rotates both under a running process. */
+/** How often certificates and tokens are read from disk again: the kubelet rotates both while the process runs. */
 const REREAD_MS = 10_000;
 /** client-go's interval; shorter than the idle timeouts of cloud load balancers. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -27,9 +27,9 @@ interface TlsMaterial {
 }
 
 /**
- * Credentials and the one keep-alive agent of a cluster. client-node 2.0 makes a new undici Agent for every request and every watch
- * (config.js applySecurityAuthentication; kubernetes-client/javascript#2893 cached only the WebSocket path); here an agent is replaced
- * only when the certificates change, and the old one lets its idle sockets go.
+ * Credentials and the only keep-alive agent of a cluster. client-node 2.0 creates a new undici Agent for every request and every watch
+ * (config.js applySecurityAuthentication; kubernetes-client/javascript#2893 cached only the WebSocket path). Here the agent is replaced
+ * only when the certificates change, and the idle sockets of the old one are closed.
  */
 export class ClusterConnection {
   readonly #kubeconfig: KubeConfig;
@@ -57,7 +57,7 @@ export class ClusterConnection {
     return reading;
   }
 
-  /** Credentials were refused: read them anew for the next request. */
+  /** The API server rejected the credentials: the next request reads them again. */
   invalidate(): void {
     this.#current = undefined;
   }
@@ -69,7 +69,7 @@ export class ClusterConnection {
   }
 
   async #read(): Promise<Connection> {
-    // Reads files, runs credential plugins and builds proxy agents; the plain agent it also makes never opens a socket.
+    // client-node reads files, runs credential plugins and builds proxy agents. Its plain agent is not used and opens no socket.
     const options: https.RequestOptions = {};
     await this.#kubeconfig.applyToHTTPSOptions(options);
     const headers: Record<string, string> = {};
@@ -89,7 +89,7 @@ export class ClusterConnection {
     const old = this.#agent;
     this.#agentTls = fingerprint;
     this.#agent = this.#baseUrl.protocol === 'https:' ? new https.Agent({ ...AGENT, ...defined(tls) }) : new http.Agent(AGENT);
-    if (old) letIdleSocketsGo(old);
+    if (old) closeIdleSockets(old);
     return this.#agent;
   }
 }
@@ -101,8 +101,8 @@ const AGENT: http.AgentOptions = {
   timeout: IDLE_SOCKET_MS,
 };
 
-/** Requests under way (watches) end by themselves; only what is idle is closed. */
-function letIdleSocketsGo(agent: http.Agent): void {
+/** Leaves the sockets of requests in flight (watches) open until those requests end. */
+function closeIdleSockets(agent: http.Agent): void {
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
 }
 
@@ -111,8 +111,8 @@ function defined(tls: TlsMaterial): https.AgentOptions {
 }
 
 /**
- * A private copy in which client-node does what kubectl does: it refuses plain http outright and ignores the cluster's CA when the
- * context has no user. Plain http is taken to this machine only, unless the kubeconfig says insecure-skip-tls-verify.
+ * Returns a copy of the kubeconfig with which client-node behaves like kubectl. As given, client-node refuses plain http and ignores the
+ * cluster's CA when the context has no user. Plain http is accepted to this machine only, unless insecure-skip-tls-verify is set.
  */
 function usable(given: KubeConfig): KubeConfig {
   const cluster = given.getCurrentCluster();

@@ -42,7 +42,7 @@ function start(
 }
 
 describe('controller', () => {
-  test('reconciles nothing before the cache is complete, then every object that is there, then what changes', async () => {
+  test('reconciles nothing before the cache has synced, then every existing object, then every change', async () => {
     const seen: string[] = [];
     const { clock, api, runInformer, controller } = start(async (key) => void seen.push(key));
     api.put(`${path}/a`, {});
@@ -58,7 +58,7 @@ describe('controller', () => {
     assert.deepEqual(seen, ['ns/a']);
   });
 
-  test('who an object concerned before a change is told of it too', async () => {
+  test('a change also enqueues the keys of the old state of the object', async () => {
     const seen: string[] = [];
     const { api, runInformer, clock } = start(async (key) => void seen.push(key), {
       mapToKeys: (object) => [object.metadata?.labels?.['edge'] ?? 'none'],
@@ -71,7 +71,7 @@ describe('controller', () => {
     assert.deepEqual(seen.sort(), ['x', 'y']);
   });
 
-  test('a reconciliation that fails is told and tried again', async () => {
+  test('a failed reconciliation is logged and retried', async () => {
     let tries = 0;
     const { api, runInformer, clock, lines } = start(async () => {
       if (++tries < 3) throw new Error('not yet');
@@ -84,7 +84,7 @@ describe('controller', () => {
     assert.deepEqual(failures, [1, 2]);
   });
 
-  test('a closed fence stops it, aborts what is under way and tries nothing again', async () => {
+  test('a closed fence stops the controller, aborts running reconciliations and retries nothing', async () => {
     const clock = new FakeClock();
     const fence = new LeaseFence(clock, 1_000);
     let started = 0;
@@ -105,7 +105,7 @@ describe('controller', () => {
     assert.ok(fence.signal.reason instanceof NotLeaderError);
   });
 
-  test('a stop lets what is under way finish, and aborts it when that takes too long', async () => {
+  test('a stop lets running reconciliations finish, and aborts them when they take too long', async () => {
     for (const obedient of [true, false]) {
       const answer = Promise.withResolvers<void>();
       const { api, runInformer, clock, stop, settled } = start(async (_key, { signal }) => {
@@ -123,7 +123,7 @@ describe('controller', () => {
     }
   });
 
-  test('a stop before the caches are complete ends it', async () => {
+  test('a stop before the caches have synced ends the controller', async () => {
     const { stop, running, clock } = start(() => Promise.reject(new Error('must not be called')));
     stop.abort();
     await running;

@@ -1,6 +1,6 @@
 import { realClock, type Clock, type Logger } from '@millrace/service';
 import type { BackoffPolicy } from '@millrace/service';
-import { isPassing, NotLeaderError } from './errors.ts';
+import { isTransient, NotLeaderError } from './errors.ts';
 import type { Fence } from './fence.ts';
 import type { Informer } from './informer.ts';
 import type { KubeMetrics } from './metrics.ts';
@@ -9,21 +9,21 @@ import type { Change } from './store.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ReconcileContext {
-  /** Aborts when the fence closes, or when a stop has waited long enough. Pass it to every request. */
+  /** Aborts when the fence closes, or `drainMs` after a stop. Pass it to every request. */
   signal: AbortSignal;
   logger: Logger;
 }
 
-/** Brings one key to its wished state from what the caches show. Throwing means: again, later. */
+/** Brings the object of one key to its desired state, as the caches show it. If it throws, the key is retried with back-off. */
 export type Reconcile = (key: string, context: ReconcileContext) => Promise<{ requeueAfterMs?: number | undefined } | void>;
 
-/** A kind whose changes concern the controller, and whom they concern. */
+/** An informer whose changes enqueue keys of the controller. */
 export interface Trigger {
   whenSynced(signal?: AbortSignal): Promise<void>;
   subscribe(enqueue: (key: string) => void): () => void;
 }
 
-/** Enqueues `mapToKeys` of what an object is, and of what it was. */
+/** Enqueues `mapToKeys` of the new and of the old state of each object that changes. */
 export function trigger<T extends KubeObject>(
   informer: Informer<T>,
   mapToKeys: (object: T, change: Change<T>) => Iterable<string>,
@@ -46,10 +46,10 @@ export interface ControllerOptions {
   logger: Logger;
   /** Stops the controller when it closes. */
   fence?: Fence | undefined;
-  /** Keys reconciled at the same time; default 4. */
+  /** The maximum number of keys reconciled concurrently; default 4. */
   concurrency?: number;
   backoff?: BackoffPolicy;
-  /** How long a stop waits for reconciliations under way before it aborts them; default 10 s. */
+  /** How long a stop waits for running reconciliations before it aborts them; default 10 s. */
   drainMs?: number;
   clock?: Clock;
   random?: () => number;
@@ -58,9 +58,9 @@ export interface ControllerOptions {
 
 export interface Controller {
   readonly name: string;
-  /** Looks at a key although no watch asked for it, e.g. on news from elsewhere. Without effect while it does not run. */
+  /** Enqueues a key for a reason other than a watch event. Does nothing while the controller does not run. */
   enqueue(key: string): void;
-  /** Waits for the caches, then reconciles until the signal aborts or the fence closes; settles when nothing is under way any more. */
+  /** Waits for the caches, then reconciles until the signal aborts or the fence closes. Settles when no reconciliation runs any more. */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -85,8 +85,8 @@ export function createController(options: ControllerOptions): Controller {
 async function runQueue(options: ControllerOptions, queue: WorkQueue, clock: Clock, stop: AbortSignal): Promise<void> {
   const { name, fence, watches, concurrency = 4, drainMs = 10_000 } = options;
   const logger = options.logger.child({ controller: name });
-  const stopping = new AbortController(); // takes up nothing new
-  const aborting = new AbortController(); // gives up what is under way
+  const stopping = new AbortController(); // starts no further reconciliations
+  const aborting = new AbortController(); // aborts running reconciliations
   let drainTimer: ReturnType<Clock['setTimeout']> | undefined;
   const onStop = (): void => {
     stopping.abort(stop.reason);
@@ -121,8 +121,8 @@ async function runQueue(options: ControllerOptions, queue: WorkQueue, clock: Clo
         concurrency,
         signal: stopping.signal,
         onError: (key, error, failures) => {
-          // A conflict, or an API that cannot be reached, passes by itself; everything else needs somebody.
-          logger[isPassing(error) ? 'warn' : 'error']({ err: error, item: key, failures }, 'reconciliation failed');
+          // A conflict or an unreachable API resolves itself; any other failure needs attention.
+          logger[isTransient(error) ? 'warn' : 'error']({ err: error, item: key, failures }, 'reconciliation failed');
         },
       },
     );
@@ -149,7 +149,7 @@ async function reconcileOnce(
     result = outcome?.requeueAfterMs === undefined ? 'done' : 'requeued';
     return outcome;
   } catch (error) {
-    // The next leader looks at every key anyway.
+    // The next leader reconciles every key.
     if (!(error instanceof NotLeaderError)) throw error;
     result = 'fenced';
   } finally {

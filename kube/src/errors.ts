@@ -17,17 +17,17 @@ export interface Status {
   details?: StatusDetails;
 }
 
-/** Reasons of errors that no server sent (code 0). */
+/** Reasons of errors that the client itself detects (code 0). */
 export type LocalReason =
-  /** Nothing left this machine: connection refused, name unknown, TLS refused. */
+  /** Nothing was sent: connection refused, unknown host name, TLS handshake failed. */
   | 'ConnectionFailed'
-  /** The connection broke; whether the server did the work is unknown. */
+  /** The connection broke; it is unknown whether the server executed the request. */
   | 'ConnectionLost'
-  /** No answer in time; whether the server did the work is unknown. */
+  /** No answer in time; it is unknown whether the server executed the request. */
   | 'Timeout'
-  /** A watch sent nothing, not even a bookmark, for its inactivity bound. */
+  /** A watch received no event and no bookmark for `inactivityMs`. */
   | 'Inactive'
-  /** The answer is not what the API promises. */
+  /** The answer does not follow the API's conventions. */
   | 'BadAnswer';
 
 /** Every failure of a request: the API's Status, or a local reason with code 0. */
@@ -57,7 +57,7 @@ export class KubeError extends Error {
     return new KubeError(0, reason, message, { cause });
   }
 
-  /** From an answer's body, which need not be a Status: proxies and load balancers answer too. */
+  /** Parses the body of an answer, which may not be a Status: proxies and load balancers answer too. */
   static fromAnswer(code: number, body: string, request: string, retryAfterSeconds?: number): KubeError {
     const status = parseStatus(body);
     const text = status?.message ?? (body.slice(0, 200).trim() || `HTTP ${code}`);
@@ -68,7 +68,7 @@ export class KubeError extends Error {
   }
 }
 
-/** Refused before it left: this process does not lead (any more), or doubts it. */
+/** The request was not sent because this process does not lead, or cannot be sure that it still does. */
 export class NotLeaderError extends Error {
   override readonly name = 'NotLeaderError';
 }
@@ -100,28 +100,28 @@ function parseStatus(body: string): Status | undefined {
 
 export const isNotFound = (error: unknown): boolean => error instanceof KubeError && error.code === 404;
 export const isAlreadyExists = (error: unknown): boolean => error instanceof KubeError && error.reason === 'AlreadyExists';
-/** Somebody wrote in between, a precondition does not hold, or another manager owns an applied field. */
+/** Another client changed the object first, a precondition failed, or another manager owns an applied field. */
 export const isConflict = (error: unknown): boolean =>
   error instanceof KubeError && error.code === 409 && error.reason !== 'AlreadyExists';
-/** The resourceVersion or continue token is too old: list anew. */
+/** The resourceVersion or continue token has expired: list again. */
 export const isGone = (error: unknown): boolean => error instanceof KubeError && error.code === 410;
 export const isInvalid = (error: unknown): boolean => error instanceof KubeError && error.code === 422;
 
-/** Not found, timeout, conflict and too many requests pass by themselves. */
-const PASSING_CODES: readonly number[] = [404, 408, 409, 429];
+/** Not found, timeout, conflict and too many requests. */
+const TRANSIENT_CODES: readonly number[] = [404, 408, 409, 429];
 
-/** True when the API refused a write for what it says (invalid, forbidden by a policy, quota or role): again without a change is of no use. */
+/** True when the API rejected the content of a write (invalid, or forbidden by a policy, quota or role): an unchanged retry fails again. */
 export const isRefusal = (error: unknown): error is KubeError =>
-  error instanceof KubeError && error.code >= 400 && error.code < 500 && !PASSING_CODES.includes(error.code);
+  error instanceof KubeError && error.code >= 400 && error.code < 500 && !TRANSIENT_CODES.includes(error.code);
 
-/** True of a failure that passes by itself: no answer, a conflict with another writer, too many requests. */
-export const isPassing = (error: unknown): boolean =>
+/** True for a failure that a later retry may resolve: no answer, a conflict with another writer, too many requests. */
+export const isTransient = (error: unknown): boolean =>
   error instanceof KubeError && (error.code === 0 || error.code === 429 || isConflict(error));
 
-/** True when a failed write may nevertheless have happened (no answer, or the server gave up half-way). */
+/** True when a failed write may have been executed nevertheless (no answer, or a server error). */
 export function outcomeUnknown(error: unknown): boolean {
   if (error instanceof NotLeaderError) return false;
-  if (!(error instanceof KubeError)) return true; // aborted by the caller, or a fault of our own after sending
+  if (!(error instanceof KubeError)) return true; // aborted by the caller, or a client error after sending
   if (error.code === 0) return error.reason !== 'ConnectionFailed';
   return error.code >= 500 && error.code !== 503;
 }

@@ -37,7 +37,7 @@ function start() {
 }
 
 describe('event recorder', () => {
-  test('writes an Event beside its object', async () => {
+  test('writes an Event in the namespace of its object', async () => {
     const { clock, recorder, written, api } = start();
     recorder.event(edge, created);
     await clock.settle();
@@ -60,7 +60,7 @@ describe('event recorder', () => {
     });
   });
 
-  test('counts up one Event for repeats within ten minutes, and begins a new one later', async () => {
+  test('increments the count of one Event for repeats within ten minutes, and creates a new one later', async () => {
     const { clock, recorder, written } = start();
     for (let i = 0; i < 3; i++) {
       recorder.event(edge, created);
@@ -80,7 +80,7 @@ describe('event recorder', () => {
     );
   });
 
-  test('repeats while the first is being written are counted in the same Event', async () => {
+  test('counts repeats in the same Event while the first is being written', async () => {
     const { clock, recorder, written } = start();
     for (let i = 0; i < 5; i++) {
       recorder.event(edge, created);
@@ -93,7 +93,7 @@ describe('event recorder', () => {
     );
   });
 
-  test('an Event that is gone is written anew', async () => {
+  test('recreates an Event that has expired', async () => {
     const { clock, recorder, api, written } = start();
     recorder.event(edge, created);
     await clock.settle(60_000);
@@ -106,7 +106,7 @@ describe('event recorder', () => {
     );
   });
 
-  test('an object that talks too much is cut short, and the rest is counted', async () => {
+  test('drops and counts the Events of an object beyond its rate limit', async () => {
     const { clock, recorder, written, metrics } = start();
     for (let i = 0; i < 40; i++) recorder.event(edge, { ...created, message: `created pod edge-${i}` });
     await clock.settle(1_000);
@@ -114,7 +114,7 @@ describe('event recorder', () => {
     assert.deepEqual((await metrics.eventsDropped.get()).values, [{ labels: { cause: 'rate' }, value: 15 }]);
   });
 
-  test('tries again when the API is away, and gives up in the end', async () => {
+  test('retries while the API is unreachable, and gives up after the last attempt', async () => {
     const { clock, recorder, api, written, metrics } = start();
     api.faults.fail = () => 'before';
     recorder.event(edge, created);

@@ -11,7 +11,7 @@ import { WorkQueue } from './work-queue.ts';
 
 export interface EventRecorderOptions {
   client: KubeClient;
-  /** Which controller speaks, as `kubectl describe` shows it under "From". */
+  /** The reporting controller, which `kubectl describe` shows under "From". */
   component: string;
   clock: Clock;
   logger: Logger;
@@ -37,18 +37,18 @@ interface Series {
   tries: number;
 }
 
-/** client-go's: repeats within this time count up one Event. */
+/** As in client-go: repeats within this time increment the count of one Event. */
 const SERIES_MS = 10 * 60_000;
 const MAX_SERIES = 2_048;
-/** client-go's spam filter for one object: so many at once, then one in five minutes. */
+/** As in client-go's spam filter, per object: a burst of 25 Events, then one in five minutes. */
 const OBJECT_BURST = 25;
 const OBJECT_QPS = 1 / 300;
 const MAX_TRIES = 5;
 const MAX_MESSAGE_CHARS = 1_024;
 
 /**
- * Writes core/v1 Events, which `kubectl describe` shows. Call it on transitions only; equal ones (object, reason, message) within ten
- * minutes become one Event with a count. Never blocks and never throws: events that cannot be written are dropped and counted.
+ * Writes core/v1 Events, which `kubectl describe` shows. Record transitions only. Equal events (object, reason, message) within ten
+ * minutes become one Event with a count. It never blocks and never throws: events that cannot be written are dropped and counted.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
@@ -83,7 +83,7 @@ export class EventRecorder {
     series.count++;
     series.lastMs = nowMs;
     series.tries = 0;
-    this.#series.delete(key); // the order of the map is that of last use
+    this.#series.delete(key); // keeps the map in order of last use
     this.#series.set(key, series);
     if (this.#series.size > MAX_SERIES) this.#series.delete(this.#series.keys().next().value!);
     this.#queue.add(key);
@@ -118,7 +118,7 @@ export class EventRecorder {
       );
       return true;
     } catch (error) {
-      if (isNotFound(error)) return false; // Events live an hour
+      if (isNotFound(error)) return false; // the API server deletes Events after an hour
       throw error;
     }
   }

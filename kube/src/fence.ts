@@ -1,19 +1,19 @@
 import type { Clock, Timer } from '@millrace/service';
 import { NotLeaderError } from './errors.ts';
 
-/** Lets writes through only while it is open. */
+/** Permits writes only while it is open. */
 export interface Fence {
-  /** Throws NotLeaderError unless open at this very moment. */
+  /** Throws NotLeaderError unless the fence is open now. */
   assertOpen(): void;
-  /** How long it stays open if nothing renews it; 0 when closed. */
+  /** How long it stays open without an extension; 0 when closed. */
   remainingMs(): number;
-  /** Aborts, with a NotLeaderError, when it closes; it never opens again. */
+  /** Aborts with a NotLeaderError when the fence closes. A closed fence never reopens. */
   readonly signal: AbortSignal;
 }
 
 /**
- * The fence of one leadership term. It closes by itself when it was not extended in time: measured at each question by the monotonic
- * clock, so that a process that was stopped (SIGSTOP, VM pause, long garbage collection) finds it closed before any timer has run.
+ * The fence of one leadership term. It closes when it is not extended in time. Each call compares the deadline with the monotonic clock,
+ * so that a process that was paused (SIGSTOP, VM pause, long garbage collection) finds the fence closed before any timer has run.
  */
 export class LeaseFence implements Fence {
   readonly #clock: Clock;
@@ -42,7 +42,7 @@ export class LeaseFence implements Fence {
     }
   }
 
-  /** The lease was renewed by a request sent early enough for `openUntilMs` (monotonic). A closed fence stays closed. */
+  /** Keeps the fence open until `openUntilMs` (monotonic) after a renewal of the lease. A closed fence stays closed. */
   extend(openUntilMs: number): void {
     if (this.remainingMs() <= 0) return this.close('the lease was not renewed in time');
     this.#openUntilMs = openUntilMs;

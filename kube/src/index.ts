@@ -3,17 +3,17 @@
 //   kubeconfig → client ─────────────┐           typed REST: get list create update patch apply delete scale watch
 //                 │ fenced(fence)    │
 //                 │ unlimited()      ▼
-//   leader-election ─ fence      list-watch → store → informer        what the API says, kept up to date, indexed
+//   leader-election ─ fence      list-watch → store → informer        an indexed cache of the API's objects
 //                 │                                   │ changes
 //                 ▼                                   ▼
 //             controller ◀── work-queue ◀── trigger(informer, mapToKeys)
 //                 │ reconcile(key)
-//                 ├─ pending-writes    own writes that the cache does not show yet
-//                 ├─ apply             server-side apply, sent only when it would change something
+//                 ├─ pending-writes    own writes that the cache does not contain yet
+//                 ├─ apply             server-side apply, without redundant requests
 //                 ├─ conditions        metav1.Condition lists
 //                 └─ event-recorder    Events, on transitions
 //
-// Everything takes an AbortSignal, returns a promise that settles, and gets its time and randomness from outside.
+// Every asynchronous operation takes an AbortSignal and settles when it aborts. Clocks and random sources are injected.
 export * from './object.ts';
 export * from './resources.ts';
 export * from './errors.ts';

@@ -24,7 +24,7 @@ const item = (name: string, version: number) => ({
 
 type Step = (answer: http.ServerResponse, asked: Asked) => void;
 
-/** A server whose n-th list and n-th watch do what the n-th step says; the last step of each goes on for ever. */
+/** A server whose n-th list and n-th watch execute the n-th step; the last step of each is repeated. */
 async function follow(steps: { lists: Step[]; watches: Step[] }, options: { inactivityMs?: number } = {}) {
   let lists = 0;
   let watches = 0;
@@ -61,7 +61,7 @@ async function follow(steps: { lists: Step[]; watches: Step[] }, options: { inac
   return { server, informer, told, lines, metrics, end };
 }
 
-/** The same in virtual time, on the API in memory. */
+/** The same in virtual time, on the in-memory API. */
 function followInMemory(random = () => 0) {
   const clock = new FakeClock();
   const api = new MemoryApi({ clock });
@@ -71,11 +71,10 @@ function followInMemory(random = () => 0) {
   return { clock, api, informer, stop, running: informer.run(stop.signal) };
 }
 
-/** Waits for real sockets; fails with what was seen. */
+/** Waits for a condition on real sockets; fails with what was observed. */
 async function until(what: () => boolean, seen: () => unknown = () => ''): Promise<void> {
   for (const startMs = realClock.now(); !what(); await delay(2)) {
-    if (realClock.now() - startMs > 15_000)
-      assert.fail(`did not come to pass: ${what.toString()}; seen ${JSON.stringify(seen())}`);
+    if (realClock.now() - startMs > 15_000) assert.fail(`timed out: ${what.toString()}; seen ${JSON.stringify(seen())}`);
   }
 }
 
@@ -87,7 +86,7 @@ const list =
 const write = (answer: http.ServerResponse, ...events: object[]): void => {
   for (const event of events) answer.write(`${JSON.stringify(event)}\n`);
 };
-/** Sends events, then stays open. */
+/** Sends events, then keeps the watch open. */
 const hold =
   (...events: object[]): Step =>
   (answer) => {
@@ -131,7 +130,7 @@ describe('informer', () => {
     });
   });
 
-  test('has synced when the last page of the first list is there, not before', async () => {
+  test('has synced once the last page of the first list has arrived, not before', async () => {
     let second: (() => void) | undefined;
     const { informer } = await follow({
       lists: [
@@ -149,7 +148,7 @@ describe('informer', () => {
     assert.equal(informer.store.size, 3);
   });
 
-  test('a watch that the server ends goes on from the last event or bookmark, without a list', async () => {
+  test('after the server ends a watch, the next one resumes from the last event or bookmark, without a list', async () => {
     const { server, told } = await follow({
       lists: [list(5)],
       watches: [
@@ -164,7 +163,7 @@ describe('informer', () => {
     assert.deepEqual([watchesFrom(server), listsOf(server)], [['5', '40'], 1]);
   });
 
-  test('a watch that breaks is followed by a list: the API may have come back with an older state', async () => {
+  test('a failed watch is followed by a list, because the API may have returned with an older state', async () => {
     const { server, told } = await follow({
       lists: [list(5), list(3, item('b', 2))],
       watches: [drop(added('a', 6)), hold(modified('b', 4))],
@@ -174,7 +173,7 @@ describe('informer', () => {
     assert.deepEqual([watchesFrom(server), listsOf(server)], [['5', '3'], 2]);
   });
 
-  test('an API server restored from a backup is believed, also where it gives known versions to other states', async () => {
+  test('the state of an API server restored from a backup wins, even if it reuses known versions for other states', async () => {
     const { clock, api, informer, stop, running } = followInMemory();
     const path = '/api/v1/namespaces/ns/configmaps/a';
     api.put(path, { data: { is: 'old' } });
@@ -193,7 +192,7 @@ describe('informer', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('an API server that was away for long is found within 10 s, and after it stood a while a short absence counts as the first', async () => {
+  test('an API server that returns after a long outage is found within 10 s, and a long watch resets the back-off', async () => {
     const { clock, api, informer, stop, running } = followInMemory(() => 0.99);
     const restart = async (awayMs: number): Promise<void> => {
       api.isDown = true;
@@ -215,7 +214,7 @@ describe('informer', () => {
     await running;
   });
 
-  test('what is known after a refresh is no older than the call, though the watch lags behind', async () => {
+  test('after a refresh the store is no older than the call, although the watch lags', async () => {
     const { clock, api, informer, stop, running } = followInMemory();
     await clock.settle();
     api.late = true;
@@ -230,7 +229,7 @@ describe('informer', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('410 in the stream leads to a list, which tells of deletions in between', async () => {
+  test('410 in the stream leads to a list, which reports the missed deletions', async () => {
     const { server, told } = await follow({
       lists: [list(5, item('a', 1), item('b', 2)), list(90, item('b', 2))],
       watches: [hold(expired), hold(modified('b', 91))],
@@ -262,7 +261,7 @@ describe('informer', () => {
     assert.equal(listsOf(server), 2);
   });
 
-  test('lists that fail are tried until one succeeds', async () => {
+  test('failed lists are retried until one succeeds', async () => {
     const { told, informer } = await follow({
       lists: [
         (answer) => status(answer, 500, 'InternalError'),
@@ -278,7 +277,7 @@ describe('informer', () => {
     assert.deepEqual(told, ['added a@1']);
   });
 
-  test('a connection that says nothing more, not even a bookmark, is given up', async () => {
+  test('a connection without events and bookmarks is closed', async () => {
     const { server, told } = await follow({ lists: [list(5)], watches: [hold(), hold(added('a', 6))] }, { inactivityMs: 60 });
     await until(() => told.length === 1);
     assert.deepEqual(watchesFrom(server).slice(0, 2), ['5', '5']);
@@ -304,7 +303,7 @@ describe('informer', () => {
     assert.equal(watchesFrom(server).length, 1);
   });
 
-  test('the same event twice is told once', async () => {
+  test('a duplicate event is reported once', async () => {
     const { told } = await follow({
       lists: [list(5)],
       watches: [
@@ -315,7 +314,7 @@ describe('informer', () => {
     assert.deepEqual(told, ['added a@6', 'updated a@7', 'deleted a@8', 'added z@9']);
   });
 
-  test('an event older than the one before brings nothing back to life: the state is listed anew', async () => {
+  test('an event older than the previous one does not bring back a deleted object, but leads to a list', async () => {
     const { told, server } = await follow({
       lists: [list(5), list(9, item('z', 9))],
       watches: [hold(added('a', 6), deleted('a', 8), added('a', 6)), hold()],
@@ -328,7 +327,7 @@ describe('informer', () => {
     assert.equal(listsOf(server), 2);
   });
 
-  test('events split or joined anywhere on the wire arrive whole', async () => {
+  test('events arrive complete wherever the byte stream is split', async () => {
     const text = [added('ä', 6), modified('ä', 7), deleted('ä', 8)].map((event) => `${JSON.stringify(event)}\n`).join('');
     const { told } = await follow({
       lists: [list(5)],
@@ -349,7 +348,7 @@ describe('informer', () => {
     assert.deepEqual(told, ['added ä@6', 'updated ä@7', 'deleted ä@8']);
   });
 
-  test('a subscriber that throws is logged and counted, and neither stops the watch nor the others', async () => {
+  test('an exception of a subscriber is logged and counted, and stops neither the watch nor the others', async () => {
     const { told, informer, lines, metrics } = await follow({ lists: [list(5)], watches: [hold(added('a', 6), added('b', 7))] });
     informer.subscribe(() => {
       throw new Error('my fault');
@@ -360,7 +359,7 @@ describe('informer', () => {
     assert.ok(logged.length >= 1 && counted === logged.length, JSON.stringify({ logged, counted }));
   });
 
-  test('a subscriber that comes late is told what is there', async () => {
+  test('a late subscriber receives the existing objects', async () => {
     const { informer } = await follow({ lists: [list(5, item('a', 1))], watches: [hold()] });
     await informer.whenSynced();
     const told: string[] = [];
@@ -384,7 +383,7 @@ describe('informer', () => {
     assert.ok(server.sockets.size <= 2, `${server.sockets.size} connections`);
   });
 
-  test('an endless stream of watches that end at once is slowed down', async () => {
+  test('watches that end at once are reopened with back-off', async () => {
     const { server } = await follow({
       lists: [list(5)],
       watches: [(answer) => answer.writeHead(200).end(`${JSON.stringify(bookmark(5))}\n`)],

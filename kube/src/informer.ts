@@ -10,7 +10,7 @@ import { Store, type Change, type Indexer } from './store.ts';
 export interface InformerOptions<T extends KubeObject> {
   client: KubeClient;
   resource: Resource<T>;
-  /** Only these objects; default all of all namespaces. */
+  /** Default: all objects of all namespaces. */
   selection?: Selection;
   indexers?: Record<string, Indexer<T>>;
   logger: Logger;
@@ -19,7 +19,7 @@ export interface InformerOptions<T extends KubeObject> {
   tuning?: Partial<ListWatchTuning>;
 }
 
-/** A cache of one kind, kept up to date by a list-watch, that tells its subscribers what changes. */
+/** A cache of one kind that a list-watch keeps up to date. It notifies its subscribers of changes. */
 export class Informer<T extends KubeObject> {
   readonly resource: Resource<T>;
   readonly store: Store<T>;
@@ -62,7 +62,7 @@ export class Informer<T extends KubeObject> {
     });
   }
 
-  /** True once the first full list is in the store. It stays true while the API is away: the store then holds what was known. */
+  /** True once the first full list is in the store. It stays true while the API is unreachable: the store keeps its last state. */
   get hasSynced(): boolean {
     return this.#hasSynced;
   }
@@ -73,34 +73,34 @@ export class Informer<T extends KubeObject> {
     await (signal ? abortable(this.#synced.promise, signal) : this.#synced.promise);
   }
 
-  /** Called for each change, in order, after the store has it; first for every object that is there already. Returns the way out. */
+  /** Calls the handler for every object in the store, then for each change after the store has it. Returns a function that unsubscribes. */
   subscribe(handler: (change: Change<T>) => void): () => void {
     this.#subscribers.add(handler);
-    for (const object of this.store.list()) this.#tell(handler, { type: 'added', object });
+    for (const object of this.store.list()) this.#notify(handler, { type: 'added', object });
     return () => this.#subscribers.delete(handler);
   }
 
-  /** How many lists have begun: what a later one shows was so after now. */
+  /** The number of lists that have started. A list with a higher number reflects a state after now. */
   get listsBegun(): number {
     return this.#listWatch.listsBegun;
   }
 
-  /** Called with the number of each list that has been taken, after the changes that it made known. Returns the way out. */
+  /** Calls the handler with the number of each completed list, after the changes found by it. Returns a function that unsubscribes. */
   subscribeToLists(handler: (number: number) => void): () => void {
     this.#listSubscribers.add(handler);
     return () => this.#listSubscribers.delete(handler);
   }
 
-  /** Runs until the signal aborts; that alone settles the promise. Once an informer. */
+  /** Runs until the signal aborts; only that settles the promise. May be called once. */
   run(signal: AbortSignal): Promise<void> {
-    if (this.#running) throw new Error(`informer of ${this.resource.plural} runs already`);
+    if (this.#running) throw new Error(`informer of ${this.resource.plural} is already running`);
     this.#running = this.#listWatch.run(signal);
     return this.#running;
   }
 
   /**
-   * Lists anew, and resolves when the store is no older than this call: a watch may lag behind without knowing. Rejects with the signal's
-   * reason when aborted first.
+   * Lists again, and resolves when the store is no older than this call: a watch may lag without noticing. Rejects with the signal's
+   * reason if the signal aborts first.
    */
   async refresh(signal: AbortSignal): Promise<void> {
     await abortable(this.#listWatch.refresh(), signal);
@@ -109,11 +109,11 @@ export class Informer<T extends KubeObject> {
   #publish(changes: Change<T>[]): void {
     if (changes.length === 0) return;
     this.#options.metrics?.cachedObjects.set({ resource: this.resource.plural }, this.store.size);
-    for (const change of changes) for (const handler of this.#subscribers) this.#tell(handler, change);
+    for (const change of changes) for (const handler of this.#subscribers) this.#notify(handler, change);
   }
 
-  /** One subscriber's exception is logged and counted, and keeps nothing from the others. */
-  #tell(handler: (change: Change<T>) => void, change: Change<T>): void {
+  /** An exception of one subscriber is logged and counted, and does not affect the others. */
+  #notify(handler: (change: Change<T>) => void, change: Change<T>): void {
     try {
       handler(change);
     } catch (error) {

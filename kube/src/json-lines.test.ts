@@ -20,7 +20,7 @@ const read = async (text: string | Uint8Array, sizes = [7], maxBytes?: number): 
 };
 
 describe('JSON lines', () => {
-  test('however the bytes are cut, the values arrive', async () => {
+  test('the values arrive however the bytes are split', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.jsonValue(), { maxLength: 8 }),
@@ -34,7 +34,7 @@ describe('JSON lines', () => {
     );
   });
 
-  test('whatever the bytes are, the error is one of the API client', async () => {
+  test('any invalid input gives a KubeError', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 60 }), async (bytes) => {
         await read(bytes).catch((error: unknown) => {
@@ -44,7 +44,7 @@ describe('JSON lines', () => {
     );
   });
 
-  test('a line without end is given up', async () => {
+  test('a line without an end is rejected at the maximum length', async () => {
     await assert.rejects(read(`"${'x'.repeat(200)}"`, [50], 100), /longer than 100 bytes/);
   });
 });

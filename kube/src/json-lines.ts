@@ -1,9 +1,9 @@
 import { KubeError } from './errors.ts';
 
-/** A watch event holds one object; etcd takes none above 1.5 MB, so this is far beyond what is honest. */
+/** Far above any valid watch event: it holds one object, and etcd accepts at most 1.5 MB. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** Splits a stream of bytes at line feeds and parses each line. Throws BadAnswer for what is not JSON, or too long, or cut off. */
+/** Splits a byte stream at line feeds and parses each line. Throws BadAnswer for a line that is not JSON, too long or truncated. */
 export async function* jsonLines(
   chunks: AsyncIterable<Uint8Array>,
   maxLineBytes = MAX_LINE_BYTES,

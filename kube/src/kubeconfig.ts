@@ -1,8 +1,8 @@
 import { KubeConfig } from '@kubernetes/client-node';
 
 /**
- * Finds the way to the API: the given file, else what kubectl would take (KUBECONFIG, ~/.kube/config), else the pod's service account.
- * Throws when the file is unreadable or names no such context.
+ * Loads the given file, else the files that kubectl uses (KUBECONFIG, ~/.kube/config), else the pod's service account. Throws when the
+ * file is unreadable or does not contain the context.
  */
 export function loadKubeconfig(options: { file?: string; context?: string } = {}): KubeConfig {
   const kubeconfig = new KubeConfig();
@@ -18,7 +18,7 @@ export function loadKubeconfig(options: { file?: string; context?: string } = {}
   return kubeconfig;
 }
 
-/** A kubeconfig for a server without credentials or with a bearer token: tests, standalone mode. */
+/** A kubeconfig for tests and standalone mode: a server address, with a bearer token or without credentials. */
 export function kubeconfigFor(server: string, options: { token?: string; caData?: string } = {}): KubeConfig {
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromClusterAndUser(
@@ -28,7 +28,7 @@ export function kubeconfigFor(server: string, options: { token?: string; caData?
   return kubeconfig;
 }
 
-/** The namespace of the current context: in a pod that of its service account; undefined when the kubeconfig names none. */
+/** The namespace of the current context (in a pod, that of its service account), or undefined when the kubeconfig sets none. */
 export function contextNamespace(kubeconfig: KubeConfig): string | undefined {
   return kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.namespace?.trim();
 }

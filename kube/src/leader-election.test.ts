@@ -43,7 +43,7 @@ function world() {
 }
 
 describe('leader election', () => {
-  test('the first one leads and renews, the second waits', async () => {
+  test('the first candidate leads and renews, the second waits', async () => {
     const { clock, lease, join } = world();
     const a = join('a');
     const b = join('b');
@@ -56,7 +56,7 @@ describe('leader election', () => {
     assert.match(renewTime!, /^2026-01-01T00:00:5\d\.\d{6}Z$/);
   });
 
-  test('a leader that stops releases the lease, and the other takes over at its next try', async () => {
+  test('a leader that stops releases the lease, and the other takes over at its next attempt', async () => {
     const { clock, lease, join } = world();
     const a = join('a');
     await clock.settle(100);
@@ -93,7 +93,7 @@ describe('leader election', () => {
     assert.deepEqual([a.leads(), b.leads(), a.ended()], [false, true, false]);
   });
 
-  test('a short absence of the API costs no term', async () => {
+  test('a short outage of the API does not end the term', async () => {
     const { clock, api, join } = world();
     const a = join('a');
     await clock.settle(5_000);
@@ -104,7 +104,7 @@ describe('leader election', () => {
     assert.deepEqual([a.terms.length, a.leads()], [1, true]);
   });
 
-  test('a lease taken by somebody else ends the term at once', async () => {
+  test('the term ends at once when another candidate holds the lease', async () => {
     const { clock, api, lease, join } = world();
     const a = join('a');
     await clock.settle(5_000);
@@ -113,7 +113,7 @@ describe('leader election', () => {
     assert.deepEqual([a.leads(), a.elector.holder], [false, 'intruder']);
   });
 
-  test('a lease that somebody annotates, or deletes, is renewed all the same', async () => {
+  test('a lease that another client annotates or deletes is renewed nevertheless', async () => {
     const { clock, api, lease, join } = world();
     const a = join('a');
     await clock.settle(5_000);
@@ -126,7 +126,7 @@ describe('leader election', () => {
     assert.deepEqual([a.terms.length, a.leads(), lease()?.spec?.holderIdentity], [1, true, 'a']);
   });
 
-  test("the holder's clock does not matter: only an unchanged lease runs out", async () => {
+  test("the holder's clock does not matter: only an unchanged lease expires", async () => {
     const { clock, api, join } = world();
     let renewals = 0;
     const renew = (): void => {
@@ -148,7 +148,7 @@ describe('leader election', () => {
     assert.equal(a.leads(), true);
   });
 
-  test('work that fails ends the run with its error, and the lease is released', async () => {
+  test('when the work fails, run rejects with its error and the lease is released', async () => {
     const { clock, api, lease } = world();
     const client = new KubeClient({ transport: api, clock, timeoutMs: 5_000 });
     const { logger } = quietLogger();
@@ -160,7 +160,7 @@ describe('leader election', () => {
     assert.deepEqual([lease()?.spec?.holderIdentity, clock.pendingTimers], ['', 0]);
   });
 
-  test('durations that could let two lead are refused', () => {
+  test('durations that could allow two leaders are rejected', () => {
     const { api, clock } = world();
     const client = new KubeClient({ transport: api, clock, timeoutMs: 5_000 });
     const base = { client, lease: { namespace: 'sys', name: 'x' }, logger: quietLogger().logger, random: () => 0 };
@@ -168,7 +168,7 @@ describe('leader election', () => {
     assert.throws(() => new LeaderElector({ ...base, renewDeadlineMs: 2_000, retryPeriodMs: 2_000 }), /retryPeriodMs/);
   });
 
-  test('whatever fails, never are two fences open; and once nothing fails, somebody leads', async () => {
+  test('two fences are never open at once, whatever fails; once nothing fails, a candidate leads', async () => {
     const fault = fc.record({
       who: fc.constantFrom('a', 'b', 'c', 'any'),
       how: fc.constantFrom('before' as const, 'after' as const, 'stall' as const, 'stallAfter' as const),

@@ -19,30 +19,30 @@ export interface LeaderElectionOptions {
   /** Uniform in [0, 1). */
   random: () => number;
   metrics?: KubeMetrics | undefined;
-  /** Unique for this process' life, so that a restarted process never takes an old term for its own; default host and a uuid. */
+  /** Unique per process start, so that a restarted process never mistakes an old term for its own; default host name and a UUID. */
   identity?: string;
-  /** Others take over when the lease was not renewed for this long; default 15 s. */
+  /** Others take over a lease that was not renewed for this long; default 15 s. */
   leaseDurationMs?: number;
-  /** We stop writing when we could not renew for this long; default 10 s. What is between the two covers writes on their way. */
+  /** A leader that could not renew for this long stops writing; default 10 s. The rest of the lease covers its writes in flight. */
   renewDeadlineMs?: number;
-  /** Between two tries; default 2 s. */
+  /** The time between two attempts; default 2 s. */
   retryPeriodMs?: number;
 }
 
 export interface Term {
-  /** For `client.fenced`: open while the lease is surely ours. */
+  /** For `client.fenced`: open while this process certainly holds the lease. */
   fence: Fence;
-  /** Aborts when the term ends: lost, or stopped (the fence is then open until the work has settled). */
+  /** Aborts when the lease is lost or the elector is stopped. After a stop the fence stays open until `lead` has settled. */
   signal: AbortSignal;
 }
 
 /**
- * Leader election over a coordination.k8s.io Lease. Holders' clocks are not compared: a lease counts as expired when we ourselves saw no
- * change of it for its duration. Runs outside the client's rate limit.
+ * Leader election over a coordination.k8s.io Lease. It does not compare the clocks of candidates: a lease has expired when this process
+ * has observed no change of it for its duration. Its requests bypass the client's rate limit.
  *
- * The holder's fence stays open for a while after its last renewal, whatever becomes of the Lease. So a rival that was seen to hold it is
- * waited for when the Lease is deleted, or when an API server that was restored from a backup shows an older one: only a release, which
- * comes after the last version seen, ends the wait.
+ * The holder's fence stays open for a time after its last renewal, whatever happens to the Lease object. So when the Lease is deleted, or
+ * an API server restored from a backup returns an older one, a candidate waits until the lease of the last known holder has expired. Only
+ * a release, which has a later version than the last one seen, ends the wait early.
  */
 export class LeaderElector {
   readonly identity: string;
@@ -53,9 +53,9 @@ export class LeaderElector {
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
-  /** The lease as last seen or written. */
+  /** The Lease as last read or written. */
   #observed: Lease | undefined;
-  /** Until when (monotonic) a rival that was seen to hold the Lease may still write. */
+  /** When (monotonic) the lease of the last other holder that was observed expires; until then it may write. */
   #rivalUntilMs = -Infinity;
   #isServing = false;
 
@@ -77,21 +77,21 @@ export class LeaderElector {
     });
   }
 
-  /** Who held the lease when last looked at; undefined when nobody. */
+  /** The holder when the Lease was last read; undefined when it had none. */
   get holder(): string | undefined {
     return this.#observed?.spec?.holderIdentity || undefined;
   }
 
   /**
    * Campaigns, and calls `lead` for each term won, until the signal aborts. `lead` must settle soon after its term's signal aborts.
-   * Settles when the last term is over and its lease released; rejects with what `lead` rejects with, when its term was not over.
+   * Settles when the last term is over and its lease released. Rejects with the error of `lead` if that fails during its term.
    */
   async run(signal: AbortSignal, lead: (term: Term) => Promise<void>): Promise<void> {
     this.#reportLeading(false);
     while (!signal.aborted) {
       const acquiredMs = await this.#tryOnce(signal);
       if (acquiredMs !== undefined) await this.#serve(signal, acquiredMs, lead);
-      // After a term others get their turn.
+      // Gives other candidates a turn after a term.
       await sleep(this.#clock, this.#retryPeriodMs * (1 + 0.2 * this.#options.random()), signal);
     }
   }
@@ -109,12 +109,12 @@ export class LeaderElector {
     this.#reportLeading(true);
     this.#isServing = true;
     const over = new AbortController();
-    const renewing = this.#keep(fence, over.signal);
+    const renewing = this.#keepRenewing(fence, over.signal);
     try {
       await lead({ fence, signal: term.signal });
     } catch (error) {
       if (!term.signal.aborted) throw error;
-      this.#logger.info({ err: error }, 'work of the term ended with its abort');
+      this.#logger.info({ err: error }, 'the work of the term failed after its abort');
     } finally {
       stop.removeEventListener('abort', end);
       over.abort();
@@ -123,13 +123,13 @@ export class LeaderElector {
       const held = !fence.signal.aborted;
       fence.close('the term is over');
       this.#reportLeading(false);
-      this.#logger.info({ held }, 'leading no more');
+      this.#logger.info({ held }, 'stopped leading');
       if (held) await this.#release();
     }
   }
 
-  /** Renews until told that the term is over, or the fence closes. */
-  async #keep(fence: LeaseFence, over: AbortSignal): Promise<void> {
+  /** Renews the lease until `over` aborts or the fence closes. */
+  async #keepRenewing(fence: LeaseFence, over: AbortSignal): Promise<void> {
     const rest = new AbortController();
     const wake = (): void => {
       rest.abort();
@@ -145,41 +145,43 @@ export class LeaderElector {
     }
   }
 
-  /** Acquires or renews; returns when (monotonic) the request that did it was about to leave, or undefined. */
+  /** Acquires or renews the lease. Returns when (monotonic) the successful request was sent, or undefined. */
   async #tryOnce(signal: AbortSignal): Promise<number | undefined> {
     try {
       return await this.#acquireOrRenew({ signal, timeoutMs: this.#renewDeadlineMs / 2 });
     } catch (error) {
-      if (!signal.aborted) this.#logger.warn({ err: error }, 'lease not reached');
+      if (!signal.aborted) this.#logger.warn({ err: error }, 'could not acquire or renew the lease');
       return undefined;
     }
   }
 
   async #acquireOrRenew(timing: CallOptions): Promise<number | undefined> {
     const mine = this.#isServing && this.holder === this.identity ? this.#observed : undefined;
-    let lease = mine ?? (await this.#look(timing));
+    let lease = mine ?? (await this.#read(timing));
     for (let attempt = 1; ; attempt++) {
       if (!this.#mayTake(lease)) return undefined;
       const sentMs = this.#clock.now();
       try {
-        const wish = this.#claim(lease);
-        this.#observe(lease ? await this.#client.update(leases, wish, timing) : await this.#client.create(leases, wish, timing));
+        const claim = this.#claim(lease);
+        this.#observe(
+          lease ? await this.#client.update(leases, claim, timing) : await this.#client.create(leases, claim, timing),
+        );
         return sentMs;
       } catch (error) {
         if ((!isConflict(error) && !isAlreadyExists(error) && !mine) || attempt === 2) throw error;
-        lease = await this.#look(timing); // somebody wrote in between, or it was deleted: see who holds it
+        lease = await this.#read(timing); // another client changed or deleted the Lease: read who holds it
       }
     }
   }
 
-  async #look(timing: CallOptions): Promise<Lease | undefined> {
+  async #read(timing: CallOptions): Promise<Lease | undefined> {
     const lease = await this.#client.find(leases, this.#options.lease, timing);
     if (lease) this.#observe(lease);
     else this.#observeNone();
     return lease;
   }
 
-  /** Deleted: its holder may have renewed it the moment before, and writes on until it finds out or its time is over. */
+  /** The Lease was deleted. Its holder may have renewed it just before, and may write until it notices or its lease expires. */
   #observeNone(): void {
     const { holder } = this;
     if (holder && holder !== this.identity) this.#rivalUntilMs = this.#clock.now() + this.#leaseDurationMs;
@@ -197,7 +199,7 @@ export class LeaderElector {
     this.#observed = lease;
   }
 
-  /** While a term lasts our name in it is enough. */
+  /** During our own term it is enough that the Lease names us. */
   #mayTake(lease: Lease | undefined): boolean {
     const isOurs = this.#isServing && lease?.spec?.holderIdentity === this.identity;
     return isOurs || this.#clock.now() >= this.#rivalUntilMs;
@@ -219,18 +221,18 @@ export class LeaderElector {
     };
   }
 
-  /** Lets others take over at once instead of after the lease's duration. */
+  /** Lets another candidate take over at once instead of after the lease duration. */
   async #release(): Promise<void> {
     const timing = { timeoutMs: this.#retryPeriodMs };
     try {
-      // Looked at anew: a renewal that was cut short by the stop may have been done.
+      // Read again: a renewal that the stop aborted may have been executed.
       const lease = await this.#client.find(leases, this.#options.lease, timing);
       if (!lease || lease.spec?.holderIdentity !== this.identity) return;
       const now = formatMicroTime(this.#clock.wall());
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
       this.#observe(await this.#client.update(leases, { ...lease, spec }, timing));
     } catch (error) {
-      this.#logger.warn({ err: error }, 'lease not released; it runs out by itself');
+      this.#logger.warn({ err: error }, 'could not release the lease; it will expire');
     }
   }
 
@@ -239,7 +241,7 @@ export class LeaderElector {
   }
 }
 
-/** A later version of the same object. */
+/** True when `lease` is a later version of the same object. */
 function isLater(lease: Lease, known: Lease): boolean {
   const [a, b] = [lease.metadata, known.metadata];
   return a?.uid === b?.uid && (compareResourceVersions(a?.resourceVersion ?? '', b?.resourceVersion ?? '') ?? 1) > 0;

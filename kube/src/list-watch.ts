@@ -13,7 +13,7 @@ export interface ListWatchOptions<T extends KubeObject> {
   client: KubeClient;
   resource: Resource<T>;
   selection?: Selection;
-  /** The full state, of a time after the list of this number began. */
+  /** Receives the full state, read after the list with this number started. */
   onList: (items: T[], resourceVersion: string, number: number) => void;
   onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T) => void;
   logger: Logger;
@@ -26,12 +26,12 @@ export interface ListWatchOptions<T extends KubeObject> {
 export interface ListWatchTuning {
   /** Objects in one page of a list. */
   pageSize: number;
-  /** The server ends a watch after one to two times this (jitter, so that not all come back at once). */
+  /** The server ends a watch after one to two times this; the jitter keeps watches from reconnecting all at once. */
   watchTimeoutMs: number;
-  /** Two of kube-apiserver's bookmarks, one a minute, have to be missed. */
+  /** A watch without any byte for this long is dead. The default allows one missed bookmark: kube-apiserver sends one a minute. */
   inactivityMs: number;
   backoff: BackoffPolicy;
-  /** A watch that ends sooner without any event counts as a failure: it must not become a loop. */
+  /** A watch that ends sooner without any event counts as a failure, so that it is not reopened in a tight loop. */
   shortWatchMs: number;
 }
 
@@ -39,33 +39,33 @@ export const LIST_WATCH_TUNING: ListWatchTuning = {
   pageSize: 500,
   watchTimeoutMs: 300_000,
   inactivityMs: 130_000,
-  // Few operators watch few kinds: they need not spare an API server that comes back as thousands of kubelets must.
+  // A few operators watch a few kinds, so the delays may be shorter than for thousands of kubelets.
   backoff: { baseMs: 800, maxMs: 10_000 },
   shortWatchMs: 1_000,
 };
 
-/** Why the state has to be listed. */
+/** Why a list is needed. */
 type RelistCause = 'start' | 'expired' | 'error' | 'disorder' | 'refresh';
 
-/** How a watch ended: go on from the last version, or list anew. */
+/** How a watch ended, and whether the next step resumes from the last version or lists again. */
 type Ending = { next: 'resume' | 'relist'; cause: string; failed: boolean; error?: unknown };
 
 /**
- * Lists, then watches, until the signal aborts; nothing else ends it, and only that settles the promise of `run`. Where the server ended a
- * watch in peace the next goes on from the last version seen; after anything else everything is listed anew. For in the meantime the API
- * may have come back with an older state, in which our version lies ahead: a watch from there is silent and then goes on in another
- * history. Failures are followed by exponential back-off with jitter, reset by the first event or bookmark, or by a watch that stood for longer
- * than the longest back-off.
+ * Lists, then watches, until the signal aborts; only that settles the promise of `run`. When the server ends a watch normally, the next
+ * one resumes from the last version seen. After any other end it lists again: the API may have been restored to an older state, in which
+ * our version does not exist yet, and a watch from that version would be silent and then continue in another history. Failures are
+ * followed by exponential back-off with jitter. The first event or bookmark resets it, as does a watch that lasted longer than the
+ * maximum back-off.
  */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
   readonly #tuning: ListWatchTuning;
   readonly #logger: Logger;
-  /** The list, watch or wait under way. */
+  /** The current list, watch or back-off. */
   #attempt: RequestScope;
   #wanted: PromiseWithResolvers<void> | undefined;
   #resourceVersion = '';
-  /** Failures in a row, for the back-off. */
+  /** Consecutive failures, for the back-off. */
   #failures = 0;
   #listsBegun = 0;
 
@@ -88,14 +88,14 @@ export class ListWatch<T extends KubeObject> {
     }
   }
 
-  /** Lists anew, whatever the watch says; resolves when a list that was asked for from now on has been taken. */
+  /** Interrupts the watch and lists again. Resolves when a list that started after this call is complete. */
   refresh(): Promise<void> {
     this.#wanted ??= Promise.withResolvers();
     this.#attempt.abort(new Error('refresh'));
     return this.#wanted.promise;
   }
 
-  /** Tries to list, those that fail too. */
+  /** The number of lists started, including failed ones. */
   get listsBegun(): number {
     return this.#listsBegun;
   }
@@ -104,7 +104,7 @@ export class ListWatch<T extends KubeObject> {
     return this.#attempt.signal;
   }
 
-  /** Returns why a list is needed next, if one is. */
+  /** Returns the cause if a list is needed next. */
   async #watchOnce(): Promise<RelistCause | undefined> {
     const startedMs = this.#options.client.clock.now();
     const ending = await this.#watch();
@@ -112,13 +112,13 @@ export class ListWatch<T extends KubeObject> {
     if (this.#signal.aborted) return undefined;
     this.#options.metrics?.watchRestarts.inc({ resource: this.#options.resource.plural, cause: ending.cause });
     if (ending.failed) {
-      this.#logger.warn({ err: ending.error, cause: ending.cause, next: ending.next }, 'watch broke');
+      this.#logger.warn({ err: ending.error, cause: ending.cause, next: ending.next }, 'watch failed');
       await this.#backOff(ending.error);
     }
     return ending.next === 'relist' ? relistCause(ending.cause) : undefined;
   }
 
-  /** Returns why it is still needed, if it is. */
+  /** Returns the cause if the list failed and is still needed. */
   async #list(cause: RelistCause): Promise<RelistCause | undefined> {
     const wanted = this.#wanted;
     const { client, resource, selection } = this.#options;
@@ -161,7 +161,7 @@ export class ListWatch<T extends KubeObject> {
       for await (const event of stream) {
         if (this.#signal.aborted) break;
         const version = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata!.resourceVersion!;
-        // An event older than the one before: the server lost or replays history. Only a list tells what is true.
+        // The event is older than the previous one: the server lost or replays history, so the state must be listed.
         if ((compareResourceVersions(version, this.#resourceVersion) ?? 0) < 0) {
           return { next: 'relist', cause: 'disorder', failed: true };
         }
@@ -188,11 +188,11 @@ export class ListWatch<T extends KubeObject> {
   async #backOff(error: unknown): Promise<void> {
     this.#failures++;
     const { client, random } = this.#options;
-    const askedMs = error instanceof KubeError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
-    await sleep(client.clock, Math.max(askedMs, backoffMs(this.#tuning.backoff, this.#failures, random)), this.#signal);
+    const retryAfterMs = error instanceof KubeError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
+    await sleep(client.clock, Math.max(retryAfterMs, backoffMs(this.#tuning.backoff, this.#failures, random)), this.#signal);
   }
 
-  /** A handler's fault is its own: it is told, and the watch goes on. */
+  /** An exception of a handler is logged and counted; the watch continues. */
   #guard(handle: () => void): void {
     try {
       handle();

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '@millrace/service';
 
-/** What the Kubernetes core reports about itself. */
+/** The metrics of the Kubernetes client, caches, queues and controllers. */
 export interface KubeMetrics {
   requestSeconds: Histogram<'verb' | 'resource' | 'code'>;
   watchRestarts: Counter<'resource' | 'cause'>;
@@ -19,7 +19,7 @@ export interface KubeMetrics {
 
 const LATENCY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Registers the metrics; once a registry. */
+/** Registers the metrics. May be called once per registry. */
 export function createKubeMetrics(registry: Registry): KubeMetrics {
   const registers = [registry];
   return {
@@ -32,13 +32,13 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     }),
     watchRestarts: new Counter({
       name: 'millrace_kube_watch_restarts_total',
-      help: 'Watches opened again, by resource and what ended the one before; a count',
+      help: 'Watches reopened, by resource and by how the previous one ended; a count',
       labelNames: ['resource', 'cause'],
       registers,
     }),
     relists: new Counter({
       name: 'millrace_kube_relists_total',
-      help: 'Full lists, by resource and what made them necessary; a count',
+      help: 'Full lists, by resource and cause; a count',
       labelNames: ['resource', 'cause'],
       registers,
     }),
@@ -56,20 +56,20 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     }),
     queueDepth: new Gauge({
       name: 'millrace_kube_queue_depth_items',
-      help: 'Items ready and waiting in a work queue; a count',
+      help: 'Items that wait in a work queue and are ready; a count',
       labelNames: ['queue'],
       registers,
     }),
     queueWaitSeconds: new Histogram({
       name: 'millrace_kube_queue_wait_seconds',
-      help: 'Time from ready to taken up in a work queue; seconds',
+      help: 'Time that a ready item waits in a work queue; seconds',
       labelNames: ['queue'],
       buckets: LATENCY_SECONDS,
       registers,
     }),
     queueRetries: new Counter({
       name: 'millrace_kube_queue_retries_total',
-      help: 'Items put back after a failure; a count',
+      help: 'Items requeued after a failure; a count',
       labelNames: ['queue'],
       registers,
     }),
@@ -82,7 +82,7 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     }),
     pendingWritesExpired: new Counter({
       name: 'millrace_kube_pending_writes_expired_total',
-      help: 'Own writes that the cache did not show in time; a count',
+      help: 'Own writes that did not appear in the cache in time; a count',
       labelNames: ['resource'],
       registers,
     }),

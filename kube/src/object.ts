@@ -1,4 +1,4 @@
-/** What every Kubernetes object has, as it stands in JSON: times are RFC 3339 strings (client-node's model classes say Date). */
+/** The fields of every Kubernetes object as in JSON: times are RFC 3339 strings, where client-node's model classes have Date. */
 export interface KubeObject {
   apiVersion?: string;
   kind?: string;
@@ -41,7 +41,7 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
-/** A model type of client-node as it really arrives in JSON: every Date is a string. */
+/** A model type of client-node as it arrives in JSON: every Date is a string. */
 export type Wire<T> = T extends Date
   ? string
   : T extends (infer U)[]
@@ -50,10 +50,10 @@ export type Wire<T> = T extends Date
       ? { [K in keyof T]: Wire<T[K]> }
       : T;
 
-/** Some of the fields of an object, at any depth: what server-side apply is given. */
+/** A subset of an object's fields, at any depth, for server-side apply. */
 export type Fields<T> = T extends (infer U)[] ? Fields<U>[] : T extends object ? { [K in keyof T]?: Fields<T[K]> } : T;
 
-/** Which object: name, and namespace unless it is cluster-scoped. */
+/** The name of an object, and its namespace unless it is cluster-scoped. */
 export interface ObjectRef {
   namespace?: string;
   name: string;
@@ -65,7 +65,7 @@ export function objectKey(object: KubeObject | ObjectRef): string {
   return namespace ? `${namespace}/${name}` : name;
 }
 
-/** Reads a key back; what has no slash is cluster-scoped. */
+/** Parses a key. A key without a slash names a cluster-scoped object. */
 export function parseKey(key: string): ObjectRef {
   const slash = key.indexOf('/');
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
@@ -78,7 +78,7 @@ export function refOf(object: KubeObject | ObjectRef): ObjectRef {
   return namespace ? { namespace, name } : { name };
 }
 
-/** The owner reference that a dependent of `owner` carries as its controller. `owner` must come from the API (uid, kind known). */
+/** The controller owner reference for a dependent of `owner`. Throws TypeError unless `owner` has apiVersion, kind, name and uid. */
 export function controllerRef(owner: KubeObject): OwnerReference {
   const { apiVersion, kind, metadata } = owner;
   if (!apiVersion || !kind || !metadata?.name || !metadata.uid)
@@ -86,7 +86,7 @@ export function controllerRef(owner: KubeObject): OwnerReference {
   return { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true };
 }
 
-/** The owner that controls this object, if any (at most one reference may say `controller: true`). */
+/** The owner reference with `controller: true`, if any; the API allows at most one. */
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata?.ownerReferences?.find((owner) => owner.controller);
 }

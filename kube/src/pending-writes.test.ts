@@ -20,7 +20,7 @@ const path = '/api/v1/namespaces/ns/configmaps';
 const named = (name: string): ConfigMap => ({ metadata: { namespace: 'ns', name } });
 const namesOf = (objects: ConfigMap[]): (string | undefined)[] => objects.map((object) => object.metadata?.name);
 
-/** An informer whose watch is held back until `catchUp`. */
+/** An informer whose watch is delayed until `catchUp`. */
 async function start() {
   const clock = new FakeClock();
   const api = new MemoryApi();
@@ -40,7 +40,7 @@ async function start() {
 }
 
 describe('pending writes', () => {
-  test('what was created counts before the cache shows it, once', async () => {
+  test('a created object counts once, before and after the cache contains it', async () => {
     const { client, pending, catchUp, view } = await start();
     await pending.create('owner', { namespace: 'ns', name: 'a' }, () => client.create(configMaps, named('a')));
     assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], 10_000]);
@@ -49,7 +49,7 @@ describe('pending writes', () => {
     assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], undefined]);
   });
 
-  test('a create under way, or without answer, is uncertain, until the cache shows it', async () => {
+  test('a create in flight or without an answer is uncertain until the cache contains it', async () => {
     const { api, client, pending, catchUp, view } = await start();
     api.faults.fail = () => 'after';
     const creating = pending.create('owner', { namespace: 'ns', name: 'a' }, () => client.create(configMaps, named('a')));
@@ -61,7 +61,7 @@ describe('pending writes', () => {
     assert.deepEqual([view().uncertain, namesOf(view().objects)], [[], ['a']]);
   });
 
-  test('a create that was refused does not count', async () => {
+  test('a rejected create does not count', async () => {
     const { api, client, pending, view } = await start();
     api.put(`${path}/a`, named('a'));
     await assert.rejects(
@@ -71,7 +71,7 @@ describe('pending writes', () => {
     assert.deepEqual([view().uncertain, view().objects], [[], []]);
   });
 
-  test('a watch faster than the answer leaves nothing pending', async () => {
+  test('nothing is pending after a watch event that precedes the answer', async () => {
     const { clock, client, pending, catchUp, view } = await start();
     await catchUp();
     const answer = Promise.withResolvers<void>();
@@ -86,7 +86,7 @@ describe('pending writes', () => {
     assert.deepEqual([namesOf(view().objects), pending.recheckAfterMs('owner')], [['a'], undefined]);
   });
 
-  test('what we deleted is being deleted although the cache still shows it', async () => {
+  test('an object that we deleted counts as being deleted while the cache still contains it', async () => {
     const { api, client, pending, catchUp, view, informer, clock } = await start();
     api.put(`${path}/a`, named('a'));
     await catchUp();
@@ -102,7 +102,7 @@ describe('pending writes', () => {
     assert.deepEqual([view().objects, pending.recheckAfterMs('owner')], [[], undefined]);
   });
 
-  test('deleting what is gone already succeeds; a refused deletion is forgotten', async () => {
+  test('deleting a missing object succeeds; a rejected deletion is forgotten', async () => {
     const { pending, view } = await start();
     const object: ConfigMap = { metadata: { namespace: 'ns', name: 'a', uid: 'u', resourceVersion: '1' } };
     await assert.rejects(pending.delete('owner', object, () => Promise.reject(new KubeError(409, 'Conflict', 'changed'))));
@@ -111,7 +111,7 @@ describe('pending writes', () => {
     assert.equal(view().isDeleting(object), true);
   });
 
-  test('our change stands for the object until the cache has caught up', async () => {
+  test('our change replaces the cached object until the cache has caught up', async () => {
     const { api, client, pending, catchUp, view, informer, clock } = await start();
     api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
     await catchUp();
@@ -130,17 +130,17 @@ describe('pending writes', () => {
 
   const { signal } = new AbortController();
 
-  test('a creation that the cache does not show in time is asked for: what exists counts on, and that is told', async () => {
+  test('a created object that the cache lacks for too long is read from the API, counts if it exists, and is logged', async () => {
     const { clock, client, pending, view, lines } = await start();
     await pending.create('owner', { namespace: 'ns', name: 'a' }, () => client.create(configMaps, named('a')));
     await clock.settle(10_000);
     await pending.verify('owner', signal);
     assert.deepEqual(namesOf(view().objects), ['a']);
-    assert.equal(lines.filter((line) => line.msg.startsWith('own write not seen')).length, 1);
+    assert.equal(lines.filter((line) => line.msg.startsWith('own write did not appear')).length, 1);
     assert.equal(pending.recheckAfterMs('owner'), 10_000);
   });
 
-  test('a creation without answer is found, or counts no more, when the API is asked', async () => {
+  test('a create without an answer is resolved by reading the API', async () => {
     const { api, clock, client, pending, view } = await start();
     for (const [name, fault] of [
       ['done', 'after'],
@@ -159,7 +159,7 @@ describe('pending writes', () => {
     assert.deepEqual([view().uncertain, namesOf(view().objects)], [[], ['done']]);
   });
 
-  test('a deletion holds while the cache lags behind it, and is forgotten when it did not happen', async () => {
+  test('a deletion counts while the cache lags, and is forgotten when it was not executed', async () => {
     const { api, client, clock, pending, catchUp, view, informer } = await start();
     for (const name of ['gone', 'kept']) api.put(`${path}/${name}`, named(name));
     await catchUp();
@@ -177,7 +177,7 @@ describe('pending writes', () => {
     assert.deepEqual([view().isDeleting(gone), view().isDeleting(kept)], [true, false]);
   });
 
-  test('a change that the cache does not show in time is read anew', async () => {
+  test('a change that is missing from the cache for too long is read from the API', async () => {
     const { api, client, clock, pending, catchUp, view } = await start();
     api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
     await catchUp();
@@ -191,7 +191,7 @@ describe('pending writes', () => {
     assert.equal(view().objects[0]?.data?.['mode'], 'theirs');
   });
 
-  test('what an API restored from a backup has lost of our writes counts no more once it is listed', async () => {
+  test('a write that a restored API has lost no longer counts once it is listed', async () => {
     const { api, client, clock, pending, catchUp, view } = await start();
     for (const name of ['changed', 'deleted']) api.put(`${path}/${name}`, { ...named(name), data: { mode: 'old' } });
     await catchUp();
@@ -208,7 +208,7 @@ describe('pending writes', () => {
       [namesOf(view().objects), view().objects[0]?.data, view().isDeleting(deleted!)],
       [['changed', 'deleted', 'made'], { mode: 'new' }, true],
     );
-    assert.equal(pending.recheckAfterMs('owner'), 10_000, 'the list may change nothing in the cache, and tell nobody');
+    assert.equal(pending.recheckAfterMs('owner'), 10_000, 'the list may change nothing in the cache and trigger no event');
     api.restore(backup);
     await clock.settle(5_000);
     assert.deepEqual(
@@ -217,7 +217,7 @@ describe('pending writes', () => {
     );
   });
 
-  test('looking again and again at what the cache does not show does not put off that the API is asked', async () => {
+  test('repeated views do not postpone reading the API', async () => {
     const { api, client, clock, pending, catchUp, view } = await start();
     api.put(`${path}/a`, { ...named('a'), data: { mode: 'old' } });
     await catchUp();

@@ -10,12 +10,12 @@ import type { Change } from './store.ts';
 interface Entry {
   owner: string;
   expiresMs: number;
-  /** Lists that had begun when the answer came: a later one has the last word. Infinity while the outcome is not known. */
+  /** The number of lists started when the answer arrived; any later list supersedes this entry. Infinity while the outcome is unknown. */
   answeredAfterList: number;
 }
 
 interface Create<T> extends Entry {
-  /** Undefined while the request is under way, or when its outcome is unknown. */
+  /** Undefined while the request is in flight, or when its outcome is unknown. */
   object: T | undefined;
 }
 
@@ -27,33 +27,34 @@ interface Update<T> extends Entry {
   object: T;
 }
 
-/** The cache corrected by our own writes that it does not show yet. */
+/** The cache, corrected by our own writes that it does not contain yet. */
 export interface View<T> {
-  /** What exists: the cache, newer where we know newer, and what we created. */
+  /** The cached objects, replaced by newer states where known, and the objects that we created. */
   objects: T[];
-  /** Names that we asked to create and of which we do not know whether they exist: count them, but do not use them. */
+  /** Names of creates with an unknown outcome. Count them as existing, but do not use them. */
   uncertain: string[];
-  /** True when the object is being deleted: it says so, or we asked for it. */
+  /** True when the object has a deletionTimestamp or we have requested its deletion. */
   isDeleting: (object: T) => boolean;
 }
 
 export interface PendingWritesOptions<T extends KubeObject> {
   informer: Informer<T>;
-  /** Asked for what the cache does not show in time. */
+  /** Reads the objects of writes that do not appear in the cache in time. */
   client: KubeClient;
   clock: Clock;
   logger: Logger;
-  /** After this long without news from the cache the API itself is asked; default 60 s. */
+  /** How long a write may be missing from the cache before the API is read; default 60 s. */
   timeoutMs?: number;
   metrics?: KubeMetrics | undefined;
 }
 
 /**
- * Own writes that the cache has not shown yet, so that a late watch never makes a controller create too many or delete twice (the
- * "expectations" of kube-controller-manager, with the objects themselves kept as Agones does). `owner` is any key that groups the
- * objects one reconciliation looks at. Names must be chosen by us, so that a create without answer can be recognized. Time alone proves
- * nothing (a watch may be silent for longer): `verify` asks the API about what is overdue. Nor do versions: an API restored from a backup
- * may have lost a write, and its versions are lower than ours; so a list that began after the answer ends the wait in any case.
+ * Own writes that the cache does not contain yet, so that a lagging watch never makes a controller create too many objects or delete one
+ * twice. This is the idea of kube-controller-manager's "expectations", but keeps the objects themselves, as Agones does. `owner` is any
+ * key that groups the objects of one reconciliation. The caller must choose the names of new objects, so that a create without an answer
+ * can be recognized. A timeout proves nothing, because a watch may lag for longer: `verify` reads overdue objects from the API. Versions
+ * prove nothing either, because an API restored from a backup may have lost a write and has lower versions: any list that started after
+ * the answer ends the wait.
  */
 export class PendingWrites<T extends KubeObject> {
   readonly #options: PendingWritesOptions<T>;
@@ -78,7 +79,7 @@ export class PendingWrites<T extends KubeObject> {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
-  /** Creates by `send`. The entry stands before the request leaves: the watch may be faster than the answer. */
+  /** Creates an object by `send`. The entry is added first, because the watch event may arrive before the answer. */
   async create(owner: string, ref: ObjectRef, send: () => Promise<T>): Promise<T> {
     const key = objectKey(ref);
     const entry: Create<T> = { owner, object: undefined, ...this.#unanswered() };
@@ -93,7 +94,7 @@ export class PendingWrites<T extends KubeObject> {
     }
   }
 
-  /** Deletes by `send`; that it is gone already is success. */
+  /** Deletes an object by `send`. Not found counts as success. */
   async delete(owner: string, object: T, send: () => Promise<unknown>): Promise<void> {
     const uid = object.metadata?.uid ?? '';
     const entry: Delete = { owner, ref: refOf(object), ...this.#unanswered() };
@@ -109,14 +110,14 @@ export class PendingWrites<T extends KubeObject> {
     Object.assign(entry, this.#answered());
   }
 
-  /** Changes by `send`; its answer stands for the object until the cache has caught up. */
+  /** Changes an object by `send`. Its answer replaces the cached object in views until the cache has caught up. */
   async update(owner: string, send: () => Promise<T>): Promise<T> {
     const object = await send();
     this.learn(owner, object);
     return object;
   }
 
-  /** Takes what was just read from the API itself for newer than the cache, until that has caught up. */
+  /** Records an object just read from the API. It replaces the cached object in views until the cache has caught up. */
   learn(owner: string, object: T): void {
     const key = objectKey(object);
     const cached = this.#options.informer.store.get(key);
@@ -124,7 +125,7 @@ export class PendingWrites<T extends KubeObject> {
     this.#updates.set(key, { owner, object, ...this.#answered() });
   }
 
-  /** To be called before `view`: asks the API about own writes that the cache should long have shown. Throws KubeError. */
+  /** Reads from the API the objects of overdue writes. Call it before `view`. Throws KubeError. */
   async verify(owner: string, signal: AbortSignal): Promise<void> {
     const now = this.#options.clock.now();
     const isOverdue = (entry: Entry): boolean => entry.expiresMs <= now && entry.owner === owner;
@@ -133,7 +134,7 @@ export class PendingWrites<T extends KubeObject> {
     for (const [key, entry] of this.#updates) if (isOverdue(entry)) await this.#verifyUpdate(key, entry, signal);
   }
 
-  /** `cached`: the owner's objects as the informer shows them. */
+  /** Returns the owner's objects, given those in the informer's store. */
   view(owner: string, cached: T[]): View<T> {
     const known = new Set(cached.map((object) => object.metadata?.uid));
     const creates = [...this.#creates].filter(([, create]) => create.owner === owner);
@@ -147,8 +148,8 @@ export class PendingWrites<T extends KubeObject> {
   }
 
   /**
-   * When the owner's oldest entry is overdue: what a reconciliation returns, after its writes, as requeueAfterMs, because the cache may
-   * never show them (created and deleted between two lists). Undefined when nothing is pending.
+   * The time until the owner's oldest entry is overdue, in ms; undefined when nothing is pending. A reconciliation returns it after its
+   * writes as requeueAfterMs, because they may never appear in the cache (created and deleted between two lists).
    */
   recheckAfterMs(owner: string): number | undefined {
     const entries: Entry[] = [...this.#creates.values(), ...this.#deletes.values(), ...this.#updates.values()];
@@ -161,7 +162,7 @@ export class PendingWrites<T extends KubeObject> {
     const key = objectKey(object);
     const uid = object.metadata?.uid ?? '';
     const create = this.#creates.get(key);
-    // A create under way has no uid yet: what appears under the name it chose is taken for it, what disappears is not.
+    // A create in flight has no uid yet: an object that appears under its name is taken to be its result.
     if (create && (create.object ? create.object.metadata?.uid === uid : change.type !== 'deleted')) this.#creates.delete(key);
     if (change.type === 'deleted' || object.metadata?.deletionTimestamp !== undefined) this.#deletes.delete(uid);
     const update = this.#updates.get(key);
@@ -175,7 +176,7 @@ export class PendingWrites<T extends KubeObject> {
 
   async #verifyCreate(key: string, entry: Create<T>, signal: AbortSignal): Promise<void> {
     const found = await this.#ask(key, parseKey(key), signal);
-    if (this.#creates.get(key) !== entry) return; // the cache was faster
+    if (this.#creates.get(key) !== entry) return; // the watch event arrived before the answer
     if (!found) this.#creates.delete(key);
     else this.#creates.set(key, { ...entry, object: found, ...this.#answered() });
   }
@@ -199,7 +200,7 @@ export class PendingWrites<T extends KubeObject> {
     const { client, informer, logger, metrics } = this.#options;
     const resource = informer.resource.plural;
     metrics?.pendingWritesExpired.inc({ resource });
-    logger.warn({ resource, item }, 'own write not seen in the cache in time; asking the API');
+    logger.warn({ resource, item }, 'own write did not appear in the cache in time; reading the API');
     return await client.find(informer.resource, ref, { signal });
   }
 
@@ -212,7 +213,7 @@ export class PendingWrites<T extends KubeObject> {
   }
 }
 
-/** True when the cache shows our version, a later one, or another object of the name. */
+/** True when the cache holds our version, a later one, or another object of the same name. */
 function caughtUp(cached: KubeObject, ours: KubeObject): boolean {
   if (cached.metadata?.uid !== ours.metadata?.uid) return true;
   const order = compareResourceVersions(cached.metadata?.resourceVersion ?? '', ours.metadata?.resourceVersion ?? '');

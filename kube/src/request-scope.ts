@@ -2,8 +2,8 @@ import type { Clock, Timer } from '@millrace/service';
 import { KubeError } from './errors.ts';
 
 /**
- * The life of one request: its signal aborts on its deadline or when one of the given signals does. AbortSignal.any is not used because
- * the given signals live as long as the process and would collect dependents; `end` takes the listeners off again.
+ * The lifetime of one request. Its signal aborts at the deadline or when one of the given signals does. AbortSignal.any is not used
+ * because the given signals live as long as the process and would accumulate dependents; `end` removes the listeners.
  */
 export class RequestScope {
   readonly #controller = new AbortController();
@@ -33,7 +33,7 @@ export class RequestScope {
     this.#controller.abort(reason);
   }
 
-  /** The deadline holds no more (a watch has begun to answer); the given signals still do. */
+  /** Removes the deadline once a watch has started to answer. The given signals still abort the request. */
   clearDeadline(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;

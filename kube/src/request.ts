@@ -8,23 +8,23 @@ import { sleep } from './sleep.ts';
 import type { TokenBucket } from './token-bucket.ts';
 import type { HttpResponse, Transport } from './transport.ts';
 
-/** How requests of one client go out. */
+/** How one client sends its requests. */
 export interface RequestPolicy {
   transport: Transport;
   clock: Clock;
   timeoutMs: number;
-  /** Absent: outside the rate limit. */
+  /** Undefined: no rate limit. */
   limiter?: TokenBucket | undefined;
-  /** Guards every request that is not a read. */
+  /** Must be open for every request that is not a read. */
   fence?: Fence | undefined;
   metrics?: KubeMetrics | undefined;
-  /** Told the `Date` of each answer (ms since the epoch, whole seconds) and when its request left (monotonic). */
+  /** Receives the `Date` of each answer (ms since the epoch, whole seconds) and when its request was sent (monotonic). */
   onServerTime?: ((dateMs: number, sentMs: number) => void) | undefined;
 }
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
-  /** For each attempt; default 30 s. */
+  /** Timeout of each attempt; default 30 s. */
   timeoutMs?: number | undefined;
 }
 
@@ -38,12 +38,12 @@ export interface ApiRequest extends CallOptions {
   contentType?: string;
 }
 
-/** The server asks for patience (429, or 503 with Retry-After, e.g. priority and fairness) at most so often; then the caller decides. */
-const MAX_PATIENCE = 3;
+/** How often a request is retried when the server asks for it (429, or 503 with Retry-After, for example priority and fairness). */
+const MAX_RETRIES = 3;
 const MAX_RETRY_AFTER_MS = 30_000;
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-/** One request and its JSON answer. Throws KubeError, NotLeaderError, or the signal's reason. */
+/** Sends one request and returns its JSON answer. Throws KubeError, NotLeaderError, or the signal's reason. */
 export async function call<T>(policy: RequestPolicy, request: ApiRequest): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -51,7 +51,7 @@ export async function call<T>(policy: RequestPolicy, request: ApiRequest): Promi
     } catch (error) {
       const patience =
         error instanceof KubeError && (error.code === 429 || error.code === 503) && error.retryAfterSeconds !== undefined;
-      if (!patience || attempt > MAX_PATIENCE) throw error;
+      if (!patience || attempt > MAX_RETRIES) throw error;
       await sleep(policy.clock, Math.min(error.retryAfterSeconds * 1000, MAX_RETRY_AFTER_MS), request.signal);
       request.signal?.throwIfAborted();
     }
@@ -71,8 +71,8 @@ async function attemptOnce<T>(policy: RequestPolicy, request: ApiRequest): Promi
 }
 
 /**
- * Sends a request and returns the answer, if it is a success, with its body unread. The caller ends the scope. The fence is asked when
- * the request waits no more: after the rate limit, the credentials and the handshake, right before the first byte.
+ * Sends a request and returns a successful answer with its body unread. The caller must end the scope. The fence is checked after every
+ * wait (rate limit, credentials, handshake), immediately before the first byte is sent.
  */
 export async function open(policy: RequestPolicy, request: ApiRequest): Promise<{ response: HttpResponse; scope: RequestScope }> {
   const fence = request.method === 'GET' ? undefined : policy.fence;
@@ -101,7 +101,7 @@ export async function open(policy: RequestPolicy, request: ApiRequest): Promise<
       beforeSend: () => fence?.assertOpen(),
     });
     outcome = `${response.status}`;
-    tellServerTime(policy, response, startMs);
+    reportServerTime(policy, response, startMs);
     if (response.status >= 200 && response.status < 300) return { response, scope };
     throw KubeError.fromAnswer(response.status, await readText(response.body), what, retryAfter(response));
   } catch (error) {
@@ -113,7 +113,7 @@ export async function open(policy: RequestPolicy, request: ApiRequest): Promise<
   }
 }
 
-/** Socket errors become KubeErrors: nothing left this machine where nobody listens. What is a KubeError already stays. */
+/** Converts a socket error to a KubeError; other errors are returned unchanged. */
 export function lost(error: unknown, request: ApiRequest): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
   const reason = error.code === 'ECONNREFUSED' ? 'ConnectionFailed' : 'ConnectionLost';
@@ -139,7 +139,7 @@ function parseAnswer<T>(text: string, request: ApiRequest): T {
   }
 }
 
-function tellServerTime({ onServerTime }: RequestPolicy, { headers }: HttpResponse, sentMs: number): void {
+function reportServerTime({ onServerTime }: RequestPolicy, { headers }: HttpResponse, sentMs: number): void {
   const dateMs = onServerTime ? Date.parse(String(headers['date'])) : NaN;
   if (!Number.isNaN(dateMs)) onServerTime?.(dateMs, sentMs);
 }

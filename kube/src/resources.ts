@@ -22,11 +22,11 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly plural: string;
   readonly kind: string;
   readonly namespaced: boolean;
-  /** Only carries the type. */
+  /** Never set; carries the type only. */
   readonly object?: T;
 }
 
-/** Which objects of a kind; a namespaced kind without namespace means all namespaces. */
+/** Selects objects of a kind. Without a namespace, objects of all namespaces. */
 export interface Selection {
   namespace?: string | undefined;
   labelSelector?: string | undefined;
@@ -89,14 +89,14 @@ export function apiVersionOf(resource: Resource): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 
-/** Path of the collection: of one namespace, or of all when a namespaced kind is given none. */
+/** The path of the collection in one namespace, or in all namespaces when none is given. */
 export function collectionPath(resource: Resource, namespace?: string): string {
   const root = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
   const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
   return `${root}${scope}/${resource.plural}`;
 }
 
-/** Path of one object. Throws TypeError when a namespaced kind is given no namespace. */
+/** The path of one object. Throws TypeError when the kind is namespaced and `ref` has no namespace. */
 export function objectPath(resource: Resource, ref: ObjectRef, subresource?: Subresource): string {
   if (resource.namespaced && !ref.namespace) throw new TypeError(`${resource.kind} ${ref.name}: namespace missing`);
   if (!ref.name) throw new TypeError(`${resource.kind}: name missing`);

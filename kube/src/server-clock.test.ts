@@ -5,7 +5,7 @@ import { type Clock } from '@millrace/service';
 import { FakeClock } from '@millrace/testkit';
 import { ServerClock } from './server-clock.ts';
 
-/** A host whose wall clock is off by a changeable amount. */
+/** A host whose wall clock has an adjustable offset. */
 function host() {
   const clock = new FakeClock(Date.UTC(2026, 0, 1));
   const skew = { ms: 0 };
@@ -21,7 +21,7 @@ function host() {
 const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000;
 
 describe('the clock of the API server', () => {
-  test('a host whose clock is wrong shows the server’s time from the first answer on', () => {
+  test('with a wrong host clock, the time is the server’s from the first answer on', () => {
     const { clock, skew, local } = host();
     skew.ms = 3_600_000;
     const server = new ServerClock(local);
@@ -29,7 +29,7 @@ describe('the clock of the API server', () => {
     assert.ok(Math.abs(server.wall() - clock.wall()) <= 1_000);
   });
 
-  test('a jump of the host’s clock changes nothing', () => {
+  test('a jump of the host’s clock has no effect', () => {
     const { clock, skew, local } = host();
     const server = new ServerClock(local);
     server.observe(seconds(clock.wall()), clock.now());
@@ -41,7 +41,7 @@ describe('the clock of the API server', () => {
     }
   });
 
-  test('a jump of the server’s clock by an hour is followed by 3 s a minute', () => {
+  test('a jump of the server’s clock by an hour is slewed by 3 s per minute', () => {
     const { clock, local } = host();
     const server = new ServerClock(local);
     server.observe(seconds(clock.wall()), clock.now());
@@ -54,7 +54,7 @@ describe('the clock of the API server', () => {
     assert.ok(moved > 62_000 && moved <= 63_000, `${moved} ms`);
   });
 
-  test('whatever servers say, time never goes backwards and passes at 95 to 105 percent', () => {
+  test('whatever servers answer, time never goes backwards and advances at 95 to 105 percent', () => {
     const answer = fc.record({ waitMs: fc.integer({ min: 0, max: 5_000 }), offMs: fc.integer({ min: -1e7, max: 1e7 }) });
     fc.assert(
       fc.property(fc.array(answer, { maxLength: 30 }), (answers) => {

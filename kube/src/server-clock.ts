@@ -1,16 +1,16 @@
 import type { Clock, Timer } from '@millrace/service';
 
-/** How fast the shown wall clock follows a difference: in 100 s by 5 s. */
+/** How fast the clock corrects a difference: by at most 5 s in 100 s. */
 const MAX_SLEW = 0.05;
 
 /**
- * A clock whose wall time is the API server's, carried on by our own monotonic clock. What a plan compares (creation, deletion, since
- * when a drain lasts) was stamped by that server, or by us with this clock; so neither this host's wrong or jumping clock nor a jump of
- * the server's makes a deadline pass before its time: a difference is followed slowly, the first measurement aside.
+ * A clock whose wall time follows the API server's and advances with the host's monotonic clock. Every timestamp that a plan compares
+ * (creation, deletion, start of a drain) was set by that server, or by us from this clock. So a wrong host clock does not matter, and no
+ * jump of either clock makes a deadline expire early: after the first measurement, the clock is slewed and never stepped.
  */
 export class ServerClock implements Clock {
   readonly #local: Clock;
-  /** Wall time minus monotonic time: as shown at `#shownAtMs`, and as measured. */
+  /** Wall time minus monotonic time, in ms: the value in use at `#shownAtMs`, and the measured value. */
   #shownOffsetMs: number;
   #shownAtMs: number;
   #measuredOffsetMs: number;
@@ -22,7 +22,7 @@ export class ServerClock implements Clock {
     this.#shownOffsetMs = this.#measuredOffsetMs = local.wall() - this.#shownAtMs;
   }
 
-  /** An answer said `dateMs`, in whole seconds; it was asked for at `sentMs` (monotonic). */
+  /** Takes the `Date` of an answer (ms since the epoch, whole seconds) and when its request was sent (monotonic, ms). */
   observe(dateMs: number, sentMs: number): void {
     const [earliest, latest] = [dateMs - this.#local.now(), dateMs + 1_000 - sentMs];
     const fitting = Math.min(Math.max(this.#measuredOffsetMs, earliest), latest);

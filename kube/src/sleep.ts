@@ -1,6 +1,6 @@
 import type { Clock } from '@millrace/service';
 
-/** Waits `ms`; resolves early, without error, when the signal aborts. Leaves no timer and no listener behind. */
+/** Waits for `ms`; resolves early, without an error, when the signal aborts. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -24,7 +24,7 @@ const told = (changes: Change<KubeObject>[]): string[] =>
   changes.map((change) => `${change.type} ${change.object.metadata?.name}@${change.object.metadata?.resourceVersion}`);
 
 describe('store', () => {
-  test('tells what an event changed, with old and new', () => {
+  test('returns what an event changed, with the old and the new object', () => {
     const store = new Store();
     const first = object('a', '1');
     assert.deepEqual(told(store.apply('ADDED', first)), ['added a@1']);
@@ -34,7 +34,7 @@ describe('store', () => {
     assert.equal(store.get('ns/a'), undefined);
   });
 
-  test('an event told twice changes nothing the second time', () => {
+  test('a duplicate event changes nothing', () => {
     const store = new Store();
     store.apply('ADDED', object('a', '1'));
     assert.deepEqual(store.apply('ADDED', object('a', '1')), []);
@@ -42,20 +42,20 @@ describe('store', () => {
     assert.deepEqual(store.apply('DELETED', object('a', '2')), []);
   });
 
-  test('a list makes up for deletions, additions and changes that were missed, and only for those', () => {
+  test('a list reports missed deletions, additions and changes, and nothing else', () => {
     const store = new Store();
     for (const name of ['same', 'changed', 'gone']) store.apply('ADDED', object(name, '1'));
     const changes = store.replace([object('same', '1'), object('changed', '5'), object('new', '6')]);
     assert.deepEqual(told(changes), ['deleted gone@1', 'updated changed@5', 'added new@6']);
   });
 
-  test('a list is believed although its versions look older', () => {
+  test('a list wins even if its versions are older', () => {
     const store = new Store();
     store.apply('ADDED', object('a', '900'));
     assert.deepEqual(told(store.replace([object('a', '20')])), ['updated a@20']);
   });
 
-  test('another object of the same name is a deletion and an addition', () => {
+  test('another object of the same name gives a deletion and an addition', () => {
     const store = new Store();
     store.apply('ADDED', object('a', '1', { uid: 'first' }));
     assert.deepEqual(told(store.replace([object('a', '9', { uid: 'second' })])), ['deleted a@1', 'added a@9']);
@@ -77,7 +77,7 @@ describe('store', () => {
     assert.throws(() => store.byIndex('zone', 'x'), /no index "zone"; known: app, owner/);
   });
 
-  test('an object that an indexer cannot read is in the store, and its failure is told', () => {
+  test('an object for which an indexer throws is in the store, and the failure is reported', () => {
     const failures: string[] = [];
     const index = (item: KubeObject): string[] => {
       if (item.metadata?.name === 'odd') throw new Error('cannot read');
@@ -89,7 +89,7 @@ describe('store', () => {
     assert.deepEqual(failures, ['index ns/odd: cannot read']);
   });
 
-  test('an indexer that depends on the time leaves nothing behind', () => {
+  test('an indexer whose result changes leaves no stale entries', () => {
     let now = 'morning';
     const store = new Store({ time: () => [now] });
     store.apply('ADDED', object('a', '1'));
@@ -98,7 +98,7 @@ describe('store', () => {
     assert.deepEqual([store.byIndex('time', 'morning'), store.byIndex('time', 'noon')], [[], []]);
   });
 
-  test('a cached object cannot be changed by who reads it', () => {
+  test('a reader cannot change a cached object', () => {
     const store = new Store();
     store.apply('ADDED', object('a', '1', { labels: { app: 'x' } }));
     assert.throws(() => {

@@ -1,17 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { controllerOf, objectKey, type KubeObject } from './object.ts';
 
-/** What happened to one object of a cache. Objects are frozen: clone before changing one. */
+/** A change to one cached object. Objects are frozen: clone one before you change it. */
 export type Change<T> =
   | { type: 'added'; object: T }
   | { type: 'updated'; object: T; old: T }
-  /** `object` is its last state known; when the watch missed the deletion, a state from before it. */
+  /** `object` is the last known state, which may be outdated when the watch missed the deletion. */
   | { type: 'deleted'; object: T };
 
-/** Values under which an object is found; most give none or one. */
+/** Returns the index values of an object; usually none or one. */
 export type Indexer<T> = (object: T) => Iterable<string>;
 
-/** By the value of a label. */
+/** Indexes objects by the value of a label. */
 export function byLabel<T extends KubeObject>(label: string): Indexer<T> {
   return (object) => {
     const value = object.metadata?.labels?.[label];
@@ -19,23 +19,23 @@ export function byLabel<T extends KubeObject>(label: string): Indexer<T> {
   };
 }
 
-/** By the uid of the controlling owner. */
+/** Indexes objects by the uid of their controller. */
 export function byOwner<T extends KubeObject>(object: T): Iterable<string> {
   const owner = controllerOf(object);
   return owner ? [owner.uid] : [];
 }
 
-/** The objects of one kind by namespace/name, and by indexes. It holds what the API said last, in the API's order. */
+/** The objects of one kind by namespace/name and by indexes, as last received from the API. */
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #indexers: Record<string, Indexer<T>>;
   readonly #onIndexerError: (error: unknown, index: string, key: string) => void;
   /** index name → value → keys */
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
-  /** key → index name → values: under which an object stands, whatever its indexers would say now. */
+  /** key → index name → values under which the object was indexed; the indexers might return others now. */
   readonly #indexed = new Map<string, Map<string, string[]>>();
 
-  /** An object for which an indexer throws is in the store, but not in that index; `onIndexerError` is told. */
+  /** If an indexer throws for an object, the store holds the object without that index and calls `onIndexerError`. */
   constructor(
     indexers: Record<string, Indexer<T>> = {},
     onIndexerError: (error: unknown, index: string, key: string) => void = () => undefined,
@@ -49,7 +49,7 @@ export class Store<T extends KubeObject> {
     return this.#objects.size;
   }
 
-  /** By `namespace/name`, or `name` of a cluster-scoped object. */
+  /** Returns the object with the key `namespace/name`, or `name` if it is cluster-scoped. */
   get(key: string): T | undefined {
     return this.#objects.get(key);
   }
@@ -58,20 +58,20 @@ export class Store<T extends KubeObject> {
     return [...this.#objects.values()];
   }
 
-  /** The objects for which the indexer gave this value. Throws when there is no such index. */
+  /** Returns the objects for which the indexer returned this value. Throws when the index does not exist. */
   byIndex(index: string, value: string): T[] {
     const keys = this.#index(index).get(value);
     return keys ? [...keys].map((key) => this.#objects.get(key)!) : [];
   }
 
-  /** Takes an event of a watch; returns what it changed: nothing for a version already held or a deletion already known. */
+  /** Applies a watch event and returns the changes: none for a version that the store holds or a deletion that it knows. */
   apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): Change<T>[] {
     return type === 'DELETED' ? this.#remove(object) : this.#put(object);
   }
 
   /**
-   * Takes a full list: what is not in it was deleted. A list is believed even where it looks older, and where a known version holds
-   * something else: an etcd that was restored from a backup gives the same numbers out again.
+   * Replaces the content with a full list and returns the changes. The list wins even if its versions are older, or if a known version
+   * has different content: an etcd restored from a backup reuses version numbers.
    */
   replace(objects: T[]): Change<T>[] {
     const present = new Set(objects.map((object) => objectKey(object)));
@@ -90,7 +90,7 @@ export class Store<T extends KubeObject> {
     this.#objects.set(key, deepFreeze(object));
     this.#reindex(key, object);
     if (!old) return [{ type: 'added', object }];
-    // Another object of the same name: its predecessor's end was not seen.
+    // Another object of the same name: the watch missed the deletion of its predecessor.
     if (old.metadata?.uid !== object.metadata?.uid)
       return [
         { type: 'deleted', object: old },
@@ -150,7 +150,7 @@ function sameVersion(a: KubeObject, b: KubeObject): boolean {
   return a.metadata?.uid === b.metadata?.uid && a.metadata?.resourceVersion === b.metadata?.resourceVersion;
 }
 
-/** A cached object is shared by all who read it: changing it must fail, not corrupt the cache. */
+/** All readers share a cached object: an attempt to change it must fail and not corrupt the cache. */
 function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);

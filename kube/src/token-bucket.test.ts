@@ -4,7 +4,7 @@ import { FakeClock } from '@millrace/testkit';
 import { TokenBucket } from './token-bucket.ts';
 
 describe('token bucket', () => {
-  test('lets the burst through, then so many a second, in order', async () => {
+  test('admits the burst at once, then the sustained rate, in order', async () => {
     const clock = new FakeClock();
     const bucket = new TokenBucket({ clock, qps: 10, burst: 2 });
     const served: string[] = [];
@@ -14,14 +14,14 @@ describe('token bucket', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('saves up no more than the burst', async () => {
+  test('accumulates no more tokens than the burst', async () => {
     const clock = new FakeClock();
     const bucket = new TokenBucket({ clock, qps: 10, burst: 2 });
     await clock.settle(60_000);
     assert.deepEqual([bucket.tryTake(), bucket.tryTake(), bucket.tryTake()], [true, true, false]);
   });
 
-  test('who gives up waiting takes no token', async () => {
+  test('an aborted waiter takes no token', async () => {
     const clock = new FakeClock();
     const bucket = new TokenBucket({ clock, qps: 1, burst: 1 });
     await bucket.take();

@@ -4,7 +4,7 @@ interface Waiter {
   grant(): void;
 }
 
-/** Token bucket: `burst` requests at once, `qps` a second in the long run; those who wait are served in order. */
+/** A token bucket: `burst` requests at once, `qps` per second sustained. Waiters are served in order. */
 export class TokenBucket {
   readonly #clock: Clock;
   readonly #qps: number;
@@ -27,7 +27,7 @@ export class TokenBucket {
     return this.#waiters.size;
   }
 
-  /** Takes a token if one is there. */
+  /** Takes a token if one is available, and returns whether it did. */
   tryTake(): boolean {
     this.#refill();
     if (this.#waiters.size > 0 || this.#tokens < 1) return false;
@@ -35,7 +35,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** Resolves when a token was taken; rejects with the signal's reason when aborted first, taking none. */
+  /** Resolves when it has taken a token. Rejects with the signal's reason, without taking one, if the signal aborts first. */
   take(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.tryTake()) return Promise.resolve();

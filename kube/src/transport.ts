@@ -9,29 +9,29 @@ import { KubeError } from './errors.ts';
 
 export interface HttpRequest {
   method: string;
-  /** Path with query. */
+  /** The path with its query string. */
   path: string;
   headers: Record<string, string>;
   body?: string;
   signal: AbortSignal;
-  /** Called at the last moment before the first byte leaves; when it throws, none does and the request fails with that error. */
+  /** Called immediately before the first byte is sent. If it throws, nothing is sent and the request fails with that error. */
   beforeSend?: () => void;
 }
 
 export interface HttpResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Leaving the loop early, or aborting the request's signal, closes the connection. */
+  /** A reader that stops early, or an abort of the request's signal, closes the connection. */
   body: AsyncIterable<Uint8Array>;
 }
 
-/** The way to an API server; a test can put its own in place. */
+/** Sends requests to an API server; tests replace it. */
 export interface Transport {
   send(request: HttpRequest): Promise<HttpResponse>;
   close(): void;
 }
 
-/** HTTP/1.1 over node's own http(s): one keep-alive agent, a connection for each watch. */
+/** HTTP/1.1 over Node's http and https modules: one keep-alive agent, and a connection for each watch. */
 export class NodeTransport implements Transport {
   readonly #connection: ClusterConnection;
 
@@ -43,9 +43,9 @@ export class NodeTransport implements Transport {
     const reading = this.#connection.current().catch((error: unknown) => {
       throw KubeError.local('ConnectionFailed', `credentials: ${messageOf(error)}`);
     });
-    const connection = await abortable(reading, request.signal); // a credential plugin may hang
+    const connection = await abortable(reading, request.signal); // a credential plugin may block
     const response = await exchange(connection, request).catch((error: unknown) => {
-      // A kept-alive connection that the server closed as we wrote. Only a read may go twice: a write may have been done.
+      // The server closed a keep-alive connection as we wrote. Only a read may be retried: a write may have been executed.
       if (error instanceof StaleConnection && request.method === 'GET') return exchange(connection, request);
       throw error;
     });
@@ -105,7 +105,7 @@ function exchange(connection: Connection, request: HttpRequest): Promise<HttpRes
   });
 }
 
-/** Runs `then` once bytes can leave: at once on a reused connection, else after the TCP or TLS handshake. */
+/** Runs `then` once the socket can send: at once on a reused connection, else after the TCP or TLS handshake. */
 function whenConnected(socket: Socket, protocol: string, then: () => void): void {
   const handshaking = protocol === 'https:' && (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true;
   if (handshaking) socket.once('secureConnect', then);

@@ -8,21 +8,21 @@ import { collectionPath, type Resource, type Selection } from './resources.ts';
 
 export type WatchEvent<T> =
   | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T }
-  /** Nothing happened; a later watch may start from here. */
+  /** No change; a later watch may start from this version. */
   | { type: 'BOOKMARK'; resourceVersion: string };
 
 export interface WatchOptions extends Selection, CallOptions {
-  /** Events after this one; from a list or an earlier event. */
+  /** The version of a list or an earlier event; the watch returns the events after it. */
   resourceVersion: string;
   /** The server ends the watch after this long. */
   timeoutSeconds: number;
-  /** Ends with KubeError Inactive when no byte came for this long: dead connections do not always say so. */
+  /** The watch fails with KubeError Inactive when no byte arrives for this long, which detects dead connections. */
   inactivityMs: number;
 }
 
 /**
- * One streaming GET. Ends normally when the server ends it. Throws KubeError: of an ERROR event (410 when the version is too old),
- * ConnectionLost, Inactive, BadAnswer; or the signal's reason.
+ * Opens one streaming GET, which ends normally when the server ends it. Throws the signal's reason, or a KubeError: that of an ERROR
+ * event (410 when the version is too old), ConnectionLost, Inactive or BadAnswer.
  */
 export async function* openWatch<T extends KubeObject>(
   policy: RequestPolicy,
@@ -78,7 +78,7 @@ function parseEvent<T extends KubeObject>(line: unknown): WatchEvent<T> {
   }
 }
 
-/** Ends a scope when no byte was seen for too long. One timer, moved on only when it fires. */
+/** Aborts a scope when no byte arrives for too long. The one timer is re-armed only when it expires, not for each byte. */
 class IdleCheck {
   readonly #policy: RequestPolicy;
   readonly #scope: RequestScope;
@@ -110,7 +110,7 @@ class IdleCheck {
   #check(): void {
     const leftMs = this.#lastByteMs + this.#boundMs - this.#policy.clock.now();
     if (leftMs <= 0) {
-      this.#scope.abort(KubeError.local('Inactive', `${this.#what}: not a byte for ${this.#boundMs} ms`));
+      this.#scope.abort(KubeError.local('Inactive', `${this.#what}: no byte received for ${this.#boundMs} ms`));
       return;
     }
     this.#timer = this.#policy.clock.setTimeout(() => {

@@ -56,7 +56,7 @@ describe('work queue', () => {
     assert.deepEqual([gates.length, queue.depth], [3, 0]);
   });
 
-  test('a key that fails comes back after exponentially growing delays, and starts small again after a success', async () => {
+  test('a failed key is retried with exponential back-off, which a success resets', async () => {
     const at: number[] = [];
     let failing = true;
     const { clock, queue, run, errors } = start(async () => {
@@ -77,7 +77,7 @@ describe('work queue', () => {
     assert.equal(at[1]! - at[0]!, 100);
   });
 
-  test('of several times the earliest wins', async () => {
+  test('of several delays the earliest wins', async () => {
     const at: number[] = [];
     const { clock, queue, run } = start(async () => void at.push(clock.now()));
     void run();
@@ -93,7 +93,7 @@ describe('work queue', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test('a handler may ask to be called again', async () => {
+  test('a handler may request to be called again', async () => {
     const at: number[] = [];
     const { clock, queue, run } = start(async () => {
       at.push(clock.now());
@@ -105,7 +105,7 @@ describe('work queue', () => {
     assert.deepEqual(at, [0, 50, 100]);
   });
 
-  test('a stop waits for what is under way, takes up nothing new and leaves no timer', async () => {
+  test('a stop waits for running handlers, starts no further key and leaves no timer', async () => {
     const gates: (() => void)[] = [];
     const { clock, queue, run, stop } = start(() => new Promise((resolve) => gates.push(resolve)));
     let stopped = false;
@@ -123,7 +123,7 @@ describe('work queue', () => {
     assert.deepEqual([gates.length, queue.depth, clock.pendingTimers], [1, 0, 0]);
   });
 
-  test('whatever is added, fails or takes time, each key is handled after its last addition, never twice at once', async () => {
+  test('each key is handled after its last addition and never twice at once, whatever is added, fails or takes time', async () => {
     const action = fc.record({
       key: fc.constantFrom('a', 'b', 'c', 'd'),
       delayMs: fc.constantFrom(0, 0, 0, 30, 300),

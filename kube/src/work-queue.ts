@@ -3,34 +3,34 @@ import { backoffMs, type BackoffPolicy } from '@millrace/service';
 import type { KubeMetrics } from './metrics.ts';
 
 export interface WorkQueueOptions {
-  /** Label of its metrics. */
+  /** The `queue` label of its metrics. */
   name: string;
   clock: Clock;
   /** Uniform in [0, 1). */
   random: () => number;
-  /** For keys whose handling failed; default 0.2 s to 60 s. */
+  /** The back-off of failed keys; default 0.2 s to 60 s. */
   backoff?: BackoffPolicy | undefined;
   metrics?: KubeMetrics | undefined;
 }
 
 export interface WorkOptions {
-  /** Keys handled at the same time; one key never twice at once. */
+  /** The maximum number of keys handled concurrently. One key is never handled twice at the same time. */
   concurrency: number;
-  /** No new key is taken up after it aborts. */
+  /** After it aborts, the queue starts no further key. */
   signal: AbortSignal;
-  /** Told of each failure, before the key goes into back-off. */
+  /** Called for each failure, before the key goes into back-off. */
   onError: (key: string, error: unknown, failures: number) => void;
 }
 
 /**
- * Keys to look at. A key waits at most once, however often it is added (client-go's dirty and processing sets): added while it is
- * handled, it is handled once more afterwards. Of several times for a key the earliest wins. A failed key comes back with exponential
- * back-off, and is never given up.
+ * A queue of keys to reconcile. A key waits at most once, however often it is added (client-go's dirty and processing sets). A key that
+ * is added while it is handled is handled once more afterwards. If a key is added with several delays, the earliest time wins. A failed
+ * key is retried with exponential back-off, without a limit on retries.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #backoff: BackoffPolicy;
-  /** Waiting, in order, with the time they became ready. */
+  /** Ready keys in order, with the time (monotonic, ms) at which they became ready. */
   readonly #ready = new Map<string, number>();
   readonly #processing = new Set<string>();
   /** Added while being handled. */
@@ -45,17 +45,17 @@ export class WorkQueue {
     this.#backoff = options.backoff ?? { baseMs: 200, maxMs: 60_000 };
   }
 
-  /** Keys ready and waiting. */
+  /** The number of ready keys. */
   get depth(): number {
     return this.#ready.size;
   }
 
-  /** Keys waiting for a later time. */
+  /** The number of keys that are not due yet. */
   get delayed(): number {
     return this.#delayed.size;
   }
 
-  /** Ready now. */
+  /** Makes the key ready now. */
   add(key: string): void {
     if (this.#closed) return;
     this.#cancelDelay(key);
@@ -65,7 +65,7 @@ export class WorkQueue {
     this.#dispatch?.();
   }
 
-  /** Ready in `delayMs`, unless it is or becomes ready sooner. */
+  /** Makes the key ready in `delayMs`, unless it is or becomes ready sooner. */
   addAfter(key: string, delayMs: number): void {
     if (delayMs <= 0) return this.add(key);
     if (this.#closed || this.#ready.has(key) || this.#dirty.has(key)) return;
@@ -81,11 +81,11 @@ export class WorkQueue {
   }
 
   /**
-   * Handles keys until the signal aborts and those under way are done; what waits then is dropped. The handler's result may ask to be
-   * called again for the key. Once a queue.
+   * Handles keys until the signal aborts, then waits for running handlers and drops the waiting keys. A handler may return a delay after
+   * which the key is handled again. May be called once.
    */
   run(handle: (key: string) => Promise<{ requeueAfterMs?: number | undefined } | void>, work: WorkOptions): Promise<void> {
-    if (this.#dispatch || this.#closed) throw new Error(`queue ${this.#options.name} runs already or has run`);
+    if (this.#dispatch || this.#closed) throw new Error(`queue ${this.#options.name} is running or has run`);
     const done = Promise.withResolvers<void>();
     const settle = (): void => {
       if (work.signal.aborted && this.#processing.size === 0) done.resolve();
