@@ -8,10 +8,14 @@ ifdef SOURCE
 up: export MILLRACE_SOURCE := $(SOURCE)
 endif
 
+ifeq ($(origin HOST),command line)
+up: export MILLRACE_HOST := $(HOST)
+endif
+
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-up: ## a network of three regions on this machine (SOURCE=clip.mp4 publishes that file)
+up: ## a network of three regions on this machine (SOURCE=clip.mp4 publishes that file, HOST=192.0.2.7 serves other machines too)
 	@exec $(setup) node worker ffmpeg -- node standalone/src/main.ts up
 
 down: ## stop what `make up` runs

@@ -4,8 +4,9 @@ import type { ReadableStream } from 'node:stream/web';
 import express from 'express';
 import type { Request, Response } from 'express';
 import type { HttpService, Logger } from '@millrace/service';
+import { isLoopbackHost } from '@millrace/api';
 import { jsonBody, notFoundHandler, Problem, problemHandler, serveHttp } from '@millrace/service';
-import { isLoopback, ownPageOnly, requirePassword } from './access.ts';
+import { ownPageOnly, requirePassword } from './access.ts';
 import { bundlePage } from './bundle.ts';
 
 export interface ConsoleOptions {
@@ -37,7 +38,7 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   const app = express();
   app.disable('x-powered-by');
   app.use(ownPageOnly);
-  if (!isLoopback(options.host)) app.use(requirePassword(options.appKey));
+  if (!isLoopbackHost(options.host)) app.use(requirePassword(options.appKey));
   app.get('/', (_request, response) => void response.type('html').send(html));
   app.get('/style.css', (_request, response) => void response.type('css').send(style));
   app.get('/app.js', (_request, response) => void response.type('js').send(script));

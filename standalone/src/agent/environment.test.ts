@@ -11,7 +11,7 @@ const pod = {
   metadata: { name: 'p', namespace: 'n', uid: 'u', labels: { a: '1' } },
   spec: { nodeName: 'laptop', containers: [] },
 } as unknown as Pod;
-const addresses = { hostIP: '127.0.0.1', podIP: '127.0.0.1' };
+const addresses = { hostIPs: ['127.0.0.1', '192.0.2.7'], podIPs: ['127.0.0.1'] };
 const sources: EnvironmentSources = {
   addresses,
   mounts: new Map([
@@ -29,6 +29,7 @@ describe('environment', () => {
       { name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'LABEL', valueFrom: { fieldRef: { fieldPath: "metadata.labels['a']" } } },
       { name: 'HOST', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+      { name: 'HOSTS', valueFrom: { fieldRef: { fieldPath: 'status.hostIPs' } } },
       { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
       { name: 'BOTH', value: '$(NAME)-$(SECRET)-$$(NAME)-$(NOPE)' },
     ];
@@ -37,6 +38,7 @@ describe('environment', () => {
       NAME: 'p',
       LABEL: '1',
       HOST: '127.0.0.1',
+      HOSTS: '127.0.0.1,192.0.2.7',
       SECRET: 'hidden',
       BOTH: 'p-hidden-$(NAME)-$(NOPE)',
     });

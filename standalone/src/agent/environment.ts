@@ -2,8 +2,9 @@ import type { Container, Pod } from './pod.ts';
 
 /** Addresses of the machine that stand for the pod's and the host's: they are the same here. */
 export interface Addresses {
-  hostIP: string;
-  podIP: string;
+  /** The first is the preferred one; on this machine there may be several of a family. */
+  hostIPs: readonly string[];
+  podIPs: readonly string[];
 }
 /** Reads one key of a Secret or ConfigMap; undefined when there is none. */
 type LookUp = (kind: 'secret' | 'configMap', name: string, key: string) => string | undefined;
@@ -47,7 +48,7 @@ function valueOf(name: string, pod: Pod, from: ValueFrom, { addresses, lookUp }:
   return found;
 }
 
-function fieldOf(name: string, pod: Pod, path: string, { hostIP, podIP }: Addresses): string {
+function fieldOf(name: string, pod: Pod, path: string, { hostIPs, podIPs }: Addresses): string {
   const keyed = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
   if (keyed) return pod.metadata?.[keyed[1] as 'labels' | 'annotations']?.[keyed[2] ?? ''] ?? '';
   const fields: Record<string, string | undefined> = {
@@ -56,10 +57,10 @@ function fieldOf(name: string, pod: Pod, path: string, { hostIP, podIP }: Addres
     'metadata.uid': pod.metadata?.uid,
     'spec.nodeName': pod.spec?.nodeName,
     'spec.serviceAccountName': pod.spec?.serviceAccountName,
-    'status.hostIP': hostIP,
-    'status.hostIPs': hostIP,
-    'status.podIP': podIP,
-    'status.podIPs': podIP,
+    'status.hostIP': hostIPs[0],
+    'status.hostIPs': hostIPs.join(','),
+    'status.podIP': podIPs[0],
+    'status.podIPs': podIPs.join(','),
   };
   if (!(path in fields)) throw new Error(`env ${name}: fieldRef ${JSON.stringify(path)} is not supported`);
   return fields[path] ?? '';

@@ -83,7 +83,7 @@ export class NodeHeartbeat {
       : { status: 'False', reason: 'AgentStopped', message: 'the pod agent was stopped' };
     const status = {
       addresses: [
-        { type: 'InternalIP', address: addresses.hostIP },
+        ...addresses.hostIPs.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: hostname() },
       ],
       capacity: resources,

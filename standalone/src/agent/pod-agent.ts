@@ -30,8 +30,8 @@ export interface PodAgentOptions {
   images?: LocalImages['images'];
   /** Labels of the Node beside hostname, os and arch: pods choose by nodeSelector. */
   labels?: Record<string, string>;
-  /** Address that pods are told as their own and their host's; default 127.0.0.1. */
-  address?: string;
+  /** Addresses that pods are told as their own and their host's, the preferred one first; default 127.0.0.1. */
+  addresses?: readonly string[];
   /** Variables of the agent's environment that containers inherit. */
   inheritEnv?: readonly string[];
   /** How long processes may take to end when the agent is stopped; default 5 s. */
@@ -85,7 +85,7 @@ class Agent implements PodAgent {
   #scheduleTimer: ReturnType<Clock['setTimeout']> | undefined;
 
   constructor(options: PodAgentOptions) {
-    const { kubeconfig, address = '127.0.0.1', nodeName, dataDir } = options;
+    const { kubeconfig, addresses = ['127.0.0.1'], nodeName, dataDir } = options;
     this.#options = options;
     this.#clock = options.clock ?? realClock;
     this.#logger = (options.logger ?? createLogger({ service: 'pod-agent' })).child({ part: 'pod-agent' });
@@ -93,7 +93,7 @@ class Agent implements PodAgent {
     this.#ledger = new ProcessLedger(join(dataDir, 'processes.json'), this.#logger);
     this.#client = createKubeClient({ kubeconfig, clock: this.#clock });
     this.#objects = new PodObjects(this.#client);
-    this.#addresses = { hostIP: address, podIP: address };
+    this.#addresses = { hostIPs: addresses, podIPs: addresses };
     this.#labels = nodeLabels(nodeName, options.labels ?? {});
     this.#informer = new Informer<Pod>({ client: this.#client, resource: pods, logger: this.#logger });
   }

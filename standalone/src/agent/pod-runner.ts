@@ -183,7 +183,7 @@ export class PodRunner {
     const env = { ...baseEnv, MILLRACE_VOLUME_ROOT: join(dir, 'volumes'), ...own };
     const argv = argvOf(container, program, own, mounts);
     if (argv.length === 0) throw new Error('the container has no command');
-    return { argv, env, cwd: container.workingDir ?? dir, podIP: addresses.podIP };
+    return { argv, env, cwd: container.workingDir ?? dir, podIP: addresses.podIPs[0]! };
   }
 
   /** The Secrets and ConfigMaps that the container's environment refers to, as text. */

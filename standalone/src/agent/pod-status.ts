@@ -10,7 +10,7 @@ export function podStatus(
   pod: Pod,
   containers: ContainerStatus[],
   previous: PodStatus | undefined,
-  { hostIP, podIP }: Addresses,
+  { hostIPs, podIPs }: Addresses,
   nowMs: number,
 ): PodStatus {
   const phase = phaseOf(pod, containers);
@@ -34,9 +34,10 @@ export function podStatus(
   return {
     phase,
     conditions,
-    hostIP,
-    podIP,
-    podIPs: [{ ip: podIP }],
+    hostIP: hostIPs[0]!,
+    hostIPs: hostIPs.map((ip) => ({ ip })),
+    podIP: podIPs[0]!,
+    podIPs: podIPs.map((ip) => ({ ip })),
     startTime: previous?.startTime ?? kubeTime(nowMs),
     containerStatuses: containers,
   };

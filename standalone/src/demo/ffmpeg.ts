@@ -1,3 +1,4 @@
+import { urlHost } from '@millrace/api';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -126,11 +127,11 @@ function cannotStart({ message }: Error): Error {
  */
 export async function runFfmpeg(
   source: Source,
-  port: number,
+  to: { address: string; port: number },
   signal: AbortSignal,
   adopt: (pid: number) => () => void,
 ): Promise<void> {
-  const url = `rtp://127.0.0.1:${port}?rtcpport=${port}`;
+  const url = `rtp://${urlHost(to.address)}:${to.port}?rtcpport=${to.port}`;
   const child = spawn(ffmpegPath(), [...QUIET, ...source.inputs, ...outputs(source, url)], {
     stdio: ['pipe', 'ignore', 'pipe'],
     detached: true,

@@ -1,7 +1,10 @@
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
 import type { PlacementResponse } from '@millrace/api';
+import { localAddressTo } from '../local-address.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import type { Source } from './ffmpeg.ts';
 import { AUDIO, VIDEO } from './tracks.ts';
@@ -42,10 +45,12 @@ export async function publishForever(options: PublishOptions): Promise<void> {
 
 async function publishOnce({ stream, source, place, signal, onState, adopt }: PublishOptions): Promise<void> {
   const placement = await place();
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
+  const address = await addressTowards(placement);
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  socket.bind(0, address);
   await once(socket, 'listening');
-  const session = await openSession(placement, stream, socket.address().port, source.audio !== undefined).catch(
+  const { port } = socket.address();
+  const session = await openSession(placement, stream, { ip: address, port }, source.audio !== undefined).catch(
     (error: unknown) => {
       socket.close();
       throw error;
@@ -57,7 +62,7 @@ async function publishOnce({ stream, source, place, signal, onState, adopt }: Pu
     funnel(socket, session, () => ending.abort(new Error(`${placement.node} takes no more media`)));
     const watcher = watchSession(placement, session.id, either, () => ending.abort(new Error(`${placement.node} is gone`)));
     onState(`${stream} is published at ${placement.node} in ${placement.region}`);
-    await Promise.race([runFfmpeg(source, socket.address().port, either, adopt), watcher]);
+    await Promise.race([runFfmpeg(source, { address, port }, either, adopt), watcher]);
     either.throwIfAborted();
   } finally {
     ending.abort();
@@ -72,7 +77,18 @@ interface RtpSession {
   readonly port: number;
 }
 
-async function openSession(placement: PlacementResponse, stream: string, port: number, hasAudio: boolean): Promise<RtpSession> {
+/** Where requests to the node come from: it takes plain RTP from there only. */
+async function addressTowards({ signaling }: PlacementResponse): Promise<string> {
+  const { address } = await lookup(new URL(signaling).hostname.replace(/^\[|\]$/g, ''));
+  return localAddressTo(address);
+}
+
+async function openSession(
+  placement: PlacementResponse,
+  stream: string,
+  from: { ip: string; port: number },
+  hasAudio: boolean,
+): Promise<RtpSession> {
   const video = {
     kind: 'video',
     mimeType: 'video/H264',
@@ -84,7 +100,7 @@ async function openSession(placement: PlacementResponse, stream: string, port: n
   const response = await fetch(new URL('/rtp/push', placement.signaling), {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${placement.token}` },
-    body: JSON.stringify({ stream, address: { ip: '127.0.0.1', port }, tracks: hasAudio ? [video, audio] : [video] }),
+    body: JSON.stringify({ stream, address: from, tracks: hasAudio ? [video, audio] : [video] }),
   });
   const body = (await response.json()) as { session: string; ip: string; port: number; title?: string; detail?: string };
   if (response.status !== 201)

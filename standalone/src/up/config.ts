@@ -7,7 +7,12 @@ export const UpConfig = z.object({
     .string()
     .default(fileURLToPath(new URL('../../../.millrace', import.meta.url)))
     .describe('Folder of the network: its store, logs and kubeconfig'),
-  host: z.string().default('127.0.0.1').describe('Address on which the API, control and the console listen'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'Address of this machine at which media, signalling, control and the console are reached; the API stays on loopback',
+    ),
   apiPort: z.number().int().min(0).max(65535).default(7443).describe('TCP port of the Kubernetes API'),
   controlPort: z.number().int().min(0).max(65535).default(7080).describe('TCP port of control'),
   consolePort: z.number().int().min(0).max(65535).default(7000).describe('TCP port of the console'),

@@ -1,13 +1,13 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import type { PlacementResponse } from '@millrace/api';
+import type { MediaEdge, PlacementResponse } from '@millrace/api';
 import { mediaEdges, mediaNodes, relayMeshes } from '@millrace/api';
 import type { CrdManifest } from '@millrace/api/validation';
 import { startConsole } from '@millrace/console';
 import { startControl } from '@millrace/control';
 import { startOperator } from '@millrace/operator';
-import { Informer, createKubeClient, loadKubeconfig } from '@millrace/kube';
+import { pods, Informer, createKubeClient, loadKubeconfig } from '@millrace/kube';
 import type { KubeClient } from '@millrace/kube';
 import type { Logger } from '@millrace/service';
 import { createLogger } from '@millrace/service';
@@ -18,12 +18,16 @@ import { ensureAppKey } from './app-key.ts';
 import { loadCredentials, usersByToken } from './credentials.ts';
 import type { User } from './credentials.ts';
 import { applyFirstStart } from './first-start.ts';
+import { nodeAddresses, ownAddresses, requireOwnHost } from './machine-addresses.ts';
 import { requirePorts } from './ports.ts';
 import type { Progress } from './progress.ts';
 import { missing } from './readiness.ts';
+import { lastWords, type LogTail } from './trouble.ts';
 import type { StateDir } from './state-dir.ts';
 
 const NAMESPACE = 'default';
+/** Whoever manages the network does so on this machine. */
+const API_HOST = '127.0.0.1';
 const IMAGE = 'millrace/media-node';
 const ROOT = new URL('../../../', import.meta.url);
 const MEDIA_NODE_MAIN = fileURLToPath(new URL('media-node/src/main.ts', ROOT));
@@ -31,6 +35,8 @@ const MEDIA_NODE_MAIN = fileURLToPath(new URL('media-node/src/main.ts', ROOT));
 /** A running network, seen by those who start it. */
 export interface Network {
   readonly consoleUrl: string;
+  readonly controlUrl: string;
+  readonly edges: readonly MediaEdge[];
   /** Path of the administrator's kubeconfig. */
   readonly kubeconfig: string;
   readonly logger: Logger;
@@ -65,10 +71,11 @@ async function startParts(
   signal: AbortSignal,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<Network, 'stop'>> {
-  await requirePorts(config.host, [
-    ...(config.kubeconfig ? [] : [{ name: 'the Kubernetes API', port: config.apiPort, flag: '--api-port' }]),
-    { name: 'control', port: config.controlPort, flag: '--control-port' },
-    { name: 'the console', port: config.consolePort, flag: '--console-port' },
+  const host = requireOwnHost(config.host);
+  await requirePorts([
+    ...(config.kubeconfig ? [] : [{ name: 'the Kubernetes API', host: API_HOST, port: config.apiPort, flag: '--api-port' }]),
+    { name: 'control', host, port: config.controlPort, flag: '--control-port' },
+    { name: 'the console', host, port: config.consolePort, flag: '--console-port' },
   ]);
   const logger = openLog(config, dir);
   const kubeconfigFor = await progress.step('Kubernetes API', () => startApi(config, dir, logger, stops));
@@ -80,7 +87,7 @@ async function startParts(
     startControl({
       kubeconfig: loadKubeconfig({ file: kubeconfigFor('control') }),
       namespace: NAMESPACE,
-      host: config.host,
+      host,
       port: config.controlPort,
       logger,
     }),
@@ -95,12 +102,14 @@ async function startParts(
     });
     stops.push(() => operator.stop());
   });
+  const addresses = nodeAddresses(host, await ownAddresses());
   const startedAtMs = Date.now();
   const agent = await progress.step('pod agent', () =>
     startPodAgent({
       kubeconfig: loadKubeconfig({ file: kubeconfigFor('node-agent') }),
       nodeName: 'laptop',
       dataDir: dir.file('pods'),
+      addresses,
       ...localImages({ [IMAGE]: [process.execPath, MEDIA_NODE_MAIN] }),
       logger,
     }),
@@ -112,21 +121,24 @@ async function startParts(
   const created = await applyFirstStart(admin, manifest, NAMESPACE, signal);
   progress.say(created > 0 ? `  created ${created} resources` : '  found the resources of before');
 
+  const edges = (await admin.list(mediaEdges, { namespace: NAMESPACE, signal })).items;
   const page = await startConsole({
-    host: config.host,
+    host,
     port: config.consolePort,
     controlUrl: control.url,
     appKey,
     logger,
     stream: 'live/demo',
-    region: 'virginia',
+    region: firstRegion(edges),
   });
   stops.push(() => page.close());
   return {
     consoleUrl: page.url,
     kubeconfig: kubeconfigFor('admin'),
     logger,
-    missing: watchReadiness(admin, logger, startedAtMs, stops),
+    controlUrl: control.url,
+    edges,
+    missing: watchReadiness(admin, dir, logger, startedAtMs, stops),
     adopt: (pid) => agent.adopt(pid),
     place: (kind, stream) => place(control.url, appKey, kind, stream, signal),
   };
@@ -143,7 +155,7 @@ async function startApi(
   const credentials = loadCredentials(dir);
   const api = await startApiServer({
     dataDir: dir.file('api'),
-    host: config.host,
+    host: API_HOST,
     port: config.apiPort,
     crds: loadCrds(),
     tokens: usersByToken(credentials),
@@ -169,25 +181,47 @@ function openLog(config: UpConfig, dir: StateDir): Logger {
   return createLogger({ service: 'millrace', level: config.logLevel }, { write: (line) => file.write(Buffer.from(line)) });
 }
 
+/** Where the page watches first: as far as can be from where the demo is published, which is the first edge of the laptop's manifest. */
+function firstRegion(edges: readonly MediaEdge[]): string {
+  const pulling = edges.filter(({ spec }) => spec.roles.includes('pull')).map(({ spec }) => spec.region);
+  return pulling.at(-1) ?? edges[0]?.spec.region ?? '';
+}
+
 /** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
 function watchReadiness(
   client: KubeClient,
+  dir: StateDir,
   logger: Logger,
   startedAtMs: number,
   stops: (() => Promise<void>)[],
 ): () => string | undefined {
   const ending = new AbortController();
+  const logTail: LogTail = (pod, container) => {
+    try {
+      return lastWords(readFileSync(dir.file('pods', 'pods', pod.metadata?.uid ?? '', 'logs', `${container}.log`), 'utf8'));
+    } catch {
+      return []; // it has said nothing yet, or is gone
+    }
+  };
   const edges = new Informer({ client, resource: mediaEdges, logger });
   const nodes = new Informer({ client, resource: mediaNodes, logger });
   const meshes = new Informer({ client, resource: relayMeshes, logger });
-  const running = [edges, nodes, meshes].map((informer) => informer.run(ending.signal));
+  const allPods = new Informer({ client, resource: pods, logger });
+  const running = [edges, nodes, meshes, allPods].map((informer) => informer.run(ending.signal));
   stops.push(async () => {
     ending.abort();
     await Promise.allSettled(running);
   });
   return () => {
-    if (![edges, nodes, meshes].every((informer) => informer.hasSynced)) return 'reading resources';
-    return missing({ edges: edges.store.list(), meshes: meshes.store.list(), nodes: nodes.store.list() }, startedAtMs);
+    if (![edges, nodes, meshes, allPods].every((informer) => informer.hasSynced)) return 'reading resources';
+    const observed = {
+      edges: edges.store.list(),
+      meshes: meshes.store.list(),
+      nodes: nodes.store.list(),
+      pods: allPods.store.list(),
+      logTail,
+    };
+    return missing(observed, startedAtMs);
   };
 }
 

@@ -15,11 +15,11 @@ test('every taken port is named with its part and the setting that chooses anoth
   }
   const [a = 0, b = 0] = ports;
   const wanted = [
-    { name: 'the console', port: a, flag: '--console-port' },
-    { name: 'control', port: b, flag: '--control-port' },
-    { name: 'the API', port: 0, flag: '--api-port' },
+    { name: 'the console', host: '127.0.0.1', port: a, flag: '--console-port' },
+    { name: 'control', host: '127.0.0.1', port: b, flag: '--control-port' },
+    { name: 'the API', host: '127.0.0.1', port: 0, flag: '--api-port' },
   ];
-  await assert.rejects(requirePorts('127.0.0.1', wanted), (error: Error) => {
+  await assert.rejects(requirePorts(wanted), (error: Error) => {
     assert.match(
       error.message,
       new RegExp(`the console cannot listen on 127.0.0.1:${a}: another process.*MILLRACE_CONSOLE_PORT=`),
@@ -30,5 +30,5 @@ test('every taken port is named with its part and the setting that chooses anoth
   });
   for (const holder of holders) holder.close();
   await Promise.all(holders.map((holder) => once(holder, 'close')));
-  await requirePorts('127.0.0.1', wanted);
+  await requirePorts(wanted);
 });

@@ -1,23 +1,25 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { urlHost } from '@millrace/api';
 
 /** A TCP port that the network will listen on, and the setting that chooses another. */
 export interface WantedPort {
   readonly name: string;
+  readonly host: string;
   readonly port: number;
   readonly flag: string;
 }
 
 /** @throws Error that names every port that cannot be listened on, why, and how to choose another; a port of 0 is always free. */
-export async function requirePorts(host: string, wanted: readonly WantedPort[]): Promise<void> {
+export async function requirePorts(wanted: readonly WantedPort[]): Promise<void> {
   const problems: string[] = [];
   const chosen = wanted.filter((each) => each.port !== 0);
-  for (const [index, { name, port, flag }] of chosen.entries()) {
+  for (const [index, { name, host, port, flag }] of chosen.entries()) {
     const earlier = chosen.slice(0, index).find((each) => each.port === port);
     const why = earlier ? `${earlier.name} is to have that port (${earlier.flag})` : await obstacle(host, port);
     if (why)
       problems.push(
-        `${name} cannot listen on ${host}:${port}: ${why}. To use another port: ${variable(flag)}=${port + 1} make up (or ${flag} ${port + 1})`,
+        `${name} cannot listen on ${urlHost(host)}:${port}: ${why}. To use another port: ${variable(flag)}=${port + 1} make up (or ${flag} ${port + 1})`,
       );
   }
   if (problems.length > 0) throw new Error(problems.join('\n'));
@@ -37,7 +39,7 @@ async function obstacle(host: string, port: number): Promise<string | undefined>
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') return 'another process has that port';
     if (code === 'EACCES') return 'this user may not (ports below 1024 need root)';
-    if (code === 'EADDRNOTAVAIL') return 'this machine has no such address (--host)';
+    if (code === 'EADDRNOTAVAIL') return 'this machine has no such address (HOST)';
     return message;
   }
 }

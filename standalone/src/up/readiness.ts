@@ -1,18 +1,23 @@
 import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
+import type { Pod } from '@millrace/kube';
 import { isTrue } from '@millrace/kube';
+import { NODE_LABEL } from '@millrace/operator';
+import { troublesOf, type LogTail } from './trouble.ts';
 
 /** What tells whether a network is whole. */
 export interface Observed {
   readonly edges: readonly MediaEdge[];
   readonly meshes: readonly RelayMesh[];
   readonly nodes: readonly MediaNode[];
+  readonly pods: readonly Pod[];
+  readonly logTail: LogTail;
 }
 
 /**
  * What keeps the network from being whole, in words; undefined when nothing does. What an earlier life of the network wrote
  * into statuses stays there until it is overwritten: nodes count only when they called control since `startedAtMs` (Unix).
  */
-export function missing({ edges, meshes, nodes }: Observed, startedAtMs: number): string | undefined {
+export function missing({ edges, meshes, nodes, pods, logTail }: Observed, startedAtMs: number): string | undefined {
   // Times in the API have whole seconds.
   const since = Math.floor(startedAtMs / 1_000) * 1_000;
   const isHere = (node: MediaNode) =>
@@ -21,8 +26,14 @@ export function missing({ edges, meshes, nodes }: Observed, startedAtMs: number)
     (edge) =>
       !isTrue(edge.status?.conditions, 'Ready') || nodes.some((node) => node.spec.edge === edge.metadata.name && !isHere(node)),
   );
-  if (waiting.length > 0)
-    return `${edges.length - waiting.length} of ${edges.length} edges are ready, waiting for ${waiting.map((edge) => edge.metadata.name).join(', ')}`;
+  if (waiting.length > 0) {
+    const names = waiting.map((edge) => edge.metadata.name).join(', ');
+    const why = waiting.flatMap((edge) => {
+      const own = pods.filter((pod) => pod.metadata?.labels?.[NODE_LABEL.edge] === edge.metadata.name);
+      return troublesOf(edge, own, logTail).map((line) => `\n      ${edge.metadata.name}: ${line}`);
+    });
+    return `${edges.length - waiting.length} of ${edges.length} edges are ready, waiting for ${names}${why.join('')}`;
+  }
   return meshes.map(unreadiness).find((words) => words !== undefined);
 }
 

@@ -7,7 +7,12 @@ import { StateDir } from './state-dir.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'millrace-state-'));
 after(() => rmSync(root, { recursive: true, force: true }));
-const use = { consoleUrl: 'http://127.0.0.1:7000', kubeconfig: '/a/kubeconfig' };
+const use = {
+  consoleUrl: 'http://127.0.0.1:7000',
+  controlUrl: 'http://127.0.0.1:7080',
+  kubeconfig: '/a/kubeconfig',
+  edges: [{ name: 'one', region: 'here', roles: ['push'] }],
+};
 
 test('one network has the folder: a second one is told which, first while it starts and then how to use it', () => {
   const path = join(root, 'one', 'deep');

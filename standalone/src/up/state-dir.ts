@@ -12,7 +12,9 @@ export interface RunningNetwork {
 
 export interface NetworkUse {
   readonly consoleUrl: string;
+  readonly controlUrl: string;
   readonly kubeconfig: string;
+  readonly edges: readonly { readonly name: string; readonly region: string; readonly roles: readonly string[] }[];
 }
 
 /** Who has the folder, from its start on. */
@@ -38,7 +40,9 @@ export class StateDir {
     if (!owner || processStart(owner.pid) !== owner.startTicks) return undefined;
     const use = read<NetworkUse & RunningNetwork>(this.file(RUNNING));
     const isOwners = use?.pid === owner.pid && use.startTicks === owner.startTicks;
-    return isOwners ? { ...owner, use: { consoleUrl: use.consoleUrl, kubeconfig: use.kubeconfig } } : owner;
+    if (!isOwners) return owner;
+    const { consoleUrl, controlUrl, kubeconfig, edges } = use;
+    return { ...owner, use: { consoleUrl, controlUrl, kubeconfig, edges } };
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { MediaEdge } from '@millrace/api';
 import { realClock } from '@millrace/service';
 import type { UpConfig } from './config.ts';
 import { clockSource, fileSource, publishForever } from '../demo/index.ts';
@@ -7,7 +8,7 @@ import type { Network } from './network.ts';
 import { Progress } from './progress.ts';
 import type { RunningNetwork } from './state-dir.ts';
 import { StateDir } from './state-dir.ts';
-import { whatNext } from './what-next.ts';
+import { summaryOf, whatNext } from './what-next.ts';
 
 const DEMO_STREAM = 'live/demo';
 const READY_TIMEOUT_MS = 180_000;
@@ -26,10 +27,12 @@ export async function up(config: UpConfig): Promise<number> {
   try {
     network = await startNetwork(config, dir, progress, stopping);
     const { missing } = network;
-    await progress.wait('three regions are up, measured and routed', READY_TIMEOUT_MS, missing, stopping);
-    const use = { consoleUrl: network.consoleUrl, kubeconfig: network.kubeconfig };
+    await progress.wait(`${describeNetwork(network.edges)} up, measured and routed`, READY_TIMEOUT_MS, missing, stopping);
+    const { consoleUrl, controlUrl, kubeconfig, edges } = network;
+    const use = { consoleUrl, controlUrl, kubeconfig, edges: edges.map(summaryOf) };
     dir.publish(use);
-    const publishing = source ? publish(network, source, progress, stopping) : Promise.resolve();
+    const takesPublishers = edges.some(({ spec }) => spec.roles.includes('push'));
+    const publishing = source && takesPublishers ? publish(network, source, progress, stopping) : Promise.resolve();
     progress.say(whatNext(use));
     await aborted(stopping);
     await publishing;
@@ -47,6 +50,11 @@ export async function up(config: UpConfig): Promise<number> {
     }
     dir.forget();
   }
+}
+
+function describeNetwork(edges: readonly MediaEdge[]): string {
+  const regions = new Set(edges.map(({ spec }) => spec.region)).size;
+  return edges.length === 1 ? '1 edge is' : `${edges.length} edges of ${regions === 1 ? 'one region' : `${regions} regions`} are`;
 }
 
 function tellRunning({ pid, use }: RunningNetwork, source: string, progress: Progress): number {
