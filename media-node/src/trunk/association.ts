@@ -116,7 +116,7 @@ export class Association {
     this.adaptToLoss();
     if (!heldUp) this.arq.service(nowMs);
     this.meterDrops(nowMs);
-    if (!heldUp) this.probePath(nowMs);
+    if (!heldUp && nowMs >= this.mtu.dueMs) this.probePath(nowMs);
     const outboxDueMs = this.outbox.flush(nowMs);
     return Math.min(outboxDueMs, this.arq.nextDueMs(nowMs), heldUp ? Infinity : this.mtu.dueMs);
   }
