@@ -26,6 +26,9 @@ const LEAST_BETWEEN_PLANS_MS = 500;
 /** Looked at again without any news, so that a better route is seen and a changed Secret found. */
 const RECHECK_MS = 30_000;
 
+/** A MediaNode whose write failed is written again after so long. */
+const RETRY_MS = 2_000;
+
 /** What the RelayMesh controller looks at. */
 export interface RelayMeshDependencies extends TermDependencies {
   readonly meshes: Informer<RelayMesh>;
@@ -44,15 +47,17 @@ interface Memory {
   since: ReadonlyMap<string, number>;
   primaries: ReadonlyMap<string, string>;
   /** By node. */
-  refusals: ReadonlyMap<string, ProgramRefusal>;
+  trials: ReadonlyMap<string, Trial>;
 }
 
-/** A program that the API did not take. */
-interface ProgramRefusal {
-  /** What was refused, so that another program is tried at once. */
+/** What was last written into a MediaNode that the cache does not show. Another program is written at once. */
+interface Trial {
   readonly program: string;
-  readonly why: string;
-  /** Tried again then (monotonic, ms): the API's mind may have changed. */
+  /** Of the MediaNode in the cache: a later one is written to at once, unless this was refused. */
+  readonly resourceVersion: string | undefined;
+  /** Why the API refused it. */
+  readonly why: string | undefined;
+  /** Written again then (monotonic, ms): the cache may be late, or the API's mind may have changed. */
   readonly retryAt: number;
 }
 
@@ -158,11 +163,11 @@ class RelayMeshReconciler {
         this.#writeStatus(mesh, meshStatus(mesh, observed, plan, next.key, programming, this.#deps.clock.wall()), signal),
       );
     const behind = nodes.filter((node) => isBehind(node, plan));
-    const before = { behind: namesOf(behind), refused: reasonsOf(next.refusals, plan) };
+    const before = { behind: namesOf(behind), refused: reasonsOf(next.trials, plan) };
     // Before the writes, since none of them may keep the status of another time standing; after them, what became of them.
     await tell(before);
-    const refusals = await this.#program(mesh, behind, plan, next.refusals, attempts, signal);
-    const refused = reasonsOf(refusals, plan);
+    const trials = await this.#program(mesh, behind, plan, next.trials, attempts, signal);
+    const refused = reasonsOf(trials, plan);
     if (!isSame(before.refused, refused)) await tell({ behind: before.behind, refused });
     this.#tellChanges(mesh, next.primaries, plan);
     this.#memories.set(key, {
@@ -171,10 +176,11 @@ class RelayMeshReconciler {
       challenges: plan.challenges,
       since: new Map(plan.routes.map((route) => [routeKey(route.from, route.to, route.policy), route.since])),
       primaries: primariesOf(plan),
-      refusals,
+      trials,
     });
     attempts.throwFailures();
-    return { requeueAfterMs: plan.challenges.size > 0 ? EVALUATION_WINDOW_MS : RECHECK_MS };
+    const retryMs = [...trials.values()].map(({ retryAt }) => Math.max(1, retryAt - this.#deps.clock.now()));
+    return { requeueAfterMs: Math.min(plan.challenges.size > 0 ? EVALUATION_WINDOW_MS : RECHECK_MS, ...retryMs) };
   }
 
   #nodesOf(mesh: RelayMesh): MediaNode[] {
@@ -191,8 +197,8 @@ class RelayMeshReconciler {
         reason: Reason.KeyCreated,
         message: 'Made a random key for the trunks.',
       });
-    const { challenges, since, primaries, refusals } = memory ?? NOTHING;
-    return { plannedAt: 0, challenges, since, primaries, refusals, key, keyCheckedAt: now };
+    const { challenges, since, primaries, trials } = memory ?? NOTHING;
+    return { plannedAt: 0, challenges, since, primaries, trials, key, keyCheckedAt: now };
   }
 
   /** A key that cannot be read or made keeps routes from nobody: trunks that stand go on. */
@@ -209,41 +215,45 @@ class RelayMeshReconciler {
     }
   }
 
-  /** Programs the nodes one after the other, each by itself. Returns the refusals that stand. */
+  /** Programs the nodes one after the other, each by itself. Returns what the cache has still to show. */
   async #program(
     mesh: RelayMesh,
     behind: readonly MediaNode[],
     plan: MeshPlan,
-    before: ReadonlyMap<string, ProgramRefusal>,
+    before: ReadonlyMap<string, Trial>,
     attempts: Attempts,
     signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, ProgramRefusal>> {
+  ): Promise<ReadonlyMap<string, Trial>> {
     const { clock, logger, recorder } = this.#deps;
-    const refusals = new Map<string, ProgramRefusal>();
+    const trials = new Map<string, Trial>();
     for (const node of behind) {
       const { name } = node.metadata;
       const program = plan.programs.get(name) as NodeProgram;
       const known = before.get(name);
-      if (known?.program === shapeOf(program) && clock.now() < known.retryAt) {
-        refusals.set(name, known);
+      const { resourceVersion } = node.metadata;
+      if (known && isWaitingFor(known, shapeOf(program), resourceVersion, clock.now())) {
+        trials.set(name, known);
         continue;
       }
-      await attempts.try(name, async () => {
+      const tried = { program: shapeOf(program), resourceVersion };
+      let why: string | undefined;
+      const isWritten = await attempts.try(name, async () => {
         try {
           await this.#programNode(node, program, signal);
         } catch (error) {
-          if (!isRefusal(error)) throw error;
-          const why = whyRefused(error);
-          refusals.set(name, { program: shapeOf(program), why, retryAt: clock.now() + RECHECK_MS });
-          logger.error({ err: error, mesh: objectKey(mesh), node: name }, 'the API refuses the configuration of a node');
-          if (known?.why === why) return;
-          const message = `The API refuses the configuration of ${name}: ${why}`;
-          recorder.event(mesh, { type: 'Warning', reason: Reason.NodeRefused, message });
-          recorder.event(node, { type: 'Warning', reason: Reason.NodeRefused, message });
+          if (isRefusal(error)) why = whyRefused(error);
+          throw error;
         }
       });
+      trials.set(name, { ...tried, why, retryAt: clock.now() + (isWritten || why !== undefined ? RECHECK_MS : RETRY_MS) });
+      if (why === undefined) continue;
+      logger.error({ mesh: objectKey(mesh), node: name, why }, 'the API refuses the configuration of a node');
+      if (known?.why === why) continue;
+      const message = `The API refuses the configuration of ${name}: ${why}`;
+      recorder.event(mesh, { type: 'Warning', reason: Reason.NodeRefused, message });
+      recorder.event(node, { type: 'Warning', reason: Reason.NodeRefused, message });
     }
-    return refusals;
+    return trials;
   }
 
   async #programNode(node: MediaNode, program: NodeProgram, signal: AbortSignal): Promise<void> {
@@ -293,11 +303,17 @@ function primariesOf(plan: MeshPlan): ReadonlyMap<string, string> {
   );
 }
 
-const NOTHING: Pick<Memory, 'challenges' | 'since' | 'primaries' | 'refusals'> = {
+/** Whether what was tried last is this program on this very version, and it is too early to try again. */
+function isWaitingFor(known: Trial, program: string, resourceVersion: string | undefined, now: number): boolean {
+  const isSameVersion = known.why !== undefined || known.resourceVersion === resourceVersion;
+  return known.program === program && isSameVersion && now < known.retryAt;
+}
+
+const NOTHING: Pick<Memory, 'challenges' | 'since' | 'primaries' | 'trials'> = {
   challenges: new Map(),
   since: new Map(),
   primaries: new Map(),
-  refusals: new Map(),
+  trials: new Map(),
 };
 
 /** A member whose MediaNode does not hold what is planned for it. */
@@ -321,12 +337,12 @@ function namesOf(nodes: readonly MediaNode[]): ReadonlySet<string> {
 }
 
 /** Why nodes that still need their program do not get it. */
-function reasonsOf(refusals: ReadonlyMap<string, ProgramRefusal>, { programs }: MeshPlan): ReadonlyMap<string, string> {
-  const standing = [...refusals].filter(([name, { program }]) => {
+function reasonsOf(trials: ReadonlyMap<string, Trial>, { programs }: MeshPlan): ReadonlyMap<string, string> {
+  const reasons = [...trials].flatMap(([name, { program, why }]) => {
     const planned = programs.get(name);
-    return planned !== undefined && shapeOf(planned) === program;
+    return why !== undefined && planned !== undefined && shapeOf(planned) === program ? [[name, why] as const] : [];
   });
-  return new Map(standing.map(([name, { why }]) => [name, why]));
+  return new Map(reasons);
 }
 
 function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
