@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { MAX_CODEC_PARAMETERS, MAX_PARAMETER_NAME, MAX_PARAMETER_VALUE } from './trunk/description.ts';
 import { StreamName } from './stream-name.ts';
+import { PublisherStatus } from './publisher.ts';
 import { IpAddress } from './streams.ts';
 
 /** A session description with all its candidates, in bytes; the largest offers of browsers stay below 20 KiB. */
@@ -60,7 +61,8 @@ const PlainTrack = z.strictObject({
     .record(z.string().max(MAX_PARAMETER_NAME), z.union([z.string().max(MAX_PARAMETER_VALUE), z.number()]))
     .refine((all) => Object.keys(all).length <= MAX_CODEC_PARAMETERS, `at most ${MAX_CODEC_PARAMETERS} parameters`)
     .default({}),
-  ssrc: z.number().int().min(1).max(0xffffffff),
+  /** Absent: learned from the first packets of this payload type. */
+  ssrc: z.number().int().min(1).max(0xffffffff).optional(),
 });
 export type PlainTrack = z.infer<typeof PlainTrack>;
 
@@ -93,7 +95,7 @@ export const PlainDescription = z.object({
 });
 export type PlainDescription = z.infer<typeof PlainDescription>;
 
-/** GET on a session. since: when it was opened, RFC 3339. state: `interrupted` while its transport is lost and may come back. */
+/** GET on a session. since: when it was opened, RFC 3339. state: `interrupted` while its transport is lost and may come back. publisher: whether what a publisher sends is of use; absent before the first look, a second at most. */
 export const SessionStatus = z.object({
   session: SessionRef,
   stream: StreamName,
@@ -101,6 +103,7 @@ export const SessionStatus = z.object({
   protocol: z.enum(['whip', 'whep', 'short', 'rtp']),
   state: z.enum(['pending', 'connected', 'interrupted', 'displaced', 'closed']),
   since: z.iso.datetime(),
+  publisher: PublisherStatus.optional(),
 });
 export type SessionStatus = z.infer<typeof SessionStatus>;
 
@@ -115,11 +118,12 @@ export const LayerState = z.object({
 export const LayersResponse = z.object({ layers: z.array(LayerState) });
 
 const why = z.object({ reason: z.string() });
-/** Events of a session, by name. move: go to another node before deadlineAt (RFC 3339). paused: the publisher is gone, another is waited for. ended, final: another publisher has the name; coming back would take it from that one. */
+/** Events of a session, by name. move: go to another node before deadlineAt (RFC 3339). paused: the publisher is gone, another is waited for. ended, final: another publisher has the name; coming back would take it from that one. publisher: what a publisher sends has begun or ceased to be of use. */
 export const SessionNotices = {
   move: z.object({ url: z.string(), signaling: z.string(), reason: z.string(), deadlineAt: z.iso.datetime() }),
   paused: why,
   resumed: z.object({}),
   ended: z.object({ reason: z.string(), final: z.literal(true).optional() }),
   layers: z.array(LayerState),
+  publisher: PublisherStatus,
 };

@@ -31,9 +31,10 @@ import { MediaCores, StreamHub } from './media/index.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRelayMetrics } from './relay-metrics.ts';
 import { ReadyFile } from './ready-file.ts';
+import { PublisherWatch } from './publisher/index.ts';
 import { Relay } from './relay/index.ts';
 import { buildReport } from './report.ts';
-import { SessionMover, SessionRegistry, SilenceWatch } from './sessions/index.ts';
+import { SessionMover, SessionRegistry } from './sessions/index.ts';
 import { signalingApp } from './signaling/index.ts';
 
 const TICK_MS = 1000;
@@ -237,7 +238,7 @@ async function assemble(
     logger,
     clock,
   });
-  const silence = new SilenceWatch({ sessions, logger });
+  const publishers = new PublisherWatch({ sessions, logger, clock });
   const apply = (settings: NodeSettings): void => {
     const { self } = settings;
     relay.configure(settings).catch((err: unknown) => logger.error({ err }, 'the relay refuses its settings'));
@@ -265,10 +266,10 @@ async function assemble(
     const [cpuPercent] = await Promise.all([
       load.sampleCpu(cores.pids),
       load.sampleRates(all),
-      silence.look(clock.now()),
       ...hub.published.map(({ origin }) => origin.measureRtt()),
     ]);
     const [links, stats] = await Promise.all([relay.links(), relay.stats()]);
+    await publishers.look(stats.ingests);
     relayMetrics.update(links, stats);
     report = buildReport({
       at: clock.wall(),
@@ -277,7 +278,7 @@ async function assemble(
       hub,
       links,
       carried: stats.streams,
-      silenceOf: (stream) => silence.of(stream),
+      silenceOf: (stream) => publishers.silenceOf(stream),
     });
     await showReadiness();
   };

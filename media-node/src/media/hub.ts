@@ -1,4 +1,4 @@
-import type { StreamPolicy, StreamState } from '@millrace/api';
+import type { PublisherStatus, StreamPolicy, StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { playabilityOf, type PushTrack } from '../sdp/index.ts';
@@ -20,6 +20,8 @@ export interface PublishedStream<T extends PublisherTransport = PublisherTranspo
   policy: StreamPolicy;
   origin: Origin<T>;
   since: number;
+  /** As judged last by the watch over publishers; undefined before its first look. */
+  status?: PublisherStatus;
 }
 
 const TAKEN_OVER = 'another publisher took the stream over';

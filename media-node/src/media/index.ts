@@ -1,6 +1,7 @@
 // Media on this node: workers and their ports (cores), streams published here (origin) and served here (distribution), and what joins them (hub).
 export { listenInfo, MediaCores, type MediaCore } from './cores.ts';
 export { StreamHub, type PublishedStream } from './hub.ts';
+export type { Origin } from './origin.ts';
 export type { StreamDirectory } from './stream-directory.ts';
 export { type Ending } from './ending.ts';
 export { Distribution } from './distribution.ts';

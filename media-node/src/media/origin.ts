@@ -28,28 +28,33 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   readonly parameterSets: Record<number, string>;
   readonly #router: types.Router;
   readonly #egress: types.PlainTransport;
-  readonly #producers: readonly types.Producer[];
-  readonly #consumers: readonly types.Consumer[];
+  /** By track. */
+  readonly #feeds: TrackFeed[];
   #ingest: Ingest | undefined;
   #closed = false;
+  /** Feeds are replaced one after another. */
+  #rebinding: Promise<unknown> = Promise.resolve();
 
   private constructor(
     core: MediaCore,
     router: types.Router,
     transport: Transport,
     egress: types.PlainTransport,
-    produced: readonly Produced[],
+    feeds: readonly TrackFeed[],
+    tracks: TrackDescription[],
   ) {
     super();
     this.core = core;
     this.transport = transport;
     this.#router = router;
     this.#egress = egress;
-    this.#producers = produced.map(({ producer }) => producer);
-    this.#consumers = produced.map(({ consumer }) => consumer);
-    this.tracks = produced.map(({ description }) => description);
+    this.#feeds = [...feeds];
+    this.tracks = tracks;
     this.parameterSets = Object.fromEntries(
-      produced.flatMap(({ description: { track }, sprop }) => (sprop ? [[track, sprop]] : [])),
+      feeds.flatMap(({ source }, track) => {
+        const sprop = parameterSetsOf(source);
+        return sprop === undefined ? [] : [[track, sprop]];
+      }),
     );
     router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
@@ -69,11 +74,12 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
         listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
         rtcpMux: true,
       });
-      const produced: Produced[] = [];
-      for (const [track, source] of published.entries()) produced.push(await produce(router, transport, egress, track, source));
+      const feeds: TrackFeed[] = [];
+      for (const source of published) feeds.push(await feedTrack(router, transport, egress, source));
       if (router.closed) throw new Error('the router is closed');
-      checkCarried(produced.map(({ description }) => description));
-      return new Origin(core, router, transport, egress, produced);
+      const tracks = feeds.map(describe);
+      checkCarried(tracks);
+      return new Origin(core, router, transport, egress, feeds, tracks);
     } catch (error) {
       const explained = refusal(orWorkerLost(core.worker, error));
       router.close();
@@ -85,7 +91,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   async feed(ingest: Ingest): Promise<void> {
     this.#ingest = ingest;
     ingest.on('keyframe', (track) => {
-      const consumer = this.#consumers[track];
+      const consumer = this.#feeds[track]?.consumer;
       if (consumer && !consumer.closed) consumer.requestKeyFrame().catch(() => undefined);
     });
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
@@ -107,12 +113,40 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
 
   /** What the publisher's receiver reports say; undefined before the first one. Passed on to the gate, whose audio wait depends on it. */
   async measureRtt(): Promise<number | undefined> {
-    const producer = this.#producers.find(({ kind }) => kind === 'audio') ?? this.#producers[0];
+    const producers = this.#feeds.map(({ producer }) => producer);
+    const producer = producers.find(({ kind }) => kind === 'audio') ?? producers[0];
     const stats = producer && !producer.closed ? await producer.getStats() : [];
     const rtts = stats.flatMap((stat) => (stat.roundTripTime ? [stat.roundTripTime] : []));
     const rttMs = rtts.length > 0 ? Math.max(...rtts) : undefined;
     if (rttMs !== undefined) await this.#ingest?.setRtt(rttMs);
     return rttMs;
+  }
+
+  /** How the worker tells the tracks' packets now; changes with `rebind`. */
+  get sources(): readonly PushTrack[] {
+    return this.#feeds.map(({ source }) => source);
+  }
+
+  /** Names this publisher in the relay's statistics; undefined until `feed`. */
+  get ingestId(): string | undefined {
+    return this.#ingest?.id;
+  }
+
+  /** Packets that the worker took as this track's since its producer was made, by SSRC. */
+  async receivedPackets(track: number): Promise<{ ssrc: number; packets: number }[]> {
+    const producer = this.#feeds[track]?.producer;
+    const stats = producer && !producer.closed ? await producer.getStats() : [];
+    return stats.map(({ ssrc, packetCount }) => ({ ssrc, packets: packetCount }));
+  }
+
+  /**
+   * Takes a track's packets under other SSRCs from now on: its producer is replaced, its gate and its numbering go on.
+   * @throws Error when the worker refuses the encodings; the track then is as before
+   */
+  rebind(track: number, encodings: types.RtpEncodingParameters[]): Promise<void> {
+    const rebound = this.#rebinding.then(() => this.#rebind(track, encodings));
+    this.#rebinding = rebound.catch(() => undefined);
+    return rebound;
   }
 
   close(reason: string, ending: Ending = 'over'): void {
@@ -122,6 +156,27 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#ingest?.close(reason).catch(() => undefined);
     this.#router.close();
     this.emit('closed', reason, ending);
+  }
+
+  async #rebind(track: number, encodings: types.RtpEncodingParameters[]): Promise<void> {
+    const before = this.#feeds[track];
+    if (!before || this.#closed) return;
+    const { source } = before;
+    before.producer.close();
+    try {
+      await this.#replace(track, { ...source, rtpParameters: { ...source.rtpParameters, encodings } });
+    } catch (error) {
+      await this.#replace(track, source);
+      throw error;
+    }
+  }
+
+  async #replace(track: number, source: PushTrack): Promise<void> {
+    const feed = await feedTrack(this.#router, this.transport, this.#egress, source, true);
+    this.#feeds[track] = feed;
+    const encodings = feed.consumer.rtpParameters.encodings ?? [];
+    await this.#ingest?.setSources(encodings.map(({ ssrc }, layer) => ({ track, layer, ssrc: ssrc! })));
+    await feed.consumer.resume();
   }
 }
 
@@ -138,23 +193,23 @@ export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
 /** RFC 6184 section 8.1. */
 const SPROP = 'sprop-parameter-sets';
 
-interface Produced {
+/** A track's way from the publisher to the relay thread. */
+interface TrackFeed {
+  source: PushTrack;
   producer: types.Producer;
   consumer: types.Consumer;
-  description: TrackDescription;
-  sprop: string | undefined;
 }
 
-async function produce(
+async function feedTrack(
   router: types.Router,
   transport: PublisherTransport,
   egress: types.PlainTransport,
-  track: number,
   source: PushTrack,
-): Promise<Produced> {
+  paused = false,
+): Promise<TrackFeed> {
   const { rtpParameters } = source;
-  const codec = rtpParameters.codecs[0]!;
   // `produce` reads the router's codecs before it waits for anything, so this pair of calls is atomic.
+  const codec = rtpParameters.codecs[0]!;
   router.updateMediaCodecs([...(isH264(codec) ? codecCapabilities(UNTOLD_KEYFRAMES) : []), ...codecCapabilities(codec)]);
   const capabilities = router.rtpCapabilities;
   const producer = await transport.produce({
@@ -171,7 +226,13 @@ async function produce(
     rtpCapabilities: withoutRepair(capabilities),
     pipe: true,
     enableRtx: false,
+    paused,
   });
+  return { source, producer, consumer };
+}
+
+function describe({ source, consumer }: TrackFeed, track: number): TrackDescription {
+  const codec = source.rtpParameters.codecs[0]!;
   // Behind the one of passingAll, if there is one.
   const sent = consumer.rtpParameters.codecs.at(-1)!;
   const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
@@ -184,8 +245,8 @@ async function produce(
       ...(encoding.scalabilityMode ? { scalabilityMode: encoding.scalabilityMode } : {}),
     };
   });
-  const { [SPROP]: sprop, ...parameters } = { ...(codec.parameters as Record<string, string | number>) };
-  const description: TrackDescription = {
+  const { [SPROP]: _sprop, ...parameters } = { ...(codec.parameters as Record<string, string | number>) };
+  return {
     track,
     kind: source.kind,
     codec: {
@@ -202,7 +263,12 @@ async function produce(
     headerExtensions: relayedExtensions(source.kind, source.rtpParameters.headerExtensions ?? []),
     layers,
   };
-  return { producer, consumer, description, sprop: sprop === undefined ? undefined : String(sprop) };
+}
+
+/** `sprop-parameter-sets` as announced. */
+function parameterSetsOf({ rtpParameters }: PushTrack): string | undefined {
+  const sprop = (rtpParameters.codecs[0]!.parameters as Record<string, string | number> | undefined)?.[SPROP];
+  return sprop === undefined ? undefined : String(sprop);
 }
 
 function isH264(codec: Pick<types.RtpCodecParameters, 'mimeType'>): boolean {

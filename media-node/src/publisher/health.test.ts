@@ -9,6 +9,7 @@ import {
   MAX_UNUSABLE_MS,
   MAX_UNUSED_MS,
   releaseOf,
+  silenceOf,
   STALE_MS,
   type Finding,
   type PublisherHealth,
@@ -185,6 +186,12 @@ describe('a name is released', () => {
   test('not of a muted publisher whose ICE consent shows that it lives', () => {
     assert.ok(due(repeat(200, { bytes: 60 }), true).dueMs > 200_000);
     assert.equal(due(repeat(60, { bytes: 60 }), false).reason, 'the publisher never sent media');
+  });
+
+  test('after a silence whose length and end are told once it is longer than a usual pause', () => {
+    const health = last([...repeat(5, GOOD), ...repeat(2, { bytes: 0 })]);
+    assert.equal(silenceOf(health, 6000, { mayBeMuted: false }), undefined);
+    assert.deepEqual(silenceOf(health, 8000, { mayBeMuted: false }), { forMs: 4000, freeInMs: 6000 });
   });
 
   test('not before the shortest of the bounds, and always at some time', () => {

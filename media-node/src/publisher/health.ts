@@ -168,6 +168,20 @@ export function releaseOf(health: PublisherHealth, options: { mayBeMuted: boolea
   return unusable.dueMs < silence.dueMs ? unusable : silence;
 }
 
+/**
+ * For how long a publisher has sent nothing at all, and in how long its name is free, ms; undefined while that is no longer than a usual pause.
+ * @param heardMs as in Moment
+ */
+export function silenceOf(
+  health: PublisherHealth,
+  heardMs: number,
+  options: { mayBeMuted: boolean },
+): { forMs: number; freeInMs: number } | undefined {
+  const forMs = heardMs - (health.bytes.grewAtMs ?? health.createdAtMs);
+  if (forMs < STALE_MS) return undefined;
+  return { forMs, freeInMs: Math.max(0, releaseOf(health, options).dueMs - heardMs) };
+}
+
 function unusableBecause(state: PublisherState, mayBeMuted: boolean): string | undefined {
   switch (state) {
     case 'Receiving':

@@ -1,6 +1,7 @@
 import type { types } from 'mediasoup';
 import type { RemoteSection } from './description.ts';
 import { distanceOf, mismatchOf, packetizationMode, type Mismatch } from './formats/matching.ts';
+import { looksLikeRtcp, RTCP_LIKE_REMEDY } from './rtcp-mux.ts';
 import { SdpError } from './sdp-error.ts';
 
 type RtpCodec = types.RtpCodecParameters;
@@ -50,9 +51,7 @@ export function choosePublished(section: RemoteSection): ChosenCodec {
 /** A codec that can be matched by name but not carried: why, and what to do about it. */
 function whyUnusable(codec: RtpCodec): string | undefined {
   const name = codec.mimeType.split('/')[1];
-  // RFC 5761 section 4: with these a marker bit makes RTP look like RTCP.
-  if (codec.payloadType >= 64 && codec.payloadType <= 95)
-    return `payload type ${codec.payloadType} (${name}) cannot be told from RTCP beside a=rtcp-mux (RFC 5761 section 4); use one of 96 to 127 or 35 to 63`;
+  if (looksLikeRtcp(codec.payloadType)) return `payload type ${codec.payloadType} (${name}) is refused; ${RTCP_LIKE_REMEDY}`;
   if (isH264(codec) && packetizationMode(codec) > 1)
     return `H264 with packetization-mode ${packetizationMode(codec)} is not relayed; use 0 or 1 (RFC 6184 section 6)`;
   return undefined;
@@ -140,7 +139,10 @@ export function offeredNames({ codecs }: RemoteSection): string {
 }
 
 function withRtx(section: RemoteSection, payloadType: number): { rtx?: RtpCodec } {
-  const rtx = section.codecs.find((codec) => /\/rtx$/i.test(codec.mimeType) && Number(codec.parameters?.['apt']) === payloadType);
+  const rtx = section.codecs.find(
+    (codec) =>
+      /\/rtx$/i.test(codec.mimeType) && Number(codec.parameters?.['apt']) === payloadType && !looksLikeRtcp(codec.payloadType),
+  );
   return rtx ? { rtx: { ...rtx, mimeType: `${section.kind}/rtx`, parameters: { apt: payloadType }, rtcpFeedback: [] } } : {};
 }
 

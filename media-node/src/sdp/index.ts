@@ -9,3 +9,4 @@ export { parseFragment, writeFragment } from './fragment.ts';
 export { SUPPORTED_CODECS, relayedCodec } from './codecs.ts';
 export { relayedExtensions } from './extensions.ts';
 export { playabilityOf } from './formats/playability.ts';
+export { looksLikeRtcp, RTCP_LIKE_REMEDY } from './rtcp-mux.ts';

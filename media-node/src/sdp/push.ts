@@ -42,11 +42,25 @@ export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: num
     tracks.push(track);
     answer.push(local);
   }
+  tracks.forEach((track, index) => requireDistinct(track, tracks.toSpliced(index, 1)));
   if (tracks.length === 0)
     throw new SdpError(offer.sections[0]!.line, 'nothing is sent; offer at least one sendonly audio or video section');
   if (tracks.length > MAX_TRACKS)
     throw new SdpError(`${tracks.length} sending m= lines`, `at most ${MAX_TRACKS} are allowed`, 406);
   return { tracks, answer };
+}
+
+/** Packets name their track by MID, by SSRC, or else by a payload type that no other track has (RFC 8843 section 9.2). */
+function requireDistinct({ mid, kind, rtpParameters }: PushTrack, others: readonly PushTrack[]): void {
+  const { codecs, encodings = [], headerExtensions = [] } = rtpParameters;
+  const [first = {}] = encodings;
+  if (first.ssrc !== undefined || first.rid !== undefined || hasExtension(headerExtensions, 'mid')) return;
+  const { payloadType } = codecs[0]!;
+  if (!others.some((other) => other.rtpParameters.codecs[0]!.payloadType === payloadType)) return;
+  throw new SdpError(
+    `m=${kind} (mid ${mid}): a=ssrc missing`,
+    `payload type ${payloadType} belongs to another section too, so packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension`,
+  );
 }
 
 function negotiateSection(
@@ -66,12 +80,6 @@ function negotiateSection(
   const rids = askedLayers(section.sendRids, codec.mimeType);
   const encodings = encodingsOf(section, rids, codec.mimeType, rtx !== undefined);
   const single = encodings.length === 1 && encodings[0]!.ssrc === undefined && encodings[0]!.rid === undefined;
-  if (single && !hasExtension(headerExtensions, 'mid')) {
-    throw new SdpError(
-      `a=ssrc missing in ${section.line}`,
-      'without it packets cannot be told apart; send a=ssrc lines or the sdes:mid header extension',
-    );
-  }
   if (
     encodings.some((encoding) => encoding.rid !== undefined) &&
     !section.extensions.some((ext) => ext.uri.endsWith(':sdes:rtp-stream-id'))

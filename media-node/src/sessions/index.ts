@@ -6,4 +6,3 @@ export { acceptPullAnswer, offerWebRtcPull, openWebRtcPull, type PullOpening } f
 export { openPlainPull, openPlainPush } from './plain-rtp.ts';
 export { restartIce } from './ice-restart.ts';
 export { SessionMover } from './mover.ts';
-export { SilenceWatch } from './silence.ts';

@@ -12,7 +12,7 @@ import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { WILDCARD } from '../addresses/index.ts';
 import { listenInfo } from '../media/index.ts';
-import { offerPull, relayedCodec, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
+import { looksLikeRtcp, offerPull, relayedCodec, RTCP_LIKE_REMEDY, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
 import { newSessionId, Session } from './session.ts';
 import { requireAddress, type OpenContext, type OpenRequest } from './webrtc-push.ts';
 
@@ -38,6 +38,7 @@ export async function openPlainPush(
   const { body } = request;
   const local = localAddress(context, request);
   const tracks = body.tracks.map((track, index) => plainTrack(track, index));
+  body.tracks.forEach((track, index) => requireDistinct(track, index, body.tracks));
   const id = newSessionId();
   const published = await context.hub.publish({
     stream: request.stream,
@@ -50,7 +51,6 @@ export async function openPlainPush(
   });
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'push', published });
-  if (body.address) session.markConnected();
   const described = published.origin.tracks.map(({ track, kind, codec }) => ({
     track,
     kind,
@@ -166,10 +166,17 @@ function plainTrack(track: PlainTrack, index: number): PushTrack {
       detail: `tracks.${index}: ${track.mimeType}/${track.clockRate} is not relayed; use one of ${known.join(', ')}`,
     });
   }
+  if (looksLikeRtcp(track.payloadType)) {
+    throw new Problem(400, 'Invalid request body', {
+      detail: `tracks.${index}.payloadType: ${track.payloadType} is refused; ${RTCP_LIKE_REMEDY}`,
+    });
+  }
   return {
     mid: String(index),
     kind: track.kind,
     rtpParameters: {
+      // A name for the worker, which wants one where the SSRC is not known; no packet carries it.
+      mid: String(index),
       codecs: [
         {
           mimeType,
@@ -184,10 +191,19 @@ function plainTrack(track: PlainTrack, index: number): PushTrack {
         },
       ],
       headerExtensions: [],
-      encodings: [{ ssrc: track.ssrc }],
+      // Without an SSRC: it is learned from the first packets.
+      encodings: [track.ssrc === undefined ? {} : { ssrc: track.ssrc }],
       rtcp: { reducedSize: true },
     },
   };
+}
+
+/** Without an SSRC a track is known by its payload type, which must be its own then. */
+function requireDistinct({ ssrc, payloadType }: PlainTrack, index: number, all: readonly PlainTrack[]): void {
+  if (ssrc !== undefined || all.every((other, at) => at === index || other.payloadType !== payloadType)) return;
+  throw new Problem(400, 'Invalid request body', {
+    detail: `tracks.${index}.ssrc: missing, and payload type ${payloadType} belongs to another track too, so packets cannot be told apart; say the SSRC or use another payload type`,
+  });
 }
 
 function codecOf(codec: {

@@ -4,7 +4,7 @@ import type { types } from 'mediasoup';
 import type { Clock, Timer } from '@millrace/service';
 import type { Ending, PublishedStream, Viewer } from '../media/index.ts';
 import type { PullSelection } from '../sdp/index.ts';
-import type { TrackDescription } from '@millrace/api';
+import type { PublisherStatus, TrackDescription } from '@millrace/api';
 
 export type Protocol = 'whip' | 'whep' | 'short' | 'rtp';
 
@@ -24,7 +24,9 @@ export type SessionNotice =
   | { event: 'paused'; data: { reason: string } }
   | { event: 'resumed'; data: Record<never, never> }
   | { event: 'ended'; data: { reason: string; final?: true } }
-  | { event: 'layers'; data: unknown };
+  | { event: 'layers'; data: unknown }
+  /** A publisher's health has changed. */
+  | { event: 'publisher'; data: PublisherStatus };
 
 interface SessionEvents {
   state: [SessionState];
@@ -84,7 +86,10 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#clock = options.clock;
     this.#timeouts = options.timeouts;
     this.createdAt = options.clock.wall();
-    this.#arm(this.#timeouts.connectMs, 'the client never connected');
+    this.#arm(
+      this.#timeouts.connectMs,
+      this.protocol === 'rtp' ? 'the client never sent anything' : 'the client never connected',
+    );
   }
 
   get kind(): 'push' | 'pull' {
@@ -93,6 +98,11 @@ export class Session extends EventEmitter<SessionEvents> {
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** A publisher's health, as judged last; undefined before the first look, and of a viewer. */
+  get publisher(): PublisherStatus | undefined {
+    return this.media?.kind === 'push' ? this.media.published.status : undefined;
   }
 
   /** The last notice of how things stand, which a late listener must still hear. */
@@ -125,9 +135,9 @@ export class Session extends EventEmitter<SessionEvents> {
     if (media.kind === 'push' ? media.published.origin.closed : media.viewer.closed) this.close('the media ended');
   }
 
-  /** Plain RTP to a given address has no handshake. */
+  /** Plain RTP has no handshake: a viewer at a given address is connected at once, a publisher with its first packet. */
   markConnected(): void {
-    this.#enter('connected');
+    if (this.#state === 'pending') this.#enter('connected');
   }
 
   notify(notice: SessionNotice): void {

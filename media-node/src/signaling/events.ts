@@ -9,7 +9,7 @@ const KEEPALIVE_MS = 5_000;
 const MAX_LISTENERS = 4;
 const MAX_UNSENT_BYTES = 64 * 1024;
 
-/** Server-sent events of a session: `move`, `paused`, `resumed`, `ended`, `layers`. Ends with the session. */
+/** Server-sent events of a session: `move`, `paused`, `resumed`, `ended`, `layers`, `publisher`. Ends with the session. */
 export function streamEvents(session: Session, req: Request, res: Response): void {
   if (session.listenerCount('notice') >= MAX_LISTENERS)
     throw new Problem(429, 'Too many listeners', {
@@ -32,6 +32,7 @@ export function streamEvents(session: Session, req: Request, res: Response): voi
   session.once('closed', end);
   const standing = session.standingNotice;
   if (standing) write(standing);
+  if (session.publisher) write({ event: 'publisher', data: session.publisher });
   if (session.media?.kind === 'pull') write({ event: 'layers', data: session.media.viewer.layers() });
   req.once('close', () => {
     clearInterval(keepalive);

@@ -6,6 +6,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost } from '../addresses/index.ts';
 import { AccessControl } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
+import { PublisherWatch } from '../publisher/index.ts';
 import { Relay } from '../relay/index.ts';
 import { SessionMover, SessionRegistry } from '../sessions/index.ts';
 import type { IceServer } from './context.ts';
@@ -30,6 +31,9 @@ export interface TestNodeOptions {
   /** For names among them. */
   lookup?: (name: string) => Promise<string[]>;
 }
+
+/** How often publishers are looked at; a real node looks each second. */
+const LOOK_MS = 250;
 
 /**
  * One node with real workers and a real relay thread. Only control is missing: names are granted from a map, with the rules of the
@@ -84,6 +88,17 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     logger,
     clock,
   });
+  const publishers = new PublisherWatch({ sessions, logger, clock });
+  let isLooking = false;
+  const looking = setInterval(() => {
+    if (isLooking) return;
+    isLooking = true;
+    relay
+      .stats()
+      .then(({ ingests }) => publishers.look(ingests))
+      .catch((err: unknown) => logger.warn({ err }, 'looking at publishers failed'))
+      .finally(() => (isLooking = false));
+  }, LOOK_MS);
   const http = await serveHttp(app, { host: listen, port: 0 });
   new SessionMover({
     sessions,
@@ -112,6 +127,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
         .sign(keys.privateKey),
     async close() {
       addresses.stop();
+      clearInterval(looking);
       sessions.closeAll('the test ends');
       hub.close('the test ends');
       await http.close();

@@ -89,8 +89,9 @@ export function endSession(
 }
 
 export function statusOf(session: Session): SessionStatus {
-  const { id, stream, kind, protocol, state, createdAt } = session;
-  return { session: id, stream, kind, protocol, state, since: new Date(createdAt).toISOString() };
+  const { id, stream, kind, protocol, state, createdAt, publisher } = session;
+  const since = new Date(createdAt).toISOString();
+  return { session: id, stream, kind, protocol, state, since, ...(publisher ? { publisher } : {}) };
 }
 
 /** The session of WHIP or WHEP at `path`/{id}: GET tells how it is, PATCH trickles and restarts ICE, DELETE ends it. */

@@ -1,0 +1,148 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { seededRandom } from '@millrace/service';
+import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
+import { vp8Frame } from '@millrace/testkit/webrtc';
+
+type Announced = 'right' | 'wrong' | 'absent';
+
+/** How one publisher's RTP looks. Everything that a real encoder may choose varies with the seed. */
+export interface Variation {
+  codec: 'VP8' | 'H264';
+  hasAudio: boolean;
+  /** Bytes of an RTP payload at most; frames are cut into packets of this size. */
+  packetBytes: number;
+  packetsPerFrame: number;
+  payloadTypes: { audio: number; video: number };
+  ssrcs: { audio: number; video: number };
+  announced: Announced;
+  /** First sequence number and timestamp. */
+  seq: number;
+  timestamp: number;
+  /** Frames from one keyframe to the next. */
+  keyframeInterval: number;
+}
+
+/** Equal seeds give equal publishers. */
+export function variation(seed: number): Variation {
+  const random = seededRandom(seed);
+  const below = (limit: number): number => Math.floor(random() * limit);
+  const pick = <T>(...all: T[]): T => all[below(all.length)]!;
+  const payloadType = (): number => (below(3) === 0 ? 35 + below(29) : 96 + below(32));
+  const video = payloadType();
+  const audio = [payloadType(), 97, 98].find((candidate) => candidate !== video)!;
+  return {
+    codec: pick('VP8', 'H264'),
+    hasAudio: below(2) === 0,
+    packetBytes: 100 + below(1100),
+    packetsPerFrame: 1 + below(3),
+    payloadTypes: { audio, video },
+    ssrcs: { audio: 1 + below(2 ** 31), video: 2 ** 31 + below(2 ** 31) },
+    announced: pick<Announced>('right', 'wrong', 'absent'),
+    seq: pick(0, below(65_536), 65_530),
+    timestamp: pick(0, below(2 ** 32), 2 ** 32 - 90_000),
+    keyframeInterval: pick(15, 30, 60),
+  };
+}
+
+/** Another SSRC than this one, the same each time. */
+export const wrongSsrc = (ssrc: number): number => (ssrc ^ 0x55) >>> 0;
+
+/** Sends a variation's packets, 30 frames a second, from a socket of its own on loopback. */
+export class VariedPublisher {
+  readonly variation: Variation;
+  readonly socket: Socket;
+  /** Requests for a keyframe that came back (RFC 4585 PLI, RFC 5104 FIR). */
+  keyframeRequests = 0;
+  /** Faults, changed while it runs. */
+  keyframes: 'always' | 'never' = 'always';
+  #frame = 0;
+  #seq: { audio: number; video: number };
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(of: Variation, socket: Socket) {
+    this.variation = structuredClone(of);
+    this.socket = socket;
+    this.#seq = { audio: of.seq, video: of.seq };
+    socket.on('message', (message) => {
+      const isKeyframeRequest = message[1] === 206 && [1, 4].includes(message[0]! & 31);
+      if (isKeyframeRequest) this.keyframeRequests += 1;
+    });
+  }
+
+  static async start(of: Variation): Promise<VariedPublisher> {
+    const socket = createSocket('udp4');
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    return new VariedPublisher(of, socket);
+  }
+
+  /** The tracks as POST /rtp/push takes them. */
+  get tracks(): object[] {
+    const { codec, hasAudio, payloadTypes, ssrcs, announced } = this.variation;
+    const ssrc = (of: number): object => (announced === 'absent' ? {} : { ssrc: announced === 'right' ? of : wrongSsrc(of) });
+    const video = { kind: 'video', mimeType: `video/${codec}`, payloadType: payloadTypes.video, clockRate: 90_000 };
+    const audio = { kind: 'audio', mimeType: 'audio/opus', payloadType: payloadTypes.audio, clockRate: 48_000, channels: 2 };
+    return [{ ...video, ...ssrc(ssrcs.video) }, ...(hasAudio ? [{ ...audio, ...ssrc(ssrcs.audio) }] : [])];
+  }
+
+  sendTo(port: number, ip = '127.0.0.1'): void {
+    this.#timer = setInterval(() => {
+      for (const packet of this.#nextFrame()) this.socket.send(packet, port, ip);
+    }, 33);
+  }
+
+  /** Goes on under another SSRC, sequence and timestamp, as after a collision (RFC 3550 section 8.2) or a restart. */
+  changeSsrcs(): void {
+    const { ssrcs } = this.variation;
+    this.variation.ssrcs = { audio: wrongSsrc(ssrcs.audio), video: wrongSsrc(ssrcs.video) };
+    this.#seq = { audio: this.#seq.audio + 20_000, video: this.#seq.video + 30_000 };
+    this.#frame = 0;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  close(): void {
+    this.stop();
+    this.socket.close();
+  }
+
+  #nextFrame(): Buffer[] {
+    const { codec, hasAudio, packetBytes, packetsPerFrame, payloadTypes, ssrcs, timestamp, keyframeInterval } = this.variation;
+    const isKeyframe = this.keyframes === 'always' && this.#frame % keyframeInterval === 0;
+    const packets: Buffer[] = [];
+    for (let i = 0; i < packetsPerFrame; i++) {
+      const isFirst = i === 0;
+      packets.push(
+        rtpPacket({
+          payloadType: payloadTypes.video,
+          ssrc: ssrcs.video,
+          seq: this.#seq.video++,
+          timestamp: timestamp + this.#frame * 3000,
+          marker: i === packetsPerFrame - 1,
+          payload: codec === 'VP8' ? vp8Packet(isKeyframe, isFirst, packetBytes) : h264Packet(isKeyframe && isFirst, packetBytes),
+        }),
+      );
+    }
+    if (hasAudio) {
+      const fields = { payloadType: payloadTypes.audio, ssrc: ssrcs.audio, seq: this.#seq.audio++ };
+      packets.push(rtpPacket({ ...fields, timestamp: timestamp + this.#frame * 1584, payload: Buffer.alloc(60, 0x78) }));
+    }
+    this.#frame += 1;
+    return packets;
+  }
+}
+
+/** Later packets of a frame lack the start-of-partition bit (RFC 7741 section 4.2). */
+function vp8Packet(isKeyframe: boolean, isFirst: boolean, bytes: number): Buffer {
+  const frame = Buffer.from(vp8Frame(isKeyframe));
+  const body = isFirst ? frame : Buffer.concat([Buffer.from([frame[0]! & ~0x10]), frame.subarray(1)]);
+  return Buffer.concat([body, Buffer.alloc(Math.max(0, bytes - body.length), 0x22)]);
+}
+
+function h264Packet(isKeyframe: boolean, bytes: number): Buffer {
+  return h264Payload(isKeyframe ? 'keyframe' : 'delta', Math.max(1, bytes - 10));
+}
