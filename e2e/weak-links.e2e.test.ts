@@ -211,7 +211,7 @@ class Stream {
     stream.#every(AUDIO_MS, (nowMs) => send(stream.#source.nextAudio(nowMs)));
     const to = (socket: Socket, track: number, payloadType: number, ssrc: number) => {
       const { address: ip, port } = socket.address();
-      return { track, ip, port, payloadType, layers: [{ layer: 0, ssrc }] };
+      return { track, ip, port, payloadType, layers: [{ rank: 0, ssrc }] };
     };
     const attachments = [to(video, 0, 96, 7000), to(audio, 1, 97, 8000)];
     await fleet.call('b', { do: 'egress', stream: name, path: fleet.path(...path), backup: fleet.path(...backup), attachments });

@@ -168,6 +168,8 @@ export const NodeMessage = z.discriminatedUnion('type', [
   Report.extend({ type: z.literal('report') }),
   z.object({ type: z.literal('ack'), version: Version }),
   PublishRequest.extend({ type: z.literal('publish'), id: RequestId }),
+  /** What is known of the tracks has changed, e.g. the order of their layers; of an epoch that does not live any more it is passed over. */
+  z.object({ type: z.literal('describe'), stream: StreamName, epoch: Epoch, session: SessionId, tracks: tracksSchema }),
   z.object({ type: z.literal('unpublish'), stream: StreamName, epoch: Epoch, session: SessionId }),
   z.object({ type: z.literal('resolve'), id: RequestId, stream: StreamName }),
   z.object({ type: z.literal('release'), stream: StreamName }),

@@ -55,6 +55,7 @@ export const trackDescriptionSchema = z.object({
       .optional(),
   }),
   headerExtensions: z.array(z.object({ uri: z.string().max(128), id: z.number().int().min(1).max(255) })).max(16),
+  /** Simulcast layers in the order of quality, lowest first, as far as it is known: it may change while the stream runs. `layer` is the name of one, not its rank. */
   layers: z
     .array(
       z.object({

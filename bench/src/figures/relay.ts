@@ -120,7 +120,7 @@ async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise
       ip: '127.0.0.1',
       port: timed.port,
       payloadType: PAYLOAD_TYPE,
-      layers: [{ layer: 0, ssrc: ssrcOf(i) }],
+      layers: [{ rank: 0, ssrc: ssrcOf(i) }],
     });
     targets.push(ingest.address);
   }

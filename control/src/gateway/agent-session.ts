@@ -103,6 +103,8 @@ export class AgentSession implements ProgrammedNode {
         return void this.#report(message);
       case 'ack':
         return this.#context.programmer.acknowledged(this, message.version);
+      case 'describe':
+        return void this.#describe(message);
       case 'unpublish':
         return void this.#unpublish(message.stream, message.epoch, message.session);
       case 'release':
@@ -230,6 +232,24 @@ export class AgentSession implements ProgrammedNode {
     this.#context.programmer.carry(this.node, stream);
     this.#logger.info({ stream, epoch: entry.epoch, session, replaced: replaced?.node }, 'stream published');
     return { type: 'published', id, ok: true, epoch: entry.epoch, policy };
+  }
+
+  /** No wait stands between what this session publishes and the claim, so that a name given back meanwhile is not claimed again. */
+  async #describe({ stream, epoch, session, tracks }: Extract<NodeMessage, { type: 'describe' }>): Promise<void> {
+    const mine = this.#published.get(stream);
+    if (mine?.epoch !== epoch || mine.session !== session) return;
+    this.#published.set(stream, { ...mine, tracks });
+    const { directory, streams } = this.#context;
+    const { host, trunkPort } = this.hello.endpoints;
+    const user = streams.get(stream)?.user;
+    const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
+    await this.#try('describe', async () => {
+      const outcome = await directory.publish({ ...claim, takeover: false });
+      if (!outcome.ok) return;
+      // The directory had lost the name: the node announces it, or hears that it is gone.
+      if (outcome.entry.epoch !== epoch) await directory.unpublish(stream, outcome.entry.epoch, session);
+      else streams.put(outcome.entry);
+    });
   }
 
   async #unpublish(stream: string, epoch: number, session: string): Promise<void> {

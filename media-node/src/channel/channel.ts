@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { ControlMessage, Hello, PublishRequest, Report, Snapshot, StreamPolicy, StreamState } from '@millrace/api';
+import type {
+  ControlMessage,
+  Hello,
+  PublishRequest,
+  Report,
+  Snapshot,
+  StreamPolicy,
+  StreamState,
+  TrackDescription,
+} from '@millrace/api';
 import { AGENT_PROTOCOL } from '@millrace/api';
 import { Problem, realClock, type Clock, type Logger, type Timer } from '@millrace/service';
 import { ControlConnection, type ConnectionState } from './connection.ts';
@@ -139,6 +148,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     if (!answer.ok) throw refused(answer);
     this.#book.published(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
     return { epoch: answer.epoch, policy: answer.policy };
+  }
+
+  /** What is known of a published stream's tracks has changed; without control it is said at the next connection. */
+  describe(stream: string, epoch: number, session: string, tracks: TrackDescription[]): void {
+    if (this.#book.described(stream, epoch, session, tracks))
+      this.#connection.send({ type: 'describe', stream, epoch, session, tracks });
   }
 
   /** Gives the name back; without control it is given back at the next connection. */

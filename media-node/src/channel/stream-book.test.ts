@@ -55,6 +55,23 @@ describe('What a node knows of streams', () => {
     );
   });
 
+  test('only its own session and epoch describes a stream anew, and the next connection hears of it', () => {
+    const { book } = newBook();
+    const track = (layers: number[]) => ({
+      track: 0,
+      kind: 'video' as const,
+      codec: { mimeType: 'video/VP8', payloadType: 96, clockRate: 90_000 },
+      headerExtensions: [],
+      layers: layers.map((layer) => ({ layer, ssrc: 1 + layer })),
+    });
+    book.published('a/b', { epoch: 2, session: 's', tracks: [track([0, 1])] });
+    assert.equal(book.described('a/b', 1, 's', []), false);
+    assert.equal(book.described('a/b', 2, 'other', []), false);
+    assert.equal(book.described('a/none', 2, 's', []), false);
+    assert.equal(book.described('a/b', 2, 's', [track([1, 0])]), true);
+    assert.deepEqual(book.said.publications, [{ stream: 'a/b', epoch: 2, session: 's', tracks: [track([1, 0])] }]);
+  });
+
   test('only its own session and epoch gives a name back; a kick takes all names of a session', () => {
     const { book } = newBook();
     book.published('a/b', { epoch: 2, session: 'new', tracks: [] });

@@ -38,6 +38,14 @@ export class StreamBook {
     this.#publications.set(stream, publication);
   }
 
+  /** @returns whether this session publishes it in this epoch */
+  described(stream: string, epoch: number, session: string, tracks: TrackDescription[]): boolean {
+    const mine = this.#publications.get(stream);
+    if (mine?.session !== session || mine.epoch !== epoch) return false;
+    this.#publications.set(stream, { epoch, session, tracks });
+    return true;
+  }
+
   unpublished(stream: string, epoch: number, session: string): void {
     const mine = this.#publications.get(stream);
     if (mine?.session === session && mine.epoch === epoch) this.#publications.delete(stream);

@@ -25,7 +25,7 @@ interface DistributionEvents {
 export class Distribution extends EventEmitter<DistributionEvents> {
   readonly core: MediaCore;
   readonly stream: string;
-  readonly tracks: readonly TrackDescription[];
+  #tracks: readonly TrackDescription[];
   readonly egress: Egress;
   readonly #router: types.Router;
   readonly #feeds: Feeds;
@@ -47,10 +47,11 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     this.core = core;
     this.stream = stream;
     this.egress = egress;
-    this.tracks = tracks;
+    this.#tracks = tracks;
     this.#router = router;
     this.#feeds = feeds;
     router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
+    egress.on('description', (description) => this.#learn(description.tracks));
   }
 
   /** Takes the egress over: closes it with itself, also when this rejects. */
@@ -70,6 +71,11 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       egress.close().catch(() => undefined);
       throw orWorkerLost(core.worker, error);
     }
+  }
+
+  /** Layers of a track are in the order of quality, lowest first, as far as it is known. */
+  get tracks(): readonly TrackDescription[] {
+    return this.#tracks;
   }
 
   get closed(): boolean {
@@ -183,16 +189,23 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     });
   }
 
+  /** Another order of layers is taken up at once: the egress puts each under the SSRC of its rank, viewers keep the rank that they want. */
+  #learn(tracks: readonly TrackDescription[]): void {
+    if (!canContinue(this.#tracks, tracks)) return;
+    this.#tracks = tracks;
+    this.#wishLayers();
+  }
+
   /** Layers above everyone's wish need not come here: the relay drops what nobody downstream wants. */
   #wishLayers(): void {
-    for (const { track, layers } of this.tracks) {
+    for (const { track, layers } of this.#tracks) {
       if (layers.length < 2) continue;
       const top = layers.length - 1;
       const wishes = [...this.#viewers]
         .filter((viewer) => viewer.plays(track))
         .map((viewer) => viewer.preferredLayer(track) ?? top);
       const highest = wishes.length > 0 ? Math.min(Math.max(...wishes), top) : top;
-      const mask = 2 ** (highest + 1) - 1;
+      const mask = layers.slice(0, highest + 1).reduce((bits, { layer }) => bits | (1 << layer), 0);
       if (this.#wanted.get(track) === mask) continue;
       this.#wanted.set(track, mask);
       this.egress.setLayers(track, mask).catch(() => undefined);

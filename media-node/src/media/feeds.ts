@@ -79,7 +79,7 @@ export class Feeds {
 
   async #produce(description: TrackDescription, numbers: TrackNumbers, ssrc: number): Promise<Feed> {
     const { track, kind, codec } = description;
-    const layers = description.layers.map(({ layer }, position) => ({ layer, ssrc: ssrc + position }));
+    const layers = description.layers.map((_, rank) => ({ rank, ssrc: ssrc + rank }));
     // `produce` reads the router's numbers before it waits for anything, so this pair of calls is atomic.
     this.#router.updateMediaCodecs(codecCapabilities(codec, numbers));
     const { codecs = [] } = this.#router.rtpCapabilities;
@@ -100,8 +100,8 @@ export class Feeds {
           uri: ext.uri as types.RtpHeaderExtensionUri,
           id: ext.id,
         })),
-        encodings: description.layers.map(({ maxBitrate, scalabilityMode }, position) => ({
-          ssrc: ssrc + position,
+        encodings: description.layers.map(({ maxBitrate, scalabilityMode }, rank) => ({
+          ssrc: ssrc + rank,
           ...(maxBitrate ? { maxBitrate } : {}),
           ...(scalabilityMode ? { scalabilityMode } : {}),
         })),

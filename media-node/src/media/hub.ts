@@ -1,4 +1,4 @@
-import type { PublisherStatus, StreamPolicy, StreamState } from '@millrace/api';
+import type { PublisherStatus, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
 import { Problem, type Clock, type Logger } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { playabilityOf, type PushTrack } from '../sdp/index.ts';
@@ -130,6 +130,10 @@ export class StreamHub {
     this.#published.set(stream, published);
     // Only now: those who carry the stream go on with the new epoch and hear of no end.
     before?.origin.close(TAKEN_OVER, 'superseded');
+    origin.on('tracks', (tracks) => {
+      this.#directory.describe(stream, published.epoch, session, tracks);
+      this.#logger.info({ stream, session, layers: layersOf(tracks) }, 'order of simulcast layers seen, lowest first');
+    });
     origin.once('closed', (reason) => {
       if (this.#published.get(stream) === (published as PublishedStream)) this.#published.delete(stream);
       this.#directory.unpublish(stream, published.epoch, session);
@@ -264,4 +268,8 @@ export class StreamHub {
   #releaseUnused(stream: string): void {
     if (!this.#asking.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
   }
+}
+
+function layersOf(tracks: readonly TrackDescription[]): (string | number)[][] {
+  return tracks.flatMap(({ layers }) => (layers.length > 1 ? [layers.map(({ rid, layer }) => rid ?? layer)] : []));
 }

@@ -13,6 +13,8 @@ import { codecCapabilities, producedCodec } from './router-codecs.ts';
 export type PublisherTransport = types.WebRtcTransport | types.PlainTransport;
 
 interface OriginEvents {
+  /** The order of a track's layers has become known. */
+  tracks: [TrackDescription[]];
   closed: [reason: string, ending: Ending];
 }
 
@@ -23,7 +25,7 @@ interface OriginEvents {
 export class Origin<Transport extends PublisherTransport = PublisherTransport> extends EventEmitter<OriginEvents> {
   readonly core: MediaCore;
   readonly transport: Transport;
-  readonly tracks: TrackDescription[];
+  #tracks: TrackDescription[];
   /** `sprop-parameter-sets` by track. The gate puts them into the stream, so that nobody behind it has to know them. */
   readonly parameterSets: Record<number, string>;
   readonly #router: types.Router;
@@ -49,7 +51,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#router = router;
     this.#egress = egress;
     this.#feeds = [...feeds];
-    this.tracks = tracks;
+    this.#tracks = tracks;
     this.parameterSets = Object.fromEntries(
       feeds.flatMap(({ source }, track) => {
         const sprop = parameterSetsOf(source);
@@ -94,6 +96,10 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
       const consumer = this.#feeds[track]?.consumer;
       if (consumer && !consumer.closed) consumer.requestKeyFrame().catch(() => undefined);
     });
+    ingest.on('tracks', (tracks) => {
+      this.#tracks = tracks;
+      this.emit('tracks', tracks);
+    });
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
   }
 
@@ -105,6 +111,11 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   /** What the publisher is told to send at most (REMB), in kbps; undefined: as much as the network takes. */
   async limit(maxKbps: number | undefined): Promise<void> {
     if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);
+  }
+
+  /** Layers of a track are in the order of quality, lowest first, as far as it is known. */
+  get tracks(): TrackDescription[] {
+    return this.#tracks;
   }
 
   get closed(): boolean {

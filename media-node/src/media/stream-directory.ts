@@ -11,6 +11,8 @@ export interface StreamDirectory {
     replaces?: string;
     tracks: TrackDescription[];
   }): Promise<{ epoch: number; policy: StreamPolicy }>;
+  /** What is known of the tracks has changed; of an epoch that is no longer this session's it is passed over. */
+  describe(stream: string, epoch: number, session: string, tracks: TrackDescription[]): void;
   unpublish(stream: string, epoch: number, session: string): void;
   resolve(stream: string): Promise<StreamState>;
   release(stream: string): void;

@@ -112,6 +112,8 @@ export type CommandAnswer<C extends RelayCommand> = RelayCommands[C][1];
 /** What the relay thread tells the main thread unasked. */
 export type RelayEvent =
   | { type: 'keyframe'; ingest: string; track: number; layer: number }
+  /** What is known of a publisher's tracks has changed: the order of their layers. */
+  | { type: 'tracks'; ingest: string; tracks: TrackDescription[] }
   | { type: 'description'; egress: string; description: StreamDescription }
   | { type: 'path'; egress: string; path: MeasuredPath }
   | { type: 'flowing' | 'lost' | 'ended'; egress: string; reason: string }

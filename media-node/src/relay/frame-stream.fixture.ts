@@ -70,8 +70,8 @@ export class FrameViewer {
     sockets.listen(port, (packet) => this.#account.onVideo(packet, this.#mesh.clock.now()));
     sockets.listen(port + 1, (packet) => this.#account.onAudio(packet));
     relay.egress({ id: this.#id, stream, path, backup, lingerMs: 2000 });
-    await relay.attach(this.#id, 0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
-    await relay.attach(this.#id, 1, { ip: '127.0.0.1', port: port + 1, payloadType: 97, layers: [{ layer: 0, ssrc: 8000 }] });
+    await relay.attach(this.#id, 0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
+    await relay.attach(this.#id, 1, { ip: '127.0.0.1', port: port + 1, payloadType: 97, layers: [{ rank: 0, ssrc: 8000 }] });
   }
 
   get path(): readonly string[] {

@@ -49,6 +49,9 @@ export interface GatedLayerOptions {
   onKeyframeRequest: (track: number, layer: number) => void;
 }
 
+/** Sees the packets as they arrive. */
+export type PacketWatch = (view: RtpView, marks: FrameMarks, bytes: number, nowMs: number) => void;
+
 /**
  * One track and layer of a publisher: what its packets are is marked, the gate puts them in order, keyframes are completed with
  * the parameter sets that they refer to, and numbers and timestamps go on without a step whatever the publisher does.
@@ -68,6 +71,7 @@ export class GatedLayer implements GateActions<Buffer> {
   readonly #timeline: Timeline;
   readonly #header: MediaHeader;
   readonly #forwarding = new RtpView();
+  readonly #watch: PacketWatch | undefined;
   #restarted = false;
   /** Packets of our own so far: the gate numbers without them. */
   #inserted = 0;
@@ -82,7 +86,9 @@ export class GatedLayer implements GateActions<Buffer> {
     options: GatedLayerOptions,
     counters: IngestCounters,
     trackCounters: TrackCounters,
+    watch?: PacketWatch,
   ) {
+    this.#watch = watch;
     const { mimeType, clockRate, parameters } = track.codec;
     const isH264 = mimeType.toLowerCase() === 'video/h264';
     this.#track = track;
@@ -117,6 +123,7 @@ export class GatedLayer implements GateActions<Buffer> {
     if (this.#sets?.onArrival(view.buffer, view.payloadStart, view.payloadEnd, view.seq)) hints |= OPENS_WITH_KNOWN_SETS;
     this.#trackCounters.packets += 1;
     const marks = this.#mark(view);
+    this.#watch?.(view, marks, packet.length, nowMs);
     if ((marks & KEYFRAME) !== 0 || (hints & OPENS_WITH_KNOWN_SETS) !== 0) this.#keyframes.keyframe(nowMs);
     this.gate.push(view.seq, marks, frame, frame.length, nowMs, hints);
     if (this.gate.paused) this.#options.wakeBy(this.gate.deadlineMs());

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Hop, StreamDescription } from '@millrace/api/trunk';
+import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
 import type { EgressStats } from './commands.ts';
 import type { Attachment } from './egress/index.ts';
 import type { LayerSource } from './ingest.ts';
@@ -9,7 +9,7 @@ import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
 /** A publisher's way into the relay. */
-export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number]; closed: [] }> {
+export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number]; tracks: [TrackDescription[]]; closed: [] }> {
   readonly id: string;
   /** Where mediasoup's plain transport sends its RTP and RTCP. */
   readonly address: SocketAddress;

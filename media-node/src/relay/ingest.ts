@@ -1,7 +1,8 @@
-import { MAX_MEDIA_FRAME_BYTES, MEDIA_HEADER_BYTES, type TrackDescription } from '@millrace/api/trunk';
-import { isRtcp, readRtcp, RtpView } from '../rtp/index.ts';
+import { KEYFRAME, MAX_MEDIA_FRAME_BYTES, MEDIA_HEADER_BYTES, type FrameMarks, type TrackDescription } from '@millrace/api/trunk';
+import { frameSizeOf, isRtcp, readRtcp, RtpView } from '../rtp/index.ts';
 import { GatedLayer, type GatedLayerOptions } from './gated-layer.ts';
 import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
+import { LayerOrder } from './layer-order.ts';
 
 /** Largest RTP packet that is carried, as mediasoup hands it on: with the header extensions that it adds, up to 24 bytes. */
 export const MAX_RTP_BYTES = MAX_MEDIA_FRAME_BYTES - MEDIA_HEADER_BYTES;
@@ -17,6 +18,8 @@ export interface IngestOptions extends GatedLayerOptions {
   tracks: TrackDescription[];
   /** The first packet that is too large to be forwarded. */
   onTooLarge?: (bytes: number) => void;
+  /** Sizes or rates have shown another order of a track's layers than was assumed; lowest first. */
+  onLayerOrder?: (track: number, order: readonly number[]) => void;
 }
 
 /** The publisher's packets as they leave mediasoup: each layer goes through its gate into the carried stream. */
@@ -43,8 +46,10 @@ export class Ingest {
     for (const track of options.tracks) {
       const counters: TrackCounters = { track: track.track, packets: 0, passed: 0 };
       this.#tracks.push(counters);
+      const order = track.layers.length > 1 ? new LayerOrder(track.layers.map(({ layer }) => layer)) : undefined;
       for (const { layer, ssrc } of track.layers) {
-        this.#layers.set(ssrc, new GatedLayer(track, layer, options, this.counters, counters));
+        const watch = order && this.#watch(order, track, layer, options);
+        this.#layers.set(ssrc, new GatedLayer(track, layer, options, this.counters, counters, watch));
       }
     }
   }
@@ -98,6 +103,16 @@ export class Ingest {
     const layer = this.#layers.get(view.ssrc);
     if (layer) layer.onPacket(view, packet);
     else counters.unknownSsrc += 1;
+  }
+
+  /** What the layer's packets say of its rank. */
+  #watch(order: LayerOrder, { track, codec }: TrackDescription, layer: number, { onLayerOrder }: IngestOptions) {
+    return (view: RtpView, marks: FrameMarks, bytes: number, nowMs: number): void => {
+      const size = (marks & KEYFRAME) !== 0 ? frameSizeOf(codec.mimeType, view) : undefined;
+      let hasChanged = order.onPacket(layer, bytes, nowMs);
+      if (size && order.onFrameSize(layer, size.width * size.height, nowMs)) hasChanged = true;
+      if (hasChanged) onLayerOrder?.(track, order.order);
+    };
   }
 
   /** Ends the waits that are due; returns when to come again. */

@@ -92,7 +92,7 @@ async function carry(
   const egress = await c.egress({ stream: 'live/sizes', path: [toB, toA], lingerMs: 0 });
   await egress.described(10_000);
   const out = await udp();
-  await egress.attach(0, { ip: '127.0.0.1', port: out.address().port, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
+  await egress.attach(0, { ip: '127.0.0.1', port: out.address().port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
   const packets: Buffer[] = [];
   out.on('message', (packet) => {
     if (!isRtcp(packet)) packets.push(packet);

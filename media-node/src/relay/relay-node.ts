@@ -1,5 +1,11 @@
 import type { LinkReport } from '@millrace/api';
-import { mediaFrameFault, type ControlMessage, type Hop, type StreamDescription } from '@millrace/api/trunk';
+import {
+  mediaFrameFault,
+  type ControlMessage,
+  type Hop,
+  type StreamDescription,
+  type TrackDescription,
+} from '@millrace/api/trunk';
 import type { Clock } from '@millrace/service';
 import { Alarm } from './alarm.ts';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
@@ -41,6 +47,7 @@ interface RunningIngest {
   readonly epoch: number;
   readonly ingest: Ingest;
   readonly socket: RtpSocket;
+  tracks: TrackDescription[];
 }
 
 interface RunningEgress {
@@ -113,12 +120,26 @@ export class RelayNode {
       this.#options.emit({ type: 'keyframe', ingest: id, track, layer });
     const [now, wakeBy] = [this.#now, this.#wakeBy];
     const onTooLarge = (bytes: number) => this.#tooLarge(stream, bytes);
-    const waking = { now, wakeBy, onKeyframeRequest, onTooLarge };
+    const onLayerOrder = (track: number, order: readonly number[]) => this.#reorder(id, track, order);
+    const waking = { now, wakeBy, onKeyframeRequest, onTooLarge, onLayerOrder };
     const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, ...waking });
     socket.onMessage = (packet) => ingest.onPacket(packet);
-    this.#ingests.set(id, { stream, epoch, ingest, socket });
+    this.#ingests.set(id, { stream, epoch, ingest, socket, tracks });
     this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
     return socket.address;
+  }
+
+  /** All who carry the stream hear of the layers' order, and the node's main thread. Layers keep their numbers. */
+  #reorder(id: string, track: number, order: readonly number[]): void {
+    const running = this.#ingest(id);
+    running.tracks = running.tracks.map((known) =>
+      known.track === track
+        ? { ...known, layers: order.flatMap((layer) => known.layers.filter((each) => each.layer === layer)) }
+        : known,
+    );
+    const { stream, epoch, tracks } = running;
+    this.#options.emit({ type: 'tracks', ingest: id, tracks });
+    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
   }
 
   setSources(id: string, sources: readonly LayerSource[]): void {

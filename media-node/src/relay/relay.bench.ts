@@ -103,7 +103,7 @@ async function benchEgress(): Promise<void> {
   const { receiver, port } = await startReceiver();
   for (let i = 0; i < OUTPUTS; i++) {
     const place = { ip: `127.0.0.${i + 1}`, port };
-    await egress.attach(0, { ...place, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 + i }] });
+    await egress.attach(0, { ...place, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 + i }] });
   }
   const before = process.cpuUsage();
   for (let n = 0; n < PACKETS / OUTPUTS; n++) {
@@ -131,7 +131,7 @@ async function benchWholeWay(): Promise<void> {
   const egress = await c.egress({ stream: 'bench/way', path: [hop('b', b), hop('a', a)], lingerMs: 0 });
   await egress.described(10_000);
   const { receiver, port } = await startReceiver();
-  await egress.attach(0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
+  await egress.attach(0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
   const publisher = createSocket('udp4');
   const packet = rtpPacket({ payloadType: 102, ssrc: 1000, marker: true, payload: h264Payload('keyframe', PACKET_BYTES) });
   const before = process.cpuUsage();

@@ -72,7 +72,7 @@ describe('relays on real sockets', () => {
       assert.equal((await egress.described(30_000)).epoch, 1000);
       const out = await udp();
       const place = { ip: '127.0.0.1', port: out.address().port };
-      const from = await egress.attach(0, { ...place, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
+      const from = await egress.attach(0, { ...place, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
 
       const publisher = await udp();
       const send = (packet: Buffer) => publisher.send(packet, ingest.address.port, ingest.address.ip);
@@ -107,9 +107,9 @@ describe('relays on real sockets', () => {
       out.on('message', (packet) => {
         if (isRtcp(packet)) readRtcp(packet, { senderReport: (report) => reports.push(report) });
       });
-      send(writeSenderReport({ ssrc: 1000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 77, packets: 1, octets: 1 }));
+      send(writeSenderReport({ ssrc: 1000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 299 * 900, packets: 1, octets: 1 }));
       await once(out, 'message');
-      assert.deepEqual(reports, [{ ssrc: 7000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 77 }]);
+      assert.deepEqual(reports, [{ ssrc: 7000, ntpSeconds: 5, ntpFraction: 6, rtpTimestamp: 299 * 900 }]);
 
       const ended = once(egress, 'ended');
       await ingest.close('publisher left');

@@ -108,6 +108,9 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
       case 'keyframe':
         this.#ingests.get(event.ingest)?.emit('keyframe', event.track, event.layer);
         return;
+      case 'tracks':
+        this.#ingests.get(event.ingest)?.emit('tracks', event.tracks);
+        return;
       case 'description':
         this.#egresses.get(event.egress)?.emit('description', event.description);
         return;

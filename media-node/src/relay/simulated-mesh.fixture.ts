@@ -288,8 +288,8 @@ export class Puller {
     sockets.listen(base, (packet, from) => this.#receive(packet, this.video, from));
     sockets.listen(base + 1, (packet, from) => this.#receive(packet, this.audio, from));
     relay.egress({ id: this.id, stream, path, backup, lingerMs });
-    await relay.attach(this.id, 0, { ip: '127.0.0.1', port: base, payloadType: 96, layers: [{ layer: 0, ssrc: 7000 }] });
-    await relay.attach(this.id, 1, { ip: '127.0.0.1', port: base + 1, payloadType: 97, layers: [{ layer: 0, ssrc: 8000 }] });
+    await relay.attach(this.id, 0, { ip: '127.0.0.1', port: base, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
+    await relay.attach(this.id, 1, { ip: '127.0.0.1', port: base + 1, payloadType: 97, layers: [{ rank: 0, ssrc: 8000 }] });
   }
 
   close(): void {

@@ -24,6 +24,12 @@ export class BitReader {
     return 2 ** zeros - 1 + this.read(zeros);
   }
 
+  /** se(v) of the same section. */
+  readSignedExpGolomb(): number {
+    const code = this.readExpGolomb();
+    return code % 2 === 1 ? (code + 1) / 2 : -code / 2;
+  }
+
   #next(): number {
     if (this.#bit >= this.#endBit) {
       this.overrun = true;

@@ -3,3 +3,4 @@ export * from './rtp-packet.ts';
 export * from './rtcp.ts';
 export * from './frame-marker.ts';
 export { H264ParameterSets } from './h264-parameter-sets.ts';
+export { frameSizeOf, type FrameSize } from './frame-size.ts';

@@ -56,6 +56,12 @@ function readExtension(buffer: Buffer, end: number, descriptor: Vp8Descriptor): 
   return true;
 }
 
+/** Where the VP8 payload of a packet begins that starts a frame. */
+export function vp8PayloadStart(buffer: Buffer, start: number, end: number): number | undefined {
+  const descriptor = readVp8Descriptor(buffer, start, end);
+  return descriptor?.startOfPartition && descriptor.partition === 0 ? descriptor.payload : undefined;
+}
+
 export function vp8Marks(view: RtpView): FrameMarks {
   let marks = view.marker ? FRAME_END : 0;
   const descriptor = readVp8Descriptor(view.buffer, view.payloadStart, view.payloadEnd);

@@ -97,6 +97,26 @@ describe('a publisher', () => {
     assert.deepEqual('receivedRids' in video && video.receivedRids, ['f', 'h', 'q']);
   });
 
+  for (const [listed, lowestFirst] of [
+    ['0;1;2', ['2', '1', '0']],
+    ['2;0;1', ['2', '1', '0']],
+    ['high;middle;low', ['low', 'middle', 'high']],
+    ['large;small', ['small', 'large']],
+    ['a;b;c', ['a', 'b', 'c']],
+  ] as const) {
+    test(`that lists layers ${listed} is taken to have them, lowest first, as ${lowestFirst.join(', ')} until packets tell`, () => {
+      const text = offerText('chromium-whip-simulcast')
+        .replace(/a=rid:.*\r\n/g, '')
+        .replace(/a=simulcast:send .*\r\n/, `a=simulcast:send ${listed}\r\n`)
+        .concat(...listed.split(';').map((rid) => `a=rid:${rid} send\r\n`));
+      const { tracks } = negotiatePush(parseDescription(text, 'offer'));
+      assert.deepEqual(
+        tracks[1]!.rtpParameters.encodings?.map(({ rid }) => rid),
+        lowestFirst,
+      );
+    });
+  }
+
   test('with resolution limits on its rids has its layers ordered by them', () => {
     const text = offerText('chromium-whip-simulcast')
       .replace(/a=rid:q send/, 'a=rid:q send max-height=720')

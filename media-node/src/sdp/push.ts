@@ -162,26 +162,42 @@ function ssrcEncodings(section: RemoteSection, rid: RemoteRid | undefined, withR
 }
 
 /**
- * Lowest layer first. SDP does not say which that is: resolution or rate limits do where given, else well-known names, else the order of the offer
- * (browsers scale earlier encodings down more unless told otherwise, WebRTC section 5.2).
+ * Lowest layer first, as far as SDP tells: by the limits of size or rate where all have some (RFC 8851 section 4), else by well-known names, else in the
+ * order of the offer. That is the order of preference (RFC 8853 section 5.2) for numbers from 0 on, as OBS has them, best first; and the browsers' for
+ * other names: they scale earlier encodings down more unless told otherwise (WebRTC section 5.2). Only a guess: the order that is seen in the packets counts
+ * (relay/layer-order.ts).
  */
 function orderLayers(rids: readonly RemoteRid[]): RemoteRid[] {
-  const size = (rid: RemoteRid): number | undefined =>
-    rid.restrictions['max-height'] ?? rid.restrictions['max-width'] ?? rid.restrictions['max-br'];
-  const byName = NAMED_LAYERS.find((names) => rids.every((rid) => names.includes(rid.id.toLowerCase())));
-  const rank = rids.every((rid) => size(rid) !== undefined)
-    ? size
-    : byName
-      ? (rid: RemoteRid) => byName.indexOf(rid.id.toLowerCase())
-      : undefined;
-  return rank ? [...rids].sort((a, b) => rank(a)! - rank(b)!) : [...rids];
+  const rank = rankOf(rids);
+  return rank ? [...rids].sort((a, b) => rank(a) - rank(b)) : [...rids];
 }
+
+function rankOf(rids: readonly RemoteRid[]): ((rid: RemoteRid) => number) | undefined {
+  for (const limit of LIMITS) {
+    const sizes = new Set(rids.map((rid) => limit(rid)));
+    if (!sizes.has(undefined) && sizes.size === rids.length) return (rid) => limit(rid)!;
+  }
+  const names = rids.map(({ id }) => id.toLowerCase());
+  const known = NAMED_LAYERS.find((each) => names.every((name) => each.includes(name)));
+  if (known) return ({ id }) => known.indexOf(id.toLowerCase());
+  const isNumbered = names.every((_, number) => names.includes(String(number)));
+  return isNumbered ? ({ id }) => -Number(id) : undefined;
+}
+
+const LIMITS: readonly ((rid: RemoteRid) => number | undefined)[] = [
+  ({ restrictions }) => restrictions['max-height'],
+  ({ restrictions }) => restrictions['max-width'],
+  ({ restrictions }) => restrictions['max-fs'],
+  ({ restrictions }) => restrictions['max-br'],
+];
 
 const NAMED_LAYERS: readonly (readonly string[])[] = [
   ['q', 'h', 'f'],
   ['l', 'm', 'h'],
   ['lo', 'mid', 'hi'],
   ['low', 'medium', 'high'],
+  ['low', 'middle', 'high'],
   ['low', 'mid', 'high'],
   ['quarter', 'half', 'full'],
+  ['small', 'medium', 'large'],
 ];

@@ -209,6 +209,11 @@ class TestDirectory implements StreamDirectory {
     return Promise.resolve({ epoch: this.#epoch, policy: this.#policy });
   }
 
+  describe(stream: string, epoch: number, _session: string, tracks: StreamState['tracks']): void {
+    const holder = this.published.get(stream);
+    if (holder?.state.epoch === epoch) holder.state = { ...holder.state, tracks };
+  }
+
   unpublish(stream: string, epoch: number): void {
     if (this.published.get(stream)?.state.epoch === epoch) this.published.delete(stream);
   }

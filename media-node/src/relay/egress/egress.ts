@@ -35,9 +35,8 @@ const MAX_PACKET_BYTES = 2048;
 /** Where a track goes: a plain transport of a mediasoup worker, with the ids that its producer expects. */
 export interface Attachment extends SocketAddress {
   payloadType: number;
-  layers: { layer: number; ssrc: number }[];
-  /** Out of `layers`; all of them when not given. */
-  onlyLayers?: number[];
+  /** rank: place in the description's order, lowest layer first. Which layer has it may change while the stream runs. */
+  layers: { rank: number; ssrc: number }[];
 }
 
 export interface EgressCounters {
@@ -60,11 +59,13 @@ export interface EgressOptions {
 interface Output {
   readonly socket: RtpSocket;
   readonly payloadType: number;
+  /** By rank. */
   readonly ssrcs: (number | undefined)[];
 }
 
 /** One track and layer on its way out. */
 interface OutgoingLayer {
+  readonly rank: number;
   readonly cursor: LayerCursor;
   readonly rebase: Rebase;
   readonly counters: { packets: number; octets: number };
@@ -94,6 +95,10 @@ export class Egress implements FrameSink {
     this.#epoch = description.epoch;
     this.#tracks = [];
     for (const track of description.tracks) this.#tracks[track.track] = track;
+    // A layer whose rank has changed goes on under the SSRC, numbers and timestamps of its new rank, from a keyframe on.
+    this.#layers.forEach((outgoing, at) => {
+      if (outgoing && outgoing.rank !== this.#rankOf(Math.floor(at / MAX_LAYERS), at % MAX_LAYERS)) this.#layers[at] = undefined;
+    });
     for (const track of description.tracks) this.#startTrack(track.track);
   }
 
@@ -101,9 +106,7 @@ export class Egress implements FrameSink {
   async attach(track: number, attachment: Attachment): Promise<SocketAddress> {
     const socket = await this.#socketTo(attachment);
     const ssrcs = new Array<number | undefined>(MAX_LAYERS).fill(undefined);
-    for (const { layer, ssrc } of attachment.layers) {
-      if (attachment.onlyLayers?.includes(layer) ?? true) ssrcs[layer] = ssrc;
-    }
+    for (const { rank, ssrc } of attachment.layers) ssrcs[rank] = ssrc;
     this.#outputs[track]!.push({ socket, payloadType: attachment.payloadType, ssrcs });
     this.#startTrack(track);
     return socket.address;
@@ -139,12 +142,15 @@ export class Egress implements FrameSink {
     const track = frameTrack(frame);
     const layer = frameLayer(frame);
     const outgoing = this.#layers[track * MAX_LAYERS + layer];
-    const rtpTimestamp = outgoing?.rebase.reported(frame.readUInt32BE(MEDIA_HEADER_BYTES + 8), frameEpoch(frame));
+    const rtpTimestamp = outgoing?.rebase.reported(
+      frame.readUInt32BE(MEDIA_HEADER_BYTES + 8),
+      sourceOf(frameEpoch(frame), layer),
+    );
     if (!outgoing || rtpTimestamp === undefined) return;
     const ntpSeconds = frame.readUInt32BE(MEDIA_HEADER_BYTES);
     const ntpFraction = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
     for (const { socket, ssrcs } of this.#outputs[track]!) {
-      const ssrc = ssrcs[layer];
+      const ssrc = ssrcs[outgoing.rank];
       if (ssrc === undefined) continue;
       const report = writeSenderReport({ ssrc, ntpSeconds, ntpFraction, rtpTimestamp, ...outgoing.counters });
       socket.send(report, report.length);
@@ -189,24 +195,30 @@ export class Egress implements FrameSink {
     const description = this.#tracks[track];
     const ring = this.#options.stream.ring(track, layer);
     if (!description || !ring || this.#epoch !== this.#options.stream.epoch) return undefined;
-    const rebase = this.#rebaseOf(track, layer, description.codec.clockRate);
+    const rank = this.#rankOf(track, layer);
+    if (rank === -1) return undefined;
+    const rebase = this.#rebaseOf(track, rank, description.codec.clockRate);
     const counters = { packets: 0, octets: 0 };
     const keyframes = description.kind === 'video' && hasKeyframes(description.codec.mimeType);
     const waitMs = description.kind === 'video' ? VIDEO_WAIT_MS : AUDIO_WAIT_MS;
     const cursor = new LayerCursor(
       { ring, keyframes, waitMs },
       {
-        emit: (frame, seq, restarted) => this.#emit(frame, track, layer, seq, restarted, rebase, counters),
+        emit: (frame, seq, restarted) => this.#emit(frame, { track, layer, rank }, seq, restarted, rebase, counters),
         requestKeyframe: () => this.#options.onKeyframeRequest(track, layer),
       },
     );
-    const outgoing = { cursor, rebase, counters };
+    const outgoing = { rank, cursor, rebase, counters };
     this.#layers[track * MAX_LAYERS + layer] = outgoing;
     return outgoing;
   }
 
-  #rebaseOf(track: number, layer: number, clockRate: number): Rebase {
-    const key = `${track}/${layer}/${clockRate}`;
+  #rankOf(track: number, layer: number): number {
+    return this.#tracks[track]?.layers.findIndex((known) => known.layer === layer) ?? -1;
+  }
+
+  #rebaseOf(track: number, rank: number, clockRate: number): Rebase {
+    const key = `${track}/${rank}/${clockRate}`;
     const known = this.#rebases.get(key);
     if (known) return known;
     const rebase = new Rebase(clockRate);
@@ -216,8 +228,7 @@ export class Egress implements FrameSink {
 
   #emit(
     frame: Buffer,
-    track: number,
-    layer: number,
+    { track, layer, rank }: { track: number; layer: number; rank: number },
     seq: number,
     restarted: boolean,
     rebase: Rebase,
@@ -225,7 +236,7 @@ export class Egress implements FrameSink {
   ): void {
     const nowMs = this.#options.now();
     const timestamp = frame.readUInt32BE(MEDIA_HEADER_BYTES + 4);
-    if (restarted) rebase.restart(this.#epoch, seq, timestamp, nowMs);
+    if (restarted) rebase.restart(sourceOf(this.#epoch, layer), seq, timestamp, nowMs);
     const outSeq = rebase.seq(seq);
     const outTimestamp = rebase.timestamp(timestamp, nowMs);
     const length = frame.length - MEDIA_HEADER_BYTES;
@@ -234,7 +245,7 @@ export class Egress implements FrameSink {
     const outputs = this.#outputs[track]!;
     for (let i = 0; i < outputs.length; i++) {
       const { socket, payloadType, ssrcs } = outputs[i]!;
-      const ssrc = ssrcs[layer];
+      const ssrc = ssrcs[rank];
       if (ssrc === undefined) continue;
       const packet = this.#scratch;
       frame.copy(packet, 0, MEDIA_HEADER_BYTES);
@@ -280,11 +291,16 @@ export class Egress implements FrameSink {
       keyframeRequest: (ssrc) => {
         this.#outputs.forEach((outputs, track) => {
           for (const output of outputs) {
-            const layer = output.ssrcs.indexOf(ssrc);
-            if (output.socket === socket && layer !== -1) this.#options.onKeyframeRequest(track, layer);
+            const layer = this.#tracks[track]?.layers[output.ssrcs.indexOf(ssrc)]?.layer;
+            if (output.socket === socket && layer !== undefined) this.#options.onKeyframeRequest(track, layer);
           }
         });
       },
     });
   }
+}
+
+/** What timestamps are relative to: a layer of an epoch. Epochs have 48 bits, layers 3. */
+function sourceOf(epoch: number, layer: number): number {
+  return epoch * MAX_LAYERS + layer;
 }

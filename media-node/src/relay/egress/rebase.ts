@@ -6,7 +6,7 @@ export class Rebase {
   readonly #clockRate: number;
   #seqOffset = 0;
   #timestampOffset = 0;
-  #epoch = -1;
+  #source = -1;
   #lastSeq = -1;
   /** Pictures may be sent before others that are shown earlier (B-frames): the last one is not the latest. */
   #latestTimestamp: number | undefined;
@@ -16,13 +16,13 @@ export class Rebase {
     this.#clockRate = clockRate;
   }
 
-  /** Before the first packet of an epoch, and where the numbers begin anew within one. */
-  restart(epoch: number, seq: number, timestamp: number, nowMs: number): void {
+  /** Before the first packet of a source (an epoch and layer), and where the numbers begin anew within one. */
+  restart(source: number, seq: number, timestamp: number, nowMs: number): void {
     if (this.#lastSeq !== -1) {
       this.#seqOffset = this.#lastSeq + 1 - seq;
-      if (epoch !== this.#epoch) this.#timestampOffset = this.#continued(nowMs) - timestamp;
+      if (source !== this.#source) this.#timestampOffset = this.#continued(nowMs) - timestamp;
     }
-    this.#epoch = epoch;
+    this.#source = source;
   }
 
   /** As much later as time went by since the packet with the latest time, at least one tick. */
@@ -45,8 +45,8 @@ export class Rebase {
     return out;
   }
 
-  /** Of a sender report; undefined while nothing of its epoch was sent. */
-  reported(timestamp: number, epoch: number): number | undefined {
-    return epoch === this.#epoch ? (timestamp + this.#timestampOffset) >>> 0 : undefined;
+  /** Of a sender report; undefined while nothing of its source was sent. */
+  reported(timestamp: number, source: number): number | undefined {
+    return source === this.#source ? (timestamp + this.#timestampOffset) >>> 0 : undefined;
   }
 }
