@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import type { Campaign, Outcome } from '@millrace/operator-simulation';
+import type { Campaign, CampaignResult } from '@millrace/operator-simulation';
 
-// Needs nothing but time: the campaign of which operator-simulation/src plays a spread beside the code. In pieces, so that no test runs long.
+// The full campaign; the unit tests of operator-simulation run a sample of seeds. It is split so that no single test runs long.
 const RUNS = 10_000;
 const PIECES = 20;
 const AT_ONCE = 2;
 
-describe('the operator under fire, 10,000 random interleavings', { concurrency: AT_ONCE }, () => {
+describe('the operator in the fault simulation, 10,000 random interleavings', { concurrency: AT_ONCE }, () => {
   for (let piece = 0; piece < PIECES; piece++) {
     const [runs, firstSeed] = [RUNS / PIECES, 1_000_000 + (piece * RUNS) / PIECES];
     test(`seeds ${firstSeed} to ${firstSeed + runs - 1}`, async (t) => {
@@ -20,8 +20,8 @@ describe('the operator under fire, 10,000 random interleavings', { concurrency: 
   }
 });
 
-async function onItsOwnCore(workerData: Campaign): Promise<Outcome> {
+async function onItsOwnCore(workerData: Campaign): Promise<CampaignResult> {
   const thread = new Worker(new URL('./src/simulation-thread.ts', import.meta.url), { workerData });
-  const [outcome] = (await once(thread, 'message')) as [Outcome];
+  const [outcome] = (await once(thread, 'message')) as [CampaignResult];
   return outcome;
 }

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import { play } from './run.ts';
 import type { Script, Step } from './script.ts';
 
-// The three classes of faults that Sieve (Sun et al., OSDI 2022) plants in controllers, each at every place where it can be.
+// The three fault classes that Sieve (Sun et al., OSDI 2022) injects into controllers, each at every write.
 
 const wait = (ms: number): Step => ({ do: 'wait', ms });
-/** What people do in each case, once the fleet is up. */
+/** What users do in each case, once the fleet is up. */
 const workloads: Record<string, Step[]> = {
   start: [],
   'scale up': [wait(15_000), { do: 'scale', edge: 0, replicas: 3 }],
@@ -18,10 +18,10 @@ const workloads: Record<string, Step[]> = {
   ],
   'roll out': [wait(15_000), { do: 'join', nth: 1, sessions: 1 }, { do: 'changeTemplate', edge: 0 }],
   'delete an edge': [wait(15_000), { do: 'deleteEdge', edge: 1 }],
-  'delete the mesh and make it anew': [wait(15_000), { do: 'deleteMesh' }, wait(3_000), { do: 'makeMesh' }],
+  'delete and recreate the mesh': [wait(15_000), { do: 'deleteMesh' }, wait(3_000), { do: 'createMesh' }],
 };
 const REPLICAS = [2, 1, 0];
-/** More writes than any of these makes; where there are fewer, the operator lives on. */
+/** More writes than any workload needs; if a workload makes fewer, the operator is not killed. */
 const WRITES = 16;
 
 async function survives(name: string, steps: Step[]): Promise<void> {
@@ -32,10 +32,10 @@ async function survives(name: string, steps: Step[]): Promise<void> {
 
 describe('intermediate state: the operator dies between two writes', () => {
   for (const [name, steps] of Object.entries(workloads)) {
-    test(`${name}: at each write, done or not, a restart or another leader goes on`, async () => {
+    test(`${name}: a restart or another leader completes it after a kill at each write, executed or not`, async () => {
       for (let write = 1; write <= WRITES; write++) {
         for (const done of [false, true]) {
-          // Both replicas, so that whoever leads dies, and its successor at its second write.
+          // Both replicas, so that the leader dies, and its successor dies at its second write.
           const doomed: Step[] = [
             { do: 'killAtWrite', process: 0, write, done },
             { do: 'killAtWrite', process: 1, write: 2, done: !done },
@@ -53,7 +53,7 @@ describe('intermediate state: the operator dies between two writes', () => {
 
 describe('stale state: a new leader whose watches lag behind', () => {
   for (const [name, steps] of Object.entries(workloads)) {
-    test(`${name}: it does not act on what was`, async () => {
+    test(`${name}: it does not act on stale state`, async () => {
       for (const kind of ['all', '/pods', '/medianodes', '/mediaedges'] as const) {
         for (const ms of [500, 5_000]) {
           await survives(`late ${kind}, killed after ${ms} ms`, [
@@ -70,16 +70,16 @@ describe('stale state: a new leader whose watches lag behind', () => {
   }
 });
 
-describe('unobserved state: what happens while no watch looks', () => {
+describe('unobserved state: changes while the watches are interrupted', () => {
   for (const [name, steps] of Object.entries(workloads)) {
-    test(`${name}: what came and went in between is made good`, async () => {
+    test(`${name}: it repairs changes that no watch reported`, async () => {
       for (const unseen of [
         [
           { do: 'podFails', nth: 0 },
           { do: 'deletePod', nth: 1 },
         ],
         [{ do: 'deleteMediaNode', nth: 0 }, { do: 'deleteBudget' }],
-        [{ do: 'deleteEdge', edge: 0 }, wait(50), { do: 'makeEdge', edge: 0 }],
+        [{ do: 'deleteEdge', edge: 0 }, wait(50), { do: 'createEdge', edge: 0 }],
       ] as Step[][]) {
         await survives(`unseen ${JSON.stringify(unseen)}`, [
           ...steps,

@@ -4,12 +4,12 @@ import { campaign, shrink } from './campaign.ts';
 import { play, scriptOf } from './run.ts';
 import type { Script } from './script.ts';
 
-// The operator as it runs in a cluster, two replicas of it, on a scripted API and a fleet, in virtual time. Beside the code a spread of
-// seeds is played; e2e/operator-simulation.e2e.test.ts plays 10,000. A failure prints its seed and its shortest script.
+// Two replicas of the operator, as in a cluster, on a simulated API and fleet in virtual time. This test runs a sample of seeds;
+// e2e/operator-simulation.e2e.test.ts runs 10,000. A failure prints its seed and the shortest failing script.
 const { SIMULATION_SEED = '1', SIMULATION_RUNS = '400', SIMULATION_SCRIPT } = process.env;
 
-describe('the operator under fire', () => {
-  test('whatever happens between: converges, makes nothing twice, kills no session, writes nothing when deposed, is quiet in the end', async (t) => {
+describe('the operator in the fault simulation', () => {
+  test('under any faults it converges, creates nothing twice, kills no session, writes only while it leads, and becomes idle', async (t) => {
     if (SIMULATION_SCRIPT) {
       const { violations } = await play(JSON.parse(SIMULATION_SCRIPT) as Script);
       assert.deepEqual(violations, []);
@@ -24,7 +24,7 @@ describe('the operator under fire', () => {
     for (const seed of [5, 124]) assert.deepEqual(await play(scriptOf(seed)), await play(scriptOf(seed)), `seed ${seed}`);
   });
 
-  test('a failing script is shortened to what matters', async () => {
+  test('a failing script is reduced to the steps that cause the failure', async () => {
     const wait = (ms: number) => ({ do: 'wait' as const, ms });
     const script: Script = { seed: 1, replicas: [1], steps: [1, 2, 3, 4, 5, 6, 7].map(wait) };
     const fails = (shorter: Script): Promise<boolean> =>

@@ -10,7 +10,7 @@ import { ApiOnSockets } from '@millrace/testkit/kube-api';
 import { MemoryApi } from '@millrace/testkit/kube-api';
 import { quietLogger } from '@millrace/testkit';
 import { startOperator } from '@millrace/operator';
-import { Chance } from './chance.ts';
+import { RandomSource } from './random.ts';
 import { SETTINGS } from './operator-process.ts';
 import { EDGES, MEDIA_NODES, MESHES, PODS } from './paths.ts';
 import { edgeOf, meshOf } from './resources.ts';
@@ -27,7 +27,7 @@ after(async () => {
 const FOREIGN_PODS = 1_100;
 const PAD = 'x'.repeat(4_500);
 
-/** An API with pods of somebody else of 5 MB, which the operator's selector takes in too; a list is one page. */
+/** An API with 5 MB of pods that the operator did not create but its selector matches; a list is one page. */
 async function bigApi(): Promise<{ api: MemoryApi; sockets: ApiOnSockets }> {
   const api = new MemoryApi({ clock: realClock });
   api.recording = false;
@@ -47,11 +47,11 @@ async function eventually(condition: () => boolean, what: () => string): Promise
     if (condition()) return;
     await delay(25);
   }
-  assert.fail(`not within a minute: ${what()}`);
+  assert.fail(`not reached within a minute: ${what()}`);
 }
 
 describe('the operator on real connections', () => {
-  test('lists of 5 MB, whole or cut short or stalled, end in the true state, with few connections and no memory kept', async (t) => {
+  test('after lists of 5 MB that are truncated or stall, the cache is correct, with few connections and no memory leak', async (t) => {
     const { api, sockets } = await bigApi();
     const client = createKubeClient({ kubeconfig: kubeconfigFor(sockets.url), timeoutMs: 1_000, qps: 10_000, burst: 10_000 });
     const tuning = { backoff: { baseMs: 2, maxMs: 10 }, inactivityMs: 1_000 };
@@ -63,26 +63,26 @@ describe('the operator on real connections', () => {
       await running;
       client.close();
     });
-    const isTrue = (): boolean => {
+    const isCacheCorrect = (): boolean => {
       const shown = informer.store.list().map(({ metadata }) => `${metadata?.name} ${metadata?.resourceVersion}`);
       const stored = api.store.list(PODS).map(([, { metadata }]) => `${metadata.name} ${metadata.resourceVersion}`);
       return shown.sort().join() === stored.sort().join();
     };
-    await eventually(isTrue, () => `${informer.store.size} pods in the cache`);
+    await eventually(isCacheCorrect, () => `${informer.store.size} pods in the cache`);
     assert.ok(sockets.bytesSent > 5e6, `a list of ${sockets.bytesSent} bytes`);
-    const chance = new Chance(1);
+    const random = new RandomSource(1);
     const heapMib: number[] = [];
     for (let round = 1; round <= 30; round++) {
       sockets.breaks = (request) => {
         const isWatch = request.url?.includes('watch=') === true;
-        if (!chance.isTrue(isWatch ? 0.3 : 0.6)) return undefined;
-        return { afterBytes: chance.whole(0, isWatch ? 6_000 : 5_000_000), how: chance.pick(['reset', 'reset', 'stall']) };
+        if (!random.boolean(isWatch ? 0.3 : 0.6)) return undefined;
+        return { afterBytes: random.integer(0, isWatch ? 6_000 : 5_000_000), how: random.pick(['reset', 'reset', 'stall']) };
       };
       api.store.remove(`${PODS}/foreign-${round}`);
       api.put(`${PODS}/foreign-${100 + round}`, foreignPod(round));
       api.compact();
       sockets.resetAll();
-      await eventually(isTrue, () => `round ${round}: ${informer.store.size} pods in the cache`);
+      await eventually(isCacheCorrect, () => `round ${round}: ${informer.store.size} pods in the cache`);
       gc();
       if (round % 10 === 0) heapMib.push(process.memoryUsage().heapUsed / 2 ** 20);
       assert.ok(sockets.connections <= 4, `${sockets.connections} connections`);
@@ -100,16 +100,16 @@ describe('the operator on real connections', () => {
     );
   });
 
-  test('with connections reset and answers cut anywhere it makes each node once, and all of them', async (t) => {
+  test('with connections reset and answers truncated anywhere, it creates every node exactly once', async (t) => {
     const { api, sockets } = await bigApi();
     api.put(`${MESHES}/world`, meshOf());
     api.put(`${EDGES}/east`, edgeOf(0, 0));
-    let made = 0;
+    let created = 0;
     const own = (): number => api.store.list(PODS).filter(([path]) => path.includes('/east-')).length;
-    let most = 0;
+    let maxPods = 0;
     api.store.subscribe(({ type, where }) => {
-      if (type === 'ADDED' && where.collection === PODS && where.name.startsWith('east-')) made++;
-      most = Math.max(most, own());
+      if (type === 'ADDED' && where.collection === PODS && where.name.startsWith('east-')) created++;
+      maxPods = Math.max(maxPods, own());
     });
     const operator = await startOperator({
       kubeconfig: kubeconfigFor(sockets.url),
@@ -122,12 +122,12 @@ describe('the operator on real connections', () => {
     stops.push(() => operator.stop());
     await eventually(
       () => operator.isLeading(),
-      () => 'it leads',
+      () => 'the operator does not lead',
     );
-    const chance = new Chance(2);
+    const random = new RandomSource(2);
     for (let replicas = 1; replicas <= 6; replicas++) {
-      // Answers to writes are lost too: what was done is not known.
-      sockets.breaks = () => (chance.isTrue(0.25) ? { afterBytes: chance.whole(0, 3_000), how: 'reset' } : undefined);
+      // Answers to writes are lost too, so that their outcome is unknown.
+      sockets.breaks = () => (random.boolean(0.25) ? { afterBytes: random.integer(0, 3_000), how: 'reset' } : undefined);
       const edge = api.objects.get(`${EDGES}/east`)!;
       api.store.write(`${EDGES}/east`, { ...edge, spec: { ...edge.spec, replicas } }, 'main');
       if (replicas % 2 === 0) sockets.resetAll();
@@ -140,6 +140,6 @@ describe('the operator on real connections', () => {
       () => `${own()} pods and ${mediaNodes()} MediaNodes of 6`,
     );
     t.diagnostic(JSON.stringify({ requests: sockets.requests, mb: Math.round(sockets.bytesSent / 1e6) }));
-    assert.deepEqual([made, most], [6, 6], 'pods ever made, and at once');
+    assert.deepEqual([created, maxPods], [6, 6], 'pods created in total, and the maximum at once');
   });
 });

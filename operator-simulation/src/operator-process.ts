@@ -11,19 +11,19 @@ import { ProcessClock } from './process-clock.ts';
 export const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
 const LEASE_NAMESPACE = 'sys';
 
-// One registry for all: what is counted is not looked at.
-const registry = createMetrics({ service: 'fire' });
+// All processes share one registry, because no test reads the metrics.
+const registry = createMetrics({ service: 'simulation' });
 const metrics = createKubeMetrics(registry);
 const edgeMetrics = new EdgeMetrics(registry);
 const { logger } = quietLogger('silent');
 
-/** The operator as a process: the very code that runs in a cluster, on a connection and a clock of its own. */
+/** An operator process: the code that runs in a cluster, with its own connection and clock. */
 export class OperatorProcess {
   readonly identity: string;
   readonly clock: ProcessClock;
   readonly connection: ApiConnection;
   readonly operator: Operator;
-  /** Set when it ended by itself or by `end`. */
+  /** Set when the process has ended, by itself or after `end` or `kill`. */
   ended: { error?: unknown } | undefined;
   readonly #api: MemoryApi;
   readonly #stop = new AbortController();
@@ -53,12 +53,12 @@ export class OperatorProcess {
     );
   }
 
-  /** SIGTERM. */
+  /** Like SIGTERM. */
   end(): void {
     this.#stop.abort();
   }
 
-  /** SIGKILL: nothing of it runs any more; what it sent is on its way. */
+  /** Like SIGKILL: none of its code runs any more, but its requests in flight may still be executed. */
   kill(): void {
     this.clock.kill();
     this.#api.disconnect(this.connection);
@@ -66,7 +66,7 @@ export class OperatorProcess {
   }
 }
 
-/** Lets nothing through to a process that does not run. */
+/** Holds back requests and answers while the process is stopped. */
 class ProcessTransport implements Transport {
   readonly #connection: ApiConnection;
   readonly #clock: ProcessClock;

@@ -8,11 +8,11 @@ interface Entry extends Timer {
 }
 
 /**
- * Time as one process sees it: it can be stopped (SIGSTOP: the monotonic clock goes on, nothing runs), killed, and its wall clock can be
- * wrong or jump.
+ * The clock of one simulated process. The process can be killed, or stopped as by SIGSTOP: its monotonic clock advances, but none of its
+ * code runs. Its wall clock can have an offset and jump.
  */
 export class ProcessClock implements Clock {
-  /** Added to the true wall clock. */
+  /** Added to the simulation's wall clock. */
   wallOffsetMs = 0;
   readonly #world: FakeClock;
   readonly #entries = new Set<Entry>();
@@ -54,7 +54,7 @@ export class ProcessClock implements Clock {
     entry.state = 'over';
   }
 
-  /** Timers that wait, or are due and held back. */
+  /** The number of timers that are not due yet, or due but held back. */
   get pendingTimers(): number {
     return this.#entries.size;
   }
@@ -63,7 +63,7 @@ export class ProcessClock implements Clock {
     if (this.#state === 'running') this.#state = 'stopped';
   }
 
-  /** What fell due meanwhile happens now, answers of the network and timers: with `answersFirst` timers come when what awaited answers has gone on. */
+  /** Runs the due timers and delivers the answers that arrived meanwhile. With `answersFirst`, code that awaited answers runs first. */
   resume(answersFirst: boolean): void {
     if (this.#state !== 'stopped') return;
     this.#state = 'running';
@@ -81,7 +81,7 @@ export class ProcessClock implements Clock {
     this.#waiting = [];
   }
 
-  /** Resolves once the process runs; never, when it is dead. */
+  /** Resolves once the process runs; never if it is dead. */
   whenRunning(): Promise<void> | undefined {
     if (this.#state === 'running') return undefined;
     return new Promise((resolve) => {

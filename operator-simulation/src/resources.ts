@@ -8,7 +8,7 @@ export const EDGE_NAMES = ['east', 'west', 'north'];
 const ROLES = [['push', 'pull', 'relay'], ['pull', 'relay'], ['pull']];
 const REGIONS = ['tokyo', 'berlin', 'berlin'];
 
-/** One of three edges: two with relays in two regions, and one of viewers' nodes beside the second. */
+/** One of three edges: two with relays, in two regions, and a pull-only one in the second region. */
 export function edgeOf(index: number, replicas: number): JsonObject {
   return withDefaults('edge', 'MediaEdge', EDGE_NAMES[index] ?? '', {
     region: REGIONS[index] ?? '',

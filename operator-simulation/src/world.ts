@@ -2,41 +2,41 @@ import type { JsonObject } from '@millrace/api/validation';
 import { FakeClock } from '@millrace/testkit';
 import type { Lease, Pod } from '@millrace/kube';
 import { MemoryApi, type Snapshot, type Stored } from '@millrace/testkit/kube-api';
-import { Chance } from './chance.ts';
-import { Fleet, type TrueNode } from './fleet/index.ts';
+import { RandomSource } from './random.ts';
+import { Fleet, type SimulatedNode } from './fleet/index.ts';
 import { OperatorProcess } from './operator-process.ts';
 import { BUDGETS, EDGES, HOSTS, LEASES, MEDIA_NODES, MESHES, NS, OPERATOR_LEASE, PODS, ROUTES, SECRETS } from './paths.ts';
-import { Watchdog } from './properties.ts';
+import { InvariantChecker } from './invariants.ts';
 import { edgeOf, EDGE_NAMES, meshOf, routeOf } from './resources.ts';
 import type { FailHow, Script, Step } from './script.ts';
 import { reset } from '@millrace/testkit/kube-api';
 import type { Outcome } from '@millrace/testkit/kube-api';
 
-/** The fence of whoever led when the Lease vanished is closed, or the Lease renewed, after this. */
-const BLIND_MS = 12_000;
+/** Within this time after the Lease is deleted, its holder has renewed it or its fence has closed. */
+const ELECTION_UNSAFE_MS = 12_000;
 const POLICIES: JsonObject[] = [{}, { policy: 'LowestCost' }, { via: ['berlin'] }, { avoid: { regions: ['nowhere'] } }];
 
-/** An API, a fleet and two operator processes, and what a script does to them. */
+/** An API, a fleet and two operator processes, on which a script is executed. */
 export class World {
   readonly clock = new FakeClock();
   readonly api: MemoryApi;
   readonly fleet: Fleet;
-  readonly watchdog: Watchdog;
+  readonly invariants: InvariantChecker;
   readonly processes: OperatorProcess[] = [];
-  /** Requests of processes that are gone, by kind. */
+  /** The number of requests of ended processes. */
   readonly past = { reads: 0, writes: 0 };
-  readonly #chance: Chance;
+  readonly #random: RandomSource;
   #names = 0;
   #backup: Snapshot | undefined;
-  #vanishedMs = -Infinity;
+  #leaseDeletedMs = -Infinity;
   #restoredMs = -Infinity;
 
   constructor({ seed, replicas }: Pick<Script, 'seed' | 'replicas'>) {
-    this.#chance = new Chance(seed);
+    this.#random = new RandomSource(seed);
     this.api = new MemoryApi({ clock: this.clock });
     this.api.recording = false;
-    this.fleet = new Fleet(this.api, this.clock, this.#chance.fork());
-    this.watchdog = new Watchdog(this.api, this.fleet, () => this.clock.wall());
+    this.fleet = new Fleet(this.api, this.clock, this.#random.fork());
+    this.invariants = new InvariantChecker(this.api, this.fleet, () => this.clock.wall());
     this.api.put(`${MESHES}/world`, meshOf());
     this.api.put(`${ROUTES}/all`, routeOf());
     for (const [index, wanted] of replicas.entries()) this.api.put(`${EDGES}/${EDGE_NAMES[index]}`, edgeOf(index, wanted));
@@ -50,7 +50,7 @@ export class World {
     );
   }
 
-  /** Writes of operators, Leases aside: counted by the store as what they changed. */
+  /** The number of write requests of the operator processes. */
   get writes(): number {
     return this.processes.reduce((sum, { connection: { seen } }) => sum + seen.writes, this.past.writes);
   }
@@ -65,10 +65,10 @@ export class World {
     }
   }
 
-  /** Ends every fault, and what people left half done. */
+  /** Ends every fault, and undoes pauses and cordons. */
   async endFaults(): Promise<void> {
     this.api.isDown = false;
-    await this.clock.settle(Math.max(0, this.#restoredMs + BLIND_MS - this.clock.now()));
+    await this.clock.settle(Math.max(0, this.#restoredMs + ELECTION_UNSAFE_MS - this.clock.now()));
     for (const process of this.processes) {
       process.connection.faults = {};
       process.connection.late = false;
@@ -82,17 +82,17 @@ export class World {
     await this.clock.settle(0);
   }
 
-  /** What an hour does to core/v1 Events. */
+  /** Removes all core/v1 Events, as the API server does after an hour. */
   forgetEvents(): void {
     for (const [path] of this.api.store.list(`/api/v1/namespaces/${NS}/events`)) this.api.store.remove(path);
   }
 
-  /** Both processes run, and one of them leads. */
-  get isStaffed(): boolean {
+  /** True when both processes run and one of them leads. */
+  get isOperational(): boolean {
     return this.processes.every(({ ended }) => !ended) && this.processes.some(({ operator }) => operator.isLeading);
   }
 
-  /** Ends both processes gracefully; what they leave behind, as complaints. */
+  /** Ends both processes gracefully. Returns a violation for each error, and for timers that a process left. */
   async end(): Promise<string[]> {
     for (const process of this.processes) process.end();
     await this.clock.settle(60_000);
@@ -104,14 +104,14 @@ export class World {
   }
 
   #launch(slot: number): void {
-    const random = this.#chance.fork().next;
+    const random = this.#random.fork().next;
     const process = new OperatorProcess(this.clock, this.api, `operator-${slot}-${this.#names++}`, random);
-    process.connection.onWrite = (request) => this.watchdog.onWrite(process.identity, request);
+    process.connection.onWrite = (request) => this.invariants.onWrite(process.identity, request);
     this.processes[slot] = process;
   }
 
-  /** The one hole of the election (docs/decisions/0013): who has not seen the present holder cannot wait for it when its Lease vanishes. */
-  #allKnowTheHolder(): boolean {
+  /** The known limit of the election (decision 0013): after the Lease is deleted, a process waits only for a holder that it has observed. */
+  #allKnowHolder(): boolean {
     const { holderIdentity } = (this.api.objects.get(OPERATOR_LEASE) as Lease | undefined)?.spec ?? {};
     const alive = this.processes.filter(({ clock, ended }) => clock.state !== 'dead' && !ended);
     return (
@@ -119,12 +119,12 @@ export class World {
     );
   }
 
-  #isBlindTime(): boolean {
-    return this.clock.now() < Math.max(this.#vanishedMs, this.#restoredMs) + BLIND_MS;
+  #isElectionUnsafe(): boolean {
+    return this.clock.now() < Math.max(this.#leaseDeletedMs, this.#restoredMs) + ELECTION_UNSAFE_MS;
   }
 
   #relaunch(slot: number, afterMs: number): void {
-    this.clock.setTimeout(() => (this.#isBlindTime() ? this.#relaunch(slot, 1_000) : this.#launch(slot)), afterMs);
+    this.clock.setTimeout(() => (this.#isElectionUnsafe() ? this.#relaunch(slot, 1_000) : this.#launch(slot)), afterMs);
   }
 
   #kill(slot: number): void {
@@ -134,7 +134,7 @@ export class World {
     this.past.writes += process.connection.seen.writes;
     process.connection.seen.reads = process.connection.seen.writes = 0;
     process.kill();
-    this.#relaunch(slot, this.#chance.pick([0, 100, 5_000, 30_000]));
+    this.#relaunch(slot, this.#random.pick([0, 100, 5_000, 30_000]));
   }
 
   #apply(step: Step): void {
@@ -143,7 +143,7 @@ export class World {
       case 'scale':
         return this.#editEdge(step.edge, (spec) => ({ ...spec, replicas: step.replicas }));
       case 'changeTemplate':
-        return this.#editEdge(step.edge, (spec) => ({ ...spec, image: `media-node:${this.#chance.whole(2, 4)}` }));
+        return this.#editEdge(step.edge, (spec) => ({ ...spec, image: `media-node:${this.#random.integer(2, 4)}` }));
       case 'setDrainTimeout':
         return this.#editEdge(step.edge, (spec) => ({
           ...spec,
@@ -154,8 +154,8 @@ export class World {
         return this.#annotate(edgePath(step.edge), step.do === 'pause');
       case 'deleteEdge':
         return void api.store.delete(edgePath(step.edge));
-      case 'makeEdge':
-        if (!api.objects.has(edgePath(step.edge))) api.put(edgePath(step.edge), edgeOf(step.edge, this.#chance.whole(0, 2)));
+      case 'createEdge':
+        if (!api.objects.has(edgePath(step.edge))) api.put(edgePath(step.edge), edgeOf(step.edge, this.#random.integer(0, 2)));
         return;
       case 'cordon':
       case 'uncordon':
@@ -168,12 +168,12 @@ export class World {
         return this.#withNth(EDGES, step.nth, (path, edge) => api.store.write(path, { ...edge, status: {} }, 'status'));
       case 'deleteMesh':
         return void api.store.delete(`${MESHES}/world`);
-      case 'makeMesh':
+      case 'createMesh':
         if (!api.objects.has(`${MESHES}/world`)) api.put(`${MESHES}/world`, meshOf());
         return;
       case 'deleteRoute':
         return void api.store.delete(`${ROUTES}/all`);
-      case 'makeRoute':
+      case 'createRoute':
         if (!api.objects.has(`${ROUTES}/all`)) api.put(`${ROUTES}/all`, routeOf());
         return;
       case 'changePolicy':
@@ -186,8 +186,8 @@ export class World {
       case 'deleteBudget':
         return this.#withNth(BUDGETS, 0, (path) => api.store.delete(path));
       case 'deleteLease':
-        if (!this.#allKnowTheHolder()) return;
-        this.#vanishedMs = this.clock.now();
+        if (!this.#allKnowHolder()) return;
+        this.#leaseDeletedMs = this.clock.now();
         return void api.store.delete(OPERATOR_LEASE);
       case 'collectGarbage':
         return void api.collectGarbage();
@@ -199,7 +199,7 @@ export class World {
         return this.#withNth(PODS, step.nth, (path) => fleet.kubelets.fail(path.slice(PODS.length + 1)));
       case 'stumble':
         return this.#withNode(step.nth, [...fleet.nodes.values()], (node) => fleet.stumble(node, step.ms));
-      case 'controlGoes':
+      case 'controlStops':
         return fleet.control.stop();
       case 'controlStarts':
         return fleet.control.start();
@@ -207,11 +207,11 @@ export class World {
         return fleet.control.setRtt(['berlin tokyo', 'berlin berlin', 'tokyo tokyo'][step.nth % 3] ?? '', step.ms);
       case 'fail':
         return this.#each(step.process, (process) => {
-          const chance = this.#chance.fork();
+          const random = this.#random.fork();
           process.connection.faults = {
             ...process.connection.faults,
             fail: ({ method, path }) =>
-              concerns(step.of, method, path) && chance.isTrue(step.share) ? outcome(step.how, chance) : undefined,
+              concerns(step.of, method, path) && random.boolean(step.share) ? outcome(step.how, random) : undefined,
           };
         });
       case 'heal':
@@ -231,7 +231,7 @@ export class World {
       case 'errorEvent':
         return this.#each(step.process, ({ connection }) => {
           for (const watch of [...connection.watches]) {
-            if (this.#chance.isTrue(0.5)) continue;
+            if (this.#random.boolean(0.5)) continue;
             if (step.do === 'silence') watch.silence();
             else if (step.do === 'repeat') watch.repeat();
             else watch.fail(step.do === 'goneEvent' ? 410 : 500, step.do === 'goneEvent' ? 'Expired' : 'InternalError');
@@ -266,9 +266,9 @@ export class World {
       case 'stop':
         return this.processes[step.process]?.clock.stop();
       case 'continue':
-        // One that slept through it is as blind as a new one.
-        if (this.#isBlindTime()) return;
-        return this.processes[step.process]?.clock.resume(this.#chance.isTrue(0.5));
+        // A process that was stopped during the deletion knows as little about the holder as a new one.
+        if (this.#isElectionUnsafe()) return;
+        return this.processes[step.process]?.clock.resume(this.#random.boolean(0.5));
       case 'killAtWrite':
         return this.#killAtWrite(step);
       case 'wallJump':
@@ -278,7 +278,7 @@ export class World {
     }
   }
 
-  /** Dies with its n-th write from now on, before or after that is done. */
+  /** Kills the process at its n-th write from now on, before or after the server executes it. */
   #killAtWrite({ process: slot, write, done }: { process: number; write: number; done: boolean }): void {
     const process = this.processes[slot];
     if (!process) return;
@@ -293,10 +293,10 @@ export class World {
   }
 
   #restore(): void {
-    if (!this.#backup || !this.#allKnowTheHolder()) return;
+    if (!this.#backup || !this.#allKnowHolder()) return;
     this.#restoredMs = this.clock.now();
     this.api.restore(this.#backup);
-    this.watchdog.restored();
+    this.invariants.restored();
     this.fleet.reconcileAfterRestore();
   }
 
@@ -326,7 +326,7 @@ export class World {
     if (path && stored) then(path, stored);
   }
 
-  #withNode(nth: number, nodes: readonly TrueNode[], then: (node: TrueNode) => void): void {
+  #withNode(nth: number, nodes: readonly SimulatedNode[], then: (node: SimulatedNode) => void): void {
     const node = nodes[nth % Math.max(1, nodes.length)];
     if (node) then(node);
   }
@@ -354,7 +354,7 @@ function concerns(of: Extract<Step, { do: 'fail' }>['of'], method: string, path:
   return of === 'writes' || path.includes('/status');
 }
 
-function outcome(how: FailHow, chance: Chance): Outcome {
+function outcome(how: FailHow, random: RandomSource): Outcome {
   switch (how) {
     case '409':
       return { code: 409, reason: 'Conflict' };
@@ -363,16 +363,16 @@ function outcome(how: FailHow, chance: Chance): Outcome {
     case '422':
       return { code: 422, reason: 'Invalid' };
     case '429':
-      return { code: 429, reason: 'TooManyRequests', retryAfterSeconds: chance.whole(0, 3) };
+      return { code: 429, reason: 'TooManyRequests', retryAfterSeconds: random.integer(0, 3) };
     case '500':
       return { code: 500, reason: 'InternalError' };
     case '503':
-      return { code: 503, reason: 'ServiceUnavailable', ...(chance.isTrue(0.5) ? { retryAfterSeconds: 1 } : {}) };
-    // Within what lies between the fence and the lease's end: what takes longer, no client can call back.
+      return { code: 503, reason: 'ServiceUnavailable', ...(random.boolean(0.5) ? { retryAfterSeconds: 1 } : {}) };
+    // Shorter than the time between the closing of the fence and the expiry of the lease: no client can recall a slower request.
     case 'slow':
-      return { delayMs: chance.whole(1, 4_000) };
+      return { delayMs: random.integer(1, 4_000) };
     case 'slowLost':
-      return { delayMs: chance.whole(1, 4_000), lose: true };
+      return { delayMs: random.integer(1, 4_000), lose: true };
     default:
       return how;
   }

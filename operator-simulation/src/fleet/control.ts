@@ -2,89 +2,89 @@ import type { MediaNode } from '@millrace/api';
 import type { Lease } from '@millrace/kube';
 import { rfc3339, type StoreEvent } from '@millrace/testkit/kube-api';
 import { LEASES, MEDIA_NODES } from '../paths.ts';
-import type { Surroundings } from './surroundings.ts';
-import type { TrueNode } from './true-node.ts';
+import type { Environment } from './environment.ts';
+import type { SimulatedNode } from './simulated-node.ts';
 
 const LEASE_S = 60;
-/** Of a node that drains. */
+/** The report interval of a draining node. */
 const REPORT_MS = 10_000;
-/** A status that has no news is written again after this at the latest. */
+/** The maximum time between two writes of an unchanged status. */
 const REFRESH_MS = 300_000;
-/** A node that dials again within this time was never away. */
+/** A node that reconnects within this time is not reported as disconnected. */
 const RECONNECT_MS = 3_000;
 
 /**
- * Control, and the nodes' connections to it: what their MediaNodes say reaches them, and what they do becomes status. What the real one
- * does when a MediaNode is deleted and made again, or the API restored: docs/decisions/0013-operator-simulation.md.
+ * Simulates control and its connections to the nodes: it delivers MediaNode specs to nodes and writes their reports to status. Decision
+ * 0013 describes what the real control does when a MediaNode is deleted and recreated, or when the API is restored.
  */
 export class Control {
-  readonly #around: Surroundings;
-  readonly #onDrain: (node: TrueNode, policy: 'Move' | 'Wait') => void;
-  /** Replica that holds all agents; undefined while control is away. */
+  readonly #environment: Environment;
+  readonly #onDrain: (node: SimulatedNode, policy: 'Move' | 'Wait') => void;
+  /** The control replica to which all agents are connected; undefined while control is down. */
   #replica: string | undefined;
   #replicas = 0;
   readonly #linkRtts = new Map<string, number>();
 
-  /** `onDrain`: the node has begun to drain. */
-  constructor(around: Surroundings, onDrain: (node: TrueNode, policy: 'Move' | 'Wait') => void) {
-    this.#around = around;
+  /** `onDrain` is called when a node starts to drain. */
+  constructor(environment: Environment, onDrain: (node: SimulatedNode, policy: 'Move' | 'Wait') => void) {
+    this.#environment = environment;
     this.#onDrain = onDrain;
-    around.api.store.subscribe((event) => {
+    environment.api.store.subscribe((event) => {
       if (event.where.collection === MEDIA_NODES) this.#onMediaNode(event);
     });
     this.start();
-    around.every(20_000, () => this.#renew());
-    around.every(REPORT_MS, () => this.#refresh());
+    environment.every(20_000, () => this.#renew());
+    environment.every(REPORT_MS, () => this.#refresh());
   }
 
   start(): void {
     if (this.#replica) return;
     this.#replica = `c${this.#replicas++}`;
     this.#renew();
-    for (const node of this.#around.nodes.values()) this.#dial(node, 5_000);
+    for (const node of this.#environment.nodes.values()) this.#dial(node, 5_000);
   }
 
-  /** Its connections end with it, and nobody writes so. */
+  /** Disconnects all nodes. No status says so, because no other replica writes it. */
   stop(): void {
     this.#replica = undefined;
-    for (const node of this.#around.nodes.values()) node.connected = false;
+    for (const node of this.#environment.nodes.values()) node.connected = false;
   }
 
-  /** A node's process came up, or goes on. */
-  dial(node: TrueNode): void {
+  /** Connects a node whose process has started or resumed. */
+  dial(node: SimulatedNode): void {
     node.isUp = true;
     this.#dial(node, 500);
   }
 
-  hangUp(node: TrueNode): void {
+  hangUp(node: SimulatedNode): void {
     node.isUp = false;
     node.connected = false;
-    this.#around.later(RECONNECT_MS, RECONNECT_MS, () => {
+    this.#environment.later(RECONNECT_MS, RECONNECT_MS, () => {
       if (!node.connected) this.report(node);
     });
   }
 
   setRtt(key: string, rttMs: number): void {
     this.#linkRtts.set(key, rttMs);
-    for (const node of this.#around.nodes.values()) this.#around.later(100, 1_000, () => this.report(node));
+    for (const node of this.#environment.nodes.values()) this.#environment.later(100, 1_000, () => this.report(node));
   }
 
-  /** It lists everything anew. A spec that is otherwise than what a node runs is news; a status alone that is older is not, until its refresh. */
+  /** Lists all MediaNodes again. A spec that differs from what a node runs is delivered; an outdated status waits for its refresh. */
   reconcileAfterRestore(): void {
-    this.#around.later(0, 20_000, () => this.#renew());
-    for (const node of this.#around.nodes.values()) {
+    this.#environment.later(0, 20_000, () => this.#renew());
+    for (const node of this.#environment.nodes.values()) {
       const stored = this.#mediaNode(node);
       if (!stored) this.#forget(node);
       else this.#program(node, stored);
-      this.#around.later(0, REFRESH_MS, () => this.report(node));
+      this.#environment.later(0, REFRESH_MS, () => this.report(node));
     }
   }
 
-  /** Writes the status of a node that it holds. */
-  report(node: TrueNode): void {
-    const { api, clock } = this.#around;
+  /** Writes the status of a connected node. */
+  report(node: SimulatedNode): void {
+    const { api, clock } = this.#environment;
     const stored = this.#mediaNode(node);
-    if (!stored || !this.#replica || !this.#around.isRunning(node)) return;
+    if (!stored || !this.#replica || !this.#environment.isRunning(node)) return;
     node.reportAtMs = clock.now();
     const now = rfc3339(clock.wall());
     const before = stored.status?.conditions?.find(({ type }) => type === 'AgentConnected');
@@ -112,51 +112,51 @@ export class Control {
 
   #onMediaNode({ type, object }: StoreEvent): void {
     const stored = object as unknown as MediaNode;
-    const node = this.#around.nodes.get(stored.spec.pod.uid);
+    const node = this.#environment.nodes.get(stored.spec.pod.uid);
     if (!node) return;
     if (type === 'DELETED') this.#forget(node);
     else if (type === 'ADDED') this.#dial(node, 1_500);
     else if (node.connected) this.#program(node, stored);
   }
 
-  /** Without a MediaNode it is sent away; it goes on as it was told last, and dials again. */
-  #forget(node: TrueNode): void {
+  /** Control rejects a node without a MediaNode. The node keeps its last configuration and reconnects. */
+  #forget(node: SimulatedNode): void {
     node.connected = false;
     node.programmed = undefined;
     node.drainAcknowledgedMs = undefined;
   }
 
-  #dial(node: TrueNode, withinMs: number): void {
-    this.#around.later(50, withinMs, () => {
+  #dial(node: SimulatedNode, withinMs: number): void {
+    this.#environment.later(50, withinMs, () => {
       const stored = this.#mediaNode(node);
-      if (!stored || !this.#replica || !node.isUp || !this.#around.isRunning(node)) return;
+      if (!stored || !this.#replica || !node.isUp || !this.#environment.isRunning(node)) return;
       node.connected = true;
       this.#acknowledge(node, stored);
     });
   }
 
-  #program(node: TrueNode, { metadata }: MediaNode): void {
+  #program(node: SimulatedNode, { metadata }: MediaNode): void {
     if (node.programmed?.uid === metadata.uid && node.programmed?.generation === metadata.generation) return;
-    this.#around.later(50, 1_500, () => {
+    this.#environment.later(50, 1_500, () => {
       const now = this.#mediaNode(node);
-      if (now && node.connected && this.#around.isRunning(node)) this.#acknowledge(node, now);
+      if (now && node.connected && this.#environment.isRunning(node)) this.#acknowledge(node, now);
     });
   }
 
-  /** The node runs what its spec says, and control writes so. */
-  #acknowledge(node: TrueNode, { metadata, spec }: MediaNode): void {
+  /** The node applies its spec, and control reports it as programmed. */
+  #acknowledge(node: SimulatedNode, { metadata, spec }: MediaNode): void {
     const began = spec.drain !== undefined && node.drainSince === undefined;
     node.programmed = { uid: metadata.uid ?? '', generation: metadata.generation ?? 0 };
     node.cordoned = spec.cordoned;
     node.drainSince = spec.drain?.since;
-    node.drainAcknowledgedMs = spec.drain ? (node.drainAcknowledgedMs ?? this.#around.clock.wall()) : undefined;
+    node.drainAcknowledgedMs = spec.drain ? (node.drainAcknowledgedMs ?? this.#environment.clock.wall()) : undefined;
     this.report(node);
     if (began) this.#onDrain(node, spec.drain?.policy === 'Wait' ? 'Wait' : 'Move');
   }
 
   #refresh(): void {
-    for (const node of this.#around.nodes.values()) {
-      const isDue = this.#around.clock.now() - node.reportAtMs > REFRESH_MS - 2 * REPORT_MS || node.drainSince !== undefined;
+    for (const node of this.#environment.nodes.values()) {
+      const isDue = this.#environment.clock.now() - node.reportAtMs > REFRESH_MS - 2 * REPORT_MS || node.drainSince !== undefined;
       if (isDue) this.report(node);
     }
   }
@@ -172,15 +172,15 @@ export class Control {
 
   #renew(): void {
     if (!this.#replica) return;
-    const renewTime = new Date(this.#around.clock.wall()).toISOString().replace('Z', '000Z');
+    const renewTime = new Date(this.#environment.clock.wall()).toISOString().replace('Z', '000Z');
     const spec = { holderIdentity: this.#replica, leaseDurationSeconds: LEASE_S, renewTime };
     const path = `${LEASES}/millrace-control-${this.#replica}`;
-    const before = this.#around.api.objects.get(path) as Lease | undefined;
-    this.#around.api.put(path, { ...before, kind: 'Lease', apiVersion: 'coordination.k8s.io/v1', spec });
+    const before = this.#environment.api.objects.get(path) as Lease | undefined;
+    this.#environment.api.put(path, { ...before, kind: 'Lease', apiVersion: 'coordination.k8s.io/v1', spec });
   }
 
-  #mediaNode({ name, uid }: TrueNode): MediaNode | undefined {
-    const stored = this.#around.api.objects.get(`${MEDIA_NODES}/${name}`) as unknown as MediaNode | undefined;
+  #mediaNode({ name, uid }: SimulatedNode): MediaNode | undefined {
+    const stored = this.#environment.api.objects.get(`${MEDIA_NODES}/${name}`) as unknown as MediaNode | undefined;
     return stored?.spec.pod.uid === uid ? stored : undefined;
   }
 }

@@ -1,3 +1,3 @@
-// What the operator's pods meet: kubelets.ts lets them run, control.ts says what their nodes do, fleet.ts moves sessions.
+// The environment of the operator's pods: kubelets.ts runs them, control.ts reports on their nodes, fleet.ts moves sessions.
 export { Fleet } from './fleet.ts';
-export type { TrueNode } from './true-node.ts';
+export type { SimulatedNode } from './simulated-node.ts';
