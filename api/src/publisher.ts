@@ -29,6 +29,8 @@ export const PublishedTrackStatus = z.object({
   state: PublisherState,
   /** As announced, or as learned from the packets. Absent where tracks are told apart by other means (MID, RID). */
   ssrcs: z.array(Ssrc).max(16).optional(),
+  /** Why few viewers can play what is published, and what to do about it. Absent where most can. */
+  hint: z.string().max(512).optional(),
 });
 export type PublishedTrackStatus = z.infer<typeof PublishedTrackStatus>;
 

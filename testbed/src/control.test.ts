@@ -26,7 +26,10 @@ const TRACKS: TrackDescription[] = [
     kind: 'video',
     codec: { mimeType: 'video/VP8', payloadType: 101, clockRate: 90_000 },
     headerExtensions: [],
-    layers: [{ layer: 0, ssrc: 1 }],
+    layers: [
+      { layer: 0, ssrc: 1 },
+      { layer: 1, ssrc: 2 },
+    ],
   },
 ];
 
@@ -107,6 +110,16 @@ describe('control and its nodes', () => {
     const state = await viewer.resolve('live/one');
     assert.deepEqual([state.epoch, state.origin.node, state.origin.region, state.tracks], [epoch, 'pub-1', 'north', TRACKS]);
     await eventually(() => viewer.snapshot!.streams.length === 1, 'the stream is in the snapshot');
+
+    const seen = TRACKS.map((track) => ({ ...track, layers: [...track.layers].reverse() }));
+    assert.notDeepEqual(seen, TRACKS);
+    publisher.describe('live/one', epoch - 1, 's1', []);
+    publisher.describe('live/one', epoch, 's1', seen);
+    await eventually(
+      () => JSON.stringify(viewer.snapshot!.streams[0]?.tracks) === JSON.stringify(seen),
+      'another order of layers is known without asking',
+    );
+    assert.equal(viewer.snapshot!.streams[0]?.epoch, epoch);
 
     publisher.unpublish('live/one', epoch, 's1');
     await eventually(() => viewer.snapshot!.streams.length === 0, 'its end is known');

@@ -105,6 +105,37 @@ describe('a publisher', { timeout: 180_000 }, () => {
     await fetch(`${node.url}/rtp/sessions/${session}`, { method: 'DELETE' });
   }
 
+  test('of a format that few viewers can play is told so in its status', async () => {
+    const publisher = await start(BASE);
+    const track = (id: string) => ({
+      kind: 'video',
+      mimeType: 'video/H264',
+      payloadType: 96,
+      clockRate: 90_000,
+      ssrc: 7,
+      parameters: { 'profile-level-id': id },
+    });
+    for (const [id, hint] of [
+      ['f40028', /High 4:4:4 Predictive.*is played by few viewers \(10 bit, 4:2:2, 4:4:4\)/],
+      ['64003c', /level 6\).*stay within level 5\.2/],
+      ['42e01f', undefined],
+    ] as const) {
+      const address = { ip: '127.0.0.1', port: publisher.socket.address().port };
+      const stream = `live/format-${id}`;
+      const { status, body } = await post('/rtp/push', await node.token('push', 'live/*'), {
+        stream,
+        address,
+        tracks: [track(id)],
+      });
+      assert.equal(status, 201, JSON.stringify(body));
+      const shown = await eventually('a status', () => statusOf(body.session));
+      if (hint) assert.match(shown.tracks[0]!.hint ?? '', hint);
+      else assert.equal(shown.tracks[0]!.hint, undefined);
+      await fetch(`${node.url}/rtp/sessions/${body.session}`, { method: 'DELETE' });
+    }
+    publisher.close();
+  });
+
   describe('is seen by a late viewer', { concurrency: true }, () => {
     for (const seed of SEEDS) {
       const varied = variation(seed);

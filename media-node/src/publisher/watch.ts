@@ -4,6 +4,7 @@ import type { Clock, Logger } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PublishedStream } from '../media/index.ts';
 import type { RelayStats } from '../relay/index.ts';
+import { playabilityOf } from '../sdp/index.ts';
 import type { Session, SessionRegistry } from '../sessions/index.ts';
 import { adviceFor, type AnnouncedTrack } from './advice.ts';
 import { judge, releaseOf, silenceOf, type Moment, type PublisherHealth } from './health.ts';
@@ -242,7 +243,15 @@ function statusOf(health: PublisherHealth, { published: { origin } }: Watched): 
     ...(detail === undefined ? {} : { detail }),
     tracks: health.tracks.map(({ track, kind, state }) => {
       const { ssrcs = [] } = announced[track] ?? {};
-      return { track, kind, state, ...(ssrcs.length > 0 ? { ssrcs: [...ssrcs] } : {}) };
+      const codec = origin.sources[track]?.rtpParameters.codecs[0];
+      const hint = codec && playabilityOf(codec);
+      return {
+        track,
+        kind,
+        state,
+        ...(ssrcs.length > 0 ? { ssrcs: [...ssrcs] } : {}),
+        ...(hint === undefined ? {} : { hint }),
+      };
     }),
   };
 }

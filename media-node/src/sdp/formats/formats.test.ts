@@ -181,7 +181,7 @@ describe('a publisher', () => {
 
   test('with a payload type that looks like RTCP is told so', () => {
     const offer = offerOf([{ rtpmap: 'VP8/90000' }], undefined, 'sendonly').replace(/(SAVPF |rtpmap:)96/g, '$172');
-    assert.throws(() => negotiatePush(parseDescription(offer, 'offer')), /payload type 72 \(VP8\) cannot be told from RTCP/);
+    assert.throws(() => negotiatePush(parseDescription(offer, 'offer')), /payload type 72 \(VP8\) .*cannot be told from RTCP/);
   });
 
   test('of H.265 is told what to send', () => {
