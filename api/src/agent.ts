@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
+import { PublisherSummary } from './publisher.ts';
 import { PublicJwk } from './tokens.ts';
 import { tracksSchema } from './trunk/description.ts';
 
@@ -105,6 +106,8 @@ export const StreamReport = z.object({
   lossPercent: percent,
   /** At the origin, while its publisher sends nothing: for how long so far, and in how long the name is free unless something comes. */
   silence: z.object({ forMs: nonNegative, freeInMs: nonNegative }).optional(),
+  /** At the origin: whether what the publisher sends is of use. */
+  publisher: PublisherSummary.optional(),
 });
 export type StreamReport = z.infer<typeof StreamReport>;
 

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { LinkState, NodeLoad, Role } from './agent.ts';
 import { StreamName } from './stream-name.ts';
+import { PublisherSummary } from './publisher.ts';
 import { Epoch, IpAddress, NodeName, RegionName, StreamPolicy, TrackDescription, UserId } from './streams.ts';
 
 /** Body of POST /v1/push and /v1/pull. */
@@ -91,6 +92,8 @@ export const StreamView = z.object({
   tracks: z.array(TrackDescription),
   policy: StreamPolicy,
   route: z.string().optional(),
+  /** As the origin judges what its publisher sends; absent until it has said so. */
+  publisher: PublisherSummary.optional(),
   paths: z.array(StreamPath),
 });
 export type StreamView = z.infer<typeof StreamView>;

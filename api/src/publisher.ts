@@ -42,3 +42,7 @@ export const PublisherStatus = z.object({
   tracks: z.array(PublishedTrackStatus).max(16),
 });
 export type PublisherStatus = z.infer<typeof PublisherStatus>;
+
+/** What the report to control says of a publisher. */
+export const PublisherSummary = PublisherStatus.omit({ tracks: true });
+export type PublisherSummary = z.infer<typeof PublisherSummary>;

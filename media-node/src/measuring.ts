@@ -43,7 +43,7 @@ export class Measuring {
     this.#load = new LoadMeter(clock, parts.cpus);
     this.#publishers = new PublisherWatch({ sessions, logger, clock });
     this.report = { at: clock.wall(), load: NO_LOAD, links: [], streams: [] };
-    registerMetrics(registry, { sessions, hub, cores, load: this.#load });
+    registerMetrics(registry, { sessions, hub, cores, load: this.#load, publishers: this.#publishers });
     this.#relayMetrics = registerRelayMetrics(registry);
   }
 

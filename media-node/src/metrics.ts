@@ -1,6 +1,8 @@
+import { PublisherState } from '@millrace/api';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { MediaCores, StreamHub } from './media/index.ts';
 import type { LoadMeter } from './load.ts';
+import type { PublisherWatch } from './publisher/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
 
 /** Registers this node's metrics; gauges are read when scraped. */
@@ -11,9 +13,10 @@ export function registerMetrics(
     hub: StreamHub;
     cores: MediaCores;
     load: LoadMeter;
+    publishers: PublisherWatch;
   },
 ): void {
-  const { sessions, hub, cores, load } = parts;
+  const { sessions, hub, cores, load, publishers } = parts;
   const registers = [registry];
 
   new Gauge({
@@ -40,6 +43,25 @@ export function registerMetrics(
   });
   sessions.on('added', ({ kind, protocol }) => opened.inc({ kind, protocol }));
   sessions.on('removed', ({ kind }, reason) => closed.inc({ kind, reason }));
+
+  new Gauge({
+    name: 'millrace_node_publishers',
+    help: 'Publishers of this node, by the state of what they send (Receiving, WaitingForKeyframe, NoKnownSsrc, ...); a count',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const state of PublisherState.options) this.set({ state }, 0);
+      for (const { status } of hub.published) this.inc({ state: status?.state ?? 'Connecting' });
+    },
+  });
+  const transitions = new Counter({
+    name: 'millrace_node_publisher_transitions_total',
+    help: 'Changes of what publishers send, by the new state; a count',
+    labelNames: ['state'],
+    registers,
+  });
+  publishers.on('transition', (_session, _from, state) => transitions.inc({ state }));
 
   gauge('millrace_node_published_streams', 'Streams whose publisher is on this node; a count', () => hub.published.length);
   gauge('millrace_node_served_streams', 'Streams with viewers on this node; a count', () => hub.served.length);

@@ -52,6 +52,10 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
     'millrace_relay_publisher_repairs_total',
     "What was put right in publishers' streams, by kind (parameter-sets: packets inserted; clock-jump: jumps joined); a count",
   );
+  const keyframeRequests = byReason(
+    'millrace_relay_keyframe_requests_total',
+    'Requests to publishers for a keyframe, by reason: sent, or held back because the publisher was asked just now or does not answer; a count',
+  );
   const refusedDatagrams = byReason(
     'millrace_relay_refused_datagrams_total',
     'Datagrams at the trunk port that were not taken, by reason; a count',
@@ -72,6 +76,7 @@ export function registerRelayMetrics(registry: Registry): RelayMetrics {
       duplicates.set(stats.streams.reduce((sum, stream) => sum + stream.duplicates, 0));
       faultyFrames({ stray: stats.strayFrames, malformed: stats.malformedFrames, control: stats.controlErrors });
       refusedRtp(stats.refusedRtp);
+      keyframeRequests(stats.keyframeRequests);
       droppedMedia(stats.droppedMedia);
       repairs(stats.repairs);
       refusedDatagrams(stats.refusedDatagrams);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Report, type LinkReport } from '@millrace/api';
-import type { StreamHub } from './media/index.ts';
+import type { PublishedStream, StreamHub } from './media/index.ts';
 import type { CarriedStats } from './relay/index.ts';
 import { buildReport } from './report.ts';
 import { SessionRegistry } from './sessions/index.ts';
@@ -11,13 +11,18 @@ function carried(stream: string, more: Partial<CarriedStats> = {}): CarriedStats
   return { stream, epoch: 1, role: 'edge', nodes: ['a'], rttMs: 1, lossPercent: 0, ...counters, ...more };
 }
 
-function reportOf(streams: CarriedStats[], links: LinkReport[], viewers: Record<string, number>): Report {
+function reportOf(
+  streams: CarriedStats[],
+  links: LinkReport[],
+  viewers: Record<string, number>,
+  published: Pick<PublishedStream, 'stream' | 'epoch' | 'status'>[] = [],
+): Report {
   const served = Object.entries(viewers).map(([stream, count]) => ({ stream, viewers: count }));
   return buildReport({
     at: 0,
     cpuPercent: 1,
     sessions: new SessionRegistry({ sessions: 1, pendingPerAddress: 1 }),
-    hub: { served } as StreamHub,
+    hub: { served, published } as StreamHub,
     links,
     carried: streams,
   });
@@ -50,6 +55,17 @@ test('a stream of which nothing has come yet does not spoil the report', () => {
   assert.deepEqual(
     report.streams.map(({ stream }) => stream),
     ['live/b'],
+  );
+});
+
+test('a publisher of which nothing has passed the gate yet is reported, with what is wrong', () => {
+  const status = { state: 'NoKnownSsrc' as const, since: 5, detail: 'SSRC 7 belongs to no track', tracks: [] };
+  const streams = [carried('live/a', { epoch: -1, role: 'origin', nodes: [] })];
+  const report = Report.parse(reportOf(streams, [], {}, [{ stream: 'live/a', epoch: 9, status }]));
+  const { state, since, detail } = status;
+  assert.deepEqual(
+    report.streams.map(({ stream, epoch, publisher }) => ({ stream, epoch, publisher })),
+    [{ stream: 'live/a', epoch: 9, publisher: { state, since, detail } }],
   );
 });
 

@@ -1,4 +1,4 @@
-import type { LinkReport, NodeLoad, Report, StreamReport } from '@millrace/api';
+import type { LinkReport, NodeLoad, PublisherStatus, Report, StreamReport } from '@millrace/api';
 import type { StreamHub } from './media/index.ts';
 import type { CarriedStats } from './relay/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
@@ -59,10 +59,14 @@ function streamReports(
   silenceOf: (stream: string) => StreamReport['silence'],
 ): StreamReport[] {
   const viewers = new Map(hub.served.map((served) => [served.stream, served.viewers]));
-  // A stream of which nothing has come yet has no epoch.
-  const known = carried.filter(({ epoch }) => epoch >= 0);
+  const published = new Map(hub.published.map((one) => [one.stream, one]));
+  // A stream of which nothing has come yet has no epoch, unless it is published here.
+  const known = carried
+    .map((stats) => (stats.epoch < 0 ? { ...stats, epoch: published.get(stats.stream)?.epoch ?? stats.epoch } : stats))
+    .filter(({ epoch }) => epoch >= 0);
   return known.map(({ stream, epoch, role, nodes, rttMs, lossPercent }) => {
     const silence = role === 'origin' ? silenceOf(stream) : undefined;
+    const publisher = role === 'origin' ? summaryOf(published.get(stream)?.status) : undefined;
     return {
       stream,
       epoch,
@@ -72,8 +76,15 @@ function streamReports(
       rttMs: round(rttMs),
       lossPercent: Math.min(100, round(lossPercent)),
       ...(silence ? { silence } : {}),
+      ...(publisher ? { publisher } : {}),
     };
   });
+}
+
+function summaryOf(status: PublisherStatus | undefined): StreamReport['publisher'] {
+  if (!status) return undefined;
+  const { state, since, detail } = status;
+  return { state, since, ...(detail === undefined ? {} : { detail }) };
 }
 
 function round(value: number): number {

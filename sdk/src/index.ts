@@ -8,7 +8,7 @@
 export { Player } from './player.ts';
 export type { PlayerEvents, PlayerOptions } from './player.ts';
 export { Publisher } from './publisher.ts';
-export type { PublisherOptions } from './publisher.ts';
+export type { PublisherEvents, PublisherHealth, PublisherOptions } from './publisher.ts';
 export { fixedPlacement } from './placement.ts';
 export type { Place, Placement, PlacementSource } from './placement.ts';
 export { MediaProblem } from './media-problem.ts';

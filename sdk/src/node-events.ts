@@ -2,7 +2,7 @@ import { eventStream } from './event-stream.ts';
 import type { Connection } from './connection.ts';
 
 export interface NodeListener {
-  /** `move`, `paused`, `resumed`, `ended`, `layers`. */
+  /** `move`, `paused`, `resumed`, `ended`, `layers`, `publisher`. */
   event(event: string, detail: unknown): void | Promise<void>;
   /** The node is no longer there for this session. `ended`: it said so itself. */
   gone(reason: string, ended: boolean): void;

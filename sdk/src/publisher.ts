@@ -15,13 +15,34 @@ export interface PublisherOptions {
   readonly layers?: readonly { readonly scaleDownBy: number; readonly maxBitrateBps: number }[];
 }
 
+/** What the node concludes from the packets that it gets. */
+export interface PublisherHealth {
+  readonly state:
+    'Connecting' | 'Receiving' | 'WaitingForKeyframe' | 'NoKnownSsrc' | 'UnknownPayloadType' | 'Unreadable' | 'Silent';
+  /** When the state began, ms since the Unix epoch by the node's clock. */
+  readonly since: number;
+  /** What is wrong and what to do about it; absent when nothing is. */
+  readonly detail?: string;
+}
+
+export type PublisherEvents = {
+  /** What is sent has begun or ceased to be of use to viewers. */
+  health: PublisherHealth;
+};
+
 /** Pushes a MediaStream (WHIP, RFC 9725). */
-export class Publisher extends Session<Record<never, never>> {
+export class Publisher extends Session<PublisherEvents> {
   readonly #options: PublisherOptions;
+  #health: PublisherHealth | undefined;
 
   constructor(options: PublisherOptions) {
     super(options.placement);
     this.#options = options;
+  }
+
+  /** As the node said last; undefined before it has said so. */
+  get health(): PublisherHealth | undefined {
+    return this.#health;
   }
 
   /** What is sent now; undefined while there is no connection. */
@@ -56,6 +77,7 @@ export class Publisher extends Session<Record<never, never>> {
 
   /** Two publishers that both came back for one name would take it from each other for ever. */
   protected override nodeSaid(event: string, detail: unknown): void {
+    if (event === 'publisher') this.emit('health', (this.#health = detail as PublisherHealth));
     const { reason, final } = detail as { reason?: string; final?: boolean };
     if (event === 'ended' && final) void this.close(new Error(reason ?? 'another publisher has the name'));
   }

@@ -118,6 +118,8 @@ export interface StreamRouteStatusStream {
   origin: StreamRouteStatusStreamOrigin;
   /** Viewers, in all regions. */
   viewers?: number;
+  /** Whether what the publisher sends is of use, judged by what passes the forwarding-control gate of its node. */
+  publisher?: StreamRouteStatusStreamPublisher;
   /** The paths it takes, by region of the viewers, at most 32. */
   paths?: StreamRouteStatusStreamPath[];
 }
@@ -128,6 +130,16 @@ export interface StreamRouteStatusStreamOrigin {
   region: string;
   /** Name of the MediaNode. */
   node: string;
+}
+
+/** Whether what the publisher sends is of use, judged by what passes the forwarding-control gate of its node. */
+export interface StreamRouteStatusStreamPublisher {
+  /** Receiving when viewers get media; Connecting at first; otherwise what is wrong. */
+  state: 'Connecting' | 'Receiving' | 'WaitingForKeyframe' | 'NoKnownSsrc' | 'UnknownPayloadType' | 'Unreadable' | 'Silent';
+  /** When this state began. */
+  since?: string;
+  /** What is wrong and what to do about it. */
+  message?: string;
 }
 
 /** The path into one region, as its node with the most viewers measures it. */

@@ -31,6 +31,9 @@ export class Camera {
       ],
     });
     publisher.on('place', (place) => this.#tell(`${CAMERA_STREAM} goes to ${place.node}`));
+    publisher.on('health', ({ state, detail }) =>
+      this.#tell(detail ?? (state === 'Receiving' ? `${CAMERA_STREAM} is live` : '')),
+    );
     publisher.on('error', (error) => this.#tell(inWords(error)));
     publisher.on('state', (state) => state === 'closed' && this.#release());
     this.#media = media;

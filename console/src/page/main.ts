@@ -41,6 +41,8 @@ function draw(): void {
   drawMap(byId<SVGSVGElement>('map'), topology, path, backupOf(topology, streamSelect.value, regionSelect.value));
   fillPath(byId('path'), topology, path);
   fillNodes(byId('nodes'), topology);
+  const { publisher } = topology.streams.find(({ stream }) => stream === streamSelect.value) ?? {};
+  byId('publisher-state').textContent = publisher?.detail ?? '';
   const viewers = topology.streams.reduce((sum, stream) => sum + stream.viewers, 0);
   byId('summary').textContent = [
     count(topology.regions.length, 'region'),

@@ -42,11 +42,13 @@ export function streamRoutes({ streams, fleet }: HttpContext): Router {
 export function streamView(entry: StreamEntry, streams: LiveStreams, fleet: Fleet): StreamView {
   const paths: StreamPath[] = [];
   let viewers = 0;
+  let publisher: StreamView['publisher'];
   for (const [node, report] of fleet.carriers(entry.stream)) {
     const region = fleet.spec(node)?.region;
     if (report.epoch !== entry.epoch || region === undefined) continue;
     viewers += report.viewers;
     const { role, path, rttMs, lossPercent } = report;
+    if (node === entry.node) publisher = report.publisher;
     if (paths.length < MAX_PATHS) paths.push({ node, region, role, viewers: report.viewers, hops: path, rttMs, lossPercent });
   }
   const route = streams.ruleOf(entry.stream)?.name;
@@ -59,6 +61,7 @@ export function streamView(entry: StreamEntry, streams: LiveStreams, fleet: Flee
     tracks: entry.tracks,
     policy: streams.policyOf(entry.stream),
     ...(route === undefined ? {} : { route }),
+    ...(publisher ? { publisher } : {}),
     paths: paths.sort((a, b) => (a.node < b.node ? -1 : 1)),
   };
 }

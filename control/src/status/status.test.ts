@@ -6,6 +6,7 @@ import { carries, entry, presence, report, spec } from '../testing/facts.ts';
 import { BandedWriter, type Difference } from './banded-writer.ts';
 import { mediaNodeDifference, streamRouteDifference } from './bands.ts';
 import { mediaNodeStatus, refusedNodeStatus, type MediaNodeFacts } from './media-node-status.ts';
+import { formatTime } from '@millrace/kube';
 import { streamRouteStatus } from './stream-route-status.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
@@ -150,6 +151,18 @@ describe('the runtime of a StreamRoute', () => {
     const { streams } = runtime(facts({ b: carries('live/x', { viewers: 2, path }) }));
     const hops = streams[0]?.paths?.[0]?.hops ?? [];
     assert.deepEqual([hops.length, hops[0], hops.at(-1)], [16, 'a', 'b']);
+  });
+
+  test('says whether what the publisher sends is of use, as the origin alone judges it', () => {
+    const publisher = { state: 'WaitingForKeyframe' as const, since: NOW, detail: 'Send a keyframe.' };
+    const { streams } = runtime(
+      facts({
+        a: carries('live/x', { role: 'origin', path: [], publisher }),
+        b: carries('live/x', { viewers: 2, path: ['a'], publisher: { state: 'Receiving', since: NOW } }),
+      }),
+    );
+    assert.deepEqual(streams[0]!.publisher, { state: 'WaitingForKeyframe', since: formatTime(NOW), message: 'Send a keyframe.' });
+    assert.equal(runtime(facts({ a: carries('live/x', { role: 'origin', path: [] }) })).streams[0]!.publisher, undefined);
   });
 
   test('reports of an earlier epoch do not count', () => {

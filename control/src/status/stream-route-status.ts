@@ -42,9 +42,18 @@ export function streamRouteStatus(
       since: formatTime(entry.since),
       origin: { region: entry.region, node: entry.node },
       viewers,
+      ...publisherOf(entry, reports),
       paths: pathsOf(entry, reports, regionOf),
     })),
   };
+}
+
+/** Whether what the publisher sends is of use, as its own node judges it. */
+function publisherOf(entry: StreamEntry, reports: readonly [string, StreamReport][]): Pick<Stream, 'publisher'> {
+  const publisher = reports.find(([node]) => node === entry.node)?.[1].publisher;
+  if (!publisher) return {};
+  const { state, since, detail } = publisher;
+  return { publisher: { state, since: formatTime(since), ...(detail === undefined ? {} : { message: detail }) } };
 }
 
 /** What is written where the API refuses the whole: the streams are counted and not shown. */
