@@ -53,8 +53,8 @@ export class RelayFleet {
   /** Nodes at the addresses at which the others reach them. */
   path(...names: readonly string[]): Hop[] {
     return names.map((node) => {
-      const { door } = this.network.node(node);
-      return { node, host: door.address, port: door.port };
+      const { proxy } = this.network.node(node);
+      return { node, host: proxy.address, port: proxy.port };
     });
   }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Arrivals } from './arrivals.ts';
 
-test('what is under way comes by time, and of one time in the order in which it left', () => {
+test('datagrams arrive in order of time, and in order of sending when the time is equal', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20)), fc.nat(20), (times, untilMs) => {
       const arrivals = new Arrivals<number>();

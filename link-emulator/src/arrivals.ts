@@ -4,7 +4,7 @@ interface Arrival<T> {
   what: T;
 }
 
-/** Datagrams under way by time of arrival (a binary heap); those of one time stay in the order in which they were put in. */
+/** Datagrams in flight by time of arrival (a binary heap). Datagrams with equal times keep the order in which they were added. */
 export class Arrivals<T> {
   readonly #heap: Arrival<T>[] = [];
   #order = 0;
@@ -13,7 +13,7 @@ export class Arrivals<T> {
     return this.#heap.length;
   }
 
-  /** Infinity when nothing is under way. */
+  /** The earliest arrival, ms; Infinity when nothing is in flight. */
   get nextMs(): number {
     return this.#heap[0]?.atMs ?? Infinity;
   }
@@ -30,7 +30,7 @@ export class Arrivals<T> {
     heap[index] = arrival;
   }
 
-  /** The first that is due. */
+  /** Removes and returns the first arrival that is due. */
   take(nowMs: number): Arrival<T> | undefined {
     const heap = this.#heap;
     const first = heap[0];

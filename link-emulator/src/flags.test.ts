@@ -16,8 +16,8 @@ function errorsOf(...argv: string[]): string {
   return assert.fail('accepted');
 }
 
-describe('The flags of the command', () => {
-  test('say a link for both directions, in the units people write', () => {
+describe('command line flags', () => {
+  test('set both directions of a link, in common units', () => {
     const { there, back } = profilesOf(
       read(
         '--loss',
@@ -61,7 +61,7 @@ describe('The flags of the command', () => {
     ]);
   });
 
-  test('that make no sense are refused, all at once and with the right way to write them', () => {
+  test('with invalid values are rejected together, each with an example of the format', () => {
     const errors = errorsOf('--loss', 'ten', '--rtt', '80 parsecs', '--rate', 'fast', '--los', '1%');
     assert.match(errors, /--loss: .*write it as 10% or 0.1/);
     assert.match(errors, /--rtt: .*write it as 80ms/);
@@ -71,7 +71,7 @@ describe('The flags of the command', () => {
     assert.match(errorsOf('--to', '127.0.0.1:70000'), /--to: .*IP address and a port/);
   });
 
-  test('that exclude each other, or ask for a link that cannot be, are refused', () => {
+  test('that exclude each other, or describe an impossible link, are rejected', () => {
     assert.throws(() => profilesOf(read('--loss', '200%')), /loss is 2: must be 0 to 1/);
     assert.throws(() => profilesOf(read('--rtt', '80ms', '--delay', '40ms')), /--rtt and --delay/);
   });

@@ -1,5 +1,5 @@
 /** Emulated network links for tests: a model of one direction in virtual time, and real UDP carried over it. */
 export { LinkModel, type Delivery, type LinkCounters } from './link-model.ts';
-export { PERFECT_LINK, profileFault, type LinkProfile } from './profile.ts';
+export { PERFECT_LINK, profileError, type LinkProfile } from './profile.ts';
 export { UdpNetwork, type EmulatedLink, type EmulatedNode, type UdpAddress, type UdpNetworkOptions } from './udp-network.ts';
 export type { LatenessSummary } from './lateness.ts';

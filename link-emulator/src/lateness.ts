@@ -8,7 +8,7 @@ export interface LatenessSummary {
   maxMs: number;
 }
 
-/** How far from their due time datagrams left: the emulator's own error, in steps of a tenth of a millisecond. Early counts as late. */
+/** The difference between the due and the actual sending time of datagrams, which is the emulator's own error. Resolution 0.1 ms. */
 export class Lateness {
   #counts = new Uint32Array(BUCKETS);
   #datagrams = 0;
@@ -21,7 +21,7 @@ export class Lateness {
     this.#maxMs = Math.max(this.#maxMs, off);
   }
 
-  /** Since the last call. */
+  /** The summary since the last call. */
   take(): LatenessSummary {
     const summary = { datagrams: this.#datagrams, p50Ms: this.#quantile(0.5), p99Ms: this.#quantile(0.99), maxMs: this.#maxMs };
     this.#counts = new Uint32Array(BUCKETS);
@@ -29,7 +29,7 @@ export class Lateness {
     return summary;
   }
 
-  /** Upper end of the bucket in which the quantile lies. */
+  /** The upper bound of the bucket that contains the quantile, ms. */
   #quantile(share: number): number {
     let rest = share * this.#datagrams;
     if (rest === 0) return 0;

@@ -10,7 +10,7 @@ interface Passage {
   copies: Delivery[];
 }
 
-/** Datagrams of `bytes`, one each `everyMs`. */
+/** Sends datagrams of `bytes`, one every `everyMs`. */
 function pass(
   profile: Partial<LinkProfile>,
   count: number,
@@ -38,24 +38,24 @@ function correlation(values: number[], lag: number): number {
   return mean(values.slice(lag).map((value, i) => (value - centre) * (values[i]! - centre))) / spread ** 2;
 }
 
-function near(actual: number, asked: number, tolerance: number, what: string): void {
-  assert.ok(Math.abs(actual - asked) <= tolerance, `${what}: ${actual}, asked for ${asked} ± ${tolerance}`);
+function near(actual: number, expected: number, tolerance: number, what: string): void {
+  assert.ok(Math.abs(actual - expected) <= tolerance, `${what}: ${actual}, expected ${expected} ± ${tolerance}`);
 }
 
 describe('A link', () => {
-  test('of which nothing is asked hands over at once and in order', () => {
+  test('without settings delivers at once and in order', () => {
     const { passages } = pass({}, 100);
     assert.deepEqual(takenMs(passages), new Array(100).fill(0));
   });
 
-  test('loses the share asked for, each datagram by itself', () => {
+  test('loses the configured share, independently for each datagram', () => {
     const { model, passages } = pass({ loss: 0.1 }, 50_000);
     near(model.counters.lost / 50_000, 0.1, 0.005, 'loss');
     const lost = passages.map(({ copies }) => (copies.length === 0 ? 1 : 0));
-    near(correlation(lost, 1), 0, 0.02, 'correlation from one to the next');
+    near(correlation(lost, 1), 0, 0.02, 'correlation of successive datagrams');
   });
 
-  test('loses the share asked for in bursts of the length asked for', () => {
+  test('loses the configured share in bursts of the configured length', () => {
     for (const [burstLoss, burstLength] of [
       [0.05, 4],
       [0.2, 10],
@@ -68,13 +68,13 @@ describe('A link', () => {
         if (copies.length === 0) run++;
         else if (run > 0) run = (lengths.push(run), 0);
       }
-      near(mean(lengths), burstLength, burstLength * 0.08, 'length of bursts');
-      // Bursts end by chance at each datagram: a geometric distribution, whose deviation is nearly its mean.
-      near(deviation(lengths), Math.sqrt(burstLength ** 2 - burstLength), burstLength * 0.12, 'their deviation');
+      near(mean(lengths), burstLength, burstLength * 0.08, 'burst length');
+      // A burst ends at each datagram with equal probability: a geometric distribution, whose standard deviation is close to its mean.
+      near(deviation(lengths), Math.sqrt(burstLength ** 2 - burstLength), burstLength * 0.12, 'standard deviation');
     }
   });
 
-  test('spreads jitter evenly over what was asked for', () => {
+  test('distributes jitter uniformly over the configured range', () => {
     for (const jitterCorrelationMs of [0, 20]) {
       const { passages } = pass({ delayMs: 40, jitterMs: 30, jitterCorrelationMs, keepsOrder: false }, 100_000);
       const delays = takenMs(passages);
@@ -87,7 +87,7 @@ describe('A link', () => {
     }
   });
 
-  test('keeps jitter alike for the time asked for', () => {
+  test('correlates jitter over the configured time', () => {
     const { passages } = pass({ jitterMs: 30, jitterCorrelationMs: 50, keepsOrder: false }, 200_000);
     const delays = takenMs(passages);
     near(correlation(delays, 1), Math.exp(-1 / 50), 0.03, 'after 1 ms');
@@ -95,29 +95,29 @@ describe('A link', () => {
     near(correlation(delays, 400), 0, 0.06, 'after 400 ms');
   });
 
-  test('with jitter keeps the order unless told not to', () => {
+  test('with jitter keeps the order unless reordering is enabled', () => {
     const sorted = (values: number[]): boolean => values.every((value, i) => i === 0 || value >= values[i - 1]!);
     assert.ok(sorted(arrivals(pass({ delayMs: 10, jitterMs: 20 }, 5_000).passages)));
     assert.ok(!sorted(arrivals(pass({ delayMs: 10, jitterMs: 20, keepsOrder: false }, 5_000).passages)));
   });
 
-  test('holds back the share asked for, and later datagrams overtake it', () => {
+  test('delays the configured share, and later datagrams overtake it', () => {
     const { passages } = pass({ delayMs: 40, reordering: 0.05, reorderingMs: 25 }, 20_000, 5);
     const delays = takenMs(passages);
-    near(delays.filter((delay) => delay === 65).length / 20_000, 0.05, 0.006, 'share held back');
+    near(delays.filter((delay) => delay === 65).length / 20_000, 0.05, 0.006, 'share delayed');
     assert.equal(delays.filter((delay) => delay !== 65 && delay !== 40).length, 0);
   });
 
-  test('doubles and damages the shares asked for', () => {
+  test('duplicates and corrupts the configured shares', () => {
     const { model, passages } = pass({ duplication: 0.03, corruption: 0.02 }, 50_000);
     near(passages.filter(({ copies }) => copies.length === 2).length / 50_000, 0.03, 0.003, 'duplicates');
     near(model.counters.corrupted / model.counters.delivered, 0.02, 0.003, 'damaged');
-    const bits = passages.flatMap(({ copies }) => copies.flatMap(({ wrongBit }) => wrongBit ?? []));
+    const bits = passages.flatMap(({ copies }) => copies.flatMap(({ flippedBit }) => flippedBit ?? []));
     assert.ok(bits.every((bit) => Number.isInteger(bit) && bit >= 0 && bit < 8000));
-    near(mean(bits), 4000, 300, 'place of the wrong bit');
+    near(mean(bits), 4000, 300, 'position of the flipped bit');
   });
 
-  test('lets through its rate and no more, and drops what finds the queue full', () => {
+  test('limits the rate, and drops datagrams when the queue is full', () => {
     const bytes = 972;
     const { model, passages } = pass({ rateKbps: 2_000, queueMs: 100 }, 10_000, 2, bytes);
     const seconds = 20;
@@ -129,26 +129,26 @@ describe('A link', () => {
     times.slice(1).forEach((atMs, i) => assert.ok(atMs - times[i]! >= 4 - 1e-6, 'a datagram of 1,000 bytes takes 4 ms'));
   });
 
-  test('bounds its queue in bytes too', () => {
+  test('limits the queue in bytes as well', () => {
     const { passages } = pass({ rateKbps: 8, queueMs: 1e9, queueBytes: 5_000 }, 100, 0, 972);
     assert.equal(arrivals(passages).length, 5);
   });
 
-  test('swallows IP packets above its MTU, and takes the largest that fit', () => {
+  test('drops IP packets above the MTU, and carries those of exactly the MTU', () => {
     const model = new LinkModel({ mtuBytes: 1280 }, seededRandom(1));
     assert.equal(model.offer(1252, 0).length, 1);
     assert.equal(model.offer(1253, 0).length, 0);
     assert.equal(model.counters.tooLarge, 1);
   });
 
-  test('takes another profile while it runs', () => {
+  test('applies a new profile while it runs', () => {
     const model = new LinkModel({ delayMs: 10 }, seededRandom(1));
-    assert.deepEqual(model.offer(100, 0), [{ atMs: 10, wrongBit: undefined }]);
+    assert.deepEqual(model.offer(100, 0), [{ atMs: 10, flippedBit: undefined }]);
     model.change({ cut: true }, 1);
     assert.deepEqual(model.offer(100, 2), []);
     assert.equal(model.counters.cut, 1);
     model.change({ cut: false, delayMs: 5 }, 3);
-    assert.deepEqual(model.offer(100, 6), [{ atMs: 11, wrongBit: undefined }]);
+    assert.deepEqual(model.offer(100, 6), [{ atMs: 11, flippedBit: undefined }]);
     model.change({ rateKbps: 8, delayMs: 0 }, 100);
     model.offer(972, 100);
     assert.equal(model.waitMs(100), 1000);
@@ -156,13 +156,16 @@ describe('A link', () => {
     assert.equal(model.waitMs(600), 250);
   });
 
-  test('refuses what cannot be, naming the field, and stays as it was', () => {
+  test('rejects an invalid profile with the name of the field, and keeps the old one', () => {
     const model = new LinkModel({ delayMs: 10 }, seededRandom(1));
     assert.throws(() => model.change({ loss: 1.5 }, 0), /RangeError: loss is 1.5: must be 0 to 1/);
     assert.throws(() => model.change({ delayMs: -1 }, 0), /delayMs is -1/);
     assert.throws(() => model.change({ jitterMs: NaN }, 0), /jitterMs is NaN/);
     assert.throws(() => model.change({ rateKbps: 0 }, 0), /rateKbps is 0/);
-    assert.throws(() => model.change({ burstLoss: 0.9, burstLength: 2 }, 0), /burstLoss is 0.9: bursts of 2 .* at most 0.67/);
+    assert.throws(
+      () => model.change({ burstLoss: 0.9, burstLength: 2 }, 0),
+      /burstLoss is 0.9: .* burstLength 2 must be at most 0.67/,
+    );
     assert.deepEqual(model.profile.delayMs, 10);
   });
 });
@@ -189,8 +192,8 @@ const anyTraffic = fc.array(fc.record({ bytes: fc.nat(1400), gapMs: fc.double({ 
   maxLength: 200,
 });
 
-describe('Whatever is asked of a link', () => {
-  test('equal seeds give equal fates', () => {
+describe('any profile', () => {
+  test('gives equal deliveries for equal seeds', () => {
     fc.assert(
       fc.property(anyProfile, anyTraffic, fc.integer(), (profile, traffic, seed) => {
         const run = (): unknown[] => {
@@ -203,7 +206,7 @@ describe('Whatever is asked of a link', () => {
     );
   });
 
-  test('every datagram is accounted for, none comes before its delay, and none after all that can hold it', () => {
+  test('counts every datagram, and delivers none before its delay or after the maximum of all delays', () => {
     fc.assert(
       fc.property(anyProfile, anyTraffic, fc.integer(), (profile, traffic, seed) => {
         const model = new LinkModel(profile, seededRandom(seed));

@@ -1,13 +1,13 @@
-import { PERFECT_LINK, profileFault, type LinkProfile } from './profile.ts';
+import { PERFECT_LINK, profileError, type LinkProfile } from './profile.ts';
 
-/** IPv4 and UDP headers, which take their part of a link's rate. */
+/** IPv4 and UDP headers, which count towards the rate and the MTU. */
 const HEADER_BYTES = 28;
 
-/** One copy of a datagram that arrives. */
+/** The arrival of one copy of a datagram. */
 export interface Delivery {
   atMs: number;
-  /** To be turned over in the copy; counted from the first bit of the first byte. */
-  wrongBit: number | undefined;
+  /** The index of the bit to flip in the copy; bit 0 is the first bit of the first byte. */
+  flippedBit: number | undefined;
 }
 
 export interface LinkCounters {
@@ -17,11 +17,11 @@ export interface LinkCounters {
   deliveredBytes: number;
   lost: number;
   lostInBursts: number;
-  /** While the direction was cut. */
+  /** Dropped while the direction was cut. */
   cut: number;
-  /** Above the link's MTU. */
+  /** Dropped because they exceeded the MTU. */
   tooLarge: number;
-  /** Found the queue full. */
+  /** Dropped because the queue was full. */
   queueFull: number;
   duplicated: number;
   reordered: number;
@@ -29,8 +29,8 @@ export interface LinkCounters {
 }
 
 /**
- * One direction of a link. Pure: sizes, time and randomness come in, times of arrival come out; who carries the bytes is another's affair.
- * What is on its way when the profile changes keeps its times.
+ * A model of one direction of a link. It computes arrival times from sizes, times and a random source, and performs no I/O. A change of
+ * the profile does not affect datagrams in flight.
  */
 export class LinkModel {
   readonly counters: LinkCounters = {
@@ -52,12 +52,12 @@ export class LinkModel {
   #inBurst = false;
   #backlogBytes = 0;
   #drainedMs = -Infinity;
-  /** Gauss-Markov process whose value, as a quantile, is the share of jitterMs. */
+  /** The state of a Gauss-Markov process. Its cumulative probability, 0 to 1, is the share of jitterMs that applies. */
   #swing = 0;
   #swungMs = -Infinity;
   #latestMs = -Infinity;
 
-  /** @throws RangeError naming the field that cannot be */
+  /** @throws RangeError with the name of an invalid field */
   constructor(profile: Partial<LinkProfile>, random: () => number) {
     this.#random = random;
     this.change(profile, 0);
@@ -67,22 +67,22 @@ export class LinkModel {
     return this.#profile;
   }
 
-  /** From now on; fields not named stay as they are. @throws RangeError naming the field that cannot be; nothing changes then */
+  /** Changes the given fields from now on. @throws RangeError with the name of an invalid field; then nothing changes */
   change(profile: Partial<LinkProfile>, nowMs: number): void {
     const changed = { ...this.#profile, ...profile };
-    const fault = profileFault(changed);
+    const fault = profileError(changed);
     if (fault !== undefined) throw new RangeError(fault);
     this.#drain(nowMs);
     this.#profile = changed;
   }
 
-  /** How long what comes now waits for the rate, ms. */
+  /** The current queueing delay of the rate limit, ms. */
   waitMs(nowMs: number): number {
     this.#drain(nowMs);
     return this.#backlogBytes / this.#bytesPerMs;
   }
 
-  /** A datagram of so many bytes of payload enters. When each copy of it arrives; none when it is lost. Time must not run backwards. */
+  /** Accepts a datagram with `bytes` of payload. Returns the arrival of each copy; none if it is lost. `nowMs` must not decrease. */
   offer(bytes: number, nowMs: number): Delivery[] {
     const { counters } = this;
     const profile = this.#profile;
@@ -124,7 +124,7 @@ export class LinkModel {
     this.#drainedMs = nowMs;
   }
 
-  /** Time until the last byte is on the link; undefined when there is no room to wait. */
+  /** Returns the time until the last byte is sent, ms; undefined when the queue is full. */
   #enqueue(bytes: number, nowMs: number): number | undefined {
     if (this.#profile.rateKbps === Infinity) return 0;
     const waitMs = this.waitMs(nowMs);
@@ -164,7 +164,7 @@ export class LinkModel {
     if (isWrong) counters.corrupted++;
     counters.delivered++;
     counters.deliveredBytes += bytes;
-    return { atMs, wrongBit: isWrong ? Math.floor(this.#random() * bytes * 8) : undefined };
+    return { atMs, flippedBit: isWrong ? Math.floor(this.#random() * bytes * 8) : undefined };
   }
 
   #jitterShare(nowMs: number): number {
@@ -173,17 +173,17 @@ export class LinkModel {
     const kept = Math.exp(-Math.max(0, nowMs - this.#swungMs) / jitterCorrelationMs);
     this.#swing = kept * this.#swing + Math.sqrt(1 - kept * kept) * this.#gaussian();
     this.#swungMs = nowMs;
-    return normalQuantileOf(this.#swing);
+    return normalCdf(this.#swing);
   }
 
-  /** Standard normal (Box and Muller 1958). */
+  /** A standard normal value (Box and Muller 1958). */
   #gaussian(): number {
     return Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
   }
 }
 
-/** Share of a standard normal distribution below `x`, to 1e-7 (Abramowitz and Stegun, 26.2.17). */
-function normalQuantileOf(x: number): number {
+/** The cumulative standard normal distribution at `x`, to 1e-7 (Abramowitz and Stegun, 26.2.17). */
+function normalCdf(x: number): number {
   const t = 1 / (1 + 0.2316419 * Math.abs(x));
   const polynomial = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
   const above = (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * polynomial;

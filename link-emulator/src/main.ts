@@ -28,8 +28,8 @@ const network = new UdpNetwork({
   profile: (_from, to) => (to === SERVER ? there : back),
 });
 try {
-  const { door } = await network.addNode(SERVER, flags.to, flags.listen);
-  process.stdout.write(`${door.address}:${door.port} -> ${flags.to.address}:${flags.to.port}\n`);
+  const { proxy } = await network.addNode(SERVER, flags.to, flags.listen);
+  process.stdout.write(`${proxy.address}:${proxy.port} -> ${flags.to.address}:${flags.to.port}\n`);
 } catch (error) {
   process.stderr.write(`--listen: ${(error as Error).message}\n`);
   process.exit(1);

@@ -1,32 +1,32 @@
-/** What one direction of a link does to datagrams. Shares are 0 to 1. */
+/** The properties of one direction of a link. Shares are 0 to 1. */
 export interface LinkProfile {
   delayMs: number;
-  /** Each datagram takes up to this much more, evenly distributed. */
+  /** The maximum additional delay of a datagram, uniformly distributed. */
   jitterMs: number;
-  /** How long jitter stays alike: its correlation falls to 1/e in this time. 0: each datagram's is its own. */
+  /** The time in which the autocorrelation of the jitter falls to 1/e. 0: the jitter of each datagram is independent. */
   jitterCorrelationMs: number;
-  /** As in a queue, no datagram overtakes another (but for `reordering`). Without it, jitter reorders. */
+  /** Whether datagrams keep their order, as in a queue, except for `reordering`. If false, jitter reorders them. */
   keepsOrder: boolean;
-  /** Share lost, each datagram by itself. */
+  /** The share of datagrams lost independently of each other. */
   loss: number;
-  /** Share lost in bursts beside that (Gilbert 1960, Elliott 1963: a good state, and a bad one that loses everything). */
+  /** The share lost in bursts in addition (Gilbert 1960, Elliott 1963: a good state, and a bad one that loses everything). */
   burstLoss: number;
-  /** Mean length of those bursts, in datagrams. */
+  /** The mean length of those bursts, in datagrams. */
   burstLength: number;
-  /** Share held back by `reorderingMs`, so that later ones overtake it. */
+  /** The share delayed by `reorderingMs`, so that later datagrams overtake it. */
   reordering: number;
   reorderingMs: number;
   duplication: number;
-  /** Share that comes with one bit wrong. */
+  /** The share delivered with one bit flipped. */
   corruption: number;
-  /** Of IP packets: 28 bytes for IPv4 and UDP are added to each datagram. */
+  /** The bit rate of IP packets: 28 bytes for IPv4 and UDP are added to each datagram. */
   rateKbps: number;
-  /** What waits for the rate: at most so long and so much. Beyond, datagrams are dropped as they come. */
+  /** The bounds of the rate limit's queue in time and bytes. Datagrams beyond them are dropped on arrival. */
   queueMs: number;
   queueBytes: number;
-  /** IP packets above this size vanish without a word, as on a path whose routers' ICMP is filtered; 28 bytes are added to each datagram. */
+  /** Larger IP packets are dropped silently, as on a path that filters ICMP. 28 bytes are added to each datagram. */
   mtuBytes: number;
-  /** Nothing goes through in this direction. */
+  /** Whether this direction drops every datagram. */
   cut: boolean;
 }
 
@@ -52,8 +52,8 @@ export const PERFECT_LINK: Readonly<LinkProfile> = {
 const SHARES = ['loss', 'burstLoss', 'reordering', 'duplication', 'corruption'] as const;
 const SPANS = ['delayMs', 'jitterMs', 'jitterCorrelationMs', 'reorderingMs'] as const;
 
-/** What is wrong with the profile, naming the field; undefined when it can be had. */
-export function profileFault(profile: LinkProfile): string | undefined {
+/** Returns the first error of the profile, with the name of the field; undefined when the profile is valid. */
+export function profileError(profile: LinkProfile): string | undefined {
   for (const name of SHARES) {
     if (!(profile[name] >= 0 && profile[name] <= 1)) return `${name} is ${profile[name]}: must be 0 to 1 (0% to 100%)`;
   }
@@ -66,10 +66,10 @@ export function profileFault(profile: LinkProfile): string | undefined {
   if (!(profile.burstLength >= 1 && profile.burstLength < Infinity)) {
     return `burstLength is ${profile.burstLength}: must be 1 datagram or more`;
   }
-  // The way into the bad state would have to be likelier than certain.
-  const most = profile.burstLength / (profile.burstLength + 1);
-  if (profile.burstLoss > most) {
-    return `burstLoss is ${profile.burstLoss}: bursts of ${profile.burstLength} on the average can take at most ${most.toFixed(2)}; make burstLength longer`;
+  // Otherwise the probability of entering the bad state would exceed 1.
+  const maxLoss = profile.burstLength / (profile.burstLength + 1);
+  if (profile.burstLoss > maxLoss) {
+    return `burstLoss is ${profile.burstLoss}: with burstLength ${profile.burstLength} must be at most ${maxLoss.toFixed(2)}; increase burstLength`;
   }
   return undefined;
 }

@@ -14,32 +14,32 @@ export interface UdpAddress {
 }
 
 export interface UdpNetworkOptions {
-  /** The same seed and the same datagrams at the same times meet the same fate. Default 1. */
+  /** Equal seeds, with equal datagrams at equal times, give equal deliveries. Default 1. */
   seed?: number;
-  /** Links of which nothing was said; default perfect. From whom to whom decides. */
+  /** The initial profile of a link from one node to another; default: a perfect link. */
   profile?: (from: string, to: string) => Partial<LinkProfile>;
-  /** Where nodes' doors listen, an IP literal; default 127.0.0.1. */
+  /** The IP address on which the nodes' proxies listen; default 127.0.0.1. */
   host?: string;
-  /** Senders that no node was named for get a door of their own, so that answers find them. Default: they are not let in. */
+  /** Whether an unknown sender gets a proxy of its own, so that answers reach it. Default: its datagrams are dropped. */
   strangers?: boolean;
 }
 
 /** Both directions between two nodes. */
 export interface EmulatedLink {
-  /** From the first named to the second. */
+  /** The direction from the first node to the second. */
   there: LinkModel;
   back: LinkModel;
 }
 
 export interface EmulatedNode {
   readonly name: string;
-  /** Where others reach the node; what the node sends comes from here too. */
-  readonly door: UdpAddress;
+  /** The address at which other nodes reach this node, and from which they receive its datagrams. */
+  readonly proxy: UdpAddress;
 }
 
 interface Node extends EmulatedNode {
-  /** The node's own socket. */
-  home: UdpAddress;
+  /** The address of the node's own socket. */
+  nodeAddress: UdpAddress;
   readonly socket: Socket;
   readonly isStranger: boolean;
   heardMs: number;
@@ -53,24 +53,24 @@ interface Datagram {
 
 const MAX_STRANGERS = 256;
 const STRANGER_IDLE_MS = 60_000;
-const MAX_UNDER_WAY = 200_000;
+const MAX_IN_FLIGHT = 200_000;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Node's timers count whole milliseconds: what is due within half of one goes now rather than later. */
+/** Node.js timers have a resolution of 1 ms: a datagram that is due within half of that is sent now. */
 const EARLY_MS = 0.5;
 
 /**
- * Nodes on real UDP sockets, joined by emulated links. Each node has a door: others send there instead of to the node itself, and what the
- * node sends leaves by it, so that to its peers a node is one address whoever speaks first. Who sent a datagram is told by its source
- * address, so any number of pairs, each with its own link, need one socket a node.
+ * Connects nodes on real UDP sockets by emulated links. Each node has a proxy socket: other nodes send to the proxy instead of to the
+ * node, and receive the node's datagrams from it, so that a node has one address whichever side sends first. The source address of a
+ * datagram identifies its sender, so any number of links need one socket per node.
  */
 export class UdpNetwork {
-  /** Datagrams not carried: from nobody known, to a door that closed, or more under way than the memory set aside for it. */
+  /** Dropped datagrams: from an unknown sender, with a send error, or because too many are in flight. */
   readonly dropped = { stranger: 0, sendErrors: 0, tooMany: 0 };
   readonly #options: UdpNetworkOptions;
   readonly #nodes = new Map<string, Node>();
-  readonly #byHome = new Map<string, Node>();
+  readonly #byNodeAddress = new Map<string, Node>();
   readonly #models = new Map<string, LinkModel>();
-  readonly #underWay = new Arrivals<Datagram>();
+  readonly #inFlight = new Arrivals<Datagram>();
   readonly #lateness = new Lateness();
   #timer: NodeJS.Timeout | undefined;
   #timerDueMs = Infinity;
@@ -81,9 +81,9 @@ export class UdpNetwork {
     this.#options = options;
   }
 
-  /** Opens a node's door. `home` is where the node itself receives and sends from. @throws Error when the name or port is taken */
-  async addNode(name: string, home: UdpAddress, door: Partial<UdpAddress> = {}): Promise<EmulatedNode> {
-    return this.#open(name, home, door, false);
+  /** Opens a proxy for the node at `nodeAddress`, its own socket's address. @throws Error when the name or the port is in use */
+  async addNode(name: string, nodeAddress: UdpAddress, proxy: Partial<UdpAddress> = {}): Promise<EmulatedNode> {
+    return this.#open(name, nodeAddress, proxy, false);
   }
 
   node(name: string): EmulatedNode {
@@ -94,19 +94,19 @@ export class UdpNetwork {
     return [...this.#nodes.values()];
   }
 
-  /** A node that was started anew behind the same door. */
-  moveNode(name: string, home: UdpAddress): void {
+  /** Changes the address of a node that restarted behind the same proxy. */
+  moveNode(name: string, nodeAddress: UdpAddress): void {
     const node = this.#node(name);
-    this.#byHome.delete(keyOf(node.home));
-    node.home = home;
-    this.#byHome.set(keyOf(home), node);
+    this.#byNodeAddress.delete(keyOf(node.nodeAddress));
+    node.nodeAddress = nodeAddress;
+    this.#byNodeAddress.set(keyOf(nodeAddress), node);
   }
 
   link(a: string, b: string): EmulatedLink {
     return { there: this.#model(this.#node(a), this.#node(b)), back: this.#model(this.#node(b), this.#node(a)) };
   }
 
-  /** Changes the direction from one node to another while it runs. @throws RangeError naming the field that cannot be */
+  /** Changes one direction of a link. @throws RangeError with the name of an invalid field */
   change(from: string, to: string, profile: Partial<LinkProfile>): void {
     this.link(from, to).there.change(profile, performance.now());
   }
@@ -116,7 +116,7 @@ export class UdpNetwork {
     this.change(b, a, profile);
   }
 
-  /** The emulator's own error since the last call: how far from their due time datagrams left. */
+  /** The emulator's own timing error since the last call: the difference between due and actual sending times. */
   takeLateness(): LatenessSummary {
     return this.#lateness.take();
   }
@@ -128,17 +128,17 @@ export class UdpNetwork {
     await Promise.all([...this.#nodes.values()].map(({ socket }) => closeSocket(socket)));
   }
 
-  async #open(name: string, home: UdpAddress, door: Partial<UdpAddress>, isStranger: boolean): Promise<Node> {
-    if (this.#nodes.has(name)) throw new Error(`node ${name} is there already`);
-    const socket = await openSocket(door.address ?? this.#options.host ?? '127.0.0.1', door.port ?? 0);
+  async #open(name: string, nodeAddress: UdpAddress, proxy: Partial<UdpAddress>, isStranger: boolean): Promise<Node> {
+    if (this.#nodes.has(name)) throw new Error(`node ${name} already exists`);
+    const socket = await openSocket(proxy.address ?? this.#options.host ?? '127.0.0.1', proxy.port ?? 0);
     if (this.#closed) {
       await closeSocket(socket);
       throw new Error('the network is closed');
     }
     const { address, port } = socket.address();
-    const node: Node = { name, home, door: { address, port }, socket, isStranger, heardMs: performance.now() };
+    const node: Node = { name, nodeAddress, proxy: { address, port }, socket, isStranger, heardMs: performance.now() };
     this.#nodes.set(name, node);
-    this.#byHome.set(keyOf(home), node);
+    this.#byNodeAddress.set(keyOf(nodeAddress), node);
     socket.on('message', (data, from) => this.#receive(data, { address: from.address, port: from.port }, node));
     socket.on('error', () => this.dropped.sendErrors++);
     return node;
@@ -146,7 +146,7 @@ export class UdpNetwork {
 
   #node(name: string): Node {
     const node = this.#nodes.get(name);
-    if (!node) throw new Error(`no node ${name}; there are ${[...this.#nodes.keys()].join(', ')}`);
+    if (!node) throw new Error(`no node ${name}; known nodes: ${[...this.#nodes.keys()].join(', ')}`);
     return node;
   }
 
@@ -162,13 +162,13 @@ export class UdpNetwork {
   }
 
   #receive(data: Buffer, source: UdpAddress, to: Node): void {
-    const from = this.#byHome.get(keyOf(source));
+    const from = this.#byNodeAddress.get(keyOf(source));
     if (from) this.#carry(data, from, to);
     else if (this.#options.strangers === true && !to.isStranger) this.#admit(data, source, to);
     else this.dropped.stranger++;
   }
 
-  /** Its first datagrams are lost until its door is open, as they may be on any network. */
+  /** Opens a proxy for an unknown sender. Its further datagrams are dropped until the proxy is open. */
   #admit(data: Buffer, source: UdpAddress, to: Node): void {
     const name = keyOf(source);
     if (this.#nodes.has(name) || (this.#strangers >= MAX_STRANGERS && !this.#forgetIdle())) {
@@ -187,7 +187,7 @@ export class UdpNetwork {
     const idle = [...this.#nodes.values()].find((node) => node.isStranger && nowMs - node.heardMs > STRANGER_IDLE_MS);
     if (!idle) return false;
     this.#nodes.delete(idle.name);
-    this.#byHome.delete(keyOf(idle.home));
+    this.#byNodeAddress.delete(keyOf(idle.nodeAddress));
     for (const key of this.#models.keys()) if (key.split('\n').includes(idle.name)) this.#models.delete(key);
     void closeSocket(idle.socket);
     this.#strangers--;
@@ -197,22 +197,22 @@ export class UdpNetwork {
   #carry(data: Buffer, from: Node, to: Node): void {
     const nowMs = performance.now();
     from.heardMs = nowMs;
-    if (this.#underWay.size >= MAX_UNDER_WAY) {
+    if (this.#inFlight.size >= MAX_IN_FLIGHT) {
       this.dropped.tooMany++;
       return;
     }
-    for (const { atMs, wrongBit } of this.#model(from, to).offer(data.length, nowMs)) {
-      this.#underWay.add(atMs, { data: wrongBit === undefined ? data : withWrongBit(data, wrongBit), from, to });
+    for (const { atMs, flippedBit } of this.#model(from, to).offer(data.length, nowMs)) {
+      this.#inFlight.add(atMs, { data: flippedBit === undefined ? data : withFlippedBit(data, flippedBit), from, to });
     }
     this.#deliver(nowMs);
   }
 
   #deliver(nowMs: number): void {
-    for (let next = this.#underWay.take(nowMs + EARLY_MS); next; next = this.#underWay.take(nowMs + EARLY_MS)) {
+    for (let next = this.#inFlight.take(nowMs + EARLY_MS); next; next = this.#inFlight.take(nowMs + EARLY_MS)) {
       const { data, from, to } = next.what;
       this.#lateness.add(nowMs - next.atMs);
       if (this.#nodes.get(from.name) !== from) continue;
-      from.socket.send(data, 0, data.length, to.home.port, to.home.address, this.#sent);
+      from.socket.send(data, 0, data.length, to.nodeAddress.port, to.nodeAddress.address, this.#sent);
     }
     this.#arm(nowMs);
   }
@@ -222,7 +222,7 @@ export class UdpNetwork {
   };
 
   #arm(nowMs: number): void {
-    const dueMs = this.#underWay.nextMs;
+    const dueMs = this.#inFlight.nextMs;
     if (dueMs >= this.#timerDueMs) return;
     clearTimeout(this.#timer);
     this.#timerDueMs = dueMs;
@@ -238,7 +238,7 @@ export class UdpNetwork {
 async function openSocket(host: string, port: number): Promise<Socket> {
   const socket = createSocket({
     type: isIP(host) === 6 ? 'udp6' : 'udp4',
-    // Homes are literals; Node's own lookup would cost each datagram a turn of the event loop.
+    // Addresses are IP literals; the default lookup would delay each datagram by a turn of the event loop.
     lookup: (literal, _options, done) => done(null, literal, isIP(literal)),
   });
   const listening = once(socket, 'listening');
@@ -260,7 +260,7 @@ async function closeSocket(socket: Socket): Promise<void> {
   await closed;
 }
 
-function withWrongBit(data: Buffer, bit: number): Buffer {
+function withFlippedBit(data: Buffer, bit: number): Buffer {
   const copy = Buffer.from(data);
   copy[bit >> 3]! ^= 1 << (bit & 7);
   return copy;
@@ -270,7 +270,7 @@ function keyOf({ address, port }: UdpAddress): string {
   return `${address} ${port}`;
 }
 
-/** FNV-1a: links of one network differ in their randomness, whatever the order in which they are made. */
+/** FNV-1a. Gives each link its own seed, independent of the order in which links are created. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -72,7 +72,7 @@ export class World {
     for (const process of this.processes) {
       process.connection.faults = {};
       process.connection.late = false;
-      process.connection.onDoomed = undefined;
+      process.connection.overridingFault = undefined;
       process.clock.resume(true);
     }
     this.fleet.control.start();
@@ -283,7 +283,7 @@ export class World {
     const process = this.processes[slot];
     if (!process) return;
     let left = write;
-    process.connection.onDoomed = ({ method, path }) => {
+    process.connection.overridingFault = ({ method, path }) => {
       if (method === 'GET' || path.startsWith(LEASES) || --left > 0) return undefined;
       queueMicrotask(() => {
         if (this.processes[slot] === process) this.#kill(slot);

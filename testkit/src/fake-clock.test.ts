@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { realClock } from '@millrace/service';
 import { FakeClock } from './fake-clock.ts';
 
-test('timers run in order of due time at the time they are due, also those made on the way', () => {
+test('timers run in order and at their due time, including those that other timers create', () => {
   const clock = new FakeClock(1_000);
   const seen: [string, number][] = [];
   clock.setTimeout(() => seen.push(['late', clock.now()]), 30);
@@ -24,7 +24,7 @@ test('a cleared timer does not run', () => {
   clock.advance(10);
 });
 
-test('settle lets promises go on between timers', async () => {
+test('settle runs promise callbacks between timers', async () => {
   const clock = new FakeClock();
   const seen: number[] = [];
   const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.setTimeout(resolve, ms));

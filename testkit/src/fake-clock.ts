@@ -6,7 +6,7 @@ interface Pending extends Timer {
   fn: () => void;
 }
 
-/** A clock that moves only when a test says so. Timers run in order of their due time, those due at once in order of their making. */
+/** A clock that a test advances. Timers run in order of due time, and in order of creation when due times are equal. */
 export class FakeClock implements Clock {
   #nowMs = 0;
   #order = 0;
@@ -35,19 +35,19 @@ export class FakeClock implements Clock {
     this.#pending.delete(timer as Pending);
   }
 
-  /** How many timers wait; 0 after a clean stop. */
+  /** The number of pending timers; 0 after a clean stop. */
   get pendingTimers(): number {
     return this.#pending.size;
   }
 
-  /** Moves on by `ms` and runs what falls due on the way, also what those calls schedule themselves. */
+  /** Advances the clock by `ms` and runs the timers that become due, including those that they create. */
   advance(ms: number): void {
     const until = this.#nowMs + ms;
     for (let timer = this.#next(until); timer; timer = this.#next(until)) this.#run(timer);
     this.#nowMs = until;
   }
 
-  /** Like advance, but lets promises and I/O callbacks settle before the first, between and after the timers. */
+  /** Like advance, but runs promise and I/O callbacks before, between and after the timers. */
   async settle(ms = 0): Promise<void> {
     const until = this.#nowMs + ms;
     await settled();

@@ -1,9 +1,9 @@
-// What tests of several packages share. It knows the wire contracts (api) and the service basics, and none of the parts that it helps to test.
+// Code that the tests of several packages share. It depends on the wire contracts (api) and on service, not on the packages under test.
 //
-//   kube-api/   a Kubernetes API in memory, with faults on each client's own connection
+//   kube-api/   an in-memory Kubernetes API, with fault injection for each client connection
 //   media/      a counted H.264 clip, plain RTP publishers and viewers
-//   rtp/        RTP packets and frames that can be told apart
-//   sdp/        offers of real clients
+//   rtp/        RTP packets, and frames with a label for each packet
+//   sdp/        SDP offers of real clients
 //   webrtc/     publishers and players on an independent WebRTC stack
 export { FakeClock } from './fake-clock.ts';
 export { quietLogger } from './quiet-logger.ts';

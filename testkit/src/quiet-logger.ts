@@ -1,6 +1,6 @@
 import { createLogger, type Logger } from '@millrace/service';
 
-/** A logger whose lines a test can read back, and nobody else sees. */
+/** A logger that keeps its lines for the test and prints nothing. */
 export function quietLogger(level = 'debug'): {
   logger: Logger;
   lines: { msg: string; level: string; [field: string]: unknown }[];

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 const given = process.env['MILLRACE_TEST_REDIS_URL'];
 const binary = ['/usr/bin/redis-server', '/usr/local/bin/redis-server'].find((path) => existsSync(path));
 
-/** Why tests with Redis are skipped; false where they can run. */
-export const noRedis = given || binary ? false : 'no redis-server here; install it or set MILLRACE_TEST_REDIS_URL';
+/** The reason to skip tests with Redis; false if they can run. */
+export const noRedis = given || binary ? false : 'redis-server is not installed; install it or set MILLRACE_TEST_REDIS_URL';
 
-/** The given server, or one of its own on a free port that keeps nothing. */
+/** Returns the server of MILLRACE_TEST_REDIS_URL, or starts one on a free port without persistence. */
 export async function startRedis(): Promise<{ url: string; stop: () => Promise<void> }> {
   if (given) return { url: given, stop: () => Promise.resolve() };
   const folder = await mkdtemp(join(tmpdir(), 'millrace-redis-'));

@@ -1,4 +1,4 @@
-/** What several tries say together. All in the unit of the values. */
+/** A summary of several measurements, in the unit of the values. */
 export interface Summary {
   readonly count: number;
   readonly min: number;
@@ -7,7 +7,7 @@ export interface Summary {
   readonly max: number;
 }
 
-/** @throws RangeError when there are no values, or one is no number */
+/** @throws RangeError when there are no values or one is not a number */
 export function summarize(values: readonly number[]): Summary {
   const sorted = sortedNumbers(values);
   return {
@@ -19,12 +19,12 @@ export function summarize(values: readonly number[]): Summary {
   };
 }
 
-/** @throws RangeError as summarize */
+/** @throws RangeError when there are no values or one is not a number */
 export function median(values: readonly number[]): number {
   return quantile(sortedNumbers(values), 0.5);
 }
 
-/** Linear between the two nearest of the sorted values (Hyndman and Fan 1996, type 7). */
+/** Interpolates linearly between the two nearest sorted values (Hyndman and Fan 1996, type 7). */
 function quantile(sorted: readonly number[], q: number): number {
   const at = (sorted.length - 1) * q;
   const below = sorted[Math.floor(at)]!;
@@ -39,7 +39,7 @@ function sortedNumbers(values: readonly number[]): number[] {
   return [...values].sort((a, b) => a - b);
 }
 
-/** The longest time between two neighbours of a growing series; 0 for fewer than two. */
+/** The longest time between two successive events; 0 for fewer than two. `times` must be in order. */
 export function longestGap(times: readonly number[]): number {
   return times.reduce((longest, time, i) => (i === 0 ? 0 : Math.max(longest, time - times[i - 1]!)), 0);
 }

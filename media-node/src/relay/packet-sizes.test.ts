@@ -83,8 +83,8 @@ async function carry(
   closers.push(() => network.close());
   const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map(relay))) as [Relay, Relay, Relay];
   const hop = async (node: string, at: Relay) => {
-    const { door } = await network.addNode(node, { address: '127.0.0.1', port: at.trunkPort });
-    return { node, host: door.address, port: door.port };
+    const { proxy } = await network.addNode(node, { address: '127.0.0.1', port: at.trunkPort });
+    return { node, host: proxy.address, port: proxy.port };
   };
   const [toA, toB] = [await hop('a', a), await hop('b', b)];
   await hop('c', c);

@@ -1,6 +1,6 @@
 import type { HttpResponse } from './wire.ts';
 
-/** Thrown by what refuses an object. */
+/** Thrown when the API rejects an object. */
 export class ApiFailure extends Error {
   readonly code: number;
   readonly reason: string;
@@ -12,12 +12,12 @@ export class ApiFailure extends Error {
   }
 }
 
-/** What a client sees of a connection that was cut. */
+/** The client's error when its connection is reset. */
 export function reset(): Error {
   return Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
 }
 
-/** What a client sees when nobody listens. */
+/** The client's error when no server listens. */
 export function refused(): Error {
   return Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' });
 }

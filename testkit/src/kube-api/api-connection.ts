@@ -4,19 +4,19 @@ import type { ClientConnection, Faults, ServedApi } from './model.ts';
 import type { StoreEvent } from './object-store.ts';
 import type { WatchStream } from './watch-stream.ts';
 
-/** One client's way to the API: its own faults, its own watches, which may lag behind those of others (another API server's watch cache). */
+/** One client's connection to the API, with its own faults and watches. Its watches may lag, as with another API server's watch cache. */
 export class ApiConnection implements Transport, ClientConnection {
   readonly name: string;
   readonly watches = new Set<WatchStream>();
   faults: Faults = {};
-  /** Requests that the server saw, by verb; watches count as reads. */
+  /** The number of requests that reached the server; watches count as reads. */
   readonly seen = { reads: 0, writes: 0 };
   readonly #api: ServedApi;
   #late: boolean | string = false;
-  /** Called with each request that is not a read, when it arrives. */
+  /** Called for each write request on arrival. */
   onWrite: ((request: HttpRequest) => void) | undefined;
-  /** A fault that comes before all others. */
-  onDoomed: Faults['fail'];
+  /** A fault with precedence over `faults.fail`. */
+  overridingFault: Faults['fail'];
 
   constructor(api: ServedApi, name: string) {
     this.#api = api;
@@ -25,12 +25,12 @@ export class ApiConnection implements Transport, ClientConnection {
 
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
-    const fault = this.onDoomed?.(request) ?? this.faults.fail?.(request);
+    const fault = this.overridingFault?.(request) ?? this.faults.fail?.(request);
     if (fault === 'refuse' || this.#api.isDown) throw refused();
     request.beforeSend?.();
     if (fault === 'stall') return await never(request.signal);
     if (fault === 'before') throw reset();
-    if (typeof fault === 'object' && 'delayMs' in fault) return await this.#later(request, fault);
+    if (typeof fault === 'object' && 'delayMs' in fault) return await this.#serveLater(request, fault);
     if (typeof fault === 'object') return failure(fault.code, fault.reason, fault.message, fault.retryAfterSeconds);
     const answer = this.#arrive(request);
     if (fault === 'stallAfter') return await never(request.signal);
@@ -42,7 +42,7 @@ export class ApiConnection implements Transport, ClientConnection {
     this.cutWatches();
   }
 
-  /** Its watches, or those of one collection, tell nothing until told to go on. */
+  /** True or the name of a collection: those watches deliver nothing until this is false again. */
   set late(late: boolean | string) {
     this.#late = late;
     for (const watch of this.watches) watch.wake();
@@ -56,16 +56,16 @@ export class ApiConnection implements Transport, ClientConnection {
     for (const watch of [...this.watches]) watch.cut(error);
   }
 
-  tell(event: StoreEvent): void {
+  deliver(event: StoreEvent): void {
     for (const watch of this.watches) watch.push(event);
   }
 
-  /** The request travels so long, and is then done whether or not the client still waits. */
-  async #later(request: HttpRequest, { delayMs, lose }: { delayMs: number; lose?: boolean }): Promise<HttpResponse> {
+  /** Executes the request after a delay, whether or not the client still waits for the answer. */
+  async #serveLater(request: HttpRequest, { delayMs, lose }: { delayMs: number; lose?: boolean }): Promise<HttpResponse> {
     const clock = this.#api.clock;
     if (!clock) throw new Error('a delayed request needs a clock');
     const done = Promise.withResolvers<HttpResponse>();
-    done.promise.catch(() => undefined); // nobody may be waiting any more
+    done.promise.catch(() => undefined); // the client may have given up
     clock.setTimeout(() => {
       try {
         const answer = this.#arrive(request);

@@ -3,17 +3,16 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { MemoryApi } from './memory-api.ts';
 
 /**
- * What befalls an answer on its way: it ends after so many bytes with the connection, as when a process is killed, or nothing more comes
- * and the connection stays open.
+ * A fault in an answer: after `afterBytes` the connection is reset, as when a process is killed, or it stalls and stays open.
  */
 export type Break = { afterBytes: number; how: 'reset' | 'stall' };
 
-/** A MemoryApi behind a real socket, for what only connections can suffer. */
+/** A MemoryApi on a real socket, for connection faults. */
 export class ApiOnSockets {
   readonly url: string;
-  /** Asked once an answer. */
+  /** Called once per answer; returns the fault to inject. */
   breaks: (request: http.IncomingMessage) => Break | undefined = () => undefined;
-  /** Of all bodies. */
+  /** The bytes of all answer bodies. */
   bytesSent = 0;
   requests = 0;
   readonly #server: http.Server;
@@ -40,7 +39,7 @@ export class ApiOnSockets {
     return this.#sockets.size;
   }
 
-  /** As a restart of the server does. */
+  /** Resets all connections, as a restart of the server does. */
   resetAll(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
@@ -54,7 +53,7 @@ export class ApiOnSockets {
     this.requests++;
     const sent = await bodyOf(request);
     const gone = new AbortController();
-    answer.on('close', () => gone.abort(new Error('the client has gone')));
+    answer.on('close', () => gone.abort(new Error('the client closed the connection')));
     const { status, headers, body } = await api.send({
       method: request.method ?? 'GET',
       path: request.url ?? '/',

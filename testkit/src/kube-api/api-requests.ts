@@ -15,7 +15,7 @@ interface Call {
   body: Partial<Stored> | undefined;
 }
 
-/** Does what one request asks for. */
+/** Executes one request. */
 export function serve(api: ApiState, request: HttpRequest, connection: ClientConnection): HttpResponse {
   const [pathname = '', search = ''] = request.path.split('?');
   const body = request.body === undefined ? undefined : (JSON.parse(request.body) as Partial<Stored>);
@@ -50,10 +50,10 @@ function read(call: Call): HttpResponse {
 function list({ api, connection, path, query }: Call): HttpResponse {
   const { store } = api;
   const asked = Number(query.get('limit'));
-  // Who names no limit gets everything.
+  // Without a limit, the page has all objects.
   const limit = asked > 0 ? Math.min(asked, connection.faults.pageSize ?? Infinity) : Infinity;
   const [version = `${store.version}`, from = '0'] = query.get('continue')?.split(':') ?? [];
-  // Pages of one list show one state; where that is gone, the list has expired.
+  // All pages of a list must show one state; after a change the continue token has expired.
   if (query.get('continue') && version !== `${store.version}`) return failure(410, 'Expired');
   const matches = labelSelector(query.get('labelSelector'));
   const all = store.list(path).flatMap(([, object]) => (matches(object) ? [object] : []));
@@ -112,7 +112,7 @@ function change({ api, connection, request, path, subresource, body }: Call): Ht
   return success(api.store.write(path, next, subresource || 'main', connection.name));
 }
 
-/** RFC 7386. */
+/** JSON merge patch (RFC 7386). */
 function merged(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const result: Record<string, unknown> =

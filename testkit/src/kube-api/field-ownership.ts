@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ManagedFieldsEntry } from './wire.ts';
 
-// Who owns which field, as server-side apply keeps it, for objects without schema: every list is one value. Always with force.
+// Field ownership as in server-side apply with force, for objects without a schema: a list is a single value.
 
 interface Owned {
   metadata: { managedFields?: ManagedFieldsEntry[]; [field: string]: unknown };
@@ -9,27 +9,27 @@ interface Owned {
 
 type Leaves = Map<string, unknown>;
 
-/** Metadata that somebody can own; the rest is the server's. */
+/** The metadata fields that a manager can own; the server sets the others. */
 const OWNED_METADATA = ['labels', 'annotations', 'finalizers', 'ownerReferences'];
 
-/** The object after `manager` applied `body` at `time`; the very same object when that changes nothing. */
+/** Returns the object after `manager` applied `body` at `time`; the same object when nothing changes. */
 export function applyFields<T extends Owned>(stored: T, body: object, manager: string, subresource: string, time: string): T {
   const inScope = (path: string): boolean => path.startsWith('["status"') === (subresource === 'status');
-  const wished = new Map([...leavesOf(body)].filter(([path]) => inScope(path)));
+  const applied = new Map([...leavesOf(body)].filter(([path]) => inScope(path)));
   const others = (stored.metadata.managedFields ?? []).filter((entry) => !isOf(entry, manager, subresource));
   const own = (stored.metadata.managedFields ?? []).find((entry) => isOf(entry, manager, subresource));
   const next = structuredClone(stored);
   const before = leavesOf(stored);
   const taken: string[] = [];
-  for (const [path, value] of wished) {
+  for (const [path, value] of applied) {
     if (before.has(path) && isDeepStrictEqual(before.get(path), value)) continue;
     set(next, path, value);
     taken.push(path);
   }
   for (const path of Object.keys(own?.fieldsV1 ?? {})) {
-    if (!wished.has(path) && !others.some((entry) => entry.fieldsV1 && path in entry.fieldsV1)) set(next, path, undefined);
+    if (!applied.has(path) && !others.some((entry) => entry.fieldsV1 && path in entry.fieldsV1)) set(next, path, undefined);
   }
-  const fieldsV1 = Object.fromEntries([...wished.keys()].sort().map((path) => [path, {}]));
+  const fieldsV1 = Object.fromEntries([...applied.keys()].sort().map((path) => [path, {}]));
   const unchanged = own?.time !== undefined && taken.length === 0 && isDeepStrictEqual(own.fieldsV1, fieldsV1);
   const since = { time: unchanged ? own.time : time };
   const entry = {
@@ -43,7 +43,7 @@ export function applyFields<T extends Owned>(stored: T, body: object, manager: s
   return isDeepStrictEqual(next, stored) ? stored : next;
 }
 
-/** The entries after somebody who applies nothing changed the object: they lose what has changed. */
+/** Returns the managedFields after an update by another client: managers lose the fields that changed. */
 export function ownersAfterUpdate(before: Owned, after: object): ManagedFieldsEntry[] | undefined {
   const [old, now] = [leavesOf(before), leavesOf(after)];
   const changed = [...old.keys()].filter((path) => !isDeepStrictEqual(old.get(path), now.get(path)));

@@ -1,4 +1,4 @@
-/** A Kubernetes API in memory with server-side apply, watches and optimistic concurrency, and the faults that its clients can meet. */
+/** An in-memory Kubernetes API with server-side apply, watches, optimistic concurrency and fault injection. */
 export { MemoryApi } from './memory-api.ts';
 export { ApiConnection } from './api-connection.ts';
 export type { Faults, Outcome } from './model.ts';

@@ -1,4 +1,4 @@
-/** A label selector of equality and existence: `a`, `!a`, `a=b`, `a!=b`, joined by commas. */
+/** Parses a label selector with equality and existence: `a`, `!a`, `a=b`, `a!=b`, separated by commas. */
 export function labelSelector(text: string | null): (object: { metadata: { labels?: Record<string, string> } }) => boolean {
   if (!text) return () => true;
   const tests = text.split(',').map((part) => {

@@ -8,27 +8,26 @@ import { graceOf, ObjectStore, type Snapshot, type Stored } from './object-store
 import { WatchStream, type WatchQuery } from './watch-stream.ts';
 
 export interface MemoryApiOptions {
-  /** Times in objects, ends of watches and late answers follow it; without it there are none of them. */
+  /** Drives timestamps, watch timeouts and delayed answers; without it there are none of them. */
   clock?: Clock;
-  /** May change or refuse (by throwing an ApiFailure) what is made or changed: defaults and validation. */
+  /** Defaults and validation: may modify an object that is written, or reject it by throwing an ApiFailure. */
   admit?: ApiState['admit'];
 }
 
 /**
- * A Kubernetes API in memory that does what a script says, and the one model of it in these tests: list with pages and selectors, watch
- * with bookmarks, get, create (generateName too), update, merge patch, server-side apply with field owners, the status subresource,
- * graceful deletion, finalizers, garbage collection when told. It answers at once and in order unless a fault says otherwise, so that a
- * test with a fake clock decides everything that happens. Each client may have a connection of its own, with faults of its own; what is
- * sent to the API itself goes over the first one. `ApiOnSockets` puts the same behind a real socket.
+ * An in-memory Kubernetes API for tests: list with pages and selectors, watch with bookmarks, get, create (with generateName), update,
+ * merge patch, server-side apply with field owners, the status subresource, graceful deletion, finalizers, and garbage collection on
+ * demand. Without faults it answers at once and in order, so that a test with a fake clock is deterministic. Each client may have its own
+ * connection with its own faults; requests to the API object itself use the first connection. `ApiOnSockets` serves it on a real socket.
  */
 export class MemoryApi implements Transport, ServedApi, ApiState {
   readonly store: ObjectStore;
   readonly clock: Clock | undefined;
   readonly admit: MemoryApiOptions['admit'];
-  /** Requests that are not reads, in order of arrival; `recording = false` keeps none. */
+  /** The write requests in order of arrival; empty when `recording` is false. */
   readonly requests: { method: string; path: string; body: unknown }[] = [];
   recording = true;
-  /** Nobody reaches it. */
+  /** While true, connections are refused. */
   isDown = false;
   readonly #connections = new Set<ApiConnection>();
   readonly #first: ApiConnection;
@@ -39,19 +38,19 @@ export class MemoryApi implements Transport, ServedApi, ApiState {
     this.admit = admit;
     this.store = new ObjectStore(clock ? () => clock.wall() : undefined);
     this.store.subscribe((event) => {
-      for (const connection of this.#connections) connection.tell(event);
+      for (const connection of this.#connections) connection.deliver(event);
     });
     this.#first = this.connect('');
   }
 
-  /** A client's own way to this API. */
+  /** Opens a connection for one client. */
   connect(name: string): ApiConnection {
     const connection = new ApiConnection(this, name);
     this.#connections.add(connection);
     return connection;
   }
 
-  /** For good: a client that is gone. */
+  /** Closes the connection of a client for good. */
   disconnect(connection: ApiConnection): void {
     connection.cutWatches();
     this.#connections.delete(connection);
@@ -77,7 +76,7 @@ export class MemoryApi implements Transport, ServedApi, ApiState {
     this.#first.faults = faults;
   }
 
-  /** Watches are late: they tell nothing until told to go on. */
+  /** While true, the watches of all connections deliver nothing. */
   set late(late: boolean) {
     for (const connection of this.#connections) connection.late = late;
   }
@@ -86,12 +85,12 @@ export class MemoryApi implements Transport, ServedApi, ApiState {
     return [...this.#connections].reduce((sum, connection) => sum + connection.watches.size, 0);
   }
 
-  /** Ends every watch: as the server does after its timeout, or with an error as a broken connection. */
+  /** Ends every watch: normally, as the server does after its timeout, or with a connection error. */
   cutWatches(error?: Error): void {
     for (const connection of this.#connections) connection.cutWatches(error);
   }
 
-  /** Forgets history, so that watches from earlier versions get 410. */
+  /** Compacts the history, so that watches from earlier versions get 410. */
   compact(): void {
     this.store.compact();
   }
@@ -100,7 +99,7 @@ export class MemoryApi implements Transport, ServedApi, ApiState {
     for (const connection of this.#connections) for (const watch of connection.watches) watch.bookmark(this.store.version);
   }
 
-  /** Writes as somebody else would, status and all; undefined takes it away at once. */
+  /** Writes an object with its status, as another client; undefined removes the object at once. */
   put(path: string, change: object | undefined): void {
     if (change) this.store.write(path, change);
     else this.store.remove(path);
@@ -110,13 +109,13 @@ export class MemoryApi implements Transport, ServedApi, ApiState {
     return this.store.snapshot();
   }
 
-  /** Restored from a backup: earlier state, lower versions, every connection cut. */
+  /** Restores a backup: the state and the version counter go back, and every connection is cut. */
   restore(snapshot: Snapshot): void {
     this.store.restore(snapshot);
     this.cutWatches(reset());
   }
 
-  /** What kube-controller-manager does: deletes objects of which every owner is gone. Returns how many. */
+  /** Deletes objects whose owners no longer exist, as kube-controller-manager does. Returns their number. */
   collectGarbage(): number {
     const uids = new Set([...this.objects.values()].map(({ metadata }) => metadata.uid));
     const orphans = [...this.objects].filter(([, { metadata }]) => {

@@ -4,9 +4,9 @@ import type { HttpRequest, HttpResponse } from './wire.ts';
 import type { WatchQuery, WatchStream } from './watch-stream.ts';
 
 /**
- * What happens to one request: no connection comes about (`refuse`); it breaks before the server sees the request, or after the server did
- * the work; the server never answers, without or with the work done; it answers with an error; or it does the work later, even when the
- * client has given up by then.
+ * The fault of one request. `refuse`: the connection is refused. `before`, `after`: it is reset before or after the server executes the
+ * request. `stall`, `stallAfter`: the server never answers, without or after executing it. Otherwise the server answers with an error, or
+ * executes the request after a delay, even if the client has given up by then.
  */
 export type Outcome =
   | 'refuse'
@@ -19,22 +19,22 @@ export type Outcome =
 
 /** Faults of one client's connection. */
 export interface Faults {
-  /** Asked once for each request. */
+  /** Called once per request; returns its fault, if any. */
   fail?: ((request: HttpRequest) => Outcome | undefined) | undefined;
-  /** Maximum number of objects in a page; default: what the request asks for. */
+  /** The maximum number of objects in a page; default: the limit of the request. */
   pageSize?: number;
 }
 
-/** A client's connection, as the API sees it. */
+/** A client's connection as seen by the API. */
 export interface ClientConnection {
   readonly name: string;
   readonly watches: Set<WatchStream>;
   readonly faults: Faults;
-  /** Whether watches of this collection deliver nothing for now. */
+  /** Whether watches of this collection deliver nothing at the moment. */
   isLate(collection: string): boolean;
 }
 
-/** The API as a connection sees it. */
+/** The API as seen by a connection. */
 export interface ServedApi {
   readonly clock: Clock | undefined;
   readonly isDown: boolean;
@@ -46,7 +46,7 @@ export interface ApiState {
   readonly store: ObjectStore;
   readonly objects: ReadonlyMap<string, Stored>;
   readonly clock: Clock | undefined;
-  /** May change an object that is created or changed, or refuse it by throwing an ApiFailure. */
+  /** May modify an object that is written, or reject it by throwing an ApiFailure. */
   readonly admit: ((path: string, object: Stored, old: Stored | undefined) => void) | undefined;
   readonly requests: { method: string; path: string; body: unknown }[];
   readonly recording: boolean;

@@ -3,7 +3,7 @@ import type { ManagedFieldsEntry, OwnerReference } from './wire.ts';
 import { applyFields, ownersAfterUpdate } from './field-ownership.ts';
 import { isWithin, parsePath, type ObjectPath } from './paths.ts';
 
-/** An object as it is stored. Never changed in place: a write puts another one in its place. */
+/** A stored object. It is immutable: a write replaces it. */
 export interface Stored {
   apiVersion?: string;
   kind?: string;
@@ -33,11 +33,11 @@ export interface StoreEvent {
   where: ObjectPath;
   object: Stored;
   previous: Stored | undefined;
-  /** Name of the connection that wrote; '' for somebody else. */
+  /** The name of the connection that wrote; '' for a write outside any connection. */
   by: string;
 }
 
-/** The whole state at one moment, for `restore`. */
+/** A copy of the whole state, for `restore`. */
 export interface Snapshot {
   readonly version: number;
   readonly objects: ReadonlyMap<string, Stored>;
@@ -45,7 +45,7 @@ export interface Snapshot {
 
 export type Scope = 'all' | 'main' | 'status';
 
-/** Objects and their history under one revision counter, as etcd and the generic registry of kube-apiserver keep them. */
+/** Objects and their history with one revision counter, as in etcd and kube-apiserver's generic registry. */
 export class ObjectStore {
   readonly objects = new Map<string, Stored>();
   readonly #history: StoreEvent[] = [];
@@ -55,7 +55,7 @@ export class ObjectStore {
   #compactedTo = 0;
   #uids = 0;
 
-  /** Without a wall clock, times in objects are version numbers. */
+  /** Without a wall clock, timestamps are version numbers. */
   constructor(wall?: () => number) {
     this.#wall = wall;
   }
@@ -64,7 +64,7 @@ export class ObjectStore {
     return this.#version;
   }
 
-  /** Watches and continue tokens from before this version get 410. */
+  /** Watches and continue tokens of earlier versions get 410. */
   get compactedTo(): number {
     return this.#compactedTo;
   }
@@ -82,7 +82,7 @@ export class ObjectStore {
     return this.#history.filter((event) => event.version > version && isWithin(event.where, collection));
   }
 
-  /** Forgets history. */
+  /** Compacts the history. */
   compact(): void {
     this.#compactedTo = this.#version;
     this.#history.length = 0;
@@ -92,7 +92,7 @@ export class ObjectStore {
     return { version: this.#version, objects: new Map(this.objects) };
   }
 
-  /** Back to an earlier state, version counter included, as an etcd restored from a backup. Tells no listener. */
+  /** Restores an earlier state and version counter, as an etcd restored from a backup. Notifies no listener. */
   restore(snapshot: Snapshot): void {
     this.objects.clear();
     for (const [path, object] of snapshot.objects) this.objects.set(path, object);
@@ -100,7 +100,7 @@ export class ObjectStore {
     this.compact();
   }
 
-  /** Makes an object or replaces one; with scope main its status stays, with status nothing else changes. Returns what is stored. */
+  /** Creates or replaces an object and returns it. Scope `main` keeps its status; scope `status` changes only its status. */
   write(path: string, change: object, scope: Scope = 'all', by = ''): Stored {
     const old = this.objects.get(path);
     const given = change as Partial<Stored>;
@@ -113,7 +113,7 @@ export class ObjectStore {
     return this.#commit(path, object, old, by);
   }
 
-  /** Server-side apply with force; the very object that is there when it changes nothing. */
+  /** Server-side apply with force. Returns the stored object, unchanged if the apply has no effect. */
   apply(path: string, body: Stored, manager: string, subresource: string, by = ''): Stored {
     const old = this.objects.get(path);
     const { apiVersion, kind } = body;
@@ -130,7 +130,7 @@ export class ObjectStore {
   }
 
   /**
-   * Asks for deletion: what has finalizers, or a grace period to live, stays with a deletionTimestamp. Undefined when it is gone.
+   * Deletes an object. With finalizers or a grace period it stays, with a deletionTimestamp. Returns undefined when it was removed.
    */
   delete(path: string, graceSeconds = 0, by = ''): Stored | undefined {
     const old = this.objects.get(path);
@@ -144,7 +144,7 @@ export class ObjectStore {
     return this.#commit(path, { ...old, metadata: { ...metadata, ...generation, deletionTimestamp } }, old, by);
   }
 
-  /** Takes it away at once. */
+  /** Removes an object at once. */
   remove(path: string, by = ''): undefined {
     const old = this.objects.get(path);
     if (!old) return;
@@ -185,7 +185,7 @@ export class ObjectStore {
     return metadata;
   }
 
-  /** Moves with everything but metadata and status, as for CRDs with the status subresource. */
+  /** Increments on every change outside metadata and status, as for CRDs with the status subresource. */
   #generation(next: Stored, old: Stored | undefined): number {
     const before = old?.metadata.generation ?? 0;
     return old && isDeepStrictEqual(desired(old), desired(next)) ? before : before + 1;
@@ -219,7 +219,7 @@ export function rfc3339(ms: number): string {
   return new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-/** Pods on a host live on until their kubelet has ended them. */
+/** The deletion grace period, in seconds: a pod on a host stays until its kubelet has terminated it. */
 export function graceOf({ kind, spec, status }: Stored): number {
   const isRunning = kind === 'Pod' && spec?.['nodeName'] !== undefined;
   const isOver = status?.['phase'] === 'Failed' || status?.['phase'] === 'Succeeded';

@@ -1,9 +1,9 @@
-/** Where an object lives: `/api/v1/namespaces/ns/pods/a` is `a` of the collection `/api/v1/namespaces/ns/pods`. */
+/** A parsed path: `/api/v1/namespaces/ns/pods/a` is `a` in the collection `/api/v1/namespaces/ns/pods`. */
 export interface ObjectPath {
   collection: string;
-  /** The collection of all namespaces, which has this one in it; the same for cluster-scoped kinds. */
+  /** The collection of all namespaces; equal to the collection for cluster-scoped kinds. */
   everywhere: string;
-  /** '' for a collection. */
+  /** The object's name; '' for the path of a collection. */
   name: string;
   namespace?: string;
 }
@@ -30,7 +30,7 @@ export function parsePath(path: string): ObjectPath {
   return parsed;
 }
 
-/** A collection lies within itself and, when namespaced, within that of all namespaces. */
+/** True when the object is in the collection, which may be that of one namespace or of all namespaces. */
 export function isWithin(object: ObjectPath, collection: string): boolean {
   return object.collection === collection || object.everywhere === collection;
 }

@@ -3,17 +3,17 @@ import type { AddressInfo, Socket } from 'node:net';
 
 export interface Asked {
   method: string;
-  /** Without query. */
+  /** The path without its query string. */
   path: string;
   query: URLSearchParams;
   headers: http.IncomingHttpHeaders;
   body: string;
 }
 
-/** What to do with one request; the answer's end is the script's business. */
+/** Handles one request. The script must end the answer itself. */
 export type Script = (asked: Asked, answer: http.ServerResponse) => void | Promise<void>;
 
-/** A server on a real socket that does what a test says: answers, drops, stalls. */
+/** A server on a real socket that executes the script of a test: it answers, drops or stalls. */
 export class ScriptedServer {
   readonly asked: Asked[] = [];
   readonly sockets = new Set<Socket>();
@@ -56,7 +56,7 @@ export class ScriptedServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Connections ever taken. */
+  /** The number of connections accepted so far. */
   get connections(): number {
     return this.#connections;
   }

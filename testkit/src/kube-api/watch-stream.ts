@@ -6,17 +6,17 @@ interface Item {
   version: number;
 }
 
-/** What one watch asks for. */
+/** The query of one watch. */
 export interface WatchQuery {
   collection: string;
-  /** Events after this version. */
+  /** The watch returns events after this version. */
   from: number;
   matches: (object: Stored) => boolean;
 }
 
 /**
- * The server's end of one watch: events as JSON lines, in order, until it is ended. While `held` says so nothing leaves, and what
- * happens meanwhile is told later (a late watch) or, once it was made silent, never (a connection of which neither end knows that it is dead).
+ * The server side of one watch: it sends events as JSON lines, in order, until it ends. While `held` returns true, events are queued and
+ * sent later (a lagging watch). After `silence`, no event is ever sent (a dead connection that neither end has detected).
  */
 export class WatchStream {
   readonly query: WatchQuery;
@@ -44,30 +44,30 @@ export class WatchStream {
     this.#add(item);
   }
 
-  /** No event, only how far the server is. */
+  /** Sends a BOOKMARK event with the server's current version. */
   bookmark(version: number): void {
     const object = { metadata: { resourceVersion: `${version}` } };
     this.#add({ line: Buffer.from(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`), version });
   }
 
-  /** An ERROR event, after which the server ends the watch. */
+  /** Sends an ERROR event and ends the watch. */
   fail(code: number, reason: string): void {
     const object = { kind: 'Status', status: 'Failure', code, reason, message: reason };
     this.#add({ line: Buffer.from(`${JSON.stringify({ type: 'ERROR', object })}\n`), version: 0 });
     this.cut();
   }
 
-  /** The last events once more, oldest first: what a client may get that was moved to another server. */
+  /** Sends the last events again, oldest first, as a client may receive them after it moved to another server. */
   repeat(): void {
     for (const item of this.#lastLines) this.#add(item);
   }
 
-  /** Nothing leaves ever again, and the connection stays open. */
+  /** Sends nothing any more, and keeps the connection open. */
   silence(): void {
     this.#silent = true;
   }
 
-  /** Ends it after what was told already, if that may leave; with an error at once. */
+  /** Ends the watch after the queued events, unless they are held; with an error, ends it at once. */
   cut(error?: Error): void {
     if (this.#ended) return;
     this.#ended = { error };
@@ -75,7 +75,7 @@ export class WatchStream {
     this.wake();
   }
 
-  /** What holds it back may have changed. */
+  /** Checks `held` again. */
   wake(): void {
     this.#wake?.();
   }
@@ -95,7 +95,7 @@ export class WatchStream {
     }
   }
 
-  /** An object that begins to match is new to the watcher, one that ceases to is gone. */
+  /** An object that starts to match the selector is ADDED for the watcher, one that stops matching is DELETED. */
   #typeFor({ type, object, previous }: StoreEvent): string | undefined {
     const [was, is] = [previous !== undefined && this.query.matches(previous), this.query.matches(object)];
     if (type === 'DELETED') return was ? type : undefined;

@@ -1,12 +1,12 @@
-/** A request as a Kubernetes client hands it to its transport. */
+/** A request as a Kubernetes client passes it to its transport. */
 export interface HttpRequest {
   method: string;
-  /** Path with query. */
+  /** The path with its query string. */
   path: string;
   headers: Record<string, string>;
   body?: string;
   signal: AbortSignal;
-  /** Called before the first byte leaves; when it throws, no byte leaves. */
+  /** Called before the first byte is sent; if it throws, nothing is sent. */
   beforeSend?: () => void;
 }
 
@@ -16,7 +16,7 @@ export interface HttpResponse {
   body: AsyncIterable<Uint8Array>;
 }
 
-/** What a Kubernetes client sends requests through (the Transport of the kube package has this shape). */
+/** Structurally equal to the Transport of the kube package, which this package does not import. */
 export interface Transport {
   send(request: HttpRequest): Promise<HttpResponse>;
   close(): void;

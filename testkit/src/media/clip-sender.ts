@@ -3,7 +3,7 @@ import { FPS, type Clip } from './clip.ts';
 export const PAYLOAD_TYPE = 102;
 export const TICKS_PER_FRAME = 90_000 / FPS;
 
-/** Sends a clip over and over as RTP, in real time, every frame's packets at once as an encoder does. */
+/** Sends a clip as RTP in a loop, in real time, with all packets of a frame at once, as an encoder does. */
 export class ClipSender {
   readonly #clip: Clip;
   readonly #ssrc: number;
@@ -15,7 +15,7 @@ export class ClipSender {
   #position = 0;
   keyframesAsked = 0;
 
-  /** phase: 0 to 1, where in a frame's time it sends. */
+  /** `phase`: when to send within each frame interval, as a share of it, 0 to 1. */
   constructor(options: { clip: Clip; ssrc: number; send: (packet: Buffer) => void; phase?: number }) {
     this.#clip = options.clip;
     this.#ssrc = options.ssrc;
@@ -24,7 +24,7 @@ export class ClipSender {
     this.#schedule();
   }
 
-  /** The next frame is the clip's first. */
+  /** Restarts the clip, so that the next frame is its keyframe. */
   keyframe(): void {
     this.keyframesAsked += 1;
     this.#position = 0;
@@ -65,7 +65,7 @@ export class ClipSender {
   }
 }
 
-/** Whether an RTCP packet asks for a keyframe: PLI (RFC 4585 section 6.3.1) or FIR (RFC 5104 section 4.3.1). */
+/** Whether an RTCP packet is a keyframe request: PLI (RFC 4585 section 6.3.1) or FIR (RFC 5104 section 4.3.1). */
 export function asksForKeyframe(rtcp: Buffer): boolean {
   for (let at = 0; at + 4 <= rtcp.length; at += 4 * (rtcp.readUInt16BE(at + 2) + 1)) {
     const format = rtcp[at]! & 0x1f;

@@ -5,19 +5,19 @@ import { packetize, splitAccessUnits } from './h264.ts';
 export const FPS = 30;
 const SECONDS = 10;
 const KBPS = 1200;
-/** Leaves room for SRTP and the trunk's headers below an Ethernet MTU. */
+/** With SRTP and trunk headers, packets stay below the Ethernet MTU. */
 const MAX_PAYLOAD_BYTES = 1100;
 
-/** Encoded once, sent by all generators: encoding costs no CPU while something is measured. */
+/** A clip that is encoded once and sent by all generators, so that encoding uses no CPU during a measurement. */
 export interface Clip {
-  /** RTP payloads of each frame. Only the first is a keyframe. */
+  /** The RTP payloads of each frame. Only the first frame is a keyframe. */
   readonly frames: readonly (readonly Buffer[])[];
   readonly packetsPerSecond: number;
   readonly kbps: number;
   readonly description: string;
 }
 
-/** Noise over a test picture, so that the encoder needs the rate that it is given. @throws Error when FFmpeg cannot make it */
+/** Encodes a test picture with noise, so that the encoder uses the full bit rate. @throws Error when FFmpeg fails */
 export async function encodeClip(): Promise<Clip> {
   const ffmpeg = process.env['MILLRACE_FFMPEG'] || 'ffmpeg';
   const source = `testsrc2=size=640x360:rate=${FPS}:duration=${SECONDS},noise=alls=14:allf=t`;
@@ -41,6 +41,6 @@ function clipOf(frames: Buffer[][]): Clip {
     frames,
     kbps,
     packetsPerSecond,
-    description: `H.264 640x360, ${FPS} frames/s, ${Math.round(kbps)} kbps in ${Math.round(packetsPerSecond)} packets/s, made beforehand and sent by a generator that answers keyframe requests; else a keyframe in ${SECONDS} s`,
+    description: `H.264 640x360, ${FPS} frames/s, ${Math.round(kbps)} kbps in ${Math.round(packetsPerSecond)} packets/s, encoded in advance and sent by a generator that answers keyframe requests, and otherwise sends a keyframe every ${SECONDS} s`,
   };
 }

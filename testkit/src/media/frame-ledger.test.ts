@@ -5,7 +5,7 @@ import { accountFrames, type ReceivedPacket } from './frame-ledger.ts';
 
 const FRAME = 3000;
 
-/** Frames of three packets, one in 33 ms; numbers and timestamps wrap. */
+/** Frames of three packets, one every 33 ms. Sequence numbers and timestamps wrap around. */
 function stream(frames: number): ReceivedPacket[] {
   return Array.from({ length: frames * 3 }, (_, i) => ({
     sequence: (65_530 + i) & 0xffff,
@@ -15,8 +15,8 @@ function stream(frames: number): ReceivedPacket[] {
   }));
 }
 
-describe('account of frames', () => {
-  test('all came: nothing is missing, and the gap is the frame time', () => {
+describe('frame accounting', () => {
+  test('without loss nothing is missing, and the gap is the frame interval', () => {
     assert.deepEqual(accountFrames(stream(20), FRAME), {
       complete: 19,
       missingFrames: 0,
@@ -25,21 +25,21 @@ describe('account of frames', () => {
     });
   });
 
-  test('a lost packet costs its frame alone', () => {
+  test('a lost packet affects only its frame', () => {
     const packets = stream(20).filter((_, i) => i !== 31);
     const { complete, missingFrames, missingPackets } = accountFrames(packets, FRAME);
     assert.deepEqual([complete, missingFrames, missingPackets], [18, 1, 1]);
   });
 
-  test('frames that never came are counted by their timestamps', () => {
+  test('lost frames are counted by their timestamps', () => {
     const packets = stream(20).filter((_, i) => i < 15 || i >= 30);
     const { complete, missingFrames, missingPackets, longestGapMs } = accountFrames(packets, FRAME);
-    // The first packet after the hole does not follow the one before it: what it belongs to counts as not whole.
+    // The first packet after the gap does not follow its predecessor, so its frame counts as incomplete.
     assert.deepEqual([complete, missingFrames, missingPackets], [13, 6, 15]);
     assert.equal(longestGapMs, 7 * 33);
   });
 
-  test('a packet that comes late makes its frame, and those behind it, late; none is missing', () => {
+  test('a late packet delays its frame and the following ones; none is missing', () => {
     const packets = stream(20).map((packet, i) => (i === 30 ? { ...packet, atMs: packet.atMs + 200 } : packet));
     const { missingFrames, longestGapMs } = accountFrames(
       [...packets].sort((a, b) => a.atMs - b.atMs),
@@ -49,7 +49,7 @@ describe('account of frames', () => {
     assert.equal(longestGapMs, 233);
   });
 
-  test('order and repetition change no count', () => {
+  test('reordering and duplicates do not change the counts', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(179), { minLength: 1, maxLength: 40 }), (swaps) => {
         const packets = stream(60);
@@ -60,7 +60,7 @@ describe('account of frames', () => {
     );
   });
 
-  test('without a whole frame there is nothing to account for', () => {
+  test('without a complete frame all counts are zero', () => {
     assert.equal(accountFrames([], FRAME).complete, 0);
     assert.equal(accountFrames(stream(1), FRAME).complete, 0);
   });

@@ -1,6 +1,6 @@
 import { longestGap } from '../statistics.ts';
 
-/** As it came. */
+/** The fields of a received packet; `atMs` is its time of arrival. */
 export interface ReceivedPacket {
   readonly sequence: number;
   readonly timestamp: number;
@@ -9,18 +9,18 @@ export interface ReceivedPacket {
 }
 
 export interface FrameTally {
-  /** Frames of which every packet came. */
+  /** Frames of which every packet arrived. */
   readonly complete: number;
-  /** Frames of the publisher's between the first and the last seen, of which a packet, or all, never came. */
+  /** The publisher's frames between the first and the last one seen of which at least one packet is missing. */
   readonly missingFrames: number;
   readonly missingPackets: number;
-  /** Longest time between two neighbours of the complete frames; a frame counts from when it and all before it were whole. */
+  /** The longest time between two successive complete frames. A frame's time is when it and all earlier packets had arrived. */
   readonly longestGapMs: number;
 }
 
 /**
- * What of a stream of constant frame rate came, by its RTP sequence numbers and timestamps (RFC 3550, RFC 6184: the marker ends a frame).
- * The first frame may have been joined in its middle: it only says from where to count.
+ * Counts the received frames of a stream with a constant frame rate by RTP sequence numbers and timestamps (RFC 3550, RFC 6184: the
+ * marker ends a frame). The first frame may be incomplete, because the viewer may have joined in its middle: counting starts after it.
  */
 export function accountFrames(packets: readonly ReceivedPacket[], ticksPerFrame: number): FrameTally {
   const bySequence = new Map<number, ReceivedPacket>();
@@ -45,7 +45,7 @@ export function accountFrames(packets: readonly ReceivedPacket[], ticksPerFrame:
   };
 }
 
-/** When each frame that is whole became so, none before the one ahead of it. */
+/** The completion time of each complete frame; none is earlier than that of the previous frame. */
 function completionTimes(sorted: readonly ReceivedPacket[], before: ReceivedPacket): number[] {
   const times: number[] = [];
   let previous = before;

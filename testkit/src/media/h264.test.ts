@@ -8,12 +8,12 @@ const annexB = (...nals: Buffer[]) => Buffer.concat(nals.flatMap((each) => [Buff
 const [delimiter, sps, pps, sei, idr, slice] = [nal(9, 2), nal(7, 9), nal(8, 4), nal(6, 20), nal(5, 40), nal(1, 12)];
 
 describe('H.264', () => {
-  test('a stream is cut at its delimiters; SEI is left out', () => {
+  test('a stream is split at its access unit delimiters, and SEI is removed', () => {
     const units = splitAccessUnits(annexB(delimiter, sps, pps, sei, idr, delimiter, slice));
     assert.deepEqual(units, [[sps, pps, idr], [slice]]);
   });
 
-  test('parameter sets go ahead in one packet, so that a keyframe begins with the SPS', () => {
+  test('parameter sets are sent first in one packet, so that a keyframe starts with the SPS', () => {
     const [first, second, ...more] = packetize([sps, pps, idr], 100);
     assert.equal(first![0]! & 0x1f, 24);
     assert.equal(first!.readUInt16BE(1), sps.length);
@@ -21,7 +21,7 @@ describe('H.264', () => {
     assert.deepEqual([second, more], [idr, []]);
   });
 
-  test('what is too long for a packet goes in fragments that make the same NAL unit again', () => {
+  test('a NAL unit that exceeds a packet is fragmented, and the fragments reassemble to it', () => {
     const fragments = packetize([idr], 16);
     assert.ok(fragments.every((each) => each.length <= 16));
     assert.deepEqual(

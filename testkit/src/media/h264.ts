@@ -5,7 +5,7 @@ const ACCESS_UNIT_DELIMITER = 9;
 const STAP_A = 24;
 const FU_A = 28;
 
-/** The NAL units of each access unit of an Annex B stream with delimiters (ITU-T H.264 B.1, 7.4.1.2.3), without delimiters and SEI. */
+/** Returns the NAL units of each access unit, without delimiters and SEI. The input is Annex B with delimiters (H.264 B.1, 7.4.1.2.3). */
 export function splitAccessUnits(stream: Buffer): Buffer[][] {
   const units: Buffer[][] = [];
   for (const nal of splitNals(stream)) {
@@ -26,14 +26,14 @@ function splitNals(stream: Buffer): Buffer[] {
 
 const START_CODE = Buffer.from([0, 0, 1]);
 
-/** The zero before a four-byte start code is no part of the NAL unit. */
+/** The zero byte before a four-byte start code is not part of the NAL unit. */
 function withoutTrailingZeros(nal: Buffer): Buffer {
   let end = nal.length;
   while (end > 0 && nal[end - 1] === 0) end -= 1;
   return nal.subarray(0, end);
 }
 
-/** RTP payloads of one access unit (RFC 6184): parameter sets in one STAP-A, what is too long in FU-As. */
+/** Returns the RTP payloads of one access unit (RFC 6184): parameter sets in one STAP-A, large NAL units in FU-As. */
 export function packetize(nals: readonly Buffer[], maxPayloadBytes: number): Buffer[] {
   const parameterSets = nals.filter((nal) => isParameterSet(nal));
   const slices = nals.filter((nal) => !isParameterSet(nal));

@@ -19,7 +19,7 @@ export interface ClipPublisher {
   stop(): Promise<void>;
 }
 
-/** Publishes the clip by plain RTP (POST /rtp/push); keyframe requests by RTCP are answered with the next frame. */
+/** Publishes the clip by plain RTP (POST /rtp/push). The frame after an RTCP keyframe request is a keyframe. */
 export async function publishClip(place: PlacementResponse, clip: Clip): Promise<ClipPublisher> {
   const socket = await openSocket();
   const parameters = { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 };
@@ -45,14 +45,14 @@ export async function publishClip(place: PlacementResponse, clip: Clip): Promise
 
 export interface PlainViewer {
   readonly session: PlainSession;
-  /** Sources of all that came. */
+  /** The SSRCs of all received packets. */
   readonly ssrcs: ReadonlySet<number>;
-  /** What came since the last call. */
+  /** Returns the packets received since the last call. */
   take(): ReceivedPacket[];
   stop(): Promise<void>;
 }
 
-/** Plays by plain RTP without SRTP (POST /rtp/pull) and keeps when each packet came. */
+/** Plays by plain RTP without SRTP (POST /rtp/pull), and records the arrival time of each packet. */
 export async function openPlainViewer(place: PlacementResponse): Promise<PlainViewer> {
   const socket = await openSocket();
   let packets: ReceivedPacket[] = [];
@@ -88,7 +88,7 @@ export async function openPlainViewer(place: PlacementResponse): Promise<PlainVi
   };
 }
 
-/** @throws Error with the node's answer when it refuses */
+/** @throws Error with the node's answer when it rejects the session */
 export async function openSession(place: PlacementResponse, act: 'push' | 'pull', body: object): Promise<PlainSession> {
   const response = await fetch(new URL(`/rtp/${act}`, place.signaling), {
     method: 'POST',
@@ -112,7 +112,7 @@ export async function closeSession(place: PlacementResponse, session: PlainSessi
   await fetch(new URL(`/rtp/sessions/${session.id}`, place.signaling), {
     method: 'DELETE',
     signal: AbortSignal.timeout(5_000),
-  }).catch(() => undefined); // A node that is gone has no session.
+  }).catch(() => undefined); // The node may have ended, and the session with it.
 }
 
 async function openSocket(): Promise<Socket> {

@@ -3,7 +3,7 @@ import { h264Payload, rtpPacket } from './packet.ts';
 export const FRAME_MS = 1000 / 30;
 export const AUDIO_MS = 20;
 const KEYFRAME_EVERY = 300;
-/** Number of the frame, of the packet within it, and of packets in it, at the end of each payload. */
+/** The label at the end of each payload, big-endian: frame number (u32), packet index in the frame (u16), packets in the frame (u16). */
 const LABEL_BYTES = 8;
 
 export interface FrameShape {
@@ -12,11 +12,11 @@ export interface FrameShape {
   packetBytes?: number;
 }
 
-/** Makes the packets of a stream whose frames say which they are; a keyframe on request and every 300 frames. Keeps when each was made. */
+/** Creates the packets of a stream with labelled frames; a keyframe on request and every 300 frames. Records the time of each frame. */
 export class FrameSource {
   keyframes = 0;
   keyframeWanted = false;
-  /** By number of frame. */
+  /** When each frame was created, by frame number. */
   readonly sentMs: number[] = [];
   readonly isKeyframe: boolean[] = [];
   readonly audioSentMs: number[] = [];
@@ -56,19 +56,19 @@ export class FrameSource {
 }
 
 export interface Showing {
-  /** Of the publisher's frames of the time, those that a decoder could show: whole, and so is all that they build on. */
+  /** The share of the publisher's frames in the period that a decoder could show: complete, as are all frames that they depend on. */
   decodable: number;
-  /** Longest time between two of them, ms. */
+  /** The longest time between two decodable frames, ms. */
   longestFreezeMs: number;
-  /** Over all time. */
+  /** Since the start, not only in the period. */
   missingPackets: number;
-  /** Of audio packets. */
+  /** The share of audio packets that arrived. */
   heard: number;
-  /** Time from the publisher until a frame was decodable, ms: at the 50th, 99th percentile and the longest. */
+  /** The time from the publisher until a frame was decodable, ms: 50th and 99th percentile, and maximum. */
   delayMs: { p50: number; p99: number; max: number };
 }
 
-/** What of a source came to a viewer, in the order in which it came: a decoder has no jitter buffer here. */
+/** The frames of a source that a viewer received, in order of arrival: there is no jitter buffer. */
 export class FrameAccount {
   readonly #source: FrameSource;
   readonly #whole: { frame: number; atMs: number }[] = [];
@@ -89,8 +89,8 @@ export class FrameAccount {
     const frame = packet.readUInt32BE(packet.length - LABEL_BYTES);
     const index = packet.readUInt16BE(packet.length - 4);
     const packets = packet.readUInt16BE(packet.length - 2);
-    const goesOn = frame === this.#next.frame && index === this.#next.packet && this.#next.startedWhole;
-    const startedWhole = index === 0 || goesOn;
+    const isContinuation = frame === this.#next.frame && index === this.#next.packet && this.#next.startedWhole;
+    const startedWhole = index === 0 || isContinuation;
     this.#next = { frame, packet: index + 1, startedWhole };
     if (startedWhole && index === packets - 1) this.#whole.push({ frame, atMs: nowMs });
   }
@@ -99,7 +99,7 @@ export class FrameAccount {
     if (!isRtcp(packet)) this.#audio.add(packet.readUInt32BE(packet.length - LABEL_BYTES));
   }
 
-  /** The publisher's frames of a time, each with when a decoder could show it, if ever: whole, and so is all that it builds on. */
+  /** The publisher's frames in a period, each with the time at which a decoder could show it, if ever. */
   frames(fromMs: number, toMs: number): { sentMs: number; shownMs: number | undefined }[] {
     const { sentMs, isKeyframe } = this.#source;
     const shownMs: number[] = [];
@@ -112,7 +112,7 @@ export class FrameAccount {
     return sentMs.flatMap((ms, frame) => (ms >= fromMs && ms < toMs ? [{ sentMs: ms, shownMs: shownMs[frame] }] : []));
   }
 
-  /** What was shown of what was published from one time to another. */
+  /** Summarizes how the frames published in a period were shown. */
   showing(fromMs: number, toMs: number): Showing {
     const frames = this.frames(fromMs, toMs);
     const shown = frames.flatMap(({ sentMs, shownMs }) => (shownMs === undefined ? [] : [{ sentMs, shownMs }]));

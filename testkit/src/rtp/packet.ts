@@ -6,7 +6,7 @@ export interface PacketFields {
   ssrc?: number;
   marker?: boolean;
   csrcs?: number[];
-  /** Elements by id; written in the one-byte form, unless `twoByte`. */
+  /** Header extensions by id (RFC 8285), in the one-byte form unless `twoByte` is set. */
   extensions?: Record<number, Uint8Array>;
   twoByte?: boolean;
   padding?: number;
@@ -43,7 +43,7 @@ function extensionBlock(fields: PacketFields): Buffer {
   return Buffer.concat([head, padded]);
 }
 
-/** An H.264 packet of a frame: the first of a keyframe is a STAP-A with SPS and PPS, as encoders send it. */
+/** The payload of an H.264 packet. The first packet of a keyframe is a STAP-A with SPS and PPS, as encoders send it. */
 export function h264Payload(kind: 'keyframe' | 'delta' | 'idr', bytes = 20): Buffer {
   const body = Buffer.alloc(bytes, 0x11);
   if (kind === 'keyframe') return Buffer.concat([Buffer.from([0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce]), body]);
@@ -54,7 +54,7 @@ export function h264Payload(kind: 'keyframe' | 'delta' | 'idr', bytes = 20): Buf
 export const SPS = Buffer.from('Z2QAH6zZQFAFuwEQAAADABAAAAMDwPGDGWA=', 'base64');
 export const PPS = Buffer.from('aOvjyyLA', 'base64');
 export const SPROP = `${SPS.toString('base64')},${PPS.toString('base64')}`;
-/** First slice of an IDR picture that refers to PPS 0: first_mb_in_slice 0, slice_type 7. */
+/** The first slice of an IDR picture with PPS 0: first_mb_in_slice 0, slice_type 7. */
 export const idr = (bytes = 40): Buffer => Buffer.concat([Buffer.from([0x65, 0x88, 0x84]), Buffer.alloc(bytes, 0x21)]);
-/** Of a P picture. */
+/** The first slice of a P picture. */
 export const slice = (bytes = 40): Buffer => Buffer.concat([Buffer.from([0x41, 0x9a, 0x84]), Buffer.alloc(bytes, 0x21)]);

@@ -1,8 +1,8 @@
 import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from 'werift';
 
-/** An independent WebRTC stack (no libwebrtc, no mediasoup) that sends made-up VP8 and Opus, and counts what it receives. */
+/** Peers on an independent WebRTC stack (no libwebrtc, no mediasoup). They send synthetic VP8 and Opus, and count what they receive. */
 
-/** Payload types of its own, as each browser has others; absent: 109 and 118. */
+/** The payload types that the peer uses, because they differ between browsers; default 109 and 118. */
 export interface PeerNumbers {
   audio: number;
   video: number;
@@ -10,7 +10,7 @@ export interface PeerNumbers {
 
 interface PeerOptions {
   numbers?: PeerNumbers;
-  /** Its own addresses; absent: 127.0.0.1, beside those of the machine's interfaces. */
+  /** Addresses for its candidates, besides those of the machine's interfaces; default 127.0.0.1. */
   addresses?: string[];
 }
 
@@ -41,14 +41,14 @@ export interface Publisher {
   pc: RTCPeerConnection;
   offer: string;
   accept(answer: string): Promise<void>;
-  /** Frames sent so far, and how many keyframes were asked for. */
+  /** The numbers of frames sent and of keyframe requests received. */
   sent: { video: number; keyframes: number; audio: number };
   close(): Promise<void>;
 }
 
 const FRAME_MS = 33;
 
-/** Sends 30 frames a second, one packet each, and a keyframe when asked and every 3 s. */
+/** Sends 30 frames per second of one packet each, with a keyframe on request and every 3 s. */
 export async function newPublisher(options: { videoFirst?: boolean; addresses?: string[] } = {}): Promise<Publisher> {
   const pc = newPeer(options);
   const video = new MediaStreamTrack({ kind: 'video' });
@@ -84,7 +84,7 @@ export async function newPublisher(options: { videoFirst?: boolean; addresses?: 
 
 export interface Player {
   pc: RTCPeerConnection;
-  /** Own offer, when it makes one. */
+  /** The player's own offer, unless it answers one. */
   offer: string;
   accept(answer: string): Promise<void>;
   received: {
@@ -98,7 +98,7 @@ export interface Player {
   close(): Promise<void>;
 }
 
-/** A viewer that offers, or (with `offer`) answers. */
+/** A viewer that sends an offer, or with `offer` answers that one. */
 export async function newPlayer(
   offer?: string,
   options: PeerOptions & { videoFirst?: boolean } = {},
@@ -152,7 +152,7 @@ export function vp8Frame(keyframe: boolean): Buffer {
   return Buffer.concat([Buffer.from(header), Buffer.alloc(400, 0x55)]);
 }
 
-/** The worker may have added to the descriptor (picture id and so on, RFC 7741 section 4.2). */
+/** The worker may have extended the payload descriptor, for example by a picture id (RFC 7741 section 4.2). */
 function isVp8Keyframe(payload: Buffer): boolean {
   let at = 1;
   if (payload[0]! & 0x80) {
