@@ -25,7 +25,7 @@ test: ## types, lint, layers, spelling, format and all tests beside the code (ON
 	@FUZZ_SEED=$(or $(FUZZ_SEED),1) exec $(setup) node worker ffmpeg redis -- node scripts/test/main.ts $(ONLY)
 
 e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
-	@exec $(setup) node worker ffmpeg chromium firefox kubernetes -- node scripts/test/e2e.ts $(ONLY)
+	@exec $(setup) node worker ffmpeg chromium firefox gstreamer kubernetes -- node scripts/test/e2e.ts $(ONLY)
 
 bench: ## measure: first frame, gap after a relay's death, packets per CPU-second
 	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts

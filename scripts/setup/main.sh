@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Makes sure that what a command needs is installed, then runs it.
 # Usage: main.sh NEED... -- COMMAND [ARGUMENT...]
-# NEED: node (npm packages, Node 24), worker (mediasoup's), ffmpeg, redis, chromium, firefox, kubernetes (its programs, for the tests on a real API server).
-# The command gets Node 24 as `node` and finds what was installed through PATH, MEDIASOUP_WORKER_BIN, MILLRACE_CHROMIUM, MILLRACE_FIREFOX and
-# MILLRACE_KUBERNETES_BIN.
+# NEED: node (npm packages, Node 24), worker (mediasoup's), ffmpeg, redis, chromium, firefox, gstreamer, kubernetes (its programs, for the tests on a real API server).
+# The command gets Node 24 as `node` and finds what was installed through PATH, MEDIASOUP_WORKER_BIN, MILLRACE_CHROMIUM, MILLRACE_FIREFOX,
+# MILLRACE_GSTREAMER_PYTHON and MILLRACE_KUBERNETES_BIN.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/millrace
 
-for part in say debian node worker ffmpeg redis browsers kubernetes; do
+for part in say debian node worker ffmpeg redis browsers gstreamer kubernetes; do
 	# shellcheck source=/dev/null
 	source "$here/$part.sh"
 done
