@@ -18,7 +18,7 @@ interface OpenFeed {
 }
 
 /** A worker's random SSRCs are 32 bits; ours need only be distinct on one loopback socket. */
-const FIRST_SSRC = 0x1000;
+const INITIAL_SSRC = 0x1000;
 const MAX_LAYERS_PER_FEED = 16;
 
 /**
@@ -31,7 +31,7 @@ export class Feeds {
   readonly #plain: types.PlainTransport;
   readonly #egress: Egress;
   readonly #open = new Map<string, OpenFeed>();
-  #ssrcs = FIRST_SSRC;
+  #ssrcs = INITIAL_SSRC;
   #connected: Promise<void> | undefined;
 
   constructor(router: types.Router, plain: types.PlainTransport, egress: Egress) {

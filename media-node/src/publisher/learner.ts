@@ -6,7 +6,7 @@ import type { Finding } from './health.ts';
 import type { UnclaimedPackets } from './unclaimed.ts';
 
 /** After a probe that changed nothing the next one waits this long, doubling up to the longest. */
-const FIRST_PROBE_WAIT_MS = 1000;
+const INITIAL_PROBE_WAIT_MS = 1000;
 const MAX_PROBE_WAIT_MS = 30_000;
 /** What was learned has been right if packets came within this time. */
 const TRIAL_MS = 2000;
@@ -49,7 +49,7 @@ export class SsrcLearner {
 
   /** Whether a probe of the worker is due, given that packets of no track arrive. */
   isDue(nowMs: number): boolean {
-    const waitMs = this.#probes === 0 ? 0 : Math.min(FIRST_PROBE_WAIT_MS * 2 ** (this.#probes - 1), MAX_PROBE_WAIT_MS);
+    const waitMs = this.#probes === 0 ? 0 : Math.min(INITIAL_PROBE_WAIT_MS * 2 ** (this.#probes - 1), MAX_PROBE_WAIT_MS);
     return this.#trials.length === 0 && nowMs >= this.#probedMs + waitMs;
   }
 

@@ -1,6 +1,6 @@
 import { SdpError } from './sdp-error.ts';
 
-/** What of a section counts here. */
+/** The parts of a media section that `checkBundleNumbers` reads. */
 interface NumberedSection {
   readonly rejected: boolean;
   readonly codecs: readonly { payloadType: number; mimeType: string; clockRate: number }[];
@@ -8,8 +8,8 @@ interface NumberedSection {
 }
 
 /**
- * Sections of one BUNDLE group are one RTP session: a payload type means one codec in all of them (RFC 9143 section 9.1), a header extension id
- * one extension (RFC 8285 section 5).
+ * Checks that the sections of a BUNDLE group use their numbers consistently. They share one RTP session, so a payload type must mean the same codec in all
+ * of them (RFC 9143 section 9.1), and a header extension id the same extension (RFC 8285 section 5).
  * @throws SdpError
  */
 export function checkBundleNumbers(sections: readonly NumberedSection[]): void {

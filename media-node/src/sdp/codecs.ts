@@ -1,12 +1,10 @@
 import type { types } from 'mediasoup';
-import type { RemoteSection } from './description.ts';
+import type { RemoteCodec, RemoteSection } from './description.ts';
 import { distanceOf, mismatchOf, packetizationMode, type Mismatch } from './formats/matching.ts';
 import { looksLikeRtcp, RTCP_LIKE_REMEDY } from './rtcp-mux.ts';
 import { SdpError } from './sdp-error.ts';
 
-type RtpCodec = types.RtpCodecParameters;
-
-/** What is relayed. Names as in the RTP payload format registrations. */
+/** The codecs that Millrace relays, named as in the RTP payload format registrations. */
 export const SUPPORTED_CODECS = {
   audio: [{ mimeType: 'audio/opus', clockRate: 48000, channels: 2 }],
   video: [
@@ -19,20 +17,20 @@ export const SUPPORTED_CODECS = {
 
 const FEEDBACK = new Set(['nack ', 'nack pli', 'ccm fir', 'goog-remb ', 'transport-cc ']);
 
-/** The registered spelling (`video/H264`) of a codec's name, if it is one that is relayed. */
-function mimeName(codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>): string | undefined {
+/** The registered spelling of a codec's name, e.g. `video/H264`; undefined when Millrace does not relay the codec. */
+function mimeName(codec: Pick<RemoteCodec, 'mimeType' | 'clockRate' | 'channels'>): string | undefined {
   return [...SUPPORTED_CODECS.audio, ...SUPPORTED_CODECS.video].find((known) => isSameCodec(known, codec))?.mimeType;
 }
 
 export interface ChosenCodec {
-  codec: RtpCodec;
-  rtx?: RtpCodec;
+  codec: RemoteCodec;
+  rtx?: RemoteCodec;
 }
 
 /**
- * The publisher's codec for a section: the first of its list that is relayed. H.264 packets with packetization-mode 0 go last: fragments (mode 1) are
- * needed for frames larger than a packet.
- * @throws SdpError (406) when none is.
+ * Chooses the codec of a publisher's section: the first in its list that Millrace relays. H.264 with packetization-mode 0 comes last, because frames larger
+ * than a packet need fragments (mode 1).
+ * @throws SdpError (406) when Millrace relays none of them
  */
 export function choosePublished(section: RemoteSection): ChosenCodec {
   const known = section.codecs.filter((codec) => mimeName(codec) !== undefined);
@@ -48,8 +46,8 @@ export function choosePublished(section: RemoteSection): ChosenCodec {
   );
 }
 
-/** A codec that can be matched by name but not carried: why, and what to do about it. */
-function whyUnusable(codec: RtpCodec): string | undefined {
+/** Why a codec with a supported name cannot be carried, and the remedy; undefined when it can. */
+function whyUnusable(codec: RemoteCodec): string | undefined {
   const name = codec.mimeType.split('/')[1];
   if (looksLikeRtcp(codec.payloadType)) return `payload type ${codec.payloadType} (${name}) is refused; ${RTCP_LIKE_REMEDY}`;
   if (isH264(codec) && packetizationMode(codec) > 1)
@@ -58,12 +56,12 @@ function whyUnusable(codec: RtpCodec): string | undefined {
 }
 
 /**
- * The offered payload type under which a viewer takes `codec`: of those that its decoder takes, the nearest.
- * @throws SdpError (406) when there is none, with the parameter that differs and its values on both sides
+ * Chooses the offered payload type under which a viewer receives `codec`: the closest format among those that its decoder accepts.
+ * @throws SdpError (406) when there is none; it names the parameter that differs and the values of both sides
  */
 export function choosePlayed(
   section: RemoteSection,
-  codec: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>,
+  codec: Pick<RemoteCodec, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>,
 ): ChosenCodec {
   const named = section.codecs.filter((offered) => isSameCodec(offered, codec));
   const candidates = named
@@ -74,7 +72,11 @@ export function choosePlayed(
   throw new SdpError(section.line, `${streamName(section, codec)}, ${whyNone(section, named, codec)}`, 406);
 }
 
-function whyNone(section: RemoteSection, named: readonly RtpCodec[], codec: Pick<RtpCodec, 'mimeType' | 'parameters'>): string {
+function whyNone(
+  section: RemoteSection,
+  named: readonly RemoteCodec[],
+  codec: Pick<RemoteCodec, 'mimeType' | 'parameters'>,
+): string {
   if (named.length === 0)
     return `offered are ${offeredNames(section)}; offer that codec, or play it with a client that decodes it`;
   const reasons = named.slice(0, MAX_REASONS).map((offered) => {
@@ -85,26 +87,26 @@ function whyNone(section: RemoteSection, named: readonly RtpCodec[], codec: Pick
   return `and none of the offered ones takes it: ${[...new Set(reasons)].join('; ')}${more}; play it with a client that decodes it, or publish it in a format that more decode`;
 }
 
-/** As many of a viewer's payload types are gone into when none fits. */
+/** How many of a viewer's payload types an error explains when none fits. */
 const MAX_REASONS = 6;
 
-function describeMismatch({ payloadType }: RtpCodec, { parameter, stream, offered }: Mismatch): string {
+function describeMismatch({ payloadType }: RemoteCodec, { parameter, stream, offered }: Mismatch): string {
   return `payload type ${payloadType} differs in ${parameter}, the stream's is ${stream}, the offered one ${offered}`;
 }
 
-function streamName(section: RemoteSection, codec: Pick<RtpCodec, 'mimeType' | 'parameters'>): string {
+function streamName(section: RemoteSection, codec: Pick<RemoteCodec, 'mimeType' | 'parameters'>): string {
   const profile = (codec.parameters as Record<string, string | number> | undefined)?.['profile-level-id'];
   const name = `${codec.mimeType.split('/')[1]}${profile === undefined ? '' : ` with profile-level-id ${profile}`}`;
   return `the stream's ${section.kind} is ${name}`;
 }
 
 /**
- * Same name, clock rate and channels; parameters apart. Opus has two channels whatever is written, and some clients write `opus/48000` (RFC 7587
- * section 7 wants "/2").
+ * Whether name, clock rate and channels are the same; fmtp parameters are not compared. Opus always has two channels (RFC 7587 section 7 requires "/2"), but
+ * some clients write `opus/48000`.
  */
 export function isSameCodec(
-  a: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
-  b: Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>,
+  a: Pick<RemoteCodec, 'mimeType' | 'clockRate' | 'channels'>,
+  b: Pick<RemoteCodec, 'mimeType' | 'clockRate' | 'channels'>,
 ): boolean {
   const name = a.mimeType.toLowerCase();
   return (
@@ -116,11 +118,11 @@ export function isSameCodec(
 
 const OPUS = 'audio/opus';
 
-function isMonoOrStereo({ channels = 1 }: Pick<RtpCodec, 'channels'>): boolean {
+function isMonoOrStereo({ channels = 1 }: Pick<RemoteCodec, 'channels'>): boolean {
   return channels <= 2;
 }
 
-/** Feedback of `offered` that a worker understands. Transport-wide congestion control makes REMB superfluous. */
+/** The offered RTCP feedback that a media worker understands. With transport-wide congestion control, REMB is redundant and left out. */
 export function commonFeedback(offered: readonly types.RtcpFeedback[], transportCc: boolean): types.RtcpFeedback[] {
   return offered.filter(
     ({ type, parameter }) =>
@@ -130,7 +132,7 @@ export function commonFeedback(offered: readonly types.RtcpFeedback[], transport
   );
 }
 
-/** The codecs of a section by name, for people. */
+/** The codec names of a section, for error messages. */
 export function offeredNames({ codecs }: RemoteSection): string {
   const names = codecs
     .map(({ mimeType }) => mimeType.split('/')[1]!.slice(0, 32))
@@ -138,7 +140,7 @@ export function offeredNames({ codecs }: RemoteSection): string {
   return [...new Set(names)].slice(0, 10).join(', ') || 'none at all';
 }
 
-function withRtx(section: RemoteSection, payloadType: number): { rtx?: RtpCodec } {
+function withRtx(section: RemoteSection, payloadType: number): { rtx?: RemoteCodec } {
   const rtx = section.codecs.find(
     (codec) =>
       /\/rtx$/i.test(codec.mimeType) && Number(codec.parameters?.['apt']) === payloadType && !looksLikeRtcp(codec.payloadType),
@@ -146,24 +148,24 @@ function withRtx(section: RemoteSection, payloadType: number): { rtx?: RtpCodec 
   return rtx ? { rtx: { ...rtx, mimeType: `${section.kind}/rtx`, parameters: { apt: payloadType }, rtcpFeedback: [] } } : {};
 }
 
-/** A codec as it is relayed, with the registered spelling of its name; undefined when it is not. */
-export function relayedCodec<C extends Pick<RtpCodec, 'mimeType' | 'clockRate' | 'channels'>>(codec: C): C | undefined {
+/** The codec with the registered spelling of its name; undefined when Millrace does not relay it. */
+export function relayedCodec<C extends Pick<RemoteCodec, 'mimeType' | 'clockRate' | 'channels'>>(codec: C): C | undefined {
   const mimeType = mimeName(codec);
   return mimeType === undefined ? undefined : { ...codec, mimeType, ...(mimeType === OPUS ? { channels: 2 } : {}) };
 }
 
-function isH264(codec: Pick<RtpCodec, 'mimeType'>): boolean {
+function isH264(codec: Pick<RemoteCodec, 'mimeType'>): boolean {
   return codec.mimeType.toLowerCase() === 'video/h264';
 }
 
-/** Chromium begins at 300 kbps and takes half a minute to reach the upper simulcast layers unless told otherwise. */
+/** Chromium starts at 300 kbps by default and then needs half a minute to reach the upper simulcast layers. */
 const START_KBPS = 1500;
 
-/** What the answer to a publisher says of its codec: what it may send, which for Opus is a matter of fmtp (RFC 7587 section 7). */
-export function answeredParameters(codec: RtpCodec, layered: boolean): Record<string, string | number> {
+/** The fmtp parameters in the answer to a publisher. For Opus they ask for stereo and in-band FEC (RFC 7587 section 7). */
+export function answeredParameters(codec: RemoteCodec, layered: boolean): Record<string, string | number> {
   const parameters = { ...(codec.parameters as Record<string, string | number>) };
   if (codec.mimeType === 'audio/opus') {
-    // sprop-stereo: the publisher is about to send stereo; stereo=1: we want it.
+    // sprop-stereo=1: the publisher will send stereo; stereo=1: the receiver prefers stereo.
     if (Number(parameters['sprop-stereo'] ?? 0) === 1 || Number(parameters['stereo'] ?? 0) === 1) parameters['stereo'] = 1;
     parameters['useinbandfec'] = Number(parameters['useinbandfec'] ?? 1);
   }

@@ -5,12 +5,13 @@ import { checkBundleNumbers } from './bundle-numbers.ts';
 import { parseFmtp } from './fmtp.ts';
 import { SdpError } from './sdp-error.ts';
 
-type RtpCodec = types.RtpCodecParameters;
+/** A codec as the peer described it: payload type, clock rate in Hz, fmtp parameters and RTCP feedback. */
+export type RemoteCodec = types.RtpCodecParameters;
 
 const MAX_SECTIONS = 16;
 const MAX_CODECS = 128;
 const MAX_RIDS = 8;
-/** What a payload type has beyond these is passed over. */
+/** Further fmtp lines and feedback entries of a payload type are ignored. */
 const MAX_FMTP_LINES = 8;
 const MAX_FEEDBACK = 32;
 
@@ -26,14 +27,14 @@ export interface RemoteSection {
   index: number;
   mid: string;
   kind: 'audio' | 'video' | 'application';
-  /** The m= line as it stands, for error messages. */
+  /** The m= line as received, for error messages. */
   line: string;
   protocol: string;
   rejected: boolean;
   direction: Direction;
-  /** In the peer's order of preference (that of the m= line), RTX and RED included. */
-  codecs: RtpCodec[];
-  /** direction: where the peer limits it (RFC 8285 section 5). */
+  /** In the peer's order of preference (the order of the m= line), including RTX and RED. */
+  codecs: RemoteCodec[];
+  /** `direction` is set when the peer restricts the extension to one direction (RFC 8285 section 5). */
   extensions: { uri: string; id: number; direction?: Direction }[];
   /** Layers that the peer wants to send, in the order of a=simulcast; empty without simulcast. */
   sendRids: RemoteRid[];
@@ -47,17 +48,17 @@ export interface RemoteSection {
 export interface RemoteDescription {
   ice: { usernameFragment: string; password: string };
   dtls: types.DtlsParameters;
-  /** a=setup as written. */
+  /** The a=setup value as received. */
   setup: 'active' | 'passive' | 'actpass';
   sections: RemoteSection[];
-  /** mids of the one BUNDLE group, first one first. */
+  /** The mids of the only BUNDLE group, in its order. */
   bundle: string[];
   extmapAllowMixed: boolean;
 }
 
 /**
- * Reads an offer or an answer and checks what every session here needs: one BUNDLE group, rtcp-mux, ICE credentials, a DTLS fingerprint.
- * @throws SdpError that names the line and the remedy; never anything else, whatever the text is.
+ * Parses an offer or an answer and checks what every session needs: one BUNDLE group, rtcp-mux, ICE credentials, a DTLS fingerprint.
+ * @throws SdpError that names the line and the remedy; no input causes any other error
  */
 export function parseDescription(text: string, role: 'offer' | 'answer'): RemoteDescription {
   if (text.length > MAX_SDP_BYTES)
@@ -139,7 +140,7 @@ function readSection(session: SessionDescription, media: MediaDescription, index
   };
 }
 
-function readCodecs(media: MediaDescription, line: string): RtpCodec[] {
+function readCodecs(media: MediaDescription, line: string): RemoteCodec[] {
   const order = String(media.payloads ?? '')
     .split(' ')
     .filter((text) => text !== '');
@@ -148,7 +149,7 @@ function readCodecs(media: MediaDescription, line: string): RtpCodec[] {
   const rtpmaps = Map.groupBy(media.rtp, (entry) => entry.payload);
   const fmtps = Map.groupBy(media.fmtp, (entry) => entry.payload);
   const feedback = Map.groupBy(media.rtcpFb ?? [], (entry) => String(entry.payload));
-  const codecs: RtpCodec[] = [];
+  const codecs: RemoteCodec[] = [];
   for (const text of order) {
     const payloadType = Number(text);
     if (!Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) {
@@ -288,7 +289,7 @@ function readDtls(session: SessionDescription, media: MediaDescription, role: st
   if (role === 'answer' && setup === 'actpass')
     throw new SdpError('a=setup:actpass', 'an answer must choose active or passive (RFC 5763 section 5)');
   return {
-    // The peer's role. With actpass we answer passive, so the peer is the client.
+    // The peer's DTLS role. The node answers actpass with passive, which makes the peer the client.
     dtls: {
       role: setup === 'passive' ? 'server' : 'client',
       fingerprints: [{ algorithm: algorithm as types.FingerprintAlgorithm, value: value.toUpperCase() }],

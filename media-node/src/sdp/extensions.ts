@@ -17,7 +17,8 @@ const ABS_CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-captu
 const PLAYOUT_DELAY = 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay';
 
 /**
- * The worker writes extensions under ids of its own, whatever was negotiated (mediasoup issue 1126), so only a viewer with the same ids can use them.
+ * The ids under which the media worker writes header extensions. It ignores negotiated ids (mediasoup issue 1126), so a viewer can use an extension only if
+ * it has the same id for it.
  */
 const WORKER_EXTENSION_IDS: Readonly<Record<string, number>> = {
   [MID]: 1,
@@ -47,13 +48,13 @@ const RECEIVED: Record<'audio' | 'video', readonly string[]> = {
   ],
 };
 
-/** Those that belong to the media, not to one hop: they travel with the packets from origin to viewer, under the worker's ids. */
+/** Extensions that describe the media rather than one hop. Packets carry them from origin to viewer under the worker's ids. */
 const RELAYED: Record<'audio' | 'video', readonly string[]> = {
   audio: [AUDIO_LEVEL, ABS_CAPTURE_TIME],
   video: [DEPENDENCY_DESCRIPTOR, ORIENTATION, ABS_CAPTURE_TIME, PLAYOUT_DELAY],
 };
 
-/** What of a publisher's offer is understood, with the publisher's ids. */
+/** The extensions of a publisher's offer that the node understands, with the publisher's ids. */
 export function receivedExtensions(
   kind: 'audio' | 'video',
   offered: readonly HeaderExtension[],
@@ -63,17 +64,17 @@ export function receivedExtensions(
     .map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.id, encrypt: false, parameters: {} }));
 }
 
-/** What of it leaves the origin, with the ids that the worker writes. */
+/** The received extensions that leave the origin, with the ids that the worker writes. */
 export function relayedExtensions(kind: 'audio' | 'video', received: readonly HeaderExtension[]): HeaderExtension[] {
   return RELAYED[kind]
     .filter((uri) => received.some((ext) => ext.uri === uri))
     .map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! }));
 }
 
-/** What the worker adds to every packet to a viewer, whether agreed on or not. */
+/** Extensions that the worker adds to every packet for a viewer, even when they were not negotiated. */
 const WRITTEN: Record<'audio' | 'video', readonly string[]> = { audio: [MID], video: [MID, ABS_SEND_TIME, TRANSPORT_CC] };
 
-/** What a server-made offer announces: all that the worker sends. The dependency descriptor is passed on by the worker but not announced by it. */
+/** The extensions in the node's own offer: everything that the worker sends. The worker forwards the dependency descriptor without announcing it. */
 export function announcedExtensions(kind: 'audio' | 'video', relayed: readonly HeaderExtension[]): HeaderExtension[] {
   return [
     ...WRITTEN[kind].map((uri) => ({ uri, id: WORKER_EXTENSION_IDS[uri]! })),
@@ -81,10 +82,10 @@ export function announcedExtensions(kind: 'audio' | 'video', relayed: readonly H
   ];
 }
 
-/** Stands where the worker writes the mid when the viewer has another id for it: of a length that no extension of fixed size has. */
+/** The mid that the worker writes when the viewer has another id for it. No fixed-size extension has this length, so a viewer cannot misread it as one. */
 export const UNAGREED_MID = 'millrace';
 
-/** What can be agreed on with a viewer: same extension, same id. A receiver ignores ids that the answer does not list (RFC 8285 section 6). */
+/** The extensions to agree on with a viewer: those that it offers under the worker's id. A receiver ignores ids that the answer omits (RFC 8285 section 6). */
 export function agreedExtensions(
   kind: 'audio' | 'video',
   offered: readonly HeaderExtension[],

@@ -1,14 +1,14 @@
-/** Longer values are passed over: none that tells formats apart is. */
+/** Longer values are ignored: no parameter that distinguishes formats is that long. */
 const MAX_VALUE_CHARS = 256;
 const MAX_NAME_CHARS = 64;
 const MAX_PARAMETERS = 64;
-/** RFC 6184 section 8.1: hexadecimal, also where it looks like a decimal number. */
+/** Hexadecimal even when all digits are decimal (RFC 6184 section 8.1). */
 const HEXADECIMAL = new Set(['profile-level-id', 'max-recv-level']);
 
 /**
- * The parameters of an a=fmtp line, "name=value;name;..." (RFC 8866 section 6.15 leaves the form to each format, and all that are relayed have this
- * one). Names are lower-cased: media type parameter names are case-insensitive (RFC 6838 section 4.3). Decimal values become numbers, but
- * not those that are hexadecimal.
+ * Parses the parameters of an a=fmtp line, "name=value;name;...". RFC 8866 section 6.15 leaves the syntax to each format; all relayed formats use this one.
+ * Names become lower case, because media type parameter names are case-insensitive (RFC 6838 section 4.3). Decimal values become numbers; hexadecimal ones
+ * stay text.
  */
 export function parseFmtp(config: string): Record<string, string | number> {
   const parameters: Record<string, string | number> = {};

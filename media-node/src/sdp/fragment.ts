@@ -6,7 +6,7 @@ import { writeCandidates } from './write.ts';
 export interface IceFragment {
   usernameFragment: string;
   password: string;
-  /** Number of candidates; an ICE-lite agent learns the addresses from connectivity checks. */
+  /** How many candidates the fragment has. An ICE-lite agent learns their addresses from connectivity checks. */
   candidates: number;
   endOfCandidates: boolean;
 }
@@ -44,7 +44,7 @@ function checkCandidate(line: string): 1 {
   return 1;
 }
 
-/** The answer to an ICE restart: our new credentials and candidates. */
+/** The answer to an ICE restart: the node's new credentials and candidates. */
 export function writeFragment(ice: types.IceParameters, candidates: readonly types.IceCandidate[], mid: string): string {
   const lines = [
     'a=ice-lite',

@@ -1,4 +1,4 @@
-// Session descriptions (RFC 8866, RFC 9429) to and from what a media worker understands. Text and data in, text and data out: nothing here does I/O.
+// Translates session descriptions (RFC 8866, RFC 9429) into a media worker's parameters and back. All functions are pure: no I/O.
 export { parseDescription, type RemoteDescription } from './description.ts';
 export { SdpError } from './sdp-error.ts';
 export { negotiatePush, type PushTrack } from './push.ts';

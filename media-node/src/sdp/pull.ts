@@ -5,31 +5,31 @@ import type { RemoteDescription, RemoteSection } from './description.ts';
 import { UNAGREED_MID, agreedExtensions, hasExtension, type HeaderExtension } from './extensions.ts';
 import { SdpError } from './sdp-error.ts';
 
-/** A track that a viewer takes, and under which numbers. */
+/** A track that a viewer receives, with the negotiated payload types and extensions. */
 export interface PullSelection {
   mid: string;
   kind: 'audio' | 'video';
   track: number;
-  /** The viewer's own number for the codec. */
+  /** The viewer's payload type for the codec. */
   payloadType: number;
   rtxPayloadType?: number;
   parameters: Record<string, unknown>;
-  /** As the viewer wrote them; absent for video, and for offers of ours. */
+  /** Audio channels as the viewer wrote them; absent for video and for the node's own offers. */
   channels?: number;
   rtcpFeedback: types.RtcpFeedback[];
-  /** Stands in the packets where the worker writes the mid. */
+  /** The mid that the worker writes into packets. */
   wireMid: string;
-  /** Agreed on: the same id at both ends. */
+  /** Negotiated extensions, with the same id at both ends. */
   extensions: HeaderExtension[];
 }
 
 export interface PullNegotiation {
-  /** In the offer's order; refused sections have no selection. */
+  /** In the order of the offer. A rejected section has no selection. */
   sections: { mid: string; line: string; selection?: PullSelection }[];
 }
 
 /**
- * Which of a stream's tracks a viewer's offer takes: the n-th section of a kind gets the n-th track of that kind.
+ * Assigns a stream's tracks to the sections of a viewer's offer: the n-th section of a kind gets the n-th track of that kind.
  * @throws SdpError
  */
 export function negotiatePull(offer: RemoteDescription, tracks: readonly TrackDescription[]): PullNegotiation {
@@ -71,8 +71,8 @@ function select(section: RemoteSection, kind: 'audio' | 'video', track: TrackDes
 }
 
 /**
- * A sender's fmtp says what it sends. For H.264 the format agreed on is the viewer's, with what it left out left out: one that compares wants to find its own
- * (RFC 6184 section 8.2.2).
+ * The fmtp parameters in the answer to a viewer: those of the stream. For H.264 the negotiated format parameters are the viewer's own, and those that it
+ * omitted stay omitted, because some clients compare the answer with their offer (RFC 6184 section 8.2.2).
  */
 function answerParameters(track: TrackDescription, offered: types.RtpCodecParameters): Record<string, unknown> {
   const sent = Object.entries(track.codec.parameters ?? {});
@@ -82,7 +82,7 @@ function answerParameters(track: TrackDescription, offered: types.RtpCodecParame
 
 const AGREED_H264 = new Set(['profile-level-id', 'packetization-mode', 'level-asymmetry-allowed']);
 
-/** An answer repeats the channels of the offer: a client that wrote `opus/48000` may not know `opus/48000/2`. */
+/** The channels as offered, for the answer to repeat: a client that wrote `opus/48000` may not accept `opus/48000/2`. */
 export function writtenChannels(section: RemoteSection, payloadType: number): { channels?: number } {
   const channels = section.codecs.find((codec) => codec.payloadType === payloadType)?.channels;
   return channels === undefined ? {} : { channels };

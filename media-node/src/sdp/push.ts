@@ -7,7 +7,7 @@ import { writtenChannels } from './pull.ts';
 import { SdpError } from './sdp-error.ts';
 import type { LocalSection } from './write.ts';
 
-/** A published track: what the worker's producer needs. */
+/** A published track, with the RTP parameters for the worker's producer. */
 export interface PushTrack {
   mid: string;
   kind: 'audio' | 'video';
@@ -20,11 +20,11 @@ export interface PushNegotiation {
   answer: LocalSection[];
 }
 
-/** What the media worker forwards as simulcast (mediasoup, Codecs::Tools::IsValidTypeForCodec). Of other codecs the best layer alone is asked for. */
+/** Codecs that the media worker forwards as simulcast (mediasoup, Codecs::Tools::IsValidTypeForCodec). For others the answer asks for the best layer only. */
 const SIMULCAST_CODECS: readonly string[] = ['video/VP8', 'video/H264'];
 
 /**
- * What a publisher's offer gives, and the sections of the answer.
+ * Negotiates a publisher's offer: the tracks to receive and the sections of the answer.
  * @throws SdpError
  */
 export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: number } = {}): PushNegotiation {
@@ -50,7 +50,7 @@ export function negotiatePush(offer: RemoteDescription, options: { maxKbps?: num
   return { tracks, answer };
 }
 
-/** Packets name their track by MID, by SSRC, or else by a payload type that no other track has (RFC 8843 section 9.2). */
+/** Packets identify their track by MID, by SSRC, or by a payload type that no other track has (RFC 8843 section 9.2). */
 function requireDistinct({ mid, kind, rtpParameters }: PushTrack, others: readonly PushTrack[]): void {
   const { codecs, encodings = [], headerExtensions = [] } = rtpParameters;
   const [first = {}] = encodings;
@@ -77,7 +77,7 @@ function negotiateSection(
     hasExtension(headerExtensions, 'transport-cc') && (codec.rtcpFeedback ?? []).some((fb) => fb.type === 'transport-cc');
   const media = { ...codec, rtcpFeedback: commonFeedback(codec.rtcpFeedback ?? [], transportCc) };
   const codecs = rtx ? [media, rtx] : [media];
-  const rids = askedLayers(section.sendRids, codec.mimeType);
+  const rids = requestedLayers(section.sendRids, codec.mimeType);
   const encodings = encodingsOf(section, rids, codec.mimeType, rtx !== undefined);
   const single = encodings.length === 1 && encodings[0]!.ssrc === undefined && encodings[0]!.rid === undefined;
   if (
@@ -92,7 +92,7 @@ function negotiateSection(
   const rtpParameters: types.RtpParameters = {
     mid: section.mid,
     codecs: codecs.map((entry) => ({ ...entry, parameters: { ...entry.parameters } })),
-    // The worker drops packets of a rid that is none of the encodings', so it must not read it where the MID says enough.
+    // The worker drops packets whose RID belongs to no encoding, so it must not read RIDs where the MID suffices.
     headerExtensions: single ? headerExtensions.filter(({ uri }) => !uri.endsWith('rtp-stream-id')) : headerExtensions,
     encodings,
     rtcp: { ...(section.cname ? { cname: section.cname } : {}), reducedSize: true },
@@ -106,7 +106,7 @@ function negotiateSection(
       ...(rtx ? [rtx] : []),
     ],
     extensions: headerExtensions,
-    // RFC 8853 section 5.3: the answer keeps the offer's order, and leaves out what is not wanted.
+    // RFC 8853 section 5.3: the answer keeps the order of the offer and omits unwanted layers.
     ...(section.sendRids.length > 1 || encodings.some((encoding) => encoding.rid !== undefined)
       ? { receivedRids: section.sendRids.filter((rid) => rids.includes(rid)).map((rid) => rid.id) }
       : {}),
@@ -115,8 +115,8 @@ function negotiateSection(
   return { track: { mid: section.mid, kind, rtpParameters }, local };
 }
 
-/** The layers that the answer asks for, lowest first. */
-function askedLayers(offered: readonly RemoteRid[], mimeType: string): RemoteRid[] {
+/** The layers that the answer requests, lowest first. */
+function requestedLayers(offered: readonly RemoteRid[], mimeType: string): RemoteRid[] {
   const ordered = orderLayers(offered);
   return SIMULCAST_CODECS.includes(mimeType) ? ordered : ordered.slice(-1);
 }
@@ -128,15 +128,15 @@ function encodingsOf(
   withRtx: boolean,
 ): types.RtpEncodingParameters[] {
   if (section.sendRids.length <= 1) return ssrcEncodings(section, rids[0], withRtx);
-  // Beside several rids SSRCs do not say which rid is theirs (Firefox lists both). Of a codec without simulcast only one stream comes, which is known
-  // by its MID: Chromium may send it under the first rid, whichever the answer asks for.
+  // With several RIDs, SSRC lines do not tell which RID an SSRC belongs to (Firefox lists both). A codec without simulcast sends a single stream, identified
+  // by its MID: Chromium may send it under the first RID, whichever the answer requests.
   return rids.length > 1 ? ridEncodings(rids, mimeType) : [{}];
 }
 
 function ridEncodings(rids: readonly RemoteRid[], mimeType: string): types.RtpEncodingParameters[] {
   return rids.map((rid) => ({
     rid: rid.id,
-    // Browsers send three temporal layers with VP8 simulcast; where there are fewer, the upper ones are empty.
+    // Browsers send three temporal layers with VP8 simulcast. If a client sends fewer, the upper ones stay empty.
     ...(mimeType === 'video/VP8' ? { scalabilityMode: 'L1T3' } : {}),
     ...(rid.restrictions['max-br'] ? { maxBitrate: rid.restrictions['max-br'] } : {}),
   }));
@@ -162,10 +162,9 @@ function ssrcEncodings(section: RemoteSection, rid: RemoteRid | undefined, withR
 }
 
 /**
- * Lowest layer first, as far as SDP tells: by the limits of size or rate where all have some (RFC 8851 section 4), else by well-known names, else in the
- * order of the offer. That is the order of preference (RFC 8853 section 5.2) for numbers from 0 on, as OBS has them, best first; and the browsers' for
- * other names: they scale earlier encodings down more unless told otherwise (WebRTC section 5.2). Only a guess: the order that is seen in the packets counts
- * (relay/layer-order.ts).
+ * Orders layers from lowest to highest, as far as SDP tells: by size or rate limits where all layers have them (RFC 8851 section 4), else by well-known
+ * names, else by the order of the offer. RIDs numbered from 0, as OBS sends them, are in order of preference, best first (RFC 8853 section 5.2). Other names
+ * are in the browsers' default order, lowest first (WebRTC section 5.2). The result is only a guess: relay/layer-order.ts corrects it from the packets.
  */
 function orderLayers(rids: readonly RemoteRid[]): RemoteRid[] {
   const rank = rankOf(rids);

@@ -1,9 +1,9 @@
-/** A description that cannot be accepted: which line, and what to do about it. */
+/** The node cannot accept a session description. Names the line and the remedy. */
 export class SdpError extends Error {
   override readonly name = 'SdpError';
-  /** 400: not a usable description. 406: well-formed, but asks for media that cannot be given (RFC 9725 section 4.2). */
+  /** 400: the description is unusable. 406: it is well-formed, but the node cannot provide the requested media (RFC 9725 section 4.2). */
   readonly status: 400 | 406;
-  /** The offending line, cut to 120 characters, or the place where a line is missing. */
+  /** The offending line, truncated to 120 characters, or the place where a line is missing. */
   readonly line: string;
   readonly remedy: string;
 

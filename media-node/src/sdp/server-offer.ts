@@ -10,7 +10,7 @@ const OFFERED_FEEDBACK = {
   video: [{ type: 'nack' }, { type: 'nack', parameter: 'pli' }, { type: 'ccm', parameter: 'fir' }, { type: 'transport-cc' }],
 };
 
-/** What we offer a viewer of these tracks: one section each, with the numbers that a worker uses by itself. */
+/** The node's own offer to a viewer: one section for each track, with the payload types and extension ids that a worker uses by default. */
 export function offerPull(
   tracks: readonly TrackDescription[],
   payloadTypes: ReadonlyMap<number, { payloadType: number; rtxPayloadType?: number }>,
@@ -31,7 +31,7 @@ export function offerPull(
 }
 
 /**
- * Which of the offered sections the viewer took. An answer may only narrow what was offered (RFC 3264 section 6).
+ * The offered sections that the viewer accepted. An answer may only narrow the offer (RFC 3264 section 6).
  * @throws SdpError
  */
 export function readPullAnswer(

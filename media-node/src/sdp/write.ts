@@ -1,7 +1,7 @@
 import type { types } from 'mediasoup';
 import type { HeaderExtension } from './extensions.ts';
 
-/** Our end of the shared transport. */
+/** The node's end of the shared transport. */
 export interface LocalTransport {
   iceParameters: types.IceParameters;
   iceCandidates: readonly types.IceCandidate[];
@@ -16,17 +16,17 @@ interface LocalMedia {
   codecs: readonly types.RtpCodecParameters[];
   extensions: readonly HeaderExtension[];
   receivedRids?: readonly string[];
-  /** What we send here. */
+  /** The RTP stream that the node sends in this section. */
   sent?: { ssrc: number; rtxSsrc?: number; cname: string; msid: string };
-  /** Upper bound that we ask of the sender. */
+  /** The maximum bit rate that the node asks the sender to keep to. */
   maxKbps?: number;
 }
 
-/** A section of our description; a refused one repeats the peer's m= line with port 0. */
+/** A section of the node's description. A rejected section repeats the peer's m= line with port 0. */
 export type LocalSection = LocalMedia | { mid: string; rejectedLine: string };
 
 export interface SessionIdentity {
-  /** Unsigned 63-bit number as text (RFC 8829 section 5.2.1). */
+  /** Decimal text of an unsigned 63-bit number (RFC 8829 section 5.2.1). */
   sessionId: string;
   version: number;
 }
@@ -97,7 +97,7 @@ function writeTransport({ iceParameters, dtlsParameters, setup }: LocalTransport
   ];
 }
 
-/** The a=candidate lines (RFC 8839 section 5.1) and the end: an ICE-lite agent has all of them at once. */
+/** The a=candidate lines (RFC 8839 section 5.1) and a=end-of-candidates: an ICE-lite agent knows all its candidates from the start. */
 export function writeCandidates(candidates: readonly types.IceCandidate[]): string[] {
   const lines = candidates.map((candidate) => {
     const tcp = candidate.tcpType ? ` tcptype ${candidate.tcpType}` : '';

@@ -22,7 +22,7 @@ const ORDERS = [
   [2, 1, 0],
 ];
 const FRAME_MS = 33;
-const FIRST_SSRC = 5000;
+const INITIAL_SSRC = 5000;
 
 /** VP8 in layers of one SSRC each, `order[i]` the size of layer i; a keyframe of every layer each half second. */
 class SimulcastSource {
@@ -39,7 +39,7 @@ class SimulcastSource {
   }
 
   #send(port: number, layer: number, { width, height }: (typeof SIZES)[number], isKeyframe: boolean): void {
-    const ssrc = FIRST_SSRC + layer;
+    const ssrc = INITIAL_SSRC + layer;
     const timestamp = this.#frames * 3000 + layer * 100_000;
     if (this.#frames % 6 === 0) {
       const nowMs = Date.now();
@@ -86,7 +86,7 @@ function track(): PushTrack {
         },
       ],
       headerExtensions: [],
-      encodings: SIZES.map((_, layer) => ({ ssrc: FIRST_SSRC + layer, scalabilityMode: 'L1T1' })),
+      encodings: SIZES.map((_, layer) => ({ ssrc: INITIAL_SSRC + layer, scalabilityMode: 'L1T1' })),
       rtcp: {},
     },
   };

@@ -1,15 +1,15 @@
 /**
- * What `profile-level-id` says (RFC 6184 section 8.1): three bytes in hexadecimal, profile_idc, the constraint flags profile_iop, and level_idc.
- * The names and constraints of profiles are those of ITU-T H.264 Annex A.
+ * The meaning of `profile-level-id` (RFC 6184 section 8.1): three hexadecimal bytes, profile_idc, the constraint flags profile_iop, and level_idc.
+ * Profile names and constraints follow ITU-T H.264 Annex A.
  */
 export interface H264Format {
-  /** As written, in lower case. */
+  /** The parameter as received, in lower case. */
   id: string;
-  /** Of Annex A, e.g. "Constrained Baseline"; undefined for a profile_idc that is not known here. */
+  /** The name in Annex A, e.g. "Constrained Baseline"; undefined for an unknown profile_idc. */
   profile: string | undefined;
   /** Coding tools that a stream of this profile and these constraints may use. */
   tools: ReadonlySet<Tool>;
-  /** In tenths: 31 is level 3.1; 9 is level 1b, which ranks between 1 and 1.1 in rates and as level 1 here. */
+  /** In tenths: 31 is level 3.1. Level 1b, which lies between 1 and 1.1, counts as level 1. */
   level: number;
 }
 
@@ -25,7 +25,7 @@ type Tool =
   | 'data partitioning'
   | `profile_idc ${number}`;
 
-/** Arbitrary slice order, flexible macroblock order and redundant slices (Baseline, Extended) are left out: encoders of today use none of them. */
+/** Omits arbitrary slice order, flexible macroblock order and redundant slices (Baseline, Extended), because current encoders use none of them. */
 const BASELINE: Tool[] = ['inter prediction'];
 const MAIN: Tool[] = [...BASELINE, 'B slices', 'interlaced coding', 'CABAC'];
 const HIGH: Tool[] = [...MAIN, '8x8 transform'];
@@ -51,7 +51,7 @@ const SET3 = 0x10;
 const SET4 = 0x08;
 const SET5 = 0x04;
 
-/** @returns undefined when it is not three bytes in hexadecimal; the default where there is none (RFC 6184: Baseline, level 1) */
+/** @returns undefined when `value` is not three hexadecimal bytes; the default of RFC 6184 (Baseline, level 1) when it is absent */
 export function parseProfileLevelId(value: string | number | undefined): H264Format | undefined {
   const id = value === undefined ? '42000a' : String(value).toLowerCase();
   if (!/^[0-9a-f]{6}$/.test(id)) return undefined;
@@ -67,7 +67,7 @@ export function parseProfileLevelId(value: string | number | undefined): H264For
 function profileOf(idc: number, iop: number): Pick<H264Format, 'profile' | 'tools'> {
   const base = PROFILES[idc];
   if (!base) return { profile: undefined, tools: new Set<Tool>([`profile_idc ${idc}`]) };
-  // RFC 6184 table 5: what obeys the constraints of Baseline and those of Main is Constrained Baseline, whatever its profile_idc.
+  // RFC 6184 table 5: a stream that obeys the constraints of both Baseline and Main is Constrained Baseline, whatever its profile_idc.
   if ((idc === 0x42 && (iop & SET1) !== 0) || (idc === 0x4d && (iop & SET0) !== 0) || (idc === 0x58 && (iop & 0xc0) === 0xc0))
     return { profile: 'Constrained Baseline', tools: new Set(BASELINE) };
   if (idc === 0x58 && (iop & SET0) !== 0) return { profile: 'Baseline', tools: new Set(BASELINE) };
@@ -88,12 +88,12 @@ function profileOf(idc: number, iop: number): Pick<H264Format, 'profile' | 'tool
   return { profile: prefix + base.name, tools };
 }
 
-/** What of the stream the decoder lacks; empty: it can decode it, as to the profile. */
+/** The coding tools of the stream's profile that the decoder lacks. Empty when it can decode the profile. */
 export function missingTools(decoder: H264Format, stream: H264Format): string[] {
   return [...stream.tools].filter((tool) => !decoder.tools.has(tool));
 }
 
-/** For people, e.g. "64001f (High, level 3.1)". */
+/** A description for error messages, e.g. "64001f (High, level 3.1)". */
 export function nameOfFormat({ id, profile, level }: H264Format): string {
   return `${id} (${profile ?? 'unknown profile'}, level ${Math.floor(level / 10)}${level % 10 === 0 ? '' : `.${level % 10}`})`;
 }

@@ -1,11 +1,11 @@
 import type { types } from 'mediasoup';
 import { parseProfileLevelId, nameOfFormat } from './h264.ts';
 
-/** Beyond 5.2 no browser's hardware decoder goes. */
+/** Level 5.2, in tenths: browsers' hardware decoders support no higher level. */
 const MAX_COMMON_LEVEL = 52;
 const UNCOMMON_TOOLS = ['10 bit', '4:2:2', '4:4:4', 'data partitioning'];
 
-/** Why few viewers can play what is published in this format, and what to do about it; undefined: most can. */
+/** Why few viewers can play this format, and the remedy; undefined when most can. */
 export function playabilityOf(codec: Pick<types.RtpCodecParameters, 'mimeType' | 'parameters'>): string | undefined {
   const parameters = (codec.parameters ?? {}) as Record<string, string | number>;
   switch (codec.mimeType.toLowerCase()) {
