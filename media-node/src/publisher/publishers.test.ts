@@ -3,12 +3,19 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { PublisherStatus } from '@millrace/api';
+import { createLogger, realClock } from '@millrace/service';
+import { PublisherWatch } from './index.ts';
 import { eventually, startTestNode, type TestNode } from '../signaling/node.fixture.ts';
 import { newPublisher } from '@millrace/testkit/webrtc';
 import { variation, VariedPublisher, wrongSsrc, type Variation } from './varied-publisher.fixture.ts';
 
-const SEEDS = [1, 2, 3, 5, 7, 8];
-const BASE: Variation = { ...variation(1), codec: 'VP8', hasAudio: true, announced: 'right' };
+const VARIATIONS: [name: string, varied: Variation][] = [
+  ...[1, 2, 3, 4, 5, 7, 8].map((seed): [string, Variation] => [`seed ${seed}`, variation(seed)]),
+  ['seed 3 with parameter sets in its description alone', { ...variation(3), parameterSets: 'sprop' }],
+  ['seed 8 with parameter sets in its description alone', { ...variation(8), parameterSets: 'sprop' }],
+  ['seed 3 with parameter sets once', { ...variation(3), parameterSets: 'once' }],
+];
+const BASE: Variation = { ...variation(1), codec: 'VP8', parameterSets: 'each', hasAudio: true, announced: 'right' };
 
 interface Opened {
   session: string;
@@ -137,17 +144,18 @@ describe('a publisher', { timeout: 180_000 }, () => {
   });
 
   describe('is seen by a late viewer', { concurrency: true }, () => {
-    for (const seed of SEEDS) {
-      const varied = variation(seed);
-      test(`whatever it chose: seed ${seed}, ${JSON.stringify(varied)}`, async () => {
+    for (const [name, varied] of VARIATIONS) {
+      // Sets that are sent once are gone by the time that the SSRC is learned; a viewer could not decode without them.
+      const isDecodable = varied.codec !== 'H264' || varied.parameterSets !== 'once' || varied.announced === 'right';
+      test(`${isDecodable ? 'whatever it chose' : 'or told why not'}: ${name}, ${JSON.stringify(varied)}`, async () => {
         const publisher = await start(varied);
         const { session, port, stream } = await publish(publisher);
         publisher.sendTo(port);
-        await state(session, 'Receiving');
-        const tracks = statusOf(session)!.tracks;
-        await eventually(`all tracks, not ${JSON.stringify(tracks)}`, () =>
-          statusOf(session)!.tracks.every((track) => track.state === 'Receiving'),
-        );
+        if (!isDecodable) {
+          assert.match((await state(session, 'WaitingForKeyframe')).detail!, /with SPS and PPS in band/);
+          return end(publisher, session);
+        }
+        await eventually('all tracks', () => statusOf(session)?.tracks.every((track) => track.state === 'Receiving'));
         const viewer = await view(stream);
         await eventually('30 video packets', () => (viewer.counts.get(viewer.video) ?? 0) >= 30);
         if (varied.hasAudio) assert.equal(viewer.counts.size, 2);
@@ -274,6 +282,35 @@ describe('a publisher', { timeout: 180_000 }, () => {
     publisher.keyframes = 'always';
     await state(session, 'Receiving');
     await end(publisher, session);
+  });
+
+  test('that sends only what nothing can use frees its name after a minute, and its client hears why', async () => {
+    // Time runs eight times as fast: looks 250 ms apart are 2 s apart, the most that one look counts for.
+    const clock = { ...realClock, now: () => realClock.now() * 8 };
+    const watch = new PublisherWatch({
+      sessions: node.sessions,
+      logger: createLogger({ service: 'test', level: 'silent' }),
+      clock,
+    });
+    const publisher = await start({ ...BASE, hasAudio: false });
+    publisher.keyframes = 'never';
+    const { session, port, stream } = await publish(publisher);
+    publisher.sendTo(port);
+    const reasons: string[] = [];
+    node.sessions.get(session)!.once('closed', (reason) => reasons.push(reason));
+    const startedMs = realClock.now();
+    while (reasons.length === 0 && realClock.now() - startedMs < 20_000) {
+      await watch.look((await node.relay.stats()).ingests);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    assert.deepEqual(reasons, ['the publisher sent no keyframe that a viewer could start from']);
+    assert.ok(realClock.now() - startedMs > 6000, 'not before a minute of its time');
+    publisher.keyframes = 'always';
+    const again = await publish(publisher, { stream });
+    publisher.stop();
+    publisher.sendTo(again.port);
+    await state(again.session, 'Receiving');
+    await end(publisher, again.session);
   });
 
   test('that sends from another address is told so', async () => {

@@ -5,6 +5,11 @@ import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { vp8Frame } from '@millrace/testkit/webrtc';
 
 type Announced = 'right' | 'wrong' | 'absent';
+type ParameterSets = 'each' | 'once' | 'sprop';
+
+/** Sequence and picture parameter set of a 640x360 Constrained Baseline stream. */
+const SPS = Buffer.from('Z0LAHtkAoC/5YQAAAwABAAADAGSPFi5I', 'base64');
+const PPS = Buffer.from('aMuMsg==', 'base64');
 
 /** How one publisher's RTP looks. Everything that a real encoder may choose varies with the seed. */
 export interface Variation {
@@ -16,6 +21,8 @@ export interface Variation {
   payloadTypes: { audio: number; video: number };
   ssrcs: { audio: number; video: number };
   announced: Announced;
+  /** Of H.264: in band with each keyframe, with the first one only, or in the description alone. */
+  parameterSets: ParameterSets;
   /** First sequence number and timestamp. */
   seq: number;
   timestamp: number;
@@ -39,6 +46,7 @@ export function variation(seed: number): Variation {
     payloadTypes: { audio, video },
     ssrcs: { audio: 1 + below(2 ** 31), video: 2 ** 31 + below(2 ** 31) },
     announced: pick<Announced>('right', 'wrong', 'absent'),
+    parameterSets: pick<ParameterSets>('each', 'once', 'sprop'),
     seq: pick(0, below(65_536), 65_530),
     timestamp: pick(0, below(2 ** 32), 2 ** 32 - 90_000),
     keyframeInterval: pick(15, 30, 60),
@@ -57,6 +65,7 @@ export class VariedPublisher {
   /** Faults, changed while it runs. */
   keyframes: 'always' | 'never' = 'always';
   #frame = 0;
+  #hasSentSets = false;
   #seq: { audio: number; video: number };
   #timer: NodeJS.Timeout | undefined;
 
@@ -79,9 +88,17 @@ export class VariedPublisher {
 
   /** The tracks as POST /rtp/push takes them. */
   get tracks(): object[] {
-    const { codec, hasAudio, payloadTypes, ssrcs, announced } = this.variation;
+    const { codec, hasAudio, payloadTypes, ssrcs, announced, parameterSets } = this.variation;
+    const sprop =
+      parameterSets === 'sprop' ? { 'sprop-parameter-sets': `${SPS.toString('base64')},${PPS.toString('base64')}` } : {};
     const ssrc = (of: number): object => (announced === 'absent' ? {} : { ssrc: announced === 'right' ? of : wrongSsrc(of) });
-    const video = { kind: 'video', mimeType: `video/${codec}`, payloadType: payloadTypes.video, clockRate: 90_000 };
+    const video = {
+      kind: 'video',
+      mimeType: `video/${codec}`,
+      payloadType: payloadTypes.video,
+      clockRate: 90_000,
+      parameters: codec === 'H264' ? sprop : {},
+    };
     const audio = { kind: 'audio', mimeType: 'audio/opus', payloadType: payloadTypes.audio, clockRate: 48_000, channels: 2 };
     return [{ ...video, ...ssrc(ssrcs.video) }, ...(hasAudio ? [{ ...audio, ...ssrc(ssrcs.audio) }] : [])];
   }
@@ -110,6 +127,14 @@ export class VariedPublisher {
     this.socket.close();
   }
 
+  #h264Kind(isKeyframe: boolean): H264Kind {
+    if (!isKeyframe) return 'delta';
+    const { parameterSets } = this.variation;
+    const isInBand = parameterSets === 'each' || (parameterSets === 'once' && !this.#hasSentSets);
+    this.#hasSentSets ||= isInBand;
+    return isInBand ? 'keyframe' : 'idr';
+  }
+
   #nextFrame(): Buffer[] {
     const { codec, hasAudio, packetBytes, packetsPerFrame, payloadTypes, ssrcs, timestamp, keyframeInterval } = this.variation;
     const isKeyframe = this.keyframes === 'always' && this.#frame % keyframeInterval === 0;
@@ -123,7 +148,10 @@ export class VariedPublisher {
           seq: this.#seq.video++,
           timestamp: timestamp + this.#frame * 3000,
           marker: i === packetsPerFrame - 1,
-          payload: codec === 'VP8' ? vp8Packet(isKeyframe, isFirst, packetBytes) : h264Packet(isKeyframe && isFirst, packetBytes),
+          payload:
+            codec === 'VP8'
+              ? vp8Packet(isKeyframe, isFirst, packetBytes)
+              : h264Packet(this.#h264Kind(isKeyframe && isFirst), isFirst, packetBytes),
         }),
       );
     }
@@ -143,6 +171,16 @@ function vp8Packet(isKeyframe: boolean, isFirst: boolean, bytes: number): Buffer
   return Buffer.concat([body, Buffer.alloc(Math.max(0, bytes - body.length), 0x22)]);
 }
 
-function h264Packet(isKeyframe: boolean, bytes: number): Buffer {
-  return h264Payload(isKeyframe ? 'keyframe' : 'delta', Math.max(1, bytes - 10));
+type H264Kind = 'keyframe' | 'idr' | 'delta';
+
+/**
+ * A keyframe begins with a STAP-A of both parameter sets (RFC 6184 section 5.7.1). Slices are made up but for the head of a frame's first one: it starts at
+ * macroblock 0 and names picture parameter set 0 (ITU-T H.264 section 7.3.3).
+ */
+function h264Packet(kind: H264Kind, isFirst: boolean, bytes: number): Buffer {
+  const slice = h264Payload(kind === 'delta' ? 'delta' : 'idr', Math.max(4, bytes - 60));
+  if (isFirst) slice.set(kind === 'delta' ? [0x9a] : [0x88, 0x84], 1);
+  if (kind !== 'keyframe') return slice;
+  const units = [SPS, PPS, slice].flatMap((unit) => [Buffer.from([unit.length >> 8, unit.length & 255]), unit]);
+  return Buffer.concat([Buffer.from([0x78]), ...units]);
 }
