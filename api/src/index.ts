@@ -10,3 +10,4 @@ export * from './publisher.ts';
 export * from './signaling.ts';
 export * from './crds/index.ts';
 export * from './path-policy.ts';
+export * from './route-precedence.ts';

@@ -29,7 +29,7 @@ export const ShortPullResponse = z.object({ session: SessionRef, sdp: z.string()
 export const SessionResponse = z.object({ session: SessionRef });
 
 /** What a viewer wants of the layers; without spatialLayer: the best again. */
-export const LayerWish = z.strictObject({
+export const LayerPreference = z.strictObject({
   track: z.number().int().min(0).max(15).optional(),
   spatialLayer: z.number().int().min(0).max(7).optional(),
   temporalLayer: z.number().int().min(0).max(7).optional(),

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
+import { DEFAULT_PATH_POLICY_KEY } from './path-policy.ts';
 import { MAX_NODE_NAME } from './trunk/media-frame.ts';
 import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
 
@@ -54,7 +55,7 @@ export const StreamPolicy = z.object({
 export type StreamPolicy = z.infer<typeof StreamPolicy>;
 
 export const DEFAULT_POLICY: StreamPolicy = {
-  policyKey: 'default',
+  policyKey: DEFAULT_PATH_POLICY_KEY,
   lingerMs: 10_000,
   onDuplicate: 'Reject',
   access: { publish: 'Token', play: 'Token' },

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import {
   AnswerRequest,
-  LayerWish,
+  LayerPreference,
   LayersResponse,
   PlainDescription,
   PlainPullRequest,
@@ -200,10 +200,10 @@ const layers: Operation[] = [
     method: 'POST',
     path: '/whep/sessions/{id}/layers',
     tag: 'WHEP',
-    summary: 'Wish for a layer at most; without spatialLayer: the best again',
+    summary: 'Set the highest layer to receive; without spatialLayer, the best one again',
     access: 'session',
     parameters: sessionId,
-    body: { [JSON_TYPE]: LayerWish },
+    body: { [JSON_TYPE]: LayerPreference },
     answers: { 200: json('The layers', LayersResponse), 404: gone },
     example: `curl -fsS ${jsonBody} -d '{"spatialLayer": 0}' $SESSION_URL/layers`,
   },

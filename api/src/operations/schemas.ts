@@ -36,7 +36,7 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   StopRequest: signaling.StopRequest,
   SessionRef: signaling.SessionRef,
   SessionResponse: signaling.SessionResponse,
-  LayerWish: signaling.LayerWish,
+  LayerPreference: signaling.LayerPreference,
   LayerState: signaling.LayerState,
   LayersResponse: signaling.LayersResponse,
   PlainPushRequest: signaling.PlainPushRequest,

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ControlMessageError, decodeControlMessage, encodeControlMessage, type ControlMessage } from './control-message.ts';
+import {
+  TrunkControlMessageError,
+  decodeTrunkControlMessage,
+  encodeTrunkControlMessage,
+  type TrunkControlMessage,
+} from './control-message.ts';
 
 const hop = (node: string) => ({ node, host: '10.0.0.1', port: 40100 });
 const track = {
@@ -11,7 +16,7 @@ const track = {
   headerExtensions: [{ uri: 'urn:ietf:params:rtp-hdrext:sdes:mid', id: 1 }],
   layers: [{ layer: 0, ssrc: 0xffff_ffff }],
 };
-const subscribe: ControlMessage = {
+const subscribe: TrunkControlMessage = {
   type: 'subscribe',
   id: 7,
   stream: 'live/demo',
@@ -23,7 +28,7 @@ const subscribe: ControlMessage = {
   held: [{ epoch: 1_900_000_000_000, track: 0, layer: 2, seq: 70_000 }],
   conversations: { audio: 16, video: 18 },
 };
-const messages: ControlMessage[] = [
+const messages: TrunkControlMessage[] = [
   subscribe,
   { type: 'subscribed', id: 7, epoch: 5, tracks: [track], path: ['origin-1'] },
   { type: 'unsubscribe', id: 7 },
@@ -36,11 +41,11 @@ const messages: ControlMessage[] = [
 ];
 
 const encode = (json: unknown) => new TextEncoder().encode(JSON.stringify(json));
-const failure = (bytes: Uint8Array): ControlMessageError => {
+const failure = (bytes: Uint8Array): TrunkControlMessageError => {
   try {
-    decodeControlMessage(bytes);
+    decodeTrunkControlMessage(bytes);
   } catch (error) {
-    assert.ok(error instanceof ControlMessageError);
+    assert.ok(error instanceof TrunkControlMessageError);
     return error;
   }
   throw new assert.AssertionError({ message: 'was taken' });
@@ -49,7 +54,7 @@ const failure = (bytes: Uint8Array): ControlMessageError => {
 describe('a subscription message', () => {
   for (const message of messages) {
     test(`${message.type} comes back as it was sent`, () => {
-      assert.deepEqual(decodeControlMessage(encodeControlMessage(message)), message);
+      assert.deepEqual(decodeTrunkControlMessage(encodeTrunkControlMessage(message)), message);
     });
   }
 
@@ -81,7 +86,7 @@ describe('a subscription message', () => {
   });
 
   test('made of any bytes, or of a right one with bytes changed, is read or refused and never throws otherwise', () => {
-    const right = encodeControlMessage(subscribe);
+    const right = encodeTrunkControlMessage(subscribe);
     const spoiled = fc.array(fc.tuple(fc.nat(right.length - 1), fc.nat(255)), { maxLength: 8 }).map((changes) => {
       const bytes = right.slice();
       for (const [at, value] of changes) bytes[at] = value;
@@ -91,9 +96,9 @@ describe('a subscription message', () => {
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), spoiled, anyJson), (bytes) => {
         try {
-          decodeControlMessage(bytes);
+          decodeTrunkControlMessage(bytes);
         } catch (error) {
-          assert.ok(error instanceof ControlMessageError);
+          assert.ok(error instanceof TrunkControlMessageError);
         }
       }),
       { numRuns: 1000 },

@@ -109,7 +109,7 @@ const lost = z.object({ type: z.literal('lost'), id, reason });
 const ended = z.object({ type: z.literal('ended'), id, epoch: epochSchema, reason });
 const refused = z.object({ type: z.literal('refused'), id, code: z.enum(REFUSAL_CODES), reason });
 
-export const controlMessageSchema = z.discriminatedUnion('type', [
+export const trunkControlMessageSchema = z.discriminatedUnion('type', [
   subscribe,
   subscribed,
   unsubscribe,
@@ -120,27 +120,27 @@ export const controlMessageSchema = z.discriminatedUnion('type', [
   ended,
   refused,
 ]);
-export type ControlMessage = z.infer<typeof controlMessageSchema>;
+export type TrunkControlMessage = z.infer<typeof trunkControlMessageSchema>;
 export type Subscribe = z.infer<typeof subscribe>;
 export type Subscribed = z.infer<typeof subscribed>;
 
 /** A message that cannot be read; `id` is its subscription, when that much could be read. */
-export class ControlMessageError extends Error {
+export class TrunkControlMessageError extends Error {
   readonly code: RefusalCode;
   readonly id: number | undefined;
 
   constructor(code: RefusalCode, message: string, subscription?: number) {
     super(message);
-    this.name = 'ControlMessageError';
+    this.name = 'TrunkControlMessageError';
     this.code = code;
     this.id = subscription;
   }
 }
 
-export function encodeControlMessage(message: ControlMessage): Uint8Array {
+export function encodeTrunkControlMessage(message: TrunkControlMessage): Uint8Array {
   const bytes = new TextEncoder().encode(JSON.stringify({ v: SUBSCRIPTION_VERSION, ...message }));
   if (bytes.length > MAX_CONTROL_MESSAGE_BYTES) {
-    throw new ControlMessageError(
+    throw new TrunkControlMessageError(
       'invalid',
       `${message.type} of ${bytes.length} bytes: at most ${MAX_CONTROL_MESSAGE_BYTES}`,
       message.id,
@@ -149,23 +149,23 @@ export function encodeControlMessage(message: ControlMessage): Uint8Array {
   return bytes;
 }
 
-/** Throws ControlMessageError, never anything else. */
-export function decodeControlMessage(bytes: Uint8Array): ControlMessage {
+/** Throws TrunkControlMessageError, never anything else. */
+export function decodeTrunkControlMessage(bytes: Uint8Array): TrunkControlMessage {
   if (bytes.length > MAX_CONTROL_MESSAGE_BYTES) {
-    throw new ControlMessageError('invalid', `message of ${bytes.length} bytes: at most ${MAX_CONTROL_MESSAGE_BYTES}`);
+    throw new TrunkControlMessageError('invalid', `message of ${bytes.length} bytes: at most ${MAX_CONTROL_MESSAGE_BYTES}`);
   }
   const json = parseJson(bytes);
   const subscription = id.safeParse((json as { id?: unknown } | null)?.id).data;
   const version = (json as { v?: unknown } | null)?.v;
   if (version !== SUBSCRIPTION_VERSION) {
-    throw new ControlMessageError(
+    throw new TrunkControlMessageError(
       'version',
       `subscription message version ${Number.isSafeInteger(version) ? String(version) : 'that is no number'}: this node speaks ${SUBSCRIPTION_VERSION}`,
       subscription,
     );
   }
-  const parsed = controlMessageSchema.safeParse(json);
-  if (!parsed.success) throw new ControlMessageError('invalid', z.prettifyError(parsed.error).slice(0, 500), subscription);
+  const parsed = trunkControlMessageSchema.safeParse(json);
+  if (!parsed.success) throw new TrunkControlMessageError('invalid', z.prettifyError(parsed.error).slice(0, 500), subscription);
   return parsed.data;
 }
 
@@ -173,6 +173,6 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
-    throw new ControlMessageError('invalid', 'the message is no JSON text');
+    throw new TrunkControlMessageError('invalid', 'the message is no JSON text');
   }
 }

@@ -11,14 +11,14 @@ const LOAD_STEPS = 4;
  * Which nodes of one region hold a stream without a viewer. Those that do go on while they live; then nodes that carry it already, then the
  * least loaded.
  */
-export function chooseHolders(wish: {
+export function chooseHolders(request: {
   stream: string;
   candidates: readonly Candidate[];
   /** Who carries the stream, by report. */
   carriers: { has(node: string): boolean };
   current: ReadonlySet<string>;
 }): string[] {
-  const { stream, candidates, carriers, current } = wish;
+  const { stream, candidates, carriers, current } = request;
   const able = candidates.filter(isAble);
   const kept = able.filter(({ node }) => current.has(node));
   const fresh = able.filter((candidate) => !current.has(candidate.node) && hasRoom(candidate));

@@ -1,11 +1,7 @@
-import type { StreamPolicy } from '@millrace/api';
+import type { RoutePrecedence, StreamPolicy } from '@millrace/api';
 
-/** A StreamRoute as control needs it. */
-export interface RouteRule {
-  name: string;
-  priority: number;
-  /** metadata.creationTimestamp, RFC 3339 in UTC: the lesser string is the earlier time. */
-  createdAt: string;
+/** The part of a StreamRoute that control uses. */
+export interface RouteRule extends RoutePrecedence {
   patterns: readonly string[];
   /** Regions where such a stream may be published; absent: all. */
   originRegions?: readonly string[];

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DEFAULT_POLICY, matchesStreamPattern } from '@millrace/api';
+import { DEFAULT_POLICY, matchesStreamPattern, patternSpecificity } from '@millrace/api';
 import fc from 'fast-check';
 import type { RouteRule } from './rule.ts';
-import { RouteTable, patternSpecificity } from './table.ts';
+import { RouteTable } from './table.ts';
 
 function rule(name: string, patterns: string[], more: Partial<RouteRule> = {}): RouteRule {
   return { name, patterns, priority: 0, createdAt: '2026-01-01T00:00:00Z', policy: DEFAULT_POLICY, ...more };
@@ -17,18 +17,18 @@ function tableOf(...rules: RouteRule[]): RouteTable {
 
 describe('the StreamRoute of a stream', () => {
   const cases: [string, RouteRule[], string, string | undefined][] = [
-    ['none where no pattern fits', [rule('r', ['live/*'])], 'vod/a', undefined],
+    ['no route applies where no pattern matches', [rule('r', ['live/*'])], 'vod/a', undefined],
     ['an exact name wins over a glob', [rule('glob', ['live/*']), rule('exact', ['live/a'])], 'live/a', 'exact'],
     ['more literal characters win', [rule('short', ['live/*']), rule('long', ['live/ab*'])], 'live/abc', 'long'],
     ['a literal app wins over any app', [rule('any', ['*/abc']), rule('app', ['live/a*'])], 'live/abc', 'app'],
     ['priority wins over an exact name', [rule('exact', ['live/a']), rule('high', ['*/*'], { priority: 1 })], 'live/a', 'high'],
     [
-      'of equals the oldest',
+      'of equal routes the oldest wins',
       [rule('a', ['live/*']), rule('b', ['live/*'], { createdAt: '2025-12-31T23:59:59Z' })],
       'live/x',
       'b',
     ],
-    ['of equally old ones the first by name', [rule('b', ['live/*']), rule('a', ['live/*'])], 'live/x', 'a'],
+    ['of equally old routes the first name wins', [rule('b', ['live/*']), rule('a', ['live/*'])], 'live/x', 'a'],
     ['the best of several patterns counts', [rule('two', ['*/*', 'live/x']), rule('one', ['live/*'])], 'live/x', 'two'],
     ['a star does not cross the slash', [rule('r', ['l*o'])], 'live/o', undefined],
   ];
@@ -36,7 +36,7 @@ describe('the StreamRoute of a stream', () => {
     test(sentence, () => assert.equal(tableOf(...rules).match(stream)?.name, expected));
   }
 
-  test('a rule that was changed or deleted applies no more where it did', () => {
+  test('a changed or deleted rule no longer applies where it did', () => {
     const table = tableOf(rule('r', ['live/a', 'live/*', '*/z']));
     table.set(rule('r', ['live/b']));
     assert.equal(table.match('live/a'), undefined);
@@ -47,7 +47,7 @@ describe('the StreamRoute of a stream', () => {
     assert.equal(table.size, 0);
   });
 
-  test('the index finds what looking at every rule would find', () => {
+  test('the index finds the same rule as a scan of all rules', () => {
     const half = fc.string({ unit: fc.constantFrom('a', 'b', '*'), minLength: 1, maxLength: 4 });
     const pattern = fc.tuple(half, half).map(([app, name]) => `${app}/${name}`);
     const rules = fc.array(fc.tuple(fc.array(pattern, { minLength: 1, maxLength: 3 }), fc.nat(2)), { maxLength: 12 });

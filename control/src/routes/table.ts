@@ -1,32 +1,12 @@
-import { StreamPatternIndex } from '@millrace/api';
+import { comparePatternPrecedence, StreamPatternIndex, type PatternMatch } from '@millrace/api';
 import type { RouteRule } from './rule.ts';
 
-interface Candidate {
-  rule: RouteRule;
-  pattern: string;
-  specificity: number;
-}
-
-/** How exactly a pattern says what it means: an exact name above all, then the number of literal characters. */
-export function patternSpecificity(pattern: string): number {
-  const literal = pattern.replaceAll('*', '').length;
-  return pattern.includes('*') ? literal : 1_000_000 + literal;
-}
-
-/** Highest priority, then most specific pattern, then oldest, then name. */
-function better(a: Candidate, b: Candidate): boolean {
-  if (a.rule.priority !== b.rule.priority) return a.rule.priority > b.rule.priority;
-  if (a.specificity !== b.specificity) return a.specificity > b.specificity;
-  if (a.rule.createdAt !== b.rule.createdAt) return a.rule.createdAt < b.rule.createdAt;
-  return a.rule.name < b.rule.name;
-}
-
-/** All rules, found by a stream's name without looking at each. */
+/** Indexes the StreamRoutes by their patterns: a lookup compares only the routes that can match the stream. */
 export class RouteTable {
   readonly #rules = new Map<string, RouteRule>();
   readonly #patterns: StreamPatternIndex<RouteRule>;
 
-  /** @param matches whether a pattern matches a stream's name; default that of the API */
+  /** @param matches whether a pattern matches a stream name; by default `matchesStreamPattern` */
   constructor(matches?: (pattern: string, stream: string) => boolean) {
     this.#patterns = new StreamPatternIndex(matches);
   }
@@ -52,12 +32,14 @@ export class RouteTable {
     for (const pattern of rule.patterns) this.#patterns.delete(pattern, rule);
   }
 
+  /** The rule that applies to a stream; undefined when none of the patterns matches. */
   match(stream: string): RouteRule | undefined {
-    let best: Candidate | undefined;
-    for (const { pattern, value: rule } of this.#patterns.matching(stream)) {
-      const candidate = { rule, pattern, specificity: patternSpecificity(pattern) };
-      if (!best || better(candidate, best)) best = candidate;
-    }
-    return best?.rule;
+    let best: PatternMatch<RouteRule> | undefined;
+    for (const match of this.#patterns.matching(stream)) if (!best || hasPrecedence(match, best)) best = match;
+    return best?.value;
   }
+}
+
+function hasPrecedence(a: PatternMatch<RouteRule>, b: PatternMatch<RouteRule>): boolean {
+  return comparePatternPrecedence({ route: a.value, pattern: a.pattern }, { route: b.value, pattern: b.pattern }) < 0;
 }

@@ -4,7 +4,7 @@ import type { ExclusionReason, Role } from '@millrace/api';
 import { seededRandom } from '@millrace/service';
 import fc from 'fast-check';
 import { ClientRegions } from './client-regions.ts';
-import { schedule, type Candidate, type PlacementWish } from './schedule.ts';
+import { schedule, type Candidate, type ScheduleRequest } from './schedule.ts';
 
 const IDLE = { cpuPercent: 5, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 };
 
@@ -25,11 +25,11 @@ function node(name: string, more: Partial<Candidate> = {}): Candidate {
   };
 }
 
-function wish(more: Partial<PlacementWish> = {}): PlacementWish {
+function request(more: Partial<ScheduleRequest> = {}): ScheduleRequest {
   return { kind: 'pull', stream: 'live/demo', exclude: new Set(), rttMs: () => undefined, count: 4, ...more };
 }
 
-function names(wanted: PlacementWish, candidates: Candidate[], seed = 1): string[] {
+function names(wanted: ScheduleRequest, candidates: Candidate[], seed = 1): string[] {
   const result = schedule(wanted, candidates, seededRandom(seed));
   return result.ok ? result.choices.map((choice) => choice.node) : [];
 }
@@ -37,7 +37,7 @@ function names(wanted: PlacementWish, candidates: Candidate[], seed = 1): string
 const cpu = (cpuPercent: number) => ({ load: { ...IDLE, cpuPercent } });
 
 describe('the schedule', () => {
-  const excluded: [ExclusionReason, Partial<Candidate>, Partial<PlacementWish>?][] = [
+  const excluded: [ExclusionReason, Partial<Candidate>, Partial<ScheduleRequest>?][] = [
     ['WrongRole', { roles: ['push', 'relay'] }],
     ['RegionNotAllowed', { region: 'south' }, { allowedRegions: ['north'] }],
     ['Excluded', {}, { exclude: new Set(['bad']) }],
@@ -53,25 +53,25 @@ describe('the schedule', () => {
   ];
   for (const [reason, candidate, wanted] of excluded) {
     test(`leaves out a node for ${reason} (${JSON.stringify(candidate)}) and says so when nothing else fits`, () => {
-      assert.deepEqual(schedule(wish(wanted), [node('bad', candidate)], seededRandom(1)), {
+      assert.deepEqual(schedule(request(wanted), [node('bad', candidate)], seededRandom(1)), {
         ok: false,
         reasons: [{ node: 'bad', reason }],
       });
-      assert.deepEqual(names(wish(wanted), [node('bad', candidate), node('good')]), ['good']);
+      assert.deepEqual(names(request(wanted), [node('bad', candidate), node('good')]), ['good']);
     });
   }
 
   test("puts the client's region first, then regions by measured RTT, then those not measured", () => {
     const rtt: Record<string, number> = { east: 80, south: 20 };
     const candidates = ['west', 'east', 'north', 'south'].map((region) => node(`n-${region}`, { region }));
-    const wanted = wish({ region: 'north', rttMs: (from, to) => (from === 'north' ? rtt[to] : undefined) });
+    const wanted = request({ region: 'north', rttMs: (from, to) => (from === 'north' ? rtt[to] : undefined) });
     assert.deepEqual(names(wanted, candidates), ['n-north', 'n-south', 'n-east', 'n-west']);
   });
 
   test('goes to the nearest allowed region when its own is not allowed', () => {
     const candidates = ['north', 'south', 'east'].map((region) => node(`n-${region}`, { region }));
     const rttMs = (_: string, to: string): number => ({ north: 0, south: 50, east: 30 })[to]!;
-    assert.deepEqual(names(wish({ region: 'north', allowedRegions: ['south', 'east'], rttMs }), candidates), [
+    assert.deepEqual(names(request({ region: 'north', allowedRegions: ['south', 'east'], rttMs }), candidates), [
       'n-east',
       'n-south',
     ]);
@@ -83,12 +83,12 @@ describe('the schedule', () => {
       node('b', { isp: 'two', ...cpu(50) }),
       node('c', { region: 'south', isp: 'three' }),
     ];
-    assert.equal(names(wish({ isp: 'two', region: 'north' }), candidates)[0], 'b');
-    assert.equal(names(wish({ isp: 'three' }), candidates)[0], 'c');
+    assert.equal(names(request({ isp: 'two', region: 'north' }), candidates)[0], 'b');
+    assert.equal(names(request({ isp: 'three' }), candidates)[0], 'c');
   });
 
   test('of two nodes takes the emptier one, always', () => {
-    for (let seed = 0; seed < 50; seed++) assert.equal(names(wish(), [node('busy', cpu(60)), node('idle')], seed)[0], 'idle');
+    for (let seed = 0; seed < 50; seed++) assert.equal(names(request(), [node('busy', cpu(60)), node('idle')], seed)[0], 'idle');
   });
 
   test('spreads over equally loaded nodes instead of herding', () => {
@@ -96,7 +96,7 @@ describe('the schedule', () => {
     const counts = new Map<string, number>();
     const random = seededRandom(7);
     for (let i = 0; i < 1000; i++) {
-      const result = schedule(wish(), candidates, random);
+      const result = schedule(request(), candidates, random);
       assert.ok(result.ok);
       const first = result.choices[0]!;
       first.pending++;
@@ -111,25 +111,25 @@ describe('the schedule', () => {
 
   test('prefers who carries the stream for a viewer, not for a publisher, and only while it has room', () => {
     const candidates = [node('idle'), node('idle2'), node('carrier', { carries: true, ...cpu(50) })];
-    assert.equal(names(wish(), candidates)[0], 'carrier');
-    assert.notEqual(names(wish({ kind: 'push' }), candidates)[0], 'carrier');
+    assert.equal(names(request(), candidates)[0], 'carrier');
+    assert.notEqual(names(request({ kind: 'push' }), candidates)[0], 'carrier');
     candidates[2] = node('carrier', { carries: true, ...cpu(80) });
-    assert.notEqual(names(wish(), candidates)[0], 'carrier');
+    assert.notEqual(names(request(), candidates)[0], 'carrier');
   });
 
   test('keeps a group together, and moves it only when its node leaves or fills', () => {
     const candidates = Array.from({ length: 8 }, (_, i) => node(`n${i}`));
-    const home = names(wish({ group: 'class-7' }), candidates, 1)[0]!;
-    for (let seed = 2; seed < 30; seed++) assert.equal(names(wish({ group: 'class-7' }), candidates, seed)[0], home);
+    const home = names(request({ group: 'class-7' }), candidates, 1)[0]!;
+    for (let seed = 2; seed < 30; seed++) assert.equal(names(request({ group: 'class-7' }), candidates, seed)[0], home);
     const others = candidates.filter((candidate) => candidate.node !== home);
-    const second = names(wish({ group: 'class-7' }), others)[0];
-    assert.equal(names(wish({ group: 'class-7' }), [...others, node(home, cpu(80))])[0], second);
-    assert.ok([home, 'n99'].includes(names(wish({ group: 'class-7' }), [...candidates, node('n99')])[0]!));
+    const second = names(request({ group: 'class-7' }), others)[0];
+    assert.equal(names(request({ group: 'class-7' }), [...others, node(home, cpu(80))])[0], second);
+    assert.ok([home, 'n99'].includes(names(request({ group: 'class-7' }), [...candidates, node('n99')])[0]!));
   });
 
   test('gives as many choices as asked for, each node once', () => {
     const candidates = Array.from({ length: 9 }, (_, i) => node(`n${i}`));
-    const chosen = names(wish({ count: 4 }), candidates);
+    const chosen = names(request({ count: 4 }), candidates);
     assert.equal(new Set(chosen).size, 4);
   });
 
@@ -146,7 +146,7 @@ describe('the schedule', () => {
       .record({ cpuPercent: fc.integer({ min: 0, max: 100 }), egressMbps: fc.nat(1200), sessions: fc.nat(110) })
       .map((load) => ({ ...IDLE, ...load })),
   });
-  const anyWish = fc.record({
+  const anyRequest = fc.record({
     kind: fc.constantFrom('push' as const, 'pull' as const),
     region: fc.option(fc.constantFrom('north', 'mars'), { nil: undefined }),
     group: fc.option(fc.constantFrom('g1', 'g2'), { nil: undefined }),
@@ -156,7 +156,7 @@ describe('the schedule', () => {
 
   test('never gives a node that must not be taken, and gives one whenever there is one', () => {
     fc.assert(
-      fc.property(fc.array(anyCandidate, { maxLength: 12 }), anyWish, fc.nat(), (made, wanted, seed) => {
+      fc.property(fc.array(anyCandidate, { maxLength: 12 }), anyRequest, fc.nat(), (made, wanted, seed) => {
         const candidates = made.map((one, i) => node(`n${i}`, one));
         const may = (one: Candidate): boolean =>
           one.roles.includes(wanted.kind) &&
@@ -170,7 +170,7 @@ describe('the schedule', () => {
           one.load!.cpuPercent <= 90 &&
           one.load!.sessions + one.pending < 100 &&
           one.load!.egressMbps < 1000;
-        const result = schedule(wish(wanted), candidates, seededRandom(seed));
+        const result = schedule(request(wanted), candidates, seededRandom(seed));
         const allowed = candidates.filter(may);
         if (!result.ok) return assert.deepEqual([allowed.length, result.reasons.length], [0, candidates.length]);
         assert.equal(result.choices.length, Math.min(4, allowed.length));
@@ -182,11 +182,11 @@ describe('the schedule', () => {
 
   test('equal input and seed give equal output', () => {
     fc.assert(
-      fc.property(fc.array(anyCandidate, { maxLength: 12 }), anyWish, fc.nat(), (made, wanted, seed) => {
+      fc.property(fc.array(anyCandidate, { maxLength: 12 }), anyRequest, fc.nat(), (made, wanted, seed) => {
         const candidates = made.map((one, i) => node(`n${i}`, one));
         assert.deepEqual(
-          schedule(wish(wanted), candidates, seededRandom(seed)),
-          schedule(wish(wanted), candidates, seededRandom(seed)),
+          schedule(request(wanted), candidates, seededRandom(seed)),
+          schedule(request(wanted), candidates, seededRandom(seed)),
         );
       }),
     );

@@ -17,11 +17,11 @@ export interface Candidate {
   pending: number;
   cordoned: boolean;
   draining: boolean;
-  /** It carries the wished stream already, so that a further viewer costs nothing upstream. */
+  /** It carries the requested stream already, so that a further viewer costs nothing upstream. */
   carries: boolean;
 }
 
-export interface PlacementWish {
+export interface ScheduleRequest {
   kind: 'push' | 'pull';
   stream: string;
   /** Where the client is; absent: not known. */
@@ -48,33 +48,33 @@ const MAX_REASONS = 64;
  * Orders the nodes that may take the request: nearest region first, in it by group affinity, by what carries the stream already, else the
  * less loaded of two taken at random (Mitzenmacher 2001, "The power of two choices"). Without any: each node and why not.
  */
-export function schedule(wish: PlacementWish, candidates: readonly Candidate[], random: () => number): Schedule {
+export function schedule(request: ScheduleRequest, candidates: readonly Candidate[], random: () => number): Schedule {
   const fit: Candidate[] = [];
   const reasons: NodeReason[] = [];
   for (const candidate of candidates) {
-    const reason = exclusionOf(wish, candidate);
+    const reason = exclusionOf(request, candidate);
     if (!reason) fit.push(candidate);
     else if (reasons.length < MAX_REASONS) reasons.push({ node: candidate.node, reason });
   }
   if (fit.length === 0) return { ok: false, reasons };
 
   const choices: Candidate[] = [];
-  for (const region of orderRegions(wish, fit)) {
+  for (const region of orderRegions(request, fit)) {
     const left = new Set(fit.filter((candidate) => candidate.region === region));
-    while (left.size > 0 && choices.length < wish.count) {
-      const next = choose(wish, [...left], random);
+    while (left.size > 0 && choices.length < request.count) {
+      const next = choose(request, [...left], random);
       left.delete(next);
       choices.push(next);
     }
-    if (choices.length >= wish.count) break;
+    if (choices.length >= request.count) break;
   }
   return { ok: true, choices };
 }
 
-function exclusionOf(wish: PlacementWish, candidate: Candidate): ExclusionReason | undefined {
-  if (!candidate.roles.includes(wish.kind)) return 'WrongRole';
-  if (wish.allowedRegions && !wish.allowedRegions.includes(candidate.region)) return 'RegionNotAllowed';
-  if (wish.exclude.has(candidate.node)) return 'Excluded';
+function exclusionOf(request: ScheduleRequest, candidate: Candidate): ExclusionReason | undefined {
+  if (!candidate.roles.includes(request.kind)) return 'WrongRole';
+  if (request.allowedRegions && !request.allowedRegions.includes(candidate.region)) return 'RegionNotAllowed';
+  if (request.exclude.has(candidate.node)) return 'Excluded';
   if (candidate.cordoned) return 'Cordoned';
   if (candidate.draining) return 'Draining';
   if (!candidate.connected) return 'Disconnected';
@@ -84,17 +84,18 @@ function exclusionOf(wish: PlacementWish, candidate: Candidate): ExclusionReason
 }
 
 /** The client's own region, then by RTT from it, then those of its ISP, then the emptiest. Without a known region: ISP, then the emptiest. */
-function orderRegions(wish: PlacementWish, fit: readonly Candidate[]): string[] {
+function orderRegions(request: ScheduleRequest, fit: readonly Candidate[]): string[] {
   const regions = new Map<string, { least: number; isp: boolean }>();
   for (const candidate of fit) {
     const seen = regions.get(candidate.region);
     const load = scoreOf(candidate);
-    const isp = wish.isp !== undefined && candidate.isp === wish.isp;
+    const isp = request.isp !== undefined && candidate.isp === request.isp;
     regions.set(candidate.region, { least: Math.min(load, seen?.least ?? Infinity), isp: isp || (seen?.isp ?? false) });
   }
   const keyOf = (region: string): [number, number, number] => {
     const { least, isp } = regions.get(region)!;
-    const rttMs = wish.region === undefined ? undefined : wish.region === region ? -1 : wish.rttMs(wish.region, region);
+    const rttMs =
+      request.region === undefined ? undefined : request.region === region ? -1 : request.rttMs(request.region, region);
     return [rttMs ?? Infinity, isp ? 0 : 1, least];
   };
   return [...regions.keys()].sort((a, b) => compareKeys(keyOf(a), keyOf(b)) || (a < b ? -1 : 1));
@@ -105,12 +106,12 @@ function compareKeys(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-function choose(wish: PlacementWish, inRegion: readonly Candidate[], random: () => number): Candidate {
-  const sameIsp = wish.isp === undefined ? [] : inRegion.filter((candidate) => candidate.isp === wish.isp);
+function choose(request: ScheduleRequest, inRegion: readonly Candidate[], random: () => number): Candidate {
+  const sameIsp = request.isp === undefined ? [] : inRegion.filter((candidate) => candidate.isp === request.isp);
   const pool = sameIsp.length > 0 ? sameIsp : inRegion;
   const roomy = pool.filter((candidate) => scoreOf(candidate) < ROOMY);
-  if (wish.group !== undefined && roomy.length > 0) return rendezvous(wish.group, roomy);
-  const carriers = wish.kind === 'pull' ? roomy.filter((candidate) => candidate.carries) : [];
+  if (request.group !== undefined && roomy.length > 0) return rendezvous(request.group, roomy);
+  const carriers = request.kind === 'pull' ? roomy.filter((candidate) => candidate.carries) : [];
   return lessLoadedOfTwo(carriers.length > 0 ? carriers : pool, random);
 }
 

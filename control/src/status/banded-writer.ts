@@ -24,7 +24,7 @@ export interface BandedWriterOptions<T> {
 }
 
 interface Kept<T> {
-  wish: T;
+  desired: T;
   written: T | undefined;
   writtenAt: number;
   refreshAt: number;
@@ -61,13 +61,13 @@ export class BandedWriter<T> {
   }
 
   /** `standing`: what the object shows, for the first offer of a key; so a restart writes nothing that is there already. */
-  offer(key: string, wish: T, standing?: T): void {
+  offer(key: string, desired: T, standing?: T): void {
     if (this.#stopped) return;
     let kept = this.#kept.get(key);
     if (!kept) {
       const refreshAt = this.#options.clock.now() + this.#intervals.refreshMs * this.#options.random();
       kept = {
-        wish,
+        desired,
         written: standing,
         writtenAt: -Infinity,
         refreshAt,
@@ -78,7 +78,7 @@ export class BandedWriter<T> {
       };
       this.#kept.set(key, kept);
     }
-    kept.wish = wish;
+    kept.desired = desired;
     this.#decide(key, kept);
   }
 
@@ -94,7 +94,7 @@ export class BandedWriter<T> {
 
   #decide(key: string, kept: Kept<T>): void {
     if (kept.writing || kept.failures > 0) return;
-    const difference = kept.written === undefined ? 'state' : this.#options.difference(kept.written, kept.wish);
+    const difference = kept.written === undefined ? 'state' : this.#options.difference(kept.written, kept.desired);
     const at = writeAt(difference, kept, this.#intervals);
     if (at <= this.#options.clock.now()) void this.#write(key, kept);
     else if (difference !== 'none') this.#wake(key, kept, at);
@@ -120,7 +120,7 @@ export class BandedWriter<T> {
     this.#options.clock.clearTimeout(kept.timer);
     kept.timer = undefined;
     kept.writing = true;
-    const status = kept.wish;
+    const status = kept.desired;
     kept.writtenAt = clock.now();
     try {
       if (!(await write(key, status))) return this.forget(key);

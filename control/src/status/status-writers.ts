@@ -206,10 +206,10 @@ export class StatusWriters {
         continue;
       }
       const facts = [...active].map((stream) => ({ entry: streams.get(stream)!, carriers: fleet.carriers(stream) }));
-      const wish = streamRouteStatus(facts, (node) => fleet.spec(node)?.region);
+      const desired = streamRouteStatus(facts, (node) => fleet.spec(node)?.region);
       const { activeStreams, viewers, streams: shown } = status ?? {};
       const standing = activeStreams === undefined ? undefined : { activeStreams, viewers: viewers ?? 0, streams: shown ?? [] };
-      this.#routes.offer(name, wish, standing);
+      this.#routes.offer(name, desired, standing);
     }
     this.#dirtyRoutes.clear();
   }

@@ -1,7 +1,7 @@
 import type { LinkReport } from '@millrace/api';
 import {
   mediaFrameFault,
-  type ControlMessage,
+  type TrunkControlMessage,
   type Hop,
   type StreamDescription,
   type TrackDescription,
@@ -403,7 +403,7 @@ export class RelayNode {
     return carried;
   }
 
-  #sendDownstream(peer: string, message: ControlMessage): void {
+  #sendDownstream(peer: string, message: TrunkControlMessage): void {
     if (!this.#directory.send(peer, message)) this.#warn(`no trunk to ${peer} for ${message.type}`, { peer });
   }
 

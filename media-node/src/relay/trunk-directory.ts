@@ -1,8 +1,8 @@
 import {
-  ControlMessageError,
-  decodeControlMessage,
-  encodeControlMessage,
-  type ControlMessage,
+  TrunkControlMessageError,
+  decodeTrunkControlMessage,
+  encodeTrunkControlMessage,
+  type TrunkControlMessage,
   type Hop,
 } from '@millrace/api/trunk';
 import type { LinkReport } from '@millrace/api';
@@ -35,7 +35,7 @@ export interface Binding {
 }
 
 export interface TrunkListener {
-  onMessage(peer: string, message: ControlMessage): void;
+  onMessage(peer: string, message: TrunkControlMessage): void;
   onMedia(peer: string, binding: Binding, frame: Buffer): void;
   /** Media of a conversation that nobody subscribed to: the end of one that is over. */
   onStray(): void;
@@ -48,7 +48,7 @@ export interface TrunkListener {
 
 interface PeerState {
   trunk: RelayTrunk;
-  waiting: ControlMessage[];
+  waiting: TrunkControlMessage[];
   readonly bindings: Map<number, Binding>;
   /** Subscriptions over this trunk, either way: while there are any it carries heartbeats. */
   uses: number;
@@ -86,14 +86,14 @@ export class TrunkDirectory {
    * Dials when there is no trunk; the message goes once it is up. Where this node's own settings tell the peer's address, that one counts:
    * a path comes from another node and may be old or wrong. Throws when there are too many peers already.
    */
-  sendTo(hop: Hop, message: ControlMessage): void {
+  sendTo(hop: Hop, message: TrunkControlMessage): void {
     if (!this.#peers.has(hop.node) && this.#peers.size >= MAX_PEERS)
       throw new Error(`${hop.node} is not dialled for ${message.type}: there are ${MAX_PEERS} peers already`);
     this.#send(this.dial(this.#kept.get(hop.node) ?? hop), message);
   }
 
   /** False when there is no trunk to the peer. */
-  send(peer: string, message: ControlMessage): boolean {
+  send(peer: string, message: TrunkControlMessage): boolean {
     const state = this.#peers.get(peer);
     if (!state) return false;
     this.#send(state, message);
@@ -193,7 +193,7 @@ export class TrunkDirectory {
     } else if (!isNarrow && mtuBytes > 0) state.isNarrow = false;
   }
 
-  #send(state: PeerState, message: ControlMessage): void {
+  #send(state: PeerState, message: TrunkControlMessage): void {
     const { trunk } = state;
     if (trunk.state !== 'up') {
       if (state.waiting.length < MAX_WAITING) state.waiting.push(message);
@@ -201,7 +201,7 @@ export class TrunkDirectory {
         this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
       return;
     }
-    if (!trunk.sendControl(Buffer.from(encodeControlMessage(message)))) {
+    if (!trunk.sendControl(Buffer.from(encodeTrunkControlMessage(message)))) {
       this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: the peer does not take messages`));
     }
   }
@@ -250,11 +250,11 @@ export class TrunkDirectory {
   }
 
   #onControl(peer: string, bytes: Buffer): void {
-    let message: ControlMessage;
+    let message: TrunkControlMessage;
     try {
-      message = decodeControlMessage(bytes);
+      message = decodeTrunkControlMessage(bytes);
     } catch (error) {
-      if (!(error instanceof ControlMessageError)) throw error;
+      if (!(error instanceof TrunkControlMessageError)) throw error;
       this.#listener.onBadMessage(peer, error);
       const { id, code, message: reason } = error;
       if (id !== undefined) this.send(peer, { type: 'refused', id, code, reason });

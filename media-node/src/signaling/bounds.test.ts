@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PublishRequest } from '@millrace/api';
 import {
-  decodeControlMessage,
-  encodeControlMessage,
+  decodeTrunkControlMessage,
+  encodeTrunkControlMessage,
   MAX_CODEC_PARAMETERS,
   MAX_LAYERS,
   MAX_NODE_NAME,
@@ -120,7 +120,7 @@ describe('What a publisher may ask for', { timeout: 60_000 }, () => {
     const node = 'n'.repeat(MAX_NODE_NAME);
     const path = Array.from({ length: MAX_PATH_HOPS }, () => node);
     const subscribed = { type: 'subscribed' as const, id: 1, epoch: 1, tracks, path };
-    assert.deepEqual(decodeControlMessage(encodeControlMessage(subscribed)), subscribed);
+    assert.deepEqual(decodeTrunkControlMessage(encodeTrunkControlMessage(subscribed)), subscribed);
     const hop = { node, host: `${'h'.repeat(60)}.example`, port: 40_100 };
     const held = tracks.flatMap(({ track }) =>
       layers.map(({ layer }) => ({ epoch: 2 ** 48 - 1, track, layer, seq: 2 ** 48 - 1 })),
@@ -138,7 +138,7 @@ describe('What a publisher may ask for', { timeout: 60_000 }, () => {
       held,
       conversations,
     };
-    assert.deepEqual(decodeControlMessage(encodeControlMessage(subscribe)), subscribe);
+    assert.deepEqual(decodeTrunkControlMessage(encodeTrunkControlMessage(subscribe)), subscribe);
   });
 
   test('two nodes with the longest names can speak to each other', () => {

@@ -9,7 +9,7 @@ import { selectorOf } from './pod.ts';
 import { CONDITION, EVENT, REASON } from './reasons.ts';
 
 type Status = NonNullable<MediaEdge['status']>;
-type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
+type EdgeCondition = Pick<Condition, 'status' | 'reason' | 'message'>;
 
 const MAX_ENDPOINTS = maxItemsOf(mediaEdgeCrd, 'status.endpoints');
 const MAX_NAMED = 5;
@@ -31,7 +31,7 @@ export function planStatus(
     updated: active.filter(({ current }) => current).length,
     draining: draining.length,
   };
-  const verdicts: [string, Verdict][] = [
+  const verdicts: [string, EdgeCondition][] = [
     [CONDITION.accepted, accepted(observation)],
     [CONDITION.resolvedRefs, resolvedRefs(observation)],
     [
@@ -58,7 +58,7 @@ export function planStatus(
   return { status, events: [...stalledEvents(old, conditions), ...readyEvents(old, conditions)] };
 }
 
-function paused({ metadata }: MediaEdge, left: number): Verdict {
+function paused({ metadata }: MediaEdge, left: number): EdgeCondition {
   const verdict = { status: 'False', reason: REASON.paused } as const;
   if (metadata.deletionTimestamp) {
     const message = `The edge is being deleted, but annotated millrace.dev/paused: its ${left} nodes stay. To drain and delete them: kubectl annotate mediaedge ${metadata.name} millrace.dev/paused-`;
@@ -70,13 +70,13 @@ function paused({ metadata }: MediaEdge, left: number): Verdict {
   };
 }
 
-function accepted({ edge, settings }: EdgeObservation): Verdict {
+function accepted({ edge, settings }: EdgeObservation): EdgeCondition {
   if (edge.spec.image ?? settings.defaultImage) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid' };
   const message = 'No image: set spec.image, or start the operator with --media-node-image';
   return { status: 'False', reason: REASON.imageMissing, message };
 }
 
-function resolvedRefs({ edge, missing, tlsSecretUnreadable }: EdgeObservation): Verdict {
+function resolvedRefs({ edge, missing, tlsSecretUnreadable }: EdgeObservation): EdgeCondition {
   const { meshRef, network } = edge.spec;
   if (missing.mesh) {
     const message = `RelayMesh ${meshRef?.name} does not exist in this namespace: create it or change meshRef`;
@@ -101,10 +101,10 @@ interface Counts {
   draining: number;
 }
 
-function progressing(observation: EdgeObservation, counts: Counts, active: readonly Instance[], create: number): Verdict {
+function progressing(observation: EdgeObservation, counts: Counts, active: readonly Instance[], create: number): EdgeCondition {
   const { edge, createRefused, refusals = [], failing, nowMs } = observation;
   const { desired, updated, replicas, ready, draining } = counts;
-  const yes = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
+  const yes = (reason: string, message: string): EdgeCondition => ({ status: 'True', reason, message });
   if (refusals.length > 0) return { status: 'False', reason: REASON.writeRefused, message: writesRefusedMessage(refusals) };
   if (edge.metadata.deletionTimestamp) return yes(REASON.deleting, `Nodes left: ${replicas + draining}`);
   if (createRefused) return { status: 'False', reason: REASON.createRefused, message: refusedMessage(counts, createRefused) };
@@ -125,7 +125,7 @@ function progressing(observation: EdgeObservation, counts: Counts, active: reado
   return { status: 'False', reason: REASON.complete, message: `${desired} of ${desired} nodes are ready and up to date` };
 }
 
-function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): Verdict {
+function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): EdgeCondition {
   if (draining.length === 0) return { status: 'False', reason: REASON.noneDraining, message: 'No node is being drained' };
   const named = draining.slice(0, MAX_NAMED).map((instance) => {
     const deadlineMs = drainDeadlineMs(instance, edge);
@@ -135,11 +135,15 @@ function drainingVerdict(edge: MediaEdge, draining: readonly Instance[]): Verdic
   return { status: 'True', reason: REASON.nodesDraining, message: listed(named, draining.length) };
 }
 
-function readyVerdict({ edge, createRefused, missing }: EdgeObservation, counts: Counts, active: readonly Instance[]): Verdict {
+function readyVerdict(
+  { edge, createRefused, missing }: EdgeObservation,
+  counts: Counts,
+  active: readonly Instance[],
+): EdgeCondition {
   const { desired, ready } = counts;
   if (!findCondition(edge.status?.conditions, CONDITION.ready))
     return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time' };
-  const no = (reason: string, message: string): Verdict => ({ status: 'False', reason, message });
+  const no = (reason: string, message: string): EdgeCondition => ({ status: 'False', reason, message });
   if (edge.metadata.deletionTimestamp) return no(REASON.deleting, 'The edge is being deleted');
   if (desired === 0) return no(REASON.noReplicas, 'replicas is 0: nothing is served');
   if (ready < Math.max(1, desired - edge.spec.update.maxUnavailable)) {

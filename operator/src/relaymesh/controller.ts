@@ -22,7 +22,7 @@ import { ensureTrunkKey } from './trunk-key.ts';
 const FIELD_MANAGER = 'millrace-relaymesh';
 
 /** A mesh is planned at most so often, whatever its nodes report: planning costs as much as the mesh is large. */
-const LEAST_BETWEEN_PLANS_MS = 500;
+const MIN_PLAN_INTERVAL_MS = 500;
 /** Looked at again without any news, so that a better route is seen and a changed Secret found. */
 const RECHECK_MS = 30_000;
 
@@ -142,7 +142,7 @@ class RelayMeshReconciler {
     }
     const memory = this.#memories.get(key);
     const sinceLastMs = this.#deps.clock.now() - (memory?.plannedAt ?? -Infinity);
-    if (sinceLastMs < LEAST_BETWEEN_PLANS_MS) return { requeueAfterMs: LEAST_BETWEEN_PLANS_MS - sinceLastMs };
+    if (sinceLastMs < MIN_PLAN_INTERVAL_MS) return { requeueAfterMs: MIN_PLAN_INTERVAL_MS - sinceLastMs };
 
     const nodes = this.#nodesOf(mesh);
     const next = await this.#checkKey(mesh, memory, signal);

@@ -89,5 +89,3 @@ export interface RegionRoute {
   readonly programmed: boolean;
   readonly since: number;
 }
-
-export const DEFAULT_POLICY_KEY = 'default';

@@ -9,7 +9,7 @@ import { planMesh, routeKey } from './plan.ts';
  * Golden cases: each file in testdata holds what is observed and what must be planned from it.
  * `UPDATE_GOLDEN=1 node --test …` writes the `expect` part anew; read the difference before you commit it.
  */
-interface Case {
+interface MeshCase {
   about: string;
   now?: number;
   nodes: Record<
@@ -34,7 +34,7 @@ interface Case {
 
 const testdata = new URL('testdata/', import.meta.url);
 
-function observe(golden: Case): MeshObservation {
+function observe(golden: MeshCase): MeshObservation {
   return {
     nodes: Object.entries(golden.nodes).map(([name, node]) => ({
       name,
@@ -103,7 +103,7 @@ function summary(plan: ReturnType<typeof planMesh>): unknown {
 describe('mesh plans', () => {
   for (const file of readdirSync(testdata).filter((name) => name.endsWith('.yaml'))) {
     const url = new URL(file, testdata);
-    const golden = parse(readFileSync(url, 'utf8')) as Case;
+    const golden = parse(readFileSync(url, 'utf8')) as MeshCase;
     test(`${file}: ${golden.about}`, () => {
       const planned = summary(planMesh(observe(golden), golden.now ?? 1_000_000));
       if (process.env.UPDATE_GOLDEN) writeFileSync(url, stringify({ ...golden, expect: planned }, { lineWidth: 0 }));
@@ -114,7 +114,7 @@ describe('mesh plans', () => {
 
 test('a plan fed back as what is programmed changes nothing', () => {
   for (const file of readdirSync(testdata).filter((name) => name.endsWith('.yaml'))) {
-    const observed = observe(parse(readFileSync(new URL(file, testdata), 'utf8')) as Case);
+    const observed = observe(parse(readFileSync(new URL(file, testdata), 'utf8')) as MeshCase);
     const first = planMesh(observed, 1_000_000);
     const nodes: MeshNode[] = observed.nodes.map((node) => {
       const program = first.programs.get(node.name);

@@ -1,8 +1,8 @@
+import { DEFAULT_PATH_POLICY_KEY } from '@millrace/api';
 import { attachedRelays } from './attach.ts';
 import type { MeshNode, MeshObservation, NamedPolicy, NodeProgram, NodeRoute, RegionRoute } from './model.ts';
-import { DEFAULT_POLICY_KEY } from './model.ts';
-import type { RouteWish } from './room.ts';
-import { MAX_NODE_ROUTES, peersOfRelays, rankWishes } from './room.ts';
+import type { RouteRequest } from './room.ts';
+import { MAX_NODE_ROUTES, peersOfRelays, rankRouteRequests } from './room.ts';
 import type { Challenge, Graph, JudgedLink, Path, PathQuery } from './routing/index.ts';
 import { buildGraph, choosePath, disjointPaths, judgeLinks, measurePath, satisfies, weightsFor } from './routing/index.ts';
 
@@ -59,8 +59,8 @@ export function planMesh(observed: MeshObservation, now: number): MeshPlan {
   const leftOut = new Map<string, string>();
   for (const entry of entriesOf(nodes, attached)) {
     const held: NodeRoute[] = [];
-    const isInUse = ({ origin, policy }: RouteWish): boolean => observed.inUse.has(routeKey(origin, entry.region, policy.key));
-    for (const { origin, policy } of rankWishes(entry.region, origins, observed.policies, isInUse)) {
+    const isInUse = ({ origin, policy }: RouteRequest): boolean => observed.inUse.has(routeKey(origin, entry.region, policy.key));
+    for (const { origin, policy } of rankRouteRequests(entry.region, origins, observed.policies, isInUse)) {
       const key = routeKey(origin, entry.region, policy.key);
       if (held.length >= MAX_NODE_ROUTES) {
         leftOut.set(key, entry.region);
@@ -154,7 +154,7 @@ function planRoute(
 function queryFor(observed: MeshObservation, entry: Entry, originRegion: string, policy: NamedPolicy): PathQuery {
   const { routing, preconfigured } = observed;
   const fixed =
-    policy.key === DEFAULT_POLICY_KEY
+    policy.key === DEFAULT_PATH_POLICY_KEY
       ? preconfigured.find((route) => route.from === originRegion && route.to === entry.region)
       : undefined;
   const via = (fixed ?? policy).via.filter((region) => region !== originRegion && region !== entry.region);
@@ -171,7 +171,7 @@ function queryFor(observed: MeshObservation, entry: Entry, originRegion: string,
 
 /** A policy's own `via` binds its backups too; the mesh's preconfigured way does not. */
 function withoutPreconfigured(query: PathQuery, policy: NamedPolicy): PathQuery {
-  return policy.key === DEFAULT_POLICY_KEY ? { ...query, via: [] } : query;
+  return policy.key === DEFAULT_PATH_POLICY_KEY ? { ...query, via: [] } : query;
 }
 
 /** The primary path that the entry's nodes hold now; a relay's own path is stored without itself. */
@@ -219,7 +219,7 @@ function regionsWith(nodes: readonly MeshNode[], role: 'push'): readonly string[
   return [...new Set(nodes.filter((node) => node.roles.has(role)).map((node) => node.region))].sort();
 }
 
-/** By origin, then policy, as people read it; which routes are in it decides `rankWishes`. */
+/** By origin, then policy, as people read it; which routes are in it decides `rankRouteRequests`. */
 function compareRoutes(x: NodeRoute, y: NodeRoute): number {
   return compare(x.originRegion, y.originRegion) || compare(x.policy, y.policy);
 }

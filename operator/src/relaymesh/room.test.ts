@@ -2,25 +2,25 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { MeshNode, NamedPolicy } from './model.ts';
-import { peersOfRelays, rankWishes } from './room.ts';
+import { peersOfRelays, rankRouteRequests } from './room.ts';
 
 const policy = (key: string): NamedPolicy => ({ key, policy: 'Balanced', via: [], avoidRegions: [], avoidProviders: [] });
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-const keysOf = (wishes: ReturnType<typeof rankWishes>): string[] =>
-  wishes.map(({ origin, policy: { key } }) => `${origin}/${key}`);
+const keysOf = (requests: ReturnType<typeof rankRouteRequests>): string[] =>
+  requests.map(({ origin, policy: { key } }) => `${origin}/${key}`);
 
 describe('which routes get the room of a node', () => {
   const origins = ['o0', 'o1', 'o2', 'here'];
   const policies = ['default', 'p0', 'p1', 'p2', 'p3'].map(policy);
 
   test('those in use first, then the default policy, and none from its own region', () => {
-    const wishes = keysOf(
-      rankWishes('here', origins, policies, ({ origin, policy: { key } }) => origin === 'o1' && key === 'p2'),
+    const requests = keysOf(
+      rankRouteRequests('here', origins, policies, ({ origin, policy: { key } }) => origin === 'o1' && key === 'p2'),
     );
-    assert.equal(wishes.length, 15);
-    assert.equal(wishes[0], 'o1/p2');
-    assert.deepEqual(wishes.slice(1, 4).sort(), ['o0/default', 'o1/default', 'o2/default']);
-    assert.ok(wishes.every((wish) => !wish.startsWith('here')));
+    assert.equal(requests.length, 15);
+    assert.equal(requests[0], 'o1/p2');
+    assert.deepEqual(requests.slice(1, 4).sort(), ['o0/default', 'o1/default', 'o2/default']);
+    assert.ok(requests.every((request) => !request.startsWith('here')));
   });
 
   test('whatever the room is, no region has two policies more than another, and the order of input does not matter', () => {
@@ -28,12 +28,12 @@ describe('which routes get the room of a node', () => {
       fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 20 }), fc.nat(200), (regions, count, room) => {
         const from = names('o', regions);
         const all = names('p', count).map(policy);
-        const wishes = rankWishes('here', from, all, () => false);
-        assert.equal(new Set(keysOf(wishes)).size, regions * count);
-        const chosen = wishes.slice(0, room);
+        const requests = rankRouteRequests('here', from, all, () => false);
+        assert.equal(new Set(keysOf(requests)).size, regions * count);
+        const chosen = requests.slice(0, room);
         const each = from.map((region) => chosen.filter(({ origin }) => origin === region).length);
         assert.ok(Math.max(...each) - Math.min(...each) <= 1, each.join());
-        assert.deepEqual(keysOf(rankWishes('here', from.toReversed(), all.toReversed(), () => false)), keysOf(wishes));
+        assert.deepEqual(keysOf(rankRouteRequests('here', from.toReversed(), all.toReversed(), () => false)), keysOf(requests));
       }),
     );
   });
@@ -41,9 +41,9 @@ describe('which routes get the room of a node', () => {
   test('one policy more moves few of the routes that are held', () => {
     const from = names('o', 10);
     const before = names('p', 100).map(policy);
-    const held = new Set(keysOf(rankWishes('here', from, before, () => false)).slice(0, 500));
-    const after = keysOf(rankWishes('here', from, [...before, policy('new')], () => false)).slice(0, 500);
-    assert.ok(after.filter((wish) => !held.has(wish)).length <= 20);
+    const held = new Set(keysOf(rankRouteRequests('here', from, before, () => false)).slice(0, 500));
+    const after = keysOf(rankRouteRequests('here', from, [...before, policy('new')], () => false)).slice(0, 500);
+    assert.ok(after.filter((request) => !held.has(request)).length <= 20);
   });
 });
 

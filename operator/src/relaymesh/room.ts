@@ -1,7 +1,7 @@
+import { DEFAULT_PATH_POLICY_KEY } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { mediaNodeCrd } from '@millrace/api/crds/definitions';
 import type { MeshNode, NamedPolicy } from './model.ts';
-import { DEFAULT_POLICY_KEY } from './model.ts';
 
 /** Routes that one MediaNode holds at most. */
 export const MAX_NODE_ROUTES = maxItemsOf(mediaNodeCrd, 'spec.routes');
@@ -9,7 +9,7 @@ export const MAX_NODE_ROUTES = maxItemsOf(mediaNodeCrd, 'spec.routes');
 export const MAX_NODE_PEERS = maxItemsOf(mediaNodeCrd, 'spec.peers');
 
 /** A route that a node should have: to the streams that are published in `origin`, under a path policy. */
-export interface RouteWish {
+export interface RouteRequest {
   readonly origin: string;
   readonly policy: NamedPolicy;
 }
@@ -20,27 +20,27 @@ export interface RouteWish {
  * policy of each region in a round. The order within a round is that of a hash, so that it is always the same, a policy more or less moves
  * few routes, and two regions leave out different ones.
  */
-export function rankWishes(
+export function rankRouteRequests(
   region: string,
   origins: readonly string[],
   policies: readonly NamedPolicy[],
-  isInUse: (wish: RouteWish) => boolean,
-): RouteWish[] {
-  const used: RouteWish[] = [];
-  const standard: RouteWish[] = [];
-  const rounds: RouteWish[][] = [];
+  isInUse: (request: RouteRequest) => boolean,
+): RouteRequest[] {
+  const used: RouteRequest[] = [];
+  const standard: RouteRequest[] = [];
+  const rounds: RouteRequest[][] = [];
   for (const origin of origins) {
     if (origin === region) continue;
-    const rest: RouteWish[] = [];
+    const rest: RouteRequest[] = [];
     for (const policy of policies) {
-      const wish = { origin, policy };
-      if (isInUse(wish)) used.push(wish);
-      else if (policy.key === DEFAULT_POLICY_KEY) standard.push(wish);
-      else rest.push(wish);
+      const request = { origin, policy };
+      if (isInUse(request)) used.push(request);
+      else if (policy.key === DEFAULT_PATH_POLICY_KEY) standard.push(request);
+      else rest.push(request);
     }
-    for (const [round, wish] of byHash(region, rest).entries()) (rounds[round] ??= []).push(wish);
+    for (const [round, request] of byHash(region, rest).entries()) (rounds[round] ??= []).push(request);
   }
-  return [used, standard, ...rounds].flatMap((wishes) => byHash(region, wishes));
+  return [used, standard, ...rounds].flatMap((requests) => byHash(region, requests));
 }
 
 /**
@@ -74,12 +74,12 @@ function interleaved(relays: readonly MeshNode[]): MeshNode[] {
     .map(({ relay }) => relay);
 }
 
-function byHash(region: string, wishes: readonly RouteWish[]): RouteWish[] {
-  return wishes
-    .map((wish) => ({ wish, name: `${region} ${wish.origin} ${wish.policy.key}` }))
-    .map(({ wish, name }) => ({ wish, name, hash: hash32(name) }))
+function byHash(region: string, requests: readonly RouteRequest[]): RouteRequest[] {
+  return requests
+    .map((request) => ({ request, name: `${region} ${request.origin} ${request.policy.key}` }))
+    .map(({ request, name }) => ({ request, name, hash: hash32(name) }))
     .sort((x, y) => x.hash - y.hash || compare(x.name, y.name))
-    .map(({ wish }) => wish);
+    .map(({ request }) => request);
 }
 
 function compare(x: string, y: string): number {

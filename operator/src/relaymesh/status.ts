@@ -1,11 +1,10 @@
-import type { RelayMesh, RelayMeshStatus } from '@millrace/api';
+import { DEFAULT_PATH_POLICY_KEY, type RelayMesh, type RelayMeshStatus } from '@millrace/api';
 import { maxItemsOf } from '@millrace/api/crd-bounds';
 import { relayMeshCrd } from '@millrace/api/crds/definitions';
 import type { Condition } from '@millrace/kube';
 import { formatTime, setCondition } from '@millrace/kube';
 import { PAUSED_CONDITION } from '../paused.ts';
 import type { MeshNode, MeshObservation, RegionRoute } from './model.ts';
-import { DEFAULT_POLICY_KEY } from './model.ts';
 import type { MeshPlan } from './plan.ts';
 import { Reason } from './reasons.ts';
 import { MAX_NODE_PEERS, MAX_NODE_ROUTES } from './room.ts';
@@ -137,7 +136,7 @@ function pathStatus(path: Path) {
   };
 }
 
-type Verdict = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+type MeshCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 function conditions(
   mesh: RelayMesh,
@@ -154,7 +153,7 @@ function conditions(
     programmed(observed, plan, programming),
   ];
   const bad = verdicts.filter((verdict) => verdict.status !== 'True');
-  const ready: Verdict =
+  const ready: MeshCondition =
     bad.length === 0
       ? { type: 'Ready', status: 'True', reason: Reason.Ready, message: 'All routes are programmed and measured.' }
       : {
@@ -169,7 +168,7 @@ function conditions(
   return [...list];
 }
 
-function accepted(observed: MeshObservation): Verdict {
+function accepted(observed: MeshObservation): MeshCondition {
   const regions = new Set(observed.nodes.map((node) => node.region));
   const unknown = observed.preconfigured
     .flatMap((route) => [route.from, route.to, ...route.via])
@@ -184,8 +183,8 @@ function accepted(observed: MeshObservation): Verdict {
       };
 }
 
-function resolved(observed: MeshObservation, key: KeyState): Verdict {
-  const no = (reason: string, message: string): Verdict => ({ type: 'ResolvedRefs', status: 'False', reason, message });
+function resolved(observed: MeshObservation, key: KeyState): MeshCondition {
+  const no = (reason: string, message: string): MeshCondition => ({ type: 'ResolvedRefs', status: 'False', reason, message });
   if (!key.ok) return no(key.reason, key.message);
   if (observed.nodes.length === 0)
     return no(Reason.NoMembers, 'No MediaEdge names this mesh in spec.meshRef and passes its selector, or none has pods yet.');
@@ -194,10 +193,10 @@ function resolved(observed: MeshObservation, key: KeyState): Verdict {
   return { type: 'ResolvedRefs', status: 'True', reason: Reason.Resolved, message: 'Members and key are found.' };
 }
 
-function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
+function probesFresh(observed: MeshObservation, plan: MeshPlan): MeshCondition {
   const relays = relaysSeen(observed);
   const silent = relays.filter((relay) => !relay.fresh).map((relay) => relay.name);
-  const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
+  const verdict = (status: MeshCondition['status'], reason: string, message: string): MeshCondition => ({
     type: 'ProbesFresh',
     status,
     reason,
@@ -230,8 +229,8 @@ function probesFresh(observed: MeshObservation, plan: MeshPlan): Verdict {
   return verdict('True', Reason.AllFresh, `${expected} trunks are measured.${note}`);
 }
 
-function programmed(observed: MeshObservation, plan: MeshPlan, { behind, refused }: Programming): Verdict {
-  const verdict = (status: Verdict['status'], reason: string, message: string): Verdict => ({
+function programmed(observed: MeshObservation, plan: MeshPlan, { behind, refused }: Programming): MeshCondition {
+  const verdict = (status: MeshCondition['status'], reason: string, message: string): MeshCondition => ({
     type: 'Programmed',
     status,
     reason,
@@ -281,7 +280,7 @@ function unreachablePairs(unreachable: MeshPlan['unreachable']): string[] {
   }
   return [...policies].map(([pair, keys]) => {
     // What no path of the default policy reaches, none under a stricter one does.
-    if (keys.includes(DEFAULT_POLICY_KEY)) return pair;
+    if (keys.includes(DEFAULT_PATH_POLICY_KEY)) return pair;
     return `${pair} (${keys.length > 1 ? 'policies' : 'policy'} ${some(keys)})`;
   });
 }

@@ -1,7 +1,6 @@
-import { pathPolicyKey, type StreamRoute } from '@millrace/api';
+import { DEFAULT_PATH_POLICY_KEY, pathPolicyKey, type StreamRoute } from '@millrace/api';
 import type { Change } from '@millrace/kube';
 import type { NamedPolicy } from './model.ts';
-import { DEFAULT_POLICY_KEY } from './model.ts';
 import { routeKey } from './plan.ts';
 
 interface Entry {
@@ -43,7 +42,7 @@ export class StreamPolicies {
 
   /** The default policy and all others, each once, by key. */
   get policies(): readonly NamedPolicy[] {
-    const asked = [...this.#policies.values()].map(({ value }) => value).filter(({ key }) => key !== DEFAULT_POLICY_KEY);
+    const asked = [...this.#policies.values()].map(({ value }) => value).filter(({ key }) => key !== DEFAULT_PATH_POLICY_KEY);
     return [DEFAULT_POLICY, ...asked].sort((x, y) => (x.key < y.key ? -1 : 1));
   }
 
@@ -54,7 +53,7 @@ export class StreamPolicies {
 }
 
 const DEFAULT_POLICY: NamedPolicy = {
-  key: DEFAULT_POLICY_KEY,
+  key: DEFAULT_PATH_POLICY_KEY,
   policy: 'LowestLatency',
   via: [],
   avoidRegions: [],

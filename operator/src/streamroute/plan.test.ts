@@ -13,7 +13,7 @@ import { RouteIndex } from './route-index.ts';
  * Golden cases: each file in testdata holds what is observed and what the route's status must say.
  * `UPDATE_GOLDEN=1 node --test …` writes the `expect` part anew; read the difference before you commit it.
  */
-interface Case {
+interface RouteCase {
   about: string;
   route: JsonObject;
   firstSight?: boolean;
@@ -34,7 +34,7 @@ const crd = compileCrd(streamRouteCrd);
 
 describe('what a StreamRoute says about itself', () => {
   for (const file of readdirSync(testdata).sort()) {
-    const golden = parse(readFileSync(new URL(file, testdata), 'utf8')) as Case;
+    const golden = parse(readFileSync(new URL(file, testdata), 'utf8')) as RouteCase;
     test(`${file}: ${golden.about}`, () => {
       const plan = summary(golden);
       if (process.env['UPDATE_GOLDEN']) {
@@ -44,7 +44,7 @@ describe('what a StreamRoute says about itself', () => {
   }
 });
 
-function summary(given: Case): unknown {
+function summary(given: RouteCase): unknown {
   const route = routeOf('route', given.route, '2026-01-01T00:00:00Z');
   const before = {
     type: 'Ready',

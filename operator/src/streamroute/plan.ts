@@ -34,7 +34,7 @@ export interface RoutePlan {
   readonly events: readonly EventInput[];
 }
 
-type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
+type RouteCondition = Pick<Condition, 'status' | 'reason' | 'message'>;
 
 const MAX_NAMED = 5;
 const OWN_CONDITIONS: readonly string[] = [...Object.values(CONDITION), PAUSED_CONDITION.type];
@@ -46,7 +46,7 @@ export function planRoute(observation: RouteObservation): RoutePlan {
   const resolvedRefs = resolvedRefsVerdict(observation);
   const programmed = programmedVerdict(observation);
   const ready = readyVerdict(route, { accepted, resolvedRefs, programmed });
-  const verdicts: [string, Verdict][] = [
+  const verdicts: [string, RouteCondition][] = [
     [CONDITION.accepted, accepted],
     [CONDITION.resolvedRefs, resolvedRefs],
     [CONDITION.programmed, programmed],
@@ -80,7 +80,7 @@ export function pausedStatus({ route, nowMs }: RouteObservation): RoutePlan['sta
   };
 }
 
-function acceptedVerdict({ route, shadowed }: RouteObservation): Verdict {
+function acceptedVerdict({ route, shadowed }: RouteObservation): RouteCondition {
   if (shadowed.length === 0) return { status: 'True', reason: REASON.accepted, message: 'The spec is valid and counts.' };
   const named = listed(shadowed.map(({ pattern, by }) => `${pattern} (by ${by})`));
   if (shadowed.length < route.spec.streams.length)
@@ -90,7 +90,7 @@ function acceptedVerdict({ route, shadowed }: RouteObservation): Verdict {
 }
 
 /** Regions that it names and where no node is, and meshes that are gone. What it avoids need not exist. */
-function resolvedRefsVerdict({ route, surroundings }: RouteObservation): Verdict {
+function resolvedRefsVerdict({ route, surroundings }: RouteObservation): RouteCondition {
   const { regionCount, hasRegion, goneMeshes } = surroundings;
   const missing = namedRegions(route).flatMap(([field, region]) => (hasRegion(region) ? [] : [`${region} (${field})`]));
   if (missing.length > 0) {
@@ -103,7 +103,7 @@ function resolvedRefsVerdict({ route, surroundings }: RouteObservation): Verdict
   return { status: 'True', reason: REASON.resolvedRefs, message: 'Every region named has nodes.' };
 }
 
-function programmedVerdict({ route, carriers, surroundings }: RouteObservation): Verdict {
+function programmedVerdict({ route, carriers, surroundings }: RouteObservation): RouteCondition {
   const key = pathPolicyKey(route.spec.path);
   if (key !== DEFAULT_PATH_POLICY_KEY && surroundings.regionCount > 1 && !surroundings.isRouted(key)) {
     const message = `No node holds a route of policy ${key}: no path satisfies spec.path, the mesh has not planned it yet, or it has no room (see leftOut in the status of the RelayMesh).`;
@@ -126,7 +126,10 @@ function hasAcknowledged({ metadata, status }: MediaNode): boolean {
   return status?.programmedGeneration !== undefined && status.programmedGeneration === metadata.generation;
 }
 
-function readyVerdict(route: StreamRoute, parts: Record<'accepted' | 'resolvedRefs' | 'programmed', Verdict>): Verdict {
+function readyVerdict(
+  route: StreamRoute,
+  parts: Record<'accepted' | 'resolvedRefs' | 'programmed', RouteCondition>,
+): RouteCondition {
   if (!findCondition(route.status?.conditions, CONDITION.ready))
     return { status: 'Unknown', reason: REASON.observing, message: 'Seen for the first time.' };
   // Nodes acknowledge each new route a moment after it is planned; streams go on meanwhile, so that alone does not undo Ready.
@@ -137,7 +140,7 @@ function readyVerdict(route: StreamRoute, parts: Record<'accepted' | 'resolvedRe
   return READY;
 }
 
-const READY: Verdict = { status: 'True', reason: REASON.ready, message: 'Accepted and programmed.' };
+const READY: RouteCondition = { status: 'True', reason: REASON.ready, message: 'Accepted and programmed.' };
 
 function isReadyFor({ status }: StreamRoute, generation: number | undefined): boolean {
   const ready = findCondition(status?.conditions, CONDITION.ready);

@@ -48,7 +48,7 @@ const given = fc.record({
 });
 
 describe('the index of StreamRoutes', () => {
-  test('knows who shadows whom, and tells of each change everybody of whom that is otherwise than before', () => {
+  test('knows which route shadows which, and returns every route that a change affects', () => {
     fc.assert(
       fc.property(fc.array(given, { maxLength: 20 }), (changes) => {
         const index = new RouteIndex();
@@ -77,7 +77,7 @@ describe('the index of StreamRoutes', () => {
     );
   });
 
-  test('of 10,000 routes a change compares and concerns a handful', () => {
+  test('a change among 10,000 routes compares and affects only a handful', () => {
     let compared = 0;
     const index = new RouteIndex((wide, name) => {
       compared++;

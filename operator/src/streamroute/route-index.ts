@@ -1,19 +1,23 @@
-import { matchesStreamPattern, pathPolicyKey, StreamPatternIndex, type StreamRoute } from '@millrace/api';
+import {
+  compareRoutePrecedence,
+  matchesStreamPattern,
+  pathPolicyKey,
+  StreamPatternIndex,
+  type RoutePrecedence,
+  type StreamRoute,
+} from '@millrace/api';
 import type { Change } from '@millrace/kube';
 
-/** A pattern that never counts, since another StreamRoute wins for every stream it matches. */
+/** A pattern without effect: another StreamRoute wins for every stream that it matches. */
 export interface Shadowed {
   readonly pattern: string;
   readonly by: string;
 }
 
-/** What others must know of a StreamRoute. */
-interface Entry {
-  readonly name: string;
+/** The part of a StreamRoute that the index needs. */
+interface Entry extends RoutePrecedence {
   readonly uid: string | undefined;
   readonly generation: number | undefined;
-  readonly createdAt: string;
-  readonly priority: number;
   readonly patterns: readonly string[];
   readonly policyKey: string;
   readonly regions: ReadonlySet<string>;
@@ -22,9 +26,9 @@ interface Entry {
 }
 
 /**
- * The StreamRoutes of one namespace: who shadows whom, and whom a change of another object concerns. For a stream the highest priority
- * wins, then the most specific pattern, then the oldest route, then the first by name: so a pattern is shadowed by a wider or equal one of
- * higher priority, and by an equal one of the same priority in an older route. A change costs what it concerns, not what there is.
+ * The StreamRoutes of one namespace: which pattern shadows which, and which routes a change of another object affects. The precedence is
+ * that of `comparePatternPrecedence`, so two kinds of pattern shadow a pattern: a wider or equal one of a route with higher priority, and
+ * an equal one of an older route with the same priority. The cost of a change grows with the routes that it affects, not with all routes.
  */
 export class RouteIndex {
   readonly #matches: (pattern: string, name: string) => boolean;
@@ -34,27 +38,27 @@ export class RouteIndex {
   readonly #byRegion = new Map<string, Set<string>>();
   readonly #byCarrier = new Map<string, Set<string>>();
 
-  /** @param matches whether a pattern matches a name, or a pattern whose stars are taken for characters */
+  /** @param matches whether a pattern matches a name, or another pattern whose stars count as ordinary characters */
   constructor(matches: (pattern: string, name: string) => boolean = matchesStreamPattern) {
     this.#matches = matches;
   }
 
-  /** Names of the StreamRoutes whose status the change may concern, the changed one included. */
+  /** Returns the names of the StreamRoutes whose status the change may affect, the changed one included. */
   apply({ type, object }: Change<StreamRoute>): ReadonlySet<string> {
     const { name } = object.metadata;
     const before = this.#entries.get(name);
     const after = type === 'deleted' ? undefined : entryOf(object, before);
-    const concerned = new Set([name]);
-    const isJudgedAnew = !before || !after || !competesAlike(before, after);
+    const affected = new Set([name]);
+    const affectsOthers = !before || !after || !hasSamePrecedence(before, after);
     if (before) {
-      if (isJudgedAnew) for (const other of this.#shadowedBy(before)) concerned.add(other);
+      if (affectsOthers) for (const other of this.#shadowedBy(before)) affected.add(other);
       this.#remove(before);
     }
     if (after) {
       this.#add(after);
-      if (isJudgedAnew) for (const other of this.#shadowedBy(after)) concerned.add(other);
+      if (affectsOthers) for (const other of this.#shadowedBy(after)) affected.add(other);
     }
-    return concerned;
+    return affected;
   }
 
   /** The patterns of a route that others shadow, each with the one that wins. */
@@ -94,11 +98,11 @@ export class RouteIndex {
     for (const [priority, patterns] of this.#byPriority) {
       if (priority > own.priority) for (const { value } of patterns.matching(pattern)) challenge(value);
     }
-    for (const rival of this.#byPriority.get(own.priority)?.equal(pattern) ?? []) if (isOlder(rival, own)) challenge(rival);
+    for (const rival of this.#byPriority.get(own.priority)?.equal(pattern) ?? []) if (wins(rival, own)) challenge(rival);
     return winner;
   }
 
-  /** Names of the routes of which this one, standing or about to leave, shadows a pattern. */
+  /** Names of the routes that have a pattern which this route shadows. */
   *#shadowedBy(entry: Entry): Generator<string> {
     for (const pattern of entry.patterns) {
       for (const [priority, patterns] of this.#byPriority) {
@@ -129,7 +133,7 @@ export class RouteIndex {
   }
 }
 
-/** Regions that a StreamRoute names and that must exist, by the field that names them. */
+/** The regions that a StreamRoute refers to and that must exist, each with the field that names it. */
 export function namedRegions({ spec }: StreamRoute): readonly (readonly [field: string, region: string])[] {
   const { origin, distribution, path } = spec;
   const fields: Record<string, readonly string[] | undefined> = {
@@ -158,8 +162,8 @@ function entryOf(route: StreamRoute, before: Entry | undefined): Entry {
   };
 }
 
-/** Whether both stand alike against others. */
-function competesAlike(a: Entry, b: Entry): boolean {
+/** Whether both shadow, and are shadowed by, the same patterns. */
+function hasSamePrecedence(a: Entry, b: Entry): boolean {
   return (
     a.priority === b.priority &&
     a.createdAt === b.createdAt &&
@@ -168,12 +172,8 @@ function competesAlike(a: Entry, b: Entry): boolean {
   );
 }
 
-function wins(a: Entry, b: Entry): boolean {
-  return a.priority === b.priority ? isOlder(a, b) : a.priority > b.priority;
-}
-
-function isOlder(a: Entry, b: Entry): boolean {
-  return a.createdAt === b.createdAt ? a.name < b.name : a.createdAt < b.createdAt;
+function wins(a: RoutePrecedence, b: RoutePrecedence): boolean {
+  return compareRoutePrecedence(a, b) < 0;
 }
 
 function put(sets: Map<string, Set<string>>, key: string, value: string): void {

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import type { CrdManifest, FieldErrorReason, JsonObject } from '../../validation/index.ts';
 import { crdDefinitions } from '../definitions/index.ts';
 
-interface Case {
+interface ManifestCase {
   name: string;
   /** metadata.name; default "example". */
   objectName?: string;
@@ -17,8 +17,8 @@ interface Case {
   old?: JsonObject;
 }
 
-export type RightManifest = Case;
-export interface WrongManifest extends Case {
+export type RightManifest = ManifestCase;
+export interface WrongManifest extends ManifestCase {
   field: string;
   reason: FieldErrorReason;
   /** Part of the message. */
@@ -40,7 +40,7 @@ export function manifestTables(): ManifestTable[] {
 }
 
 /** The whole object of a case, with its spec now or before. */
-export function manifestOf(crd: CrdManifest, given: Case, which: 'spec' | 'old' = 'spec'): JsonObject {
+export function manifestOf(crd: CrdManifest, given: ManifestCase, which: 'spec' | 'old' = 'spec'): JsonObject {
   const spec = given[which];
   return {
     apiVersion: `${crd.spec.group}/${crd.spec.versions[0]?.name ?? ''}`,

@@ -1,4 +1,4 @@
-import type { HeldPosition, ControlMessage, Hop, StreamDescription } from '@millrace/api/trunk';
+import type { HeldPosition, TrunkControlMessage, Hop, StreamDescription } from '@millrace/api/trunk';
 
 /** The two conversations of a subscription on its trunk. */
 export interface Conversations {
@@ -34,9 +34,9 @@ export interface ServedDownstream {
 /** What the state machine has done to the world. Calls are made in order; none may throw or call back. */
 export interface SubscriptionEffects {
   /** To a node that may have to be dialled first. */
-  sendUpstream(hop: Hop, message: ControlMessage): void;
+  sendUpstream(hop: Hop, message: TrunkControlMessage): void;
   /** To a peer with a trunk. */
-  sendDownstream(peer: string, message: ControlMessage): void;
+  sendDownstream(peer: string, message: TrunkControlMessage): void;
   /** Media of these conversations of the peer belongs to the stream from now on. */
   bind(stream: string, peer: string, id: number, conversations: Conversations): void;
   unbind(stream: string, peer: string, id: number, conversations: Conversations): void;

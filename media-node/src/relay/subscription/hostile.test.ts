@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
-  ControlMessageError,
-  decodeControlMessage,
-  encodeControlMessage,
-  type ControlMessage,
+  TrunkControlMessageError,
+  decodeTrunkControlMessage,
+  encodeTrunkControlMessage,
+  type TrunkControlMessage,
   type Hop,
 } from '@millrace/api/trunk';
 import { seededRandom } from '@millrace/service';
@@ -48,9 +48,10 @@ function node() {
 }
 
 const hop = (name: string): Hop => ({ node: name, host: '192.0.2.1', port: 1 });
-const read = (message: object): ControlMessage => decodeControlMessage(encodeControlMessage(message as ControlMessage));
+const read = (message: object): TrunkControlMessage =>
+  decodeTrunkControlMessage(encodeTrunkControlMessage(message as TrunkControlMessage));
 
-const subscribe = (change: object): ControlMessage =>
+const subscribe = (change: object): TrunkControlMessage =>
   read({
     type: 'subscribe',
     id: 1,
@@ -87,18 +88,18 @@ describe('a peer that asks for anything', () => {
     fc.assert(
       fc.property(bytes, (input) => {
         try {
-          decodeControlMessage(input);
+          decodeTrunkControlMessage(input);
         } catch (error) {
-          assert.ok(error instanceof ControlMessageError, String(error));
+          assert.ok(error instanceof TrunkControlMessageError, String(error));
           assert.ok(error.message.length <= 600, `${error.message.length} characters would be sent back`);
         }
       }),
       { numRuns: 3000 },
     );
     const unprintable = Buffer.from('{"v":{"toString":0}}');
-    assert.throws(() => decodeControlMessage(unprintable), ControlMessageError, 'what has no text of its own');
+    assert.throws(() => decodeTrunkControlMessage(unprintable), TrunkControlMessageError, 'what has no text of its own');
     for (const huge of [Buffer.alloc(70_000, 0x20), Buffer.from(`${'['.repeat(30_000)}${']'.repeat(30_000)}`)])
-      assert.throws(() => decodeControlMessage(huge), ControlMessageError);
+      assert.throws(() => decodeTrunkControlMessage(huge), TrunkControlMessageError);
   });
 
   test('loops, paths through this node, too many hops and forged senders are refused with their reason', () => {
@@ -117,13 +118,13 @@ describe('a peer that asks for anything', () => {
       assert.equal(refusals[code], before + 1, code);
     }
     assert.equal(subscriptions.downstreams, 0);
-    assert.throws(() => subscribe({ via: far(0, 17) }), ControlMessageError);
-    assert.throws(() => subscribe({ path: far(0, 17).map(hop) }), ControlMessageError);
-    assert.throws(() => subscribe({ id: -1 }), ControlMessageError);
-    assert.throws(() => subscribe({ conversations: { audio: 0, video: 2 ** 32 } }), ControlMessageError);
+    assert.throws(() => subscribe({ via: far(0, 17) }), TrunkControlMessageError);
+    assert.throws(() => subscribe({ path: far(0, 17).map(hop) }), TrunkControlMessageError);
+    assert.throws(() => subscribe({ id: -1 }), TrunkControlMessageError);
+    assert.throws(() => subscribe({ conversations: { audio: 0, video: 2 ** 32 } }), TrunkControlMessageError);
   });
 
-  const ATTACKS: [string, (random: (below: number) => number, i: number) => { peer: string; message: ControlMessage }][] = [
+  const ATTACKS: [string, (random: (below: number) => number, i: number) => { peer: string; message: TrunkControlMessage }][] = [
     [
       'one subscription again and again',
       (random) => ({ peer: 'evil', message: subscribe({ layers: [{ track: random(16), mask: random(256) }] }) }),

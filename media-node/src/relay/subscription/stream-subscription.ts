@@ -1,4 +1,4 @@
-import type { ControlMessage, StreamDescription, Subscribe, TrackDescription } from '@millrace/api/trunk';
+import type { TrunkControlMessage, StreamDescription, Subscribe, TrackDescription } from '@millrace/api/trunk';
 import { refusalOf } from './admission.ts';
 import { Audience } from './audience.ts';
 import type { MeasuredPath, StreamStatus, SubscriptionEffects } from './effects.ts';
@@ -13,7 +13,7 @@ import { downstreamOf, downstreamOwner, localOwner, Wants, type Downstream, type
 const RELAY_LINGER_MS = 1000;
 const PATH_REPORT_MS = 2000;
 
-type Message<T extends ControlMessage['type']> = ControlMessage & { type: T };
+type Message<T extends TrunkControlMessage['type']> = TrunkControlMessage & { type: T };
 
 /**
  * One stream at one node: one upstream, whatever is served here and behind. Time comes in with each call; `tick` does what
@@ -143,7 +143,7 @@ export class StreamSubscription {
 
   // ---- the upstream's answers
 
-  onUpstream(peer: string, message: ControlMessage, nowMs: number): void {
+  onUpstream(peer: string, message: TrunkControlMessage, nowMs: number): void {
     const link = this.#links.find(peer, message.id);
     if (!link) return;
     switch (message.type) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { ControlMessage, HeldPosition, Hop } from '@millrace/api/trunk';
+import type { TrunkControlMessage, HeldPosition, Hop } from '@millrace/api/trunk';
 import type { HeldRange, SubscriptionEffects } from './effects.ts';
 import { allLayers } from './layer-masks.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -10,7 +10,7 @@ const hop = (node: string): Hop => ({ node, host: '10.0.0.1', port: 40100 });
 
 /** A node alone: what it sends is written down, what it binds and serves is counted. */
 function lone(self = 'b') {
-  const sent: { to: string; message: ControlMessage }[] = [];
+  const sent: { to: string; message: TrunkControlMessage }[] = [];
   const bound = new Set<string>();
   const serving = new Set<string>();
   const served: HeldPosition[][] = [];
@@ -44,7 +44,9 @@ function lone(self = 'b') {
   return { subscriptions, sent, take, bound, serving, served, forgotten, statuses, setHeld };
 }
 
-const subscribe = (fields: Partial<ControlMessage & { type: 'subscribe' }> = {}): ControlMessage & { type: 'subscribe' } => ({
+const subscribe = (
+  fields: Partial<TrunkControlMessage & { type: 'subscribe' }> = {},
+): TrunkControlMessage & { type: 'subscribe' } => ({
   type: 'subscribe',
   id: 1,
   stream: 'live/demo',
@@ -259,7 +261,7 @@ describe('subscriptions of a relay', () => {
   });
 });
 
-function answer(type: string, id: number, epoch: number): ControlMessage {
+function answer(type: string, id: number, epoch: number): TrunkControlMessage {
   switch (type) {
     case 'subscribed':
       return { type, id, epoch, tracks: [], path: ['x'] };

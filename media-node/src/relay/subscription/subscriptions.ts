@@ -1,4 +1,4 @@
-import type { ControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
+import type { TrunkControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
 import type { Conversations, ServedDownstream, SubscriptionEffects } from './effects.ts';
 import { StreamSubscription } from './stream-subscription.ts';
 import type { SubscriptionContext } from './upstream-links.ts';
@@ -82,7 +82,7 @@ export class Subscriptions {
     this.#streams.get(stream)?.keyframeSeen(track, layer);
   }
 
-  onMessage(peer: string, message: ControlMessage, nowMs: number): void {
+  onMessage(peer: string, message: TrunkControlMessage, nowMs: number): void {
     switch (message.type) {
       case 'subscribe':
         return this.#onSubscribe(peer, message, nowMs);
@@ -142,7 +142,7 @@ export class Subscriptions {
     if (!stream.serves(peer, message.id)) this.#downstreamIds.delete(`${peer}#${message.id}`);
   }
 
-  #onUpstream(peer: string, message: ControlMessage, nowMs: number): void {
+  #onUpstream(peer: string, message: TrunkControlMessage, nowMs: number): void {
     const name = this.#upstreamIds.get(message.id);
     const stream = name === undefined ? undefined : this.#streams.get(name);
     if (stream) return stream.onUpstream(peer, message, nowMs);

@@ -14,7 +14,7 @@ export interface Hysteresis {
 export const EVALUATION_WINDOW_MS = 5_000;
 
 /** Less than this is within the noise of any measurement, and no viewer can tell. */
-const LEAST_IMPROVEMENT_MS = 2;
+const MIN_IMPROVEMENT_MS = 2;
 
 /** A better path that is being watched: in how many windows it was seen, and when the last one was counted. */
 export interface Challenge {
@@ -44,7 +44,7 @@ export function choosePath(
   if (!current) return { path: best, since: now, challenge: undefined };
   const keep = { path: current, since };
   const gainMs = current.costMs - best.costMs;
-  const isBetter = gainMs >= LEAST_IMPROVEMENT_MS && gainMs >= (rule.improvementPercent / 100) * current.costMs;
+  const isBetter = gainMs >= MIN_IMPROVEMENT_MS && gainMs >= (rule.improvementPercent / 100) * current.costMs;
   if (sameHops(current.hops, best.hops) || !isBetter) return { ...keep, challenge: undefined };
   const next = countWindow(challenge, now);
   if (next.windows >= rule.windows && now - since >= rule.dwellMs) return { path: best, since: now, challenge: undefined };
