@@ -1,15 +1,15 @@
 import type { Page } from '@millrace/testbed/browser';
 import type { PlacementResponse } from '@millrace/api';
 
-/** Times in ms since the viewer asked for the stream. */
+/** Times in ms since the viewer's request. */
 export interface JoinTimes {
-  /** Control named a node. */
+  /** Control placed the viewer on a node. */
   readonly placedMs: number;
   /** The node answered the WHEP POST. */
   readonly answeredMs: number;
-  /** ICE and DTLS are done. */
+  /** ICE and DTLS are connected. */
   readonly connectedMs: number;
-  /** The last packet of the first frame came. */
+  /** The last packet of the first frame arrived. */
   readonly receivedMs: number;
   /** The first frame is decoded and handed to the compositor. */
   readonly decodedMs: number;
@@ -30,7 +30,7 @@ export interface ViewerState {
   readonly freezes: number;
 }
 
-/** Joins a stream in the page by WHEP, video only; resolves when the first frame was shown. */
+/** Joins a stream in the page by WHEP, video only. Resolves when the first frame is shown. */
 export async function joinStream(
   page: Page,
   place: () => Promise<PlacementResponse>,
@@ -38,7 +38,7 @@ export async function joinStream(
   const startMs = performance.now();
   const { url, token } = await place();
   const placedMs = performance.now() - startMs;
-  // What runs in the page is written out in full here: it cannot see this module's scope.
+  // This function runs in the page and cannot use this module's scope.
   const joined = await page.evaluate(
     async ({ url, token }) => {
       const state = globalThis as unknown as { player?: RTCPeerConnection; played: PlayedFrame[] };

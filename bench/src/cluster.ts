@@ -6,7 +6,7 @@ import { eventually, type TestNetwork } from '@millrace/testbed/network';
 const NAMESPACE = 'default';
 const PROPAGATION_MS = 1_000;
 
-/** What an operator of the network does with kubectl, done over the same API. */
+/** Performs kubectl operations over the Kubernetes API. */
 export class Cluster {
   readonly #network: TestNetwork;
   readonly #client: KubeClient;
@@ -16,7 +16,7 @@ export class Cluster {
     this.#client = createKubeClient({ kubeconfig: loadKubeconfig({ file: network.kubeconfig }) });
   }
 
-  /** Adds a region of one node that takes publishers and viewers and relays; returns when the mesh has measured it. */
+  /** Adds a region with one node in all roles. Returns when the mesh has measured it. */
   async addRegion(region: string): Promise<void> {
     const spec: MediaEdge['spec'] = { ...(await this.#specOfAnother()), region, roles: ['push', 'pull', 'relay'], replicas: 1 };
     await this.#client.create(mediaEdges, { metadata: { name: region, namespace: NAMESPACE }, spec });
@@ -30,7 +30,7 @@ export class Cluster {
     await delay(PROPAGATION_MS);
   }
 
-  /** Removes it, and waits until it is gone. */
+  /** Removes a region and waits until its node is gone. */
   async removeRegion(region: string): Promise<void> {
     await this.#client.delete(mediaEdges, { name: region, namespace: NAMESPACE });
     await eventually(`the node in ${region} is gone`, 60_000, async () =>
@@ -38,24 +38,24 @@ export class Cluster {
     );
   }
 
-  /** As `kubectl delete pod`. */
+  /** Like `kubectl delete pod`. */
   async deletePod(name: string): Promise<void> {
     await this.#client.delete(pods, { name, namespace: NAMESPACE });
   }
 
-  /** As `kubectl scale mediaedge`. */
+  /** Like `kubectl scale mediaedge`. */
   async scale(edge: string, replicas: number): Promise<void> {
     await this.#client.setScale(mediaEdges, { name: edge, namespace: NAMESPACE }, replicas);
   }
 
-  /** The edge that a node belongs to. @throws Error when the network does not know the node */
+  /** Returns the edge of a node. @throws Error when the node is unknown */
   async edgeOf(node: string): Promise<string> {
     const known = (await this.#network.topology()).nodes.find((each) => each.node === node);
-    if (!known) throw new Error(`${node} is no node of the network`);
+    if (!known) throw new Error(`${node} is not a node of the network`);
     return known.edge;
   }
 
-  /** Pods of an edge, the oldest first: among relays the one that goes first. */
+  /** The pods of an edge, the oldest first; the operator removes the oldest relay first. */
   async podsOf(edge: string): Promise<string[]> {
     const { nodes } = await this.#network.topology();
     const names = new Set(nodes.filter((node) => node.edge === edge).map(({ node }) => node));
@@ -71,7 +71,7 @@ export class Cluster {
     this.#client.close();
   }
 
-  /** Ports and the mesh as every edge of this network has them. */
+  /** The spec of an existing edge, for its ports and mesh. */
   async #specOfAnother(): Promise<MediaEdge['spec']> {
     const { items } = await this.#client.list(mediaEdges, { namespace: NAMESPACE });
     const known = items[0];

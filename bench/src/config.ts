@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
-/** In order: the relay's first, before a network runs beside it. */
+/** In the order of measurement. The relay figure comes first, before a network runs beside it. */
 export const FIGURES = ['relay', 'join', 'reroute', 'fanout', 'load'] as const;
-/** `load` takes minutes: only when it is asked for. */
+/** `load` takes minutes, so it must be requested explicitly. */
 const USUAL = FIGURES.filter((name) => name !== 'load');
 
 export const BenchConfig = z.object({
@@ -15,9 +15,9 @@ export const BenchConfig = z.object({
     .string()
     .default(fileURLToPath(new URL('../results/bench.json', import.meta.url)))
     .describe('Where the figures and every single measurement are written'),
-  joinTries: z.number().int().min(1).max(100).default(5).describe('Joins of each kind'),
-  rerouteTries: z.number().int().min(0).max(20).default(3).describe('Relays to kill, one after the other'),
-  drainTries: z.number().int().min(0).max(20).default(2).describe('Relays to take away as planned, in each of two ways'),
+  joinTries: z.number().int().min(1).max(100).default(5).describe('Number of joins of each kind'),
+  rerouteTries: z.number().int().min(0).max(20).default(3).describe('Number of relays to kill, one after the other'),
+  drainTries: z.number().int().min(0).max(20).default(2).describe('Number of relays to remove in each of two planned ways'),
   fanoutViewers: z
     .array(z.number().int().min(1).max(900))
     .default([100, 300, 600])
@@ -31,13 +31,19 @@ export const BenchConfig = z.object({
     .max(60)
     .default(6)
     .describe('How much of it counts as warm-up; the API keeps the changes of the last 5 minutes'),
-  loadViewers: z.number().int().min(0).max(1500).default(0).describe('Plain viewers; 0: as many as fit, found by a ramp'),
+  loadViewers: z
+    .number()
+    .int()
+    .min(0)
+    .max(1500)
+    .default(0)
+    .describe('Number of plain viewers; 0: as many as the machine can serve, found by a ramp'),
   loadHeadroomPercent: z.number().min(1).max(90).default(20).describe("Share of the machine's CPU that the ramp leaves free"),
-  loadChurnPercent: z.number().min(0).max(20).default(2).describe('Share of the viewers that come and go each second'),
+  loadChurnPercent: z.number().min(0).max(20).default(2).describe('Share of the viewers that leave and are replaced each second'),
   loadPicture: z
     .string()
     .default(fileURLToPath(new URL('../results/load.svg', import.meta.url)))
     .describe('Where the picture of memory and CPU over time is written'),
-  namespace: z.boolean().default(true).describe('Run in a network namespace of its own where that is allowed'),
+  namespace: z.boolean().default(true).describe('Run in a separate network namespace if permitted'),
 });
 export type BenchConfig = z.infer<typeof BenchConfig>;

@@ -6,7 +6,7 @@ import type { Clip } from '@millrace/testkit/media';
 import type { Ending } from './processes/ending.ts';
 import type { Cell } from './table.ts';
 
-/** What a figure needs; a network and a browser start when the first one asks for them. */
+/** The resources of a figure. A network and a browser start when a figure first requests them. */
 export interface Bench {
   readonly config: BenchConfig;
   readonly ending: Ending;
@@ -15,7 +15,7 @@ export interface Bench {
   /** The network's Kubernetes API. */
   readonly cluster: () => Promise<Cluster>;
   readonly browser: () => Promise<Browser>;
-  /** Progress, to a person. */
+  /** Prints progress. */
   readonly say: (line: string) => void;
 }
 
@@ -26,11 +26,11 @@ export interface Table {
 }
 
 export interface Figure extends Table {
-  /** How it was measured: with the table it must be enough to judge the numbers. */
+  /** How the figure was measured, in enough detail to interpret the table. */
   readonly conditions: readonly string[];
   /** Further tables of the same run. */
   readonly also?: readonly Table[];
-  /** Single measurements, for the JSON. */
+  /** The individual measurements, for the JSON file. */
   readonly samples: unknown;
 }
 

@@ -3,7 +3,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describeNamespace } from './namespace.ts';
 
-/** What the numbers of a run depend on besides the code. */
+/** The conditions that affect the results of a run. */
 export interface Conditions {
   readonly at: string;
   readonly commit: string;
@@ -12,7 +12,7 @@ export interface Conditions {
   readonly kernel: string;
   readonly node: string;
   readonly network: string;
-  /** Mean number of runnable tasks over the last minute, before the run: above 0 others use the machine too. */
+  /** The mean number of runnable tasks in the minute before the run; above 0, other programs use the machine. */
   readonly loadBefore: number;
 }
 

@@ -12,7 +12,7 @@ import { measureReroute } from './figures/reroute.ts';
 import { conditionsNow, formatConditions } from './machine.ts';
 import { enterNamespace } from './namespace.ts';
 import { Ending } from './processes/ending.ts';
-import { benchOf } from './surroundings.ts';
+import { benchOf } from './bench-context.ts';
 import { formatTable } from './table.ts';
 
 const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure>> = {
@@ -23,7 +23,7 @@ const measure: Record<(typeof FIGURES)[number], (bench: Bench) => Promise<Figure
   load: measureLoad,
 };
 
-/** Of the JSON; grows when a reader of the one before would misread it. Described in docs/bench.md. */
+/** The schema version of the JSON file, described in docs/bench.md. Incremented for incompatible changes. */
 const SCHEMA = 2;
 
 /** @returns whether all figures could be measured */

@@ -1,19 +1,19 @@
 import { spawnSync } from 'node:child_process';
 
 const INSIDE = 'MILLRACE_BENCH_NAMESPACE';
-/** Loopback alone, and a default route over it: browsers ask the kernel which address they would go out by. */
+/** Loopback with a default route over it: browsers query the kernel for the source address of the default route. */
 const PREPARE = 'ip link set lo up && ip route add default dev lo';
 
-/** Where the packets of this run go, in words. */
+/** Describes the network of this run. */
 export function describeNamespace(): string {
   return process.env[INSIDE]
-    ? 'a network namespace of its own, loopback only'
+    ? 'a separate network namespace, loopback only'
     : "the host's network: its firewall and connection tracking cost CPU for each packet";
 }
 
 /**
- * Goes on as the same process in a network namespace of its own, where the host's connection tracking rules do not apply.
- * Returns where this is not allowed, or is so already.
+ * Executes this program again, with the same pid, in a separate network namespace, where the host's connection tracking rules do not
+ * apply. Returns if that is not permitted, or if the process is already in such a namespace.
  */
 export function enterNamespace(): void {
   if (process.env[INSIDE]) return;

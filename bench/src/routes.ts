@@ -10,7 +10,7 @@ export async function waitUntilKnown(network: TestNetwork, stream: string): Prom
   );
 }
 
-/** The nodes on a stream's way to its viewers, as measured there: nearest first, the origin last. */
+/** The nodes on the path of a stream, as reported by the viewers' node: the nearest first, the origin last. */
 export async function upstreamOf(network: TestNetwork, stream: string, watchedIn = WATCHED_IN): Promise<readonly string[]> {
   return eventually(`the path of ${stream} is reported`, 20_000, async () => {
     const view = (await network.topology()).streams.find((each) => each.stream === stream);
@@ -19,14 +19,14 @@ export async function upstreamOf(network: TestNetwork, stream: string, watchedIn
   });
 }
 
-/** E.g. `tokyo-push > tokyo-relay > virginia-relay > virginia-pull`. */
+/** Returns, for example, `tokyo-push > tokyo-relay > virginia-relay > virginia-pull`. */
 export async function describePath(network: TestNetwork, hops: readonly string[], viewersEdge: string): Promise<string> {
   const { nodes } = await network.topology();
   const edgeOf = (node: string) => nodes.find((each) => each.node === node)?.edge ?? node;
   return [viewersEdge, ...hops.map(edgeOf)].reverse().join(' > ');
 }
 
-/** Whether every node is connected and every route of the viewers' region has a backup again. */
+/** Whether every node is connected and every route of the viewers' region has a backup. */
 export function isWhole({ nodes, routes }: Topology, nodeCount: number): boolean {
   const backed = routes.filter(({ from, to }) => from === PUBLISHED_IN && to === WATCHED_IN);
   return (

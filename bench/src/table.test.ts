@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatTable } from './table.ts';
 
-test('words stand left, numbers right, each with the digits that mean something', () => {
+test('words are left-aligned, numbers right-aligned and rounded to significant digits', () => {
   const table = formatTable(
     ['what', 'ms'],
     [
@@ -18,6 +18,6 @@ test('words stand left, numbers right, each with the digits that mean something'
   );
 });
 
-test('a column with a word in it is a column of words', () => {
+test('a column that contains a word is left-aligned', () => {
   assert.equal(formatTable(['n'], [[1], ['none']]), ['n', '----', '1', 'none'].join('\n'));
 });

@@ -1,6 +1,6 @@
 export type Cell = string | number;
 
-/** Columns as wide as their widest cell; numbers to the right. */
+/** Formats columns as wide as their widest cell, with numbers right-aligned. */
 export function formatTable(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const texts = rows.map((row) => row.map(formatCell));
   const widths = columns.map((column, i) => Math.max(column.length, ...texts.map((row) => row[i]?.length ?? 0)));
@@ -13,7 +13,7 @@ export function formatTable(columns: readonly string[], rows: readonly (readonly
   return [line(columns), line(widths.map((width) => '-'.repeat(width))), ...texts.map(line)].join('\n');
 }
 
-/** Three figures at least, none made up: 0.53, 8.84, 84.9, 23,400. */
+/** Rounds to three significant digits, and large numbers to integers: 0.53, 8.84, 84.9, 23,400. */
 function formatCell(cell: Cell): string {
   if (typeof cell === 'string') return cell;
   if (Number.isInteger(cell) || Math.abs(cell) >= 100) return Math.round(cell).toLocaleString('en');

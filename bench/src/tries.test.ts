@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failureLines, tryEach } from './tries.ts';
 
-test('a try that fails is told, and those behind it are made', async () => {
+test('a failed attempt is reported, and the following ones are made', async () => {
   const said: string[] = [];
   const tries = await tryEach(
     4,
@@ -13,6 +13,6 @@ test('a try that fails is told, and those behind it are made', async () => {
   assert.deepEqual(said, ['try 2 of 4 failed: no frame within 1 s', 'try 4 of 4 failed: no frame within 3 s']);
 });
 
-test('reasons are told once, with how often', () => {
+test('each reason is reported once, with its count', () => {
   assert.deepEqual(failureLines('cold', ['a', 'b', 'a']), ['failed, cold: a (2 times)', 'failed, cold: b']);
 });

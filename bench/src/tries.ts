@@ -1,10 +1,10 @@
 export interface Tries<T> {
   readonly done: readonly T[];
-  /** Why each of the others failed. */
+  /** The error message of each failed attempt. */
   readonly failed: readonly string[];
 }
 
-/** Tries one after the other; one that fails does not end those behind it, and is told. */
+/** Runs attempts one after the other. A failed attempt is reported, and the following ones still run. */
 export async function tryEach<T>(
   count: number,
   attempt: (index: number) => Promise<T>,
@@ -24,7 +24,7 @@ export async function tryEach<T>(
   return { done, failed };
 }
 
-/** For the conditions of a figure: each reason once, with how often. */
+/** Returns lines for the conditions of a figure: each reason once, with its count. */
 export function failureLines(what: string, failed: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const reason of failed) counts.set(reason, (counts.get(reason) ?? 0) + 1);

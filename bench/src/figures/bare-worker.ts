@@ -20,7 +20,7 @@ export interface BareWorker {
   stop(): void;
 }
 
-/** The measure to compare with: mediasoup alone, one producer, a plain transport with SRTP for each viewer. */
+/** The reference: mediasoup alone, with one producer and a plain transport with SRTP for each viewer. */
 export async function startBareWorker(clip: Clip, viewerPorts: readonly number[]): Promise<BareWorker> {
   const worker = await createWorker({ logLevel: 'error' });
   const socket = createSocket('udp4');
@@ -63,7 +63,7 @@ async function addViewer(router: types.Router, producer: types.Producer, port: n
     srtpCryptoSuite: CRYPTO_SUITE,
   });
   await transport.connect({ ip: '127.0.0.1', port, srtpParameters: { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() } });
-  // As the node's plain viewers: no bandwidth estimation, no retransmission.
+  // Like the node's plain viewers: no bandwidth estimation, no retransmission.
   const codecs = router.rtpCapabilities.codecs!.map((codec) => ({ ...codec, rtcpFeedback: KEYFRAME_REQUESTS }));
   await transport.consume({ producerId: producer.id, rtpCapabilities: { codecs, headerExtensions: [] } });
 }

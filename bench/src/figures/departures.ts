@@ -2,12 +2,12 @@ import { eventually } from '@millrace/testbed/network';
 import { pidOfNode } from '@millrace/testbed/node-process';
 import type { Cluster } from '../cluster.ts';
 
-/** A way for a relay to go. */
+/** A way in which a relay is removed. */
 export interface Departure {
   readonly name: string;
   readonly what: string;
   readonly planned: boolean;
-  /** Before the quiet time; returns what puts the network back. */
+  /** Called before the quiet period. Returns a function that restores the network. */
   prepare(cluster: Cluster, node: string): Promise<() => Promise<void>>;
   strike(cluster: Cluster, node: string): Promise<void>;
 }
@@ -17,7 +17,7 @@ const nothing = async (): Promise<void> => undefined;
 export const DEPARTURES: readonly Departure[] = [
   {
     name: 'kill -9',
-    what: 'its process is killed; its neighbours notice by its silence',
+    what: 'its process is killed; its neighbours detect missed heartbeats',
     planned: false,
     prepare: async () => nothing,
     strike: async (_cluster, node) => void process.kill(pidOfNode(node), 'SIGKILL'),
@@ -46,7 +46,7 @@ export const DEPARTURES: readonly Departure[] = [
   },
 ];
 
-/** Of relays the oldest goes first: those that are older are replaced by younger ones before. */
+/** The operator removes the oldest relay first, so older ones are replaced before the measurement. */
 async function makeOldest(cluster: Cluster, edge: string, node: string): Promise<void> {
   const pods = await cluster.podsOf(edge);
   const older = pods.slice(0, pods.indexOf(node));

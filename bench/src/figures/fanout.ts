@@ -10,21 +10,21 @@ import { PUBLISHED_IN, waitUntilKnown, WATCHED_IN } from '../routes.ts';
 import { startBareWorker } from './bare-worker.ts';
 
 const STEADY_MS = 3_000;
-/** A node serves for days: what it does for each packet is compiled by then. */
+/** Lets V8 compile the code that runs for each packet, as in a long-running node. */
 const WARM_UP_MS = 15_000;
-/** A node takes 50 new sessions a second from one address. */
+/** A node accepts 50 new sessions per second from one address. */
 const BETWEEN_VIEWERS_MS = 25;
 
 interface Round {
   readonly viewers: number;
   readonly node: Window;
   readonly reference: Window;
-  /** Shares of what was due that arrived. */
+  /** The shares of the due packets that arrived. */
   readonly nodeDelivered: number;
   readonly referenceDelivered: number;
 }
 
-/** Packets per CPU-second of a whole pull node, beside a bare mediasoup worker. */
+/** Measures packets per CPU-second of a complete pull node, compared with a bare mediasoup worker. */
 export async function measureFanout(bench: Bench): Promise<Figure> {
   const clip = await bench.clip();
   const sink = await startSink();
@@ -89,13 +89,13 @@ async function measureNode(bench: Bench, sink: PacketSink, viewers: number): Pro
   const place = await network.place('pull', stream, WATCHED_IN);
   for (let i = 0; i < viewers; i++) {
     await openViewer(place, sink.ports[i % sink.ports.length]!);
-    if (i % 100 === 99) bench.say(`${i + 1} viewers are there`);
+    if (i % 100 === 99) bench.say(`${i + 1} viewers joined`);
     await delay(BETWEEN_VIEWERS_MS);
   }
   const node = pidOfNode(place.node);
   const pids = { node, ...Object.fromEntries(childrenOf(node).map((pid, i) => [`worker${i}`, pid])) };
   const window = await steadyWindow(bench, sink, viewers, pids);
-  // Viewers of a stream that ends end with it.
+  // The sessions of the viewers end with the stream.
   await stop();
   await delay(500);
   return window;

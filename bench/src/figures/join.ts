@@ -15,65 +15,65 @@ const STEPS: readonly (readonly [name: string, key: keyof JoinTimes])[] = [
   ['frame decoded', 'decodedMs'],
 ];
 
-/** One node with all roles: a publisher and a viewer there meet on it; seen from other regions it is an origin that needs no relay of its own. */
+/** A region of one node with all roles. It serves publisher and viewer itself; for other regions it is an origin without a relay. */
 const ONE_NODE_REGION = 'kyoto';
-/** Longer than what nodes keep of a stream (one second): the keyframe with which a publisher began is no help to a viewer. */
+/** Longer than the ring of a stream (one second), so that it no longer contains the publisher's first keyframe. */
 const SETTLE_MS = 2_000;
-/** Between joins of one stream: keyframe requests are at least 300 ms apart; the rest is chance, so that tries meet all phases of a frame. */
+/** The pause between joins of one stream. Keyframe requests are at least 300 ms apart; the random part varies the phase within a frame. */
 const pauseMs = (): number => 700 + Math.random() * 300;
 
-interface JoinWay {
+interface JoinCase {
   readonly name: string;
   readonly stream: string;
   readonly publishedIn: string;
   readonly watchedIn: string;
 }
 
-interface Joins extends JoinWay {
-  /** The nodes' edges, publisher's first; undefined when no try came so far. */
+interface Joins extends JoinCase {
+  /** The edges of the nodes on the path, from the publisher; undefined when no join succeeded. */
   readonly path: readonly string[] | undefined;
   readonly tries: readonly JoinTimes[];
   readonly failed: readonly string[];
 }
 
-const REFERENCE: JoinWay = {
+const REFERENCE: JoinCase = {
   name: 'reference: cold, on the origin node itself',
   stream: 'bench/origin',
   publishedIn: ONE_NODE_REGION,
   watchedIn: ONE_NODE_REGION,
 };
-const COLD: readonly JoinWay[] = [
+const COLD: readonly JoinCase[] = [
   { name: 'cold, 1 relay', stream: 'bench/one', publishedIn: ONE_NODE_REGION, watchedIn: 'frankfurt' },
   { name: 'cold, 2 relays', stream: 'bench/two', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN },
-  // The laptop's StreamRoute sends `live/*` over Frankfurt.
+  // The StreamRoute of `make up` routes `live/*` over Frankfurt.
   { name: 'cold, 3 relays', stream: 'live/three', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN },
 ];
-const WARM: JoinWay = { name: 'in the region already', stream: 'bench/warm', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN };
+const WARM: JoinCase = { name: 'already in the region', stream: 'bench/warm', publishedIn: PUBLISHED_IN, watchedIn: WATCHED_IN };
 
-/** Time to the first decoded frame in a browser. */
+/** Measures the time to the first decoded frame in a browser. */
 export async function measureJoin(bench: Bench): Promise<Figure> {
   const { joinTries } = bench.config;
   const cluster = await bench.cluster();
   bench.say(`adding ${ONE_NODE_REGION} …`);
   await cluster.addRegion(ONE_NODE_REGION);
-  const ways: Joins[] = [];
-  for (const way of [REFERENCE, ...COLD]) ways.push(await joinCold(bench, way));
+  const results: Joins[] = [];
+  for (const joinCase of [REFERENCE, ...COLD]) results.push(await joinCold(bench, joinCase));
   await cluster.removeRegion(ONE_NODE_REGION);
-  ways.splice(1, 0, await joinWarm(bench, WARM));
-  const reference = ways[0]!.tries.map(({ decodedMs }) => decodedMs);
+  results.splice(1, 0, await joinWarm(bench, WARM));
+  const reference = results[0]!.tries.map(({ decodedMs }) => decodedMs);
   return {
-    title: 'join: time to the first decoded frame, ms: median (least to greatest)',
+    title: 'join: time to the first decoded frame, ms: median (minimum to maximum)',
     conditions: [
       `WHEP in headless Chromium, video only, a new RTCPeerConnection for each of ${joinTries} tries`,
-      'in the region already: another viewer plays on the same node; cold: a stream that no node but its origin has carried yet',
-      'reference: publisher and viewer on one node, so no relay, no trunk and no other region: what signalling, ICE, DTLS and decoding take anyway; over reference: difference of the medians',
-      'all from the wish on: placed (POST to the app backend), WHEP POST answered, ICE and DTLS connected, last packet of the first frame received, that frame decoded and given to the compositor (requestVideoFrameCallback)',
+      'already in the region: another viewer plays on the same node; cold: only the origin carries the stream',
+      'reference: publisher and viewer on one node, without relay, trunk and other region: the time of signalling, ICE, DTLS and decoding; over reference: difference of the medians',
+      'all since the request: placed (POST to the app backend), WHEP POST answered, ICE and DTLS connected, last packet of the first frame received, that frame decoded and given to the compositor (requestVideoFrameCallback)',
       `source: ${(await bench.clip()).description}`,
-      ...ways.map(({ name, path }) => `path, ${name}: ${path?.join(' > ') ?? 'unknown'}`),
-      ...ways.flatMap(({ name, failed }) => failureLines(name, failed)),
+      ...results.map(({ name, path }) => `path, ${name}: ${path?.join(' > ') ?? 'unknown'}`),
+      ...results.flatMap(({ name, failed }) => failureLines(name, failed)),
     ],
     columns: ['stream', 'relays', ...STEPS.map(([step]) => step), 'over reference', 'failed'],
-    rows: ways.map(({ name, path, tries, failed }) => [
+    rows: results.map(({ name, path, tries, failed }) => [
       name,
       path ? String(Math.max(0, path.length - 2)) : '?',
       ...STEPS.map(([, key]) => spread(tries.map((times) => times[key]))),
@@ -85,47 +85,47 @@ export async function measureJoin(bench: Bench): Promise<Figure> {
           ),
       `${failed.length} of ${failed.length + tries.length}`,
     ]),
-    samples: ways,
+    samples: results,
   };
 }
 
-async function joinWarm(bench: Bench, way: JoinWay): Promise<Joins> {
+async function joinWarm(bench: Bench, joinCase: JoinCase): Promise<Joins> {
   const [clip, network] = [await bench.clip(), await bench.network()];
-  const { stream, publishedIn, watchedIn } = way;
+  const { stream, publishedIn, watchedIn } = joinCase;
   const publisher = await publishClip(await network.place('push', stream, publishedIn), clip);
   const stopPublisher = bench.ending.add(() => publisher.stop());
   await waitUntilKnown(network, stream);
   const holder = await openPlainViewer(await network.place('pull', stream, watchedIn));
   const stopHolder = bench.ending.add(() => holder.stop());
-  const path = await pathOf(network, way);
+  const path = await pathOf(network, joinCase);
   const { done, failed } = await tryEach(
     bench.config.joinTries,
     async () => {
       await delay(pauseMs());
-      return joinOnce(bench, network, way, stream);
+      return joinOnce(bench, network, joinCase, stream);
     },
     bench.say,
   );
   await stopHolder();
   await stopPublisher();
-  return { ...way, path, tries: done, failed };
+  return { ...joinCase, path, tries: done, failed };
 }
 
-async function joinCold(bench: Bench, way: JoinWay): Promise<Joins> {
+async function joinCold(bench: Bench, joinCase: JoinCase): Promise<Joins> {
   const [clip, network] = [await bench.clip(), await bench.network()];
-  const { publishedIn } = way;
+  const { publishedIn } = joinCase;
   let path: readonly string[] | undefined;
   const { done, failed } = await tryEach(
     bench.config.joinTries,
     async (i) => {
-      const stream = `${way.stream}-${i}`;
+      const stream = `${joinCase.stream}-${i}`;
       const publisher = await publishClip(await network.place('push', stream, publishedIn), clip);
       const stopPublisher = bench.ending.add(() => publisher.stop());
       try {
         await waitUntilKnown(network, stream);
         await delay(SETTLE_MS + pauseMs());
-        return await joinOnce(bench, network, way, stream, async () => {
-          path ??= await pathOf(network, { ...way, stream });
+        return await joinOnce(bench, network, joinCase, stream, async () => {
+          path ??= await pathOf(network, { ...joinCase, stream });
         });
       } finally {
         await stopPublisher();
@@ -133,14 +133,14 @@ async function joinCold(bench: Bench, way: JoinWay): Promise<Joins> {
     },
     bench.say,
   );
-  return { ...way, path, tries: done, failed };
+  return { ...joinCase, path, tries: done, failed };
 }
 
-/** One join in a page of its own, so that a try that failed leaves nothing to the next. */
+/** Joins once in a new page, so that a failed join does not affect the next one. */
 async function joinOnce(
   bench: Bench,
   network: TestNetwork,
-  { watchedIn }: JoinWay,
+  { watchedIn }: JoinCase,
   stream: string,
   whilePlaying: () => Promise<void> = async () => undefined,
 ): Promise<JoinTimes> {
@@ -157,7 +157,7 @@ async function joinOnce(
   }
 }
 
-async function pathOf(network: TestNetwork, { stream, publishedIn, watchedIn }: JoinWay): Promise<readonly string[]> {
+async function pathOf(network: TestNetwork, { stream, publishedIn, watchedIn }: JoinCase): Promise<readonly string[]> {
   if (publishedIn === watchedIn) return [publishedIn];
   const hops = await upstreamOf(network, stream, watchedIn);
   return (await describePath(network, hops, `${watchedIn}-pull`)).split(' > ');

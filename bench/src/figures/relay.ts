@@ -10,7 +10,7 @@ import { measureWindow, packetsPerCpuSecond, totalCpuSeconds, type Window } from
 import { summarize, type Summary } from '@millrace/testkit';
 
 const STEADY_MS = 2_000;
-/** A process in the middle serves for days: what it does for each packet is compiled by then, of the relay and of the forwarders alike. */
+/** Lets V8 compile the code that runs for each packet, in the relay as in the forwarders. */
 const WARM_UP_MS = 15_000;
 const MESH = {
   name: 'bench',
@@ -22,16 +22,16 @@ const MESH = {
   fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
 };
 
-interface RelayWay {
+interface RelayMeasurement {
   readonly name: string;
-  /** Of the process in the middle; without one it is this process's. */
+  /** The window of the process in the middle, or of this process if there is none. */
   readonly window: Window;
   readonly hasMiddle: boolean;
   readonly delayMs: Summary;
   readonly arrived: number;
 }
 
-/** What one hop over a relay costs and adds, beside a process that only forwards datagrams. */
+/** Measures the CPU cost and the delay of one hop over a relay, compared with a process that only forwards datagrams. */
 export async function measureRelay(bench: Bench): Promise<Figure> {
   const clip = await bench.clip();
   const streams = bench.config.relayStreams;
@@ -40,7 +40,8 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
   const sealing = await overForwarder(bench, clip, 'sealing-forwarder');
   const trunk = await overRelays(bench, clip, false);
   const hop = await overRelays(bench, clip, true);
-  const added = (way: RelayWay, without: RelayWay, of: 'p50' | 'p99') => way.delayMs[of] - without.delayMs[of];
+  const added = (measurement: RelayMeasurement, without: RelayMeasurement, of: 'p50' | 'p99') =>
+    measurement.delayMs[of] - without.delayMs[of];
   return {
     title: 'relay: packets per CPU-second through one relay, and the delay that it adds',
     conditions: [
@@ -66,25 +67,25 @@ export async function measureRelay(bench: Bench): Promise<Figure> {
       'without p99',
       'arrived %',
     ],
-    rows: [[hop, trunk] as const, [sealing, plain] as const, [forwarder, plain] as const].map(([way, without]) => [
-      way.name,
-      Math.round(packetsPerCpuSecond(way.window)),
-      (totalCpuSeconds(way.window) / way.window.packets) * 1e6,
-      packetsPerCpuSecond(way.window) / packetsPerCpuSecond(forwarder.window),
-      packetsPerCpuSecond(way.window) / packetsPerCpuSecond(sealing.window),
-      added(way, without, 'p50'),
-      added(way, without, 'p99'),
-      way.delayMs.p50,
-      way.delayMs.p99,
+    rows: [[hop, trunk] as const, [sealing, plain] as const, [forwarder, plain] as const].map(([measurement, without]) => [
+      measurement.name,
+      Math.round(packetsPerCpuSecond(measurement.window)),
+      (totalCpuSeconds(measurement.window) / measurement.window.packets) * 1e6,
+      packetsPerCpuSecond(measurement.window) / packetsPerCpuSecond(forwarder.window),
+      packetsPerCpuSecond(measurement.window) / packetsPerCpuSecond(sealing.window),
+      added(measurement, without, 'p50'),
+      added(measurement, without, 'p99'),
+      measurement.delayMs.p50,
+      measurement.delayMs.p99,
       without.delayMs.p50,
       without.delayMs.p99,
-      way.arrived * 100,
+      measurement.arrived * 100,
     ]),
     samples: { plain, forwarder, sealing, trunk, hop },
   };
 }
 
-async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | 'sealing-forwarder'): Promise<RelayWay> {
+async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | 'sealing-forwarder'): Promise<RelayMeasurement> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
   const middle = program && (await startChild(`${program}.ts`, String(timed.port)));
@@ -94,13 +95,13 @@ async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | '
     clip,
     Array.from({ length: bench.config.relayStreams }, () => target),
   );
-  const way = await measureWay(bench, clip, timed, program?.replace('-', ' ') ?? 'nothing', middle?.pid);
+  const measurement = await measureDelay(bench, clip, timed, program?.replace('-', ' ') ?? 'nothing', middle?.pid);
   await stopTimed();
   await stopMiddle();
-  return way;
+  return measurement;
 }
 
-async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<RelayWay> {
+async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<RelayMeasurement> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
   const middle = hasMiddle ? await startChild('relay-hop.ts', JSON.stringify(MESH)) : undefined;
@@ -125,20 +126,20 @@ async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise
     targets.push(ingest.address);
   }
   timed.start(clip, targets);
-  const way = await measureWay(bench, clip, timed, hasMiddle ? 'relay' : 'one trunk', middle?.pid);
+  const measurement = await measureDelay(bench, clip, timed, hasMiddle ? 'relay' : 'one trunk', middle?.pid);
   await stopTimed();
   await stopEnds();
   await stopMiddle();
-  return way;
+  return measurement;
 }
 
-async function measureWay(
+async function measureDelay(
   bench: Bench,
   clip: Clip,
   timed: TimedStreams,
   name: string,
   pid: number | undefined,
-): Promise<RelayWay> {
+): Promise<RelayMeasurement> {
   await delay(pid === undefined ? STEADY_MS : WARM_UP_MS);
   timed.takeDelaysMs();
   const window = await measureWindow(bench.config.windowSeconds, { [name]: pid ?? process.pid }, () => timed.packets());

@@ -18,9 +18,9 @@ const STEADY_MS = 2_000;
 const GONE_WITHIN_MS = 45_000;
 
 interface WatchedStream {
-  /** Longest time between two frames that the browser showed. */
+  /** The longest time between two frames that the browser showed, ms. */
   readonly shownGapMs: number;
-  /** What a plain RTP viewer of the same node received, by its packets. */
+  /** The frames that a plain RTP viewer of the same node received. */
   readonly received: FrameTally;
   readonly keyframesAsked: number;
   readonly framesDropped: number;
@@ -31,12 +31,12 @@ interface Try {
   readonly victim: string;
   readonly quiet: WatchedStream;
   readonly struck: WatchedStream;
-  /** From the strike until the victim's process was gone. */
+  /** The time from the kill or the deletion until the victim's process ended, ms. */
   readonly goneAfterMs: number;
   readonly sameSsrc: boolean;
 }
 
-/** The gap that a viewer sees when a relay on the path goes: killed, or as planned. */
+/** Measures the gap that viewers see when a relay on their path is killed or removed as planned. */
 export async function measureReroute(bench: Bench): Promise<Figure> {
   const stream = 'live/reroute';
   const [clip, network, browser] = [await bench.clip(), await bench.network(), await bench.browser()];
@@ -64,7 +64,7 @@ export async function measureReroute(bench: Bench): Promise<Figure> {
   await stopPlain();
   await stopPublisher();
   return {
-    title: 'reroute: what viewers see when a relay on their path goes',
+    title: 'reroute: what viewers see when a relay on their path is removed',
     conditions: [
       `path: ${path}; each try takes the relay of another region than the one before, and waits until all nodes and backups are there`,
       ...DEPARTURES.map(({ name, what }) => `${name}: ${what}`),
@@ -108,12 +108,12 @@ let turn = 0;
 async function strikeOne(bench: Bench, network: TestNetwork, watching: Watching, departure: Departure): Promise<Try> {
   const cluster = await bench.cluster();
   const whole = () =>
-    eventually('all nodes and backup routes are there', 60_000, async () =>
+    eventually('all nodes are connected and all backup routes exist', 60_000, async () =>
       isWhole(await network.topology(), watching.nodeCount) ? true : undefined,
     );
   await whole();
   await delay(STEADY_MS);
-  // All but the last hop, the origin, are relays.
+  // All hops are relays, except the last one, the origin.
   const relays = (await upstreamOf(network, watching.stream)).slice(0, -1);
   const victim = relays[turn++ % relays.length]!;
   const undo = await departure.prepare(cluster, victim);

@@ -1,17 +1,17 @@
-// Counts datagrams on a set of UDP sockets, in a thread of its own. Started by startSink.
+// Counts datagrams on a set of UDP sockets in a separate thread. Started by startSink.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-/** More than one socket, so that a frame for hundreds of viewers fits the sockets' buffers. */
+/** Several sockets, so that a frame for hundreds of viewers fits into their buffers. */
 const SOCKETS = 16;
-const SHORTEST_RTP_BYTES = 40;
+const MIN_RTP_BYTES = 40;
 
 export interface PacketSink {
   readonly ports: readonly number[];
-  /** RTP packets so far, of all viewers. RTCP is shorter and not counted. */
+  /** The number of RTP packets so far, of all viewers. RTCP packets are shorter and not counted. */
   packets(): number;
-  /** How many different sources were seen since the last call. */
+  /** The number of different SSRCs since the last call. */
   sources(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -37,7 +37,7 @@ async function count(counter: BigInt64Array): Promise<void> {
   for (let i = 0; i < SOCKETS; i++) {
     const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 2 ** 20 });
     socket.on('message', (packet) => {
-      if (packet.length < SHORTEST_RTP_BYTES || (packet[1]! >= 192 && packet[1]! <= 223)) return;
+      if (packet.length < MIN_RTP_BYTES || (packet[1]! >= 192 && packet[1]! <= 223)) return;
       Atomics.add(counter, 0, 1n);
       sources.add(packet.readUInt32BE(8));
     });

@@ -4,23 +4,23 @@ import type { Clip } from '@millrace/testkit/media';
 import { ClipSender } from '@millrace/testkit/media';
 
 const STAMP_BYTES = 8;
-const FIRST_SSRC = 1000;
+const BASE_SSRC = 1000;
 
-/** Clips sent side by side, each packet with the time at which it left in its last bytes, and how long each took to come back here. */
+/** Sends clips in parallel with the sending time in the last bytes of each packet, and measures the delay of each packet that returns. */
 export interface TimedStreams {
   readonly port: number;
-  /** Where stream `i` goes; its packets have SSRC `ssrcOf(i)`. */
+  /** Sends stream `i` to `targets[i]`, with SSRC `ssrcOf(i)`. */
   start(clip: Clip, targets: readonly { ip: string; port: number }[]): void;
   packets(): number;
-  /** Milliseconds on the way, of each packet since the last call. */
+  /** The delay of each packet received since the last call, ms. */
   takeDelaysMs(): number[];
-  /** Call for a keyframe of stream `i`. */
+  /** Requests a keyframe of stream `i`. */
   keyframe(i: number): void;
   stop(): void;
 }
 
 export function ssrcOf(stream: number): number {
-  return FIRST_SSRC + stream;
+  return BASE_SSRC + stream;
 }
 
 export async function openTimedStreams(): Promise<TimedStreams> {
@@ -60,7 +60,7 @@ export async function openTimedStreams(): Promise<TimedStreams> {
   };
 }
 
-/** Nobody decodes what is timed: the stamp goes behind the payload. */
+/** Appends room for the timestamp to each payload. The timed packets are never decoded. */
 function withRoomForStamp(clip: Clip): Clip {
   const frames = clip.frames.map((payloads) => payloads.map((payload) => Buffer.concat([payload, Buffer.alloc(STAMP_BYTES)])));
   return { ...clip, frames };

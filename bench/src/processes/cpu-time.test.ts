@@ -9,7 +9,7 @@ test('a command with spaces and parentheses does not shift the fields', () => {
   assert.deepEqual(parseStat(`42 (a (b) c) ${fields.join(' ')}\n`), { state: 'S', parent: 41, cpuSeconds: 4 });
 });
 
-test('what is no stat file is refused', () => {
+test('text that is not a stat file is rejected', () => {
   assert.throws(() => parseStat(''), /no process statistics/);
 });
 

@@ -1,19 +1,19 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** Clock ticks a second in /proc/PID/stat: fixed by Linux' user-space ABI. */
+/** Clock ticks per second in /proc/PID/stat, fixed by the user-space ABI of Linux. */
 const TICKS_PER_SECOND = 100;
 
 export interface ProcessStat {
   /** As in proc(5): R, S, D, Z, … */
   readonly state: string;
   readonly parent: number;
-  /** User and system time of all its threads, those that ended too. */
+  /** User and system time of all threads, including ended ones. */
   readonly cpuSeconds: number;
 }
 
-/** @throws Error when `text` is no /proc/PID/stat (proc(5)) */
+/** @throws Error when `text` is not a /proc/PID/stat file (proc(5)) */
 export function parseStat(text: string): ProcessStat {
-  // The command, in parentheses, may hold spaces and parentheses itself: the rest counts from the last one.
+  // The command, in parentheses, may contain spaces and parentheses, so the other fields start after the last parenthesis.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [parent, user, system] = [fields[1], fields[11], fields[12]].map(Number);
   if (!Number.isInteger(parent) || !Number.isInteger(user) || !Number.isInteger(system))
@@ -26,7 +26,7 @@ export function cpuSecondsOf(pid: number): number {
   return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).cpuSeconds;
 }
 
-/** Whether there is such a process; one that has ended and is not waited for yet is none. */
+/** Whether the process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state !== 'Z';
@@ -43,7 +43,7 @@ export function childrenOf(pid: number): number[] {
       try {
         return parseStat(readFileSync(`/proc/${each}/stat`, 'utf8')).parent === pid;
       } catch {
-        return false; // It ended while we looked.
+        return false; // It ended meanwhile.
       }
     });
 }

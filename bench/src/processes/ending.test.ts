@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ending } from './ending.ts';
 
-test('what began last is undone first, each once, whether asked for early or at the end', async () => {
+test('cleanups run once each in reverse order, whether called early or at the end', async () => {
   const undone: string[] = [];
   const ending = new Ending();
   ending.add(() => undone.push('network'));

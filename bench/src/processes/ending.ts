@@ -1,9 +1,9 @@
-/** What must be undone before this process ends, however it ends. The last begun is undone first. */
+/** Cleanups that must run before this process ends, however it ends. They run in reverse order. */
 export class Ending {
   readonly #undo: (() => unknown)[] = [];
   #running: Promise<void> | undefined;
 
-  /** Runs `undo` when this ends, unless the returned function is called first: that runs it at once, and once only. */
+  /** Registers a cleanup. The returned function runs it early; it never runs twice. */
   add(undo: () => unknown): () => Promise<void> {
     let done = false;
     const once = async (): Promise<void> => {
@@ -15,12 +15,12 @@ export class Ending {
     return once;
   }
 
-  /** Nothing more is to be started. */
+  /** True once `end` was called; then nothing may be started any more. */
   get hasBegun(): boolean {
     return this.#running !== undefined;
   }
 
-  /** Goes on when one fails, so that no process is left for another's sake. */
+  /** Runs all cleanups, even if some fail, so that no process is left behind. */
   end(): Promise<void> {
     this.#running ??= this.#end();
     return this.#running;

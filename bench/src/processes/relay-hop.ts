@@ -1,4 +1,4 @@
-// A relay in a process of its own, with the relay of the media node in its thread. Run by figures/relay.ts; argv: its mesh as JSON.
+// A process with only the relay of a media node. Run by figures/relay.ts; argv: its mesh as JSON.
 import { createLogger } from '@millrace/service';
 import { Relay, type RelayConfiguration } from '@millrace/media-node/relay';
 
@@ -11,5 +11,5 @@ const relay = await Relay.start({
 });
 await relay.configure({ mesh, peers: [], probe: [] });
 process.send!(relay.trunkPort);
-// The one who started this is gone.
+// The parent process has ended.
 process.on('disconnect', () => process.exit(0));

@@ -1,4 +1,4 @@
-// What of a relay's cost is its cipher: a forwarder that also seals and opens each datagram as a trunk does, and nothing else.
+// The reference for a relay's cipher cost: a forwarder that also seals and opens each datagram, as a trunk does.
 // Run by figures/relay.ts; argv: the port to send to.
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -13,7 +13,7 @@ const nonce = Buffer.alloc(12);
 const header = Buffer.alloc(HEADER_BYTES);
 let counter = 0;
 
-/** One opened as it came in and one sealed as it goes out: here the same datagram twice, in the other order. */
+/** A relay opens and then seals each datagram. Here the same datagram is sealed and then opened, at the same cost. */
 function sealAndOpen(packet: Buffer): Buffer {
   counter += 1;
   nonce.writeUIntBE(counter, 6, 6);
@@ -32,5 +32,5 @@ function sealAndOpen(packet: Buffer): Buffer {
 const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 2 ** 20 });
 socket.on('message', (packet) => socket.send(sealAndOpen(packet), target, '127.0.0.1'));
 socket.bind(0, '127.0.0.1', () => process.send!(socket.address().port));
-// The one who started this is gone.
+// The parent process has ended.
 process.on('disconnect', () => process.exit(0));

@@ -7,7 +7,7 @@ export interface Window {
   readonly cpuSeconds: Readonly<Record<string, number>>;
 }
 
-/** CPU time that processes use, and packets that arrive, during a time. */
+/** Measures the CPU time of processes and the number of packets that arrive in a period. */
 export async function measureWindow(
   seconds: number,
   pids: Readonly<Record<string, number>>,

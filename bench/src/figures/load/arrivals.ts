@@ -1,4 +1,4 @@
-/** What one viewer, or all of a stream, got. Freezes: times in which nothing came for as long as FREEZE_MS. */
+/** The packets that one viewer, or all viewers of a stream, received. A freeze is a period of FREEZE_MS or more without a packet. */
 export interface Account {
   due: number;
   arrived: number;
@@ -19,7 +19,7 @@ export function addAccount(sum: Account, each: Readonly<Account>): void {
   sum.longestGapMs = Math.max(sum.longestGapMs, each.longestGapMs);
 }
 
-/** Counts one RTP stream by its sequence numbers (RFC 3550 appendix A.1): due is what lies between the first and the newest seen. */
+/** Counts one RTP stream by its sequence numbers (RFC 3550 appendix A.1). Packets between the first and the newest one seen are due. */
 export class Arrivals {
   #first: number | undefined;
   #newest = 0;
@@ -41,7 +41,7 @@ export class Arrivals {
     this.#lastAtMs = atMs;
   }
 
-  /** Of a viewer that got nothing yet all is 0. */
+  /** All zero before the first packet. */
   account(): Account {
     const due = this.#first === undefined ? 0 : this.#newest - this.#first + 1;
     return { due, arrived: this.#arrived, freezes: this.#freezes, longestGapMs: this.#longestGapMs };

@@ -1,33 +1,33 @@
-// Receives for all plain RTP viewers, in a thread of its own, and keeps an account of each stream. Started by startAudienceSink.
+// Receives the packets of all plain RTP viewers in a separate thread, and counts those of each stream. Started by startAudienceSink.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { addAccount, Arrivals, emptyAccount, type Account } from './arrivals.ts';
 
 const THREAD = 'audience-sink';
-/** More than one socket, so that a frame for hundreds of viewers fits the sockets' buffers. */
+/** Several sockets, so that a frame for hundreds of viewers fits into their buffers. */
 const SOCKETS = 16;
-const SHORTEST_RTP_BYTES = 40;
-/** A viewer that was there this long must have got something by then, and go on getting it. */
+const MIN_RTP_BYTES = 40;
+/** A viewer that receives no packet for this long is silent. */
 const SILENT_MS = 2_000;
 
-type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' } | { is: 'fresh' };
+type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' } | { is: 'reset' };
 
 export interface AudienceReport {
-  /** By stream; of all viewers since the start, those that left too. */
+  /** By stream, for all viewers since the start, including those that left. */
   readonly streams: readonly Account[];
-  /** Viewers there now to whom nothing came for 2 s. */
+  /** The current viewers that received nothing for 2 s. */
   readonly silent: number;
 }
 
 export interface AudienceSink {
   readonly ports: readonly number[];
-  /** From now on what comes with this SSRC counts for that viewer; what came before counts too. */
+  /** Assigns the packets with this SSRC to a viewer of the stream, including those received before. */
   expect(ssrc: number, stream: number): void;
   forget(ssrc: number, stream: number): void;
   report(): Promise<AudienceReport>;
-  /** Forgets what came so far. */
-  startAfresh(): void;
+  /** Resets the counts. */
+  resetCounts(): void;
   stop(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export async function startAudienceSink(): Promise<AudienceSink> {
       post({ is: 'report' });
       return ((await once(worker, 'message')) as [AudienceReport])[0];
     },
-    startAfresh: () => post({ is: 'fresh' }),
+    resetCounts: () => post({ is: 'reset' }),
     stop: async () => void (await worker.terminate()),
   };
 }
@@ -64,7 +64,7 @@ async function receive(): Promise<void> {
   };
   parentPort!.on('message', (message: Message) => {
     if (message.is === 'report') return parentPort!.postMessage(reportOf(viewers, left));
-    if (message.is === 'fresh') {
+    if (message.is === 'reset') {
       left.length = 0;
       for (const viewer of viewers.values()) viewer.arrivals = new Arrivals();
       return;
@@ -78,7 +78,7 @@ async function receive(): Promise<void> {
   for (let i = 0; i < SOCKETS; i++) {
     const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 2 ** 20 });
     socket.on('message', (packet) => {
-      if (packet.length < SHORTEST_RTP_BYTES || (packet[1]! >= 192 && packet[1]! <= 223)) return;
+      if (packet.length < MIN_RTP_BYTES || (packet[1]! >= 192 && packet[1]! <= 223)) return;
       viewerOf(packet.readUInt32BE(8)).arrivals.packet(packet.readUInt16BE(2), performance.now());
     });
     socket.bind(0, '127.0.0.1');

@@ -5,9 +5,9 @@ import { closeSession, openSession, type PlainSession } from '@millrace/testkit/
 import { CRYPTO_SUITE, newSrtpKey } from '../../media/srtp.ts';
 import { startAudienceSink, type AudienceReport, type AudienceSink } from './audience-sink.ts';
 
-/** Packets of a session that has ended may still be on their way. */
+/** Packets of an ended session may still be in flight. */
 const LAST_PACKETS_MS = 500;
-/** A node takes 50 new sessions a second from one address; there are two pull nodes. */
+/** A node accepts 50 new sessions per second from one address; there are two pull nodes. */
 const BETWEEN_JOINS_MS = 25;
 
 interface Viewer {
@@ -16,19 +16,19 @@ interface Viewer {
   readonly stream: number;
 }
 
-/** Plain RTP viewers with SRTP who come and go. Each asks the app backend for a place, as a page does. */
+/** Plain RTP viewers with SRTP that join and leave. Each requests a placement from the app backend, as a page does. */
 export class Audience {
   readonly #network: TestNetwork;
   readonly #sink: AudienceSink;
   readonly #streams: readonly string[];
   readonly #regions: readonly string[];
   readonly #viewers: Viewer[] = [];
-  /** How many there should be. */
+  /** The desired number of viewers. */
   #wanted = 0;
   #opened = 0;
-  /** Since counting started. */
+  /** Counts since the measurement started. */
   readonly counts = { joined: 0, left: 0, failed: 0 };
-  /** Why joins failed, and how often. */
+  /** The number of failed joins by reason. */
   readonly failures = new Map<string, number>();
 
   static async open(network: TestNetwork, streams: readonly string[], regions: readonly string[]): Promise<Audience> {
@@ -50,7 +50,7 @@ export class Audience {
     return this.#viewers.length;
   }
 
-  /** How many there are, those included who are about to come in place of others. */
+  /** The desired number of viewers, including replacements that have not joined yet. */
   get wanted(): number {
     return this.#wanted;
   }
@@ -72,7 +72,7 @@ export class Audience {
     while (this.#viewers.length > size) await this.#leave(this.#viewers.shift()!);
   }
 
-  /** Until the signal: each second this share of the viewers leaves, the longest there first, and as many come. */
+  /** Until the signal aborts, replaces this share of the viewers each second, the oldest first. */
   async comeAndGo(share: number, signal: AbortSignal): Promise<void> {
     const going = new Set<Promise<void>>();
     let nextMs = performance.now();
@@ -93,7 +93,7 @@ export class Audience {
   startCounting(): void {
     Object.assign(this.counts, { joined: 0, left: 0, failed: 0 });
     this.failures.clear();
-    this.#sink.startAfresh();
+    this.#sink.resetCounts();
   }
 
   async stop(): Promise<void> {

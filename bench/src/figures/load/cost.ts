@@ -9,15 +9,15 @@ const RELAYS = /-relay\b/;
 
 export interface Costs {
   readonly idle: Use;
-  /** With all publishers and no viewer. */
+  /** The use with all publishers and no viewer. */
   readonly published: Use;
   readonly ramp: Ramp;
   readonly streams: number;
 }
 
 /**
- * What one more stream or viewer costs. A published stream and a carried one by division: the difference to before, by the number of streams.
- * A viewer by the slope of the pull nodes' use over the steps of the ramp.
+ * The cost of an additional stream or viewer. For a published and a carried stream, the increase divided by the number of streams. For a
+ * viewer, the slope of the pull nodes' use over the steps of the ramp.
  */
 export function costTable({ idle, published, ramp, streams }: Costs): Table {
   const divided = (after: Use, before: Use, pattern: RegExp) => {
@@ -41,7 +41,7 @@ export function costTable({ idle, published, ramp, streams }: Costs): Table {
     title: 'Costs',
     columns: ['of', 'CPU ms/s', 'RSS KiB', 'how'],
     rows: [
-      row('the network at rest', idleUse, 'all processes, no stream'),
+      row('the idle network', idleUse, 'all processes, no stream'),
       row('a published stream', pushed, `push node with ${streams} streams less without, divided`),
       row('a carried stream', carried, `all relays with the first viewers less without, divided by ${streams} streams`),
       ...viewerRows(ramp),

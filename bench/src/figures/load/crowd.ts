@@ -12,19 +12,19 @@ const STREAM_LASTS_MS = 4_000;
 const BETWEEN_STREAMS_MS = 1_000;
 const CONSOLE_STAYS_MS = 7_000;
 
-/** What those who are not plain viewers saw. */
+/** The results of all clients that are not plain viewers. */
 export interface CrowdReport {
   readonly webrtc: { joined: number; failed: number; account: Account };
   readonly browser: { joined: number; failed: number; framesDecoded: number; freezes: number };
-  /** Streams of names of their own that came and went, each with a viewer. */
+  /** Short streams with unique names, each with a viewer. */
   readonly passingStreams: { ended: number; failed: number };
   readonly consolePages: number;
   readonly errors: Record<string, number>;
 }
 
 /**
- * Everybody besides the plain viewers, until the signal: WebRTC viewers who come and go, a browser, streams that last for seconds, and a
- * console page that is opened and closed.
+ * Runs all clients besides the plain viewers until the signal aborts: WebRTC viewers that join and leave, a browser, streams that last for
+ * seconds, and a console page that is opened and closed.
  */
 export async function runCrowd(
   bench: Bench,
@@ -40,7 +40,7 @@ export async function runCrowd(
     consolePages: 0,
     errors: {},
   };
-  /** Again and again; what fails is counted and tried again. */
+  /** Repeats `turn`; failures are counted and retried. */
   const repeat = async (what: string, turn: (n: number) => Promise<void>, onFailed: () => unknown): Promise<void> => {
     for (let n = 0; !signal.aborted; n++) {
       await turn(n).catch(async (error: unknown) => {
@@ -56,7 +56,7 @@ export async function runCrowd(
     const place = await network.place('pull', streams[(viewer + turn) % streams.length]!, WATCHED_IN);
     const joined: WebRtcViewer = await openWhepViewer(place);
     report.webrtc.joined += 1;
-    // Not all at once.
+    // Spreads the viewers over time.
     await pause(WEBRTC_STAYS_MS * (turn === 0 ? (viewer + 1) / webrtcViewers : 1));
     addAccount(report.webrtc.account, joined.account());
     await joined.stop();
@@ -85,7 +85,7 @@ export async function runCrowd(
       await pause(STREAM_LASTS_MS);
       const got = viewer.take().length;
       await viewer.stop();
-      if (got === 0) throw new Error('a passing stream reached no viewer');
+      if (got === 0) throw new Error('a short stream reached no viewer');
       report.passingStreams.ended += 1;
     } finally {
       await publisher.stop();

@@ -22,12 +22,12 @@ const STREAMS = ['load/a', 'load/b', 'load/c', 'load/webrtc'] as const;
 const VIEWER_REGIONS = [WATCHED_IN, 'frankfurt'] as const;
 const SETTLE_MS = 4_000;
 const USE_MS = 6_000;
-const MOST_VIEWERS = 1_500;
-/** Below this share of the packets due the machine has too much to do. */
-const LEAST_ARRIVED = 0.999;
+const MAX_VIEWERS = 1_500;
+/** Below this share of the due packets the machine is overloaded. */
+const MIN_ARRIVED = 0.999;
 const WEBRTC_VIEWERS = 4;
 
-/** The whole network under as many viewers as fit, who come and go, for minutes: what it costs, and whether anything grows. */
+/** Runs the whole network for minutes under as many viewers as the machine can serve, and measures its costs and its growth. */
 export async function measureLoad(bench: Bench): Promise<Figure> {
   const { config, ending, say } = bench;
   const watched = await startWatchedNetwork(bench);
@@ -56,7 +56,7 @@ export async function measureLoad(bench: Bench): Promise<Figure> {
     conditions: [
       `${STREAMS.length} publishers in ${PUBLISHED_IN} (one by WHIP, the others plain RTP), ${viewers} plain RTP viewers with SRTP in ${VIEWER_REGIONS.join(' and ')}; the ramp ended at ${ramp.viewers} because ${ramp.why}`,
       `${perSecond.toFixed(1)} viewers come and go each second; beside them ${WEBRTC_VIEWERS} WebRTC viewers (werift) who stay 20 s, a browser that stays 45 s, a stream of its own name every 5 s that lasts for 4 s, a console page for 7 s`,
-      `CPU: seconds a second, median; slopes over the ${config.loadMinutes - config.loadWarmUpMinutes} minutes after ${config.loadWarmUpMinutes} of warm-up: Theil-Sen with 95% interval (Sen 1968) over the least value of each 30 s`,
+      `CPU: seconds a second, median; slopes over the ${config.loadMinutes - config.loadWarmUpMinutes} minutes after ${config.loadWarmUpMinutes} of warm-up: Theil-Sen with 95% interval (Sen 1968) over the minimum of each 30 s`,
       'every process collects all its garbage each 20 s, not all at once (preloaded for this measurement), so that heaps show what is held, not what waits',
       'grows: the interval lies above 0, and it adds up to more than 1% and 1 MiB (resident memory) or 256 KiB (heap)',
       ...describeAudience(audience, recording),
@@ -78,10 +78,10 @@ interface Load {
   readonly audience: Audience;
 }
 
-/** A number that was asked for is reached whatever it costs. */
+/** With a configured number of viewers there is no limit on CPU and loss. */
 function limitsOf({ loadViewers, loadHeadroomPercent }: Bench['config']): Limits {
-  if (loadViewers > 0) return { headroom: 0, arrived: 0, most: loadViewers };
-  return { headroom: loadHeadroomPercent / 100, arrived: LEAST_ARRIVED, most: MOST_VIEWERS };
+  if (loadViewers > 0) return { headroom: 0, arrived: 0, max: loadViewers };
+  return { headroom: loadHeadroomPercent / 100, arrived: MIN_ARRIVED, max: MAX_VIEWERS };
 }
 
 async function publishAll(bench: Bench, network: TestNetwork): Promise<void> {
@@ -95,7 +95,7 @@ async function publishAll(bench: Bench, network: TestNetwork): Promise<void> {
   }
 }
 
-/** Everybody comes and goes; when the viewers are as many as fit beside that, everything is written down. */
+/** Starts all clients, reduces the viewers to those that the machine can serve beside them, and records the run. */
 async function runMinutes({ bench, watched, processes, audience }: Load) {
   const { config, ending, say } = bench;
   const over = new AbortController();
@@ -116,8 +116,8 @@ async function runMinutes({ bench, watched, processes, audience }: Load) {
     sizes: () => sizesOf(watched),
   };
   const parts = Promise.all([record(seen, over.signal), crowded, churned]);
-  const tell = () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`);
-  const minutes = setInterval(tell, 60_000);
+  const reportProgress = () => say(`${Math.round((Date.now() - startedMs) / 60_000)} of ${config.loadMinutes} minutes`);
+  const minutes = setInterval(reportProgress, 60_000);
   await Promise.race([delay(config.loadMinutes * 60_000), parts]);
   clearInterval(minutes);
   await stop();
@@ -125,7 +125,7 @@ async function runMinutes({ bench, watched, processes, audience }: Load) {
   return { recording, crowd, startedMs, viewers, perSecond };
 }
 
-/** Names of processes stay when nodes are replaced: `tokyo-relay 2` is the second node of its edge by name. */
+/** Process names persist when nodes are replaced: `tokyo-relay 2` is the second node of its edge by name. */
 async function processFinder(watched: WatchedNetwork): Promise<() => NetworkProcess[]> {
   const edges = new Map((await watched.nodes()).map(({ metadata, spec }) => [metadata.name, spec.edge]));
   const names = new Map<string, string>();
@@ -161,14 +161,14 @@ async function metricRows(url: string): Promise<number> {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
 }
 
-/** Nodes are told where control is. */
+/** Reads the URL of control from the environment of a node. */
 function controlUrlOf({ pid }: TestNetwork): string {
   for (const child of childrenOf(pid)) {
     const environment = readFileSync(`/proc/${child}/environ`, 'utf8').split('\0');
     const url = environment.find((each) => each.startsWith('MILLRACE_CONTROL_URL='))?.slice('MILLRACE_CONTROL_URL='.length);
     if (url) return url.replace(/^ws/, 'http');
   }
-  throw new Error('no node knows where control is');
+  throw new Error('no node process has the URL of control');
 }
 
 function streamTable({ moments }: Recording) {

@@ -1,26 +1,26 @@
-// Preloaded (NODE_OPTIONS=--import) into each process of the network and its threads: collects all garbage from time to time and writes
-// down what is left, since V8 leaves an idle process' garbage alone for minutes. The folder is this module's query: `?folder=/…`.
+// Preloaded (NODE_OPTIONS=--import) into each process and thread of the network. It runs a full garbage collection periodically and records
+// the live heap, because V8 does not collect in an idle process for minutes. The folder is in the module's query: `?folder=/…`.
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { threadId } from 'node:worker_threads';
 
-/** Of one thread, right after a full collection. Bytes; `external` holds buffers too. */
+/** The live heap of one thread after a full collection, in bytes. `external` includes buffers. */
 export interface LiveHeap {
   readonly atMs: number;
   readonly heapUsed: number;
-  /** Of it compiled code and bytecode: it grows for as long as V8 finds something to optimise, and says nothing of what the program holds. */
+  /** The part that is compiled code and bytecode. It grows while V8 optimises, so it does not indicate a leak. */
   readonly code: number;
   readonly external: number;
   readonly arrayBuffers: number;
-  /** Timers, sockets and so on that keep the thread alive. */
+  /** The number of active resources, such as timers and sockets. */
   readonly resources: number;
-  /** What V8 has taken for the young generation: it doubles this when much survives, and what it gives back stays in the resident memory. */
+  /** The size of the young generation. V8 doubles it when many objects survive; memory that it releases stays resident. */
   readonly young: number;
 }
 
-/** All threads of all processes together stop for a collection about once a second: more would be a load of its own. */
+/** With all threads of all processes, this is about one collection per second; more would be a significant load. */
 const EVERY_MS = 20_000;
 
 const folder = new URL(import.meta.url).searchParams.get('folder');
@@ -39,6 +39,6 @@ if (folder) {
     const live: LiveHeap = { atMs: Date.now(), heapUsed, code, external, arrayBuffers, resources, young };
     appendFileSync(file, `${JSON.stringify(live)}\n`);
   };
-  // Not all at once.
+  // A random start spreads the collections of all threads over time.
   setTimeout(look, EVERY_MS * Math.random()).unref();
 }

@@ -10,12 +10,12 @@ export interface Panel {
 }
 
 const [WIDTH, PANEL_HEIGHT, LEFT, RIGHT, TOP, GAP] = [1100, 250, 70, 300, 60, 50];
-/** Told apart with most colour blindnesses (Okabe and Ito 2008), the rest by dashes. */
+/** A palette for colour-blind readers (Okabe and Ito 2008); further lines differ by dashes. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
 const DASHES = ['', '6 3', '2 3'];
 const POINTS_PER_LINE = 400;
 
-/** Panels below each other over one time axis in minutes, as SVG. What lies before `warmUntilMs` is shaded. */
+/** Draws panels below each other over one time axis in minutes, as SVG. The time before `warmUntilMs` is shaded. */
 export function drawPanels(title: string, panels: readonly Panel[], warmUntilMs: number): string {
   const times = panels.flatMap(({ series }) => series.flatMap(({ points }) => points.map(({ atMs }) => atMs)));
   const [start, end] = times.reduce(([low, high], at) => [Math.min(low, at), Math.max(high, at)], [Infinity, -Infinity]);
@@ -67,7 +67,7 @@ function drawPanel(
   ].join('\n');
 }
 
-/** With its name and last value in the legend at the right. A name looks the same in all panels: `look` is its number. */
+/** Draws a line with its name and last value in the legend. `look` selects colour and dashes, the same for a name in all panels. */
 function drawLine(
   series: Series,
   look: number,
@@ -89,7 +89,7 @@ function lastOf({ points }: Series): number {
   return points[points.length - 1]?.value ?? 0;
 }
 
-/** 1, 2 or 5 times a power of ten, so that there are four to ten ticks. */
+/** Returns 1, 2 or 5 times a power of ten that gives four to ten ticks. */
 export function tickStep(most: number): number {
   const power = 10 ** Math.floor(Math.log10(most / 4));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => most / step <= 10) ?? 10 * power;

@@ -3,23 +3,23 @@ import { join } from 'node:path';
 import { childrenOf, cpuSecondsOf } from '../../processes/cpu-time.ts';
 import type { LiveHeap } from './live-heap.ts';
 
-/** A process of the network. `name` says what it is, and lives on when the process is replaced. */
+/** A process of the network. `name` persists when the process is replaced. */
 export interface NetworkProcess {
   readonly pid: number;
   readonly name: string;
 }
 
-/** What the kernel tells of a process. */
+/** The kernel's statistics of a process. */
 export interface ProcessReading {
   readonly rssKib: number;
-  /** Memory of its own: without what is mapped from files. */
+  /** Resident memory that is not mapped from files. */
   readonly anonymousKib: number;
   readonly cpuSeconds: number;
   readonly descriptors: number;
   readonly threads: number;
 }
 
-/** The network's own process, its media nodes and their media workers. `edgeOf` names a node's edge and which of its nodes it is. */
+/** Returns the network's own process, its media nodes and their media workers. `edgeOf` names the edge of a node and its number in it. */
 export function processesOf(network: number, edgeOf: (node: string) => string): NetworkProcess[] {
   const nodes = childrenOf(network).flatMap((pid) => {
     const node = /^millrace-media-node (\S+)$/.exec(commandOf(pid))?.[1];
@@ -32,7 +32,7 @@ export function processesOf(network: number, edgeOf: (node: string) => string): 
   return [parts, ...nodes, ...workers].sort((a, b) => (a === parts ? -1 : b === parts ? 1 : a.name < b.name ? -1 : 1));
 }
 
-/** Undefined when it has ended. */
+/** Returns undefined when the process has ended. */
 export function readProcess(pid: number): ProcessReading | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -49,7 +49,7 @@ export function readProcess(pid: number): ProcessReading | undefined {
   }
 }
 
-/** All live heaps that a process' threads wrote down, by thread; the main thread is '0'. */
+/** Returns the recorded live heaps of a process by thread; the main thread is '0'. */
 export function liveHeapsOf(folder: string, pid: number): Map<string, LiveHeap[]> {
   const files = readdirSync(folder).filter((name) => name.startsWith(`${pid}-`));
   return new Map(
@@ -60,20 +60,20 @@ export function liveHeapsOf(folder: string, pid: number): Map<string, LiveHeap[]
   );
 }
 
-/** Busy and all CPU time of the machine so far, in ticks (proc(5), /proc/stat). */
+/** The busy and total CPU time of the machine since boot, in ticks (proc(5), /proc/stat). */
 export function machineCpu(): { busy: number; all: number } {
   const fields = readFileSync('/proc/stat', 'utf8').split('\n')[0]!.trim().split(/\s+/).slice(1, 9).map(Number);
   const all = fields.reduce((sum, ticks) => sum + ticks, 0);
   return { all, busy: all - fields[3]! - fields[4]! };
 }
 
-/** Bytes of all files below a folder. */
+/** The total size of all files below a folder, in bytes. */
 export function sizeOf(folder: string): number {
   return readdirSync(folder, { withFileTypes: true, recursive: true }).reduce((sum, entry) => {
     try {
       return entry.isFile() ? sum + statSync(join(entry.parentPath, entry.name)).size : sum;
     } catch {
-      return sum; // It was removed while we looked.
+      return sum; // It was removed meanwhile.
     }
   }, 0);
 }

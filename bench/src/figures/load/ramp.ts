@@ -6,12 +6,12 @@ import { measureUse, type Use } from './use.ts';
 
 const STEP_VIEWERS = 20;
 const STEP_MS = 3_000;
-/** Share of the viewers that stay when there are too many. */
+/** The share of the viewers that stays in each reduction. */
 const KEPT = 0.85;
 const TRY_MS = 10_000;
 const TRIES = 10;
 
-/** What the network used with a number of viewers, and which share of the packets due to them arrived. */
+/** The use of the network with a number of viewers, and the share of their due packets that arrived. */
 export interface Step extends Use {
   readonly viewers: number;
   readonly arrived: number;
@@ -20,19 +20,19 @@ export interface Step extends Use {
 export interface Ramp {
   readonly steps: readonly Step[];
   readonly viewers: number;
-  /** What made it stop, in words. */
+  /** The reason why the ramp ended. */
   readonly why: string;
 }
 
 export interface Limits {
-  /** Share of the machine's CPU that must stay free. */
+  /** The share of the machine's CPU that must stay free, 0 to 1. */
   readonly headroom: number;
-  /** Share of the packets due that must arrive. */
+  /** The share of the due packets that must arrive, 0 to 1. */
   readonly arrived: number;
-  readonly most: number;
+  readonly max: number;
 }
 
-/** Adds viewers until the machine has no more than `headroom` of its CPU left, packets are missing, or there are `most`. */
+/** Adds viewers until the machine has no more than `headroom` of its CPU left, packets are missing, or there are `max`. */
 export async function findViewers(
   audience: Audience,
   processes: () => readonly NetworkProcess[],
@@ -41,11 +41,11 @@ export async function findViewers(
 ): Promise<Ramp> {
   const steps: Step[] = [];
   for (;;) {
-    const wanted = Math.min(audience.size + STEP_VIEWERS, limits.most);
+    const wanted = Math.min(audience.size + STEP_VIEWERS, limits.max);
     await audience.grow(wanted - audience.size);
     await delay(1_000);
     let step = await measureStep(audience, processes);
-    // Once may be chance, or somebody else's work.
+    // A single result may be an outlier, or caused by other programs.
     if (limitOf(step, limits)) step = await measureStep(audience, processes);
     steps.push(step);
     const share = (ratio: number) => `${(ratio * 100).toFixed(1)}%`;
@@ -57,7 +57,7 @@ export async function findViewers(
   }
 }
 
-/** With everything else that goes on some of the viewers found are too many: they go, until the limits are kept again. Returns how many stay. */
+/** Removes viewers until the limits hold beside all other clients. Returns the number that stays. */
 export async function makeRoom(
   audience: Audience,
   processes: () => readonly NetworkProcess[],
@@ -66,22 +66,22 @@ export async function makeRoom(
 ): Promise<number> {
   for (let tries = 0; tries < TRIES; tries++) {
     const step = await measureStep(audience, processes, TRY_MS);
-    const why = limitOf(step, { ...limits, most: Infinity });
+    const why = limitOf(step, { ...limits, max: Infinity });
     if (!why) break;
     const viewers = Math.floor(audience.wanted * KEPT);
-    say(`with all that comes and goes ${why}: ${viewers} viewers`);
+    say(`beside the other clients ${why}: ${viewers} viewers`);
     await audience.shrinkTo(viewers);
     await delay(1_000);
   }
   return audience.wanted;
 }
 
-/** Why there can be no more viewers, in words; undefined while there can. */
+/** Returns the limit that is reached; undefined when there can be more viewers. */
 export function limitOf(step: Omit<Step, 'processes'>, limits: Limits): string | undefined {
   if (step.arrived < limits.arrived) return `of ${step.viewers} viewers' packets ${(step.arrived * 100).toFixed(1)}% arrived`;
   if (step.machineBusy > 1 - limits.headroom)
     return `${step.viewers} viewers left ${((1 - step.machineBusy) * 100).toFixed(0)}% of the CPU`;
-  if (step.viewers >= limits.most) return `${limits.most} viewers were asked for`;
+  if (step.viewers >= limits.max) return `${limits.max} viewers were configured`;
   return undefined;
 }
 

@@ -11,23 +11,23 @@ export interface ProcessSample extends ProcessReading {
   readonly pid: number;
 }
 
-/** One moment of the whole run. Times are of the wall clock, ms, as live heaps are written down by other processes. */
+/** One sample of the whole run. Times are wall clock ms, because other processes record their live heaps. */
 export interface Moment {
   readonly atMs: number;
   readonly viewers: number;
   readonly silent: number;
-  /** Of each stream, since the start. */
+  /** The counts of each stream since the start. */
   readonly streams: readonly Account[];
-  /** Share of the machine's CPU in use since the moment before; 0 to 1. */
+  /** The share of the machine's CPU in use since the previous sample, 0 to 1. */
   readonly machineBusy: number;
-  /** By name: sizes that must not grow without bound, such as the number of a process' metrics or the bytes of a file. */
+  /** Sizes that must be bounded, by name, such as the number of metrics of a process or the size of a file. */
   readonly sizes: Readonly<Record<string, number>>;
 }
 
-/** All that was seen. */
+/** All samples of a run. */
 export interface Recording {
   readonly moments: Moment[];
-  /** By the name of the process; a process that replaced another goes on under its name. */
+  /** By the name of the process; a replacement continues the samples of its name. */
   readonly processes: Map<string, ProcessSample[]>;
   /** By the name of the process, then by thread. */
   readonly heaps: Map<string, Map<string, LiveHeap[]>>;
@@ -38,13 +38,13 @@ export interface Watched {
   readonly heapFolder: string;
   readonly audience: () => Promise<AudienceReport>;
   readonly viewers: () => number;
-  /** Slower to find out, asked for less often. */
+  /** Slower to read, so sampled less often. */
   readonly sizes: () => Promise<Record<string, number>>;
 }
 
 const SIZES_EVERY = 10;
 
-/** Looks at everything every 2 s, until the signal. */
+/** Samples everything every 2 s until the signal aborts. */
 export async function record(watched: Watched, signal: AbortSignal): Promise<Recording> {
   const recording: Recording = { moments: [], processes: new Map(), heaps: new Map() };
   const pids = new Map<string, Set<number>>();
@@ -54,7 +54,7 @@ export async function record(watched: Watched, signal: AbortSignal): Promise<Rec
     const before = cpu;
     cpu = machineCpu();
     const machineBusy = cpu.all > before.all ? (cpu.busy - before.busy) / (cpu.all - before.all) : 0;
-    const sizes = i % SIZES_EVERY === 0 ? await watched.sizes().catch(() => ({})) : {}; // A node may be away.
+    const sizes = i % SIZES_EVERY === 0 ? await watched.sizes().catch(() => ({})) : {}; // A node may be down.
     recording.moments.push({ atMs: Date.now(), viewers: watched.viewers(), silent, streams, machineBusy, sizes });
     for (const { pid, name } of watched.processes()) {
       const reading = readProcess(pid);

@@ -5,15 +5,15 @@ import type { Panel } from './picture.ts';
 import type { Moment, ProcessSample, Recording } from './recording.ts';
 import { growthOf, minima, type Growth, type Point } from './slope.ts';
 
-/** More than one collection of a thread's garbage. */
+/** Contains more than one garbage collection of each thread. */
 const WINDOW_MS = 30_000;
-const FEWEST_WINDOWS = 8;
-/** Of 2 s each. */
+const MIN_WINDOWS = 8;
+/** Samples of 2 s each. */
 const CPU_SAMPLES = 5;
-/** What is taken for noise, in KiB. */
-const RSS_NOISE = { least: 1_024, share: 0.01 };
-const HEAP_NOISE = { least: 256, share: 0.01 };
-const SIZE_NOISE = { least: 0, share: 0.02 };
+/** The growth that counts as noise: a minimum in KiB and a share of the level. */
+const RSS_NOISE = { min: 1_024, share: 0.01 };
+const HEAP_NOISE = { min: 256, share: 0.01 };
+const SIZE_NOISE = { min: 0, share: 0.02 };
 
 export interface ProcessGrowth {
   readonly process: string;
@@ -32,7 +32,7 @@ export interface HeapGrowth {
   readonly resources: readonly [first: number, last: number];
 }
 
-/** How each process' memory moves after the warm-up. */
+/** The growth of each process' memory after the warm-up. */
 export function processGrowth(recording: Recording, fromMs: number): ProcessGrowth[] {
   return [...recording.processes].flatMap(([process, all]) => {
     const samples = all.filter(({ atMs }) => atMs >= fromMs);
@@ -66,7 +66,7 @@ export function heapGrowth(recording: Recording, fromMs: number): HeapGrowth[] {
   );
 }
 
-/** Sizes that should be bounded: rows of /metrics, bytes of files. */
+/** The growth of sizes that should be bounded: rows of /metrics, bytes of files. */
 export function sizeGrowth(
   recording: Recording,
   fromMs: number,
@@ -144,20 +144,20 @@ export function panelsOf({ processes, heaps, moments }: Recording): Panel[] {
   ];
 }
 
-/** Packets that were due since the moment before and did not come; an account that is late by a packet is none. */
+/** The missing packets since the previous sample. A negative difference, from a count that lags, is 0. */
 function missing(moments: readonly Moment[]): Point[] {
   const total = ({ streams }: Moment) => streams.reduce((sum, { due, arrived }) => sum + due - arrived, 0);
   return moments.slice(1).map((moment, i) => ({ atMs: moment.atMs, value: Math.max(0, total(moment) - total(moments[i]!)) }));
 }
 
-function grown(points: readonly Point[], noise: { least: number; share: number }): Growth | undefined {
-  if (points.length < FEWEST_WINDOWS) return undefined;
+function grown(points: readonly Point[], noise: { min: number; share: number }): Growth | undefined {
+  if (points.length < MIN_WINDOWS) return undefined;
   const spanMs = points[points.length - 1]!.atMs - points[0]!.atMs;
-  const windows = minima(points, Math.min(WINDOW_MS, spanMs / FEWEST_WINDOWS));
+  const windows = minima(points, Math.min(WINDOW_MS, spanMs / MIN_WINDOWS));
   return windows.length < 4 ? undefined : growthOf(windows, noise);
 }
 
-/** A media node has one further thread. */
+/** A media node has one thread besides the main thread. */
 function threadOf(id: string): HeapGrowth['thread'] {
   return id === '0' ? 'main' : 'relay';
 }
@@ -171,7 +171,7 @@ function cpuOf(samples: readonly ProcessSample[]): number {
   return rates.length === 0 ? 0 : median(rates);
 }
 
-/** CPU seconds a second over so many samples; where a process replaced another nothing is told. */
+/** CPU seconds per second over `count` samples; no point where a process was replaced. */
 function cpuOver(samples: readonly ProcessSample[], count: number): Point[] {
   return samples.slice(count).flatMap((sample, i) => {
     const before = samples[i]!;

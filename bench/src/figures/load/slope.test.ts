@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { growthOf, minima, theilSen, type Point } from './slope.ts';
 
-const NOISE = { least: 5, share: 0.01 };
+const NOISE = { min: 5, share: 0.01 };
 const slopeOf = (points: readonly Point[]) => theilSen(points.map(({ atMs, value }) => ({ x: atMs / 60_000, y: value })));
 
 const line = (count: number, perMinute: number, noise: (i: number) => number = () => 0): Point[] =>
   Array.from({ length: count }, (_, i) => ({ atMs: i * 10_000, value: 500 + (i * perMinute) / 6 + noise(i) }));
 
-test('the slope of a line is its own, and the interval shrinks to it', () => {
+test('the slope of an exact line is found, with an empty interval', () => {
   fc.assert(
     fc.property(fc.integer({ min: -1000, max: 1000 }), fc.integer({ min: 4, max: 60 }), (perMinute, count) => {
       const { low, slope: found, high } = slopeOf(line(count, perMinute));
@@ -18,12 +18,12 @@ test('the slope of a line is its own, and the interval shrinks to it', () => {
   );
 });
 
-test('one point in five far off does not move the slope', () => {
+test('outliers of one point in five do not change the slope', () => {
   const { slope } = slopeOf(line(50, 6, (i) => (i % 5 === 2 ? 4000 : 0)));
   assert.ok(Math.abs(slope - 6) < 1.5, String(slope));
 });
 
-test('the interval holds the true slope of noisy points nineteen times in twenty', () => {
+test('the interval contains the true slope of noisy points in 95% of cases', () => {
   let seed = 7;
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
   const held = Array.from({ length: 400 }, () => {
@@ -33,18 +33,18 @@ test('the interval holds the true slope of noisy points nineteen times in twenty
   assert.ok(held / 400 > 0.9 && held / 400 < 0.99, `${held} of 400`);
 });
 
-test('three points tell no slope', () => {
+test('three points are too few for a slope', () => {
   assert.throws(() => slopeOf(line(3, 1)), /3 points/);
 });
 
-test('a saw tooth is judged by its lower edge', () => {
+test('a sawtooth is judged by its minima', () => {
   const saw = line(60, 0, (i) => 50 * (i % 6));
   assert.equal(growthOf(minima(saw, 60_000), NOISE).verdict, 'flat');
   const leaking = saw.map(({ atMs, value }, i) => ({ atMs, value: value + i }));
   assert.equal(growthOf(minima(leaking, 60_000), NOISE).verdict, 'grows');
 });
 
-test('a sure but tiny slope is flat, a clear fall is told', () => {
+test('a significant but tiny slope is flat, a clear decrease is reported', () => {
   assert.equal(growthOf(line(40, 0.1), NOISE).verdict, 'flat');
   assert.equal(growthOf(line(40, -20), NOISE).verdict, 'shrinks');
 });

@@ -1,4 +1,4 @@
-/** How a quantity moves with another; `low` to `high` holds the true slope with 95% confidence. */
+/** The slope of one quantity over another, with its 95% confidence interval from `low` to `high`. */
 export interface Slope {
   readonly slope: number;
   readonly low: number;
@@ -10,9 +10,9 @@ export interface Point {
   readonly value: number;
 }
 
-/** Two-sided 95% of the normal distribution. */
+/** The two-sided 95% quantile of the normal distribution. */
 const Z = 1.96;
-const FEWEST_POINTS = 4;
+const MIN_POINTS = 4;
 
 /**
  * The median of the slopes between all pairs of points (Theil 1950), with the interval of Sen (1968): the pairwise slopes
@@ -21,7 +21,7 @@ const FEWEST_POINTS = 4;
  */
 export function theilSen(points: readonly { readonly x: number; readonly y: number }[]): Slope {
   const n = points.length;
-  if (n < FEWEST_POINTS) throw new RangeError(`${n} points: a slope needs ${FEWEST_POINTS} at least`);
+  if (n < MIN_POINTS) throw new RangeError(`${n} points: a slope needs at least ${MIN_POINTS}`);
   const slopes: number[] = [];
   points.forEach((a, i) => {
     for (const b of points.slice(i + 1)) if (b.x !== a.x) slopes.push((b.y - a.y) / (b.x - a.x));
@@ -37,7 +37,7 @@ export function theilSen(points: readonly { readonly x: number; readonly y: numb
   };
 }
 
-/** The least point of each window of that length, counted from the first point: of a heap, what was left after the best collection. */
+/** The minimum of each window of that length, counted from the first point; for a heap, its size after the best collection. */
 export function minima(points: readonly Point[], windowMs: number): Point[] {
   const least = new Map<number, Point>();
   for (const point of points) {
@@ -51,24 +51,24 @@ export function minima(points: readonly Point[], windowMs: number): Point[] {
 export interface Growth {
   /** In the quantity's unit per minute. */
   readonly perMinute: Slope;
-  /** Middle of the values. */
+  /** The median of the values. */
   readonly level: number;
-  /** What the slope adds over the time looked at. */
+  /** The total growth over the measured time, according to the slope. */
   readonly grownBy: number;
   readonly verdict: 'flat' | 'grows' | 'shrinks';
 }
 
 /**
- * A quantity moves when zero lies outside of the slope's interval, and what it adds up to is more than noise: more than `least`,
- * in its unit, and more than that `share` of its level.
+ * A quantity grows or shrinks when zero lies outside of the slope's interval and the total change exceeds the noise: more than `min`, in
+ * the quantity's unit, and more than `share` of its level.
  * @throws RangeError for fewer than four points
  */
-export function growthOf(points: readonly Point[], noise: { readonly least: number; readonly share: number }): Growth {
+export function growthOf(points: readonly Point[], noise: { readonly min: number; readonly share: number }): Growth {
   const perMinute = theilSen(points.map(({ atMs, value }) => ({ x: atMs / 60_000, y: value })));
   const minutes = (points[points.length - 1]!.atMs - points[0]!.atMs) / 60_000;
   const level = [...points].sort((a, b) => a.value - b.value)[Math.floor(points.length / 2)]!.value;
   const grownBy = perMinute.slope * minutes;
-  const isNoticeable = Math.abs(grownBy) > Math.max(noise.least, Math.abs(level) * noise.share);
+  const isNoticeable = Math.abs(grownBy) > Math.max(noise.min, Math.abs(level) * noise.share);
   const verdict = isNoticeable && perMinute.low > 0 ? 'grows' : isNoticeable && perMinute.high < 0 ? 'shrinks' : 'flat';
   return { perMinute, level, grownBy, verdict };
 }

@@ -8,7 +8,7 @@ import { troubleOf, troublesOf } from './troubles.ts';
 const line = (level: string, msg: string, err?: object) =>
   JSON.stringify({ level, service: 'control', msg, ...(err && { err }) });
 
-test('warnings, errors and what is no log line count, the rest does not', () => {
+test('warnings, errors and lines that are not JSON count; other lines do not', () => {
   assert.equal(troubleOf(line('info', 'started')), undefined);
   assert.equal(troubleOf(''), undefined);
   assert.equal(troubleOf(line('warn', 'late', { message: 'timeout' })), 'control, warn: late; timeout');
@@ -16,7 +16,7 @@ test('warnings, errors and what is no log line count, the rest does not', () => 
   assert.equal(troubleOf('Segmentation fault'), 'Segmentation fault');
 });
 
-test('equal complaints of all logs in a folder are counted, rotated ones too', () => {
+test('equal messages of all logs in a folder are counted, including rotated logs', () => {
   const folder = mkdtempSync(join(tmpdir(), 'troubles-'));
   try {
     writeFileSync(join(folder, 'a.log'), `${line('warn', 'x')}\n${line('warn', 'y')}\n`);

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const TROUBLE = new Set(['warn', 'error', 'fatal']);
-const MOST = 20;
+const MAX_LINES = 20;
 
-/** What the network's logs complain of, the most frequent first: e.g. `12 x media-node, warn: …`. */
+/** The warnings and errors in the network's logs, the most frequent first, such as `12 x media-node, warn: …`. */
 export function troublesOf(folder: string): string[] {
   const counts = new Map<string, number>();
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
@@ -15,12 +15,12 @@ export function troublesOf(folder: string): string[] {
     }
   }
   const sorted = [...counts].sort(([, a], [, b]) => b - a);
-  const rest = sorted.length - MOST;
-  const told = sorted.slice(0, MOST).map(([trouble, count]) => `${count} x ${trouble}`);
-  return rest > 0 ? [...told, `and ${rest} others`] : told;
+  const rest = sorted.length - MAX_LINES;
+  const lines = sorted.slice(0, MAX_LINES).map(([trouble, count]) => `${count} x ${trouble}`);
+  return rest > 0 ? [...lines, `and ${rest} others`] : lines;
 }
 
-/** What one line of a log complains of; undefined when it does not. A line that is no JSON came from something that died. */
+/** The warning or error of a log line; undefined for other levels. A line that is not JSON comes from a crashed process. */
 export function troubleOf(line: string): string | undefined {
   if (line.trim() === '') return undefined;
   try {

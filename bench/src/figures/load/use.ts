@@ -1,11 +1,11 @@
 import { delay } from '../../figure.ts';
 import { machineCpu, readProcess, type NetworkProcess } from './processes.ts';
 
-/** What was used over a time. */
+/** The use of resources over a period. */
 export interface Use {
-  /** Share of the machine's CPU that all programs used; 0 to 1. */
+  /** The share of the machine's CPU that all programs used, 0 to 1. */
   readonly machineBusy: number;
-  /** By the name of the process; CPU in seconds a second. */
+  /** By the name of the process; CPU in seconds per second. */
   readonly processes: Readonly<Record<string, { readonly cpu: number; readonly rssKib: number }>>;
 }
 
@@ -28,7 +28,7 @@ export async function measureUse(processes: () => readonly NetworkProcess[], dur
   return { machineBusy, processes: Object.fromEntries(used) };
 }
 
-/** Of the processes whose name the pattern matches, together. */
+/** The total use of the processes whose name matches the pattern. */
 export function useOf({ processes }: Use, pattern: RegExp): { cpu: number; rssMib: number } {
   const matching = Object.entries(processes).filter(([name]) => pattern.test(name));
   return {

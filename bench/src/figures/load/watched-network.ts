@@ -6,12 +6,12 @@ import { createKubeClient, loadKubeconfig } from '@millrace/kube';
 import { laptopManifest } from '@millrace/testbed/laptop-manifest';
 import type { TestNetwork } from '@millrace/testbed/network';
 import type { Bench } from '../../figure.ts';
-import { startNetworkOf } from '../../surroundings.ts';
+import { startNetworkOf } from '../../bench-context.ts';
 
-/** The network of `make up`, each process of which tells its live heap. */
+/** The network of `make up`, in which each process records its live heap. */
 export interface WatchedNetwork {
   readonly network: TestNetwork;
-  /** Where live heaps are written. */
+  /** The folder in which live heaps are recorded. */
   readonly heaps: string;
   nodes(): Promise<MediaNode[]>;
 }

@@ -5,7 +5,7 @@ import { ClipSender, PAYLOAD_TYPE } from '@millrace/testkit/media';
 import type { ClipPublisher } from '@millrace/testkit/media';
 import { Arrivals, type Account } from './arrivals.ts';
 
-/** WebRTC over ICE, DTLS and SRTP by an independent stack (werift): cheaper than a browser, and no mediasoup in it. */
+/** WebRTC peers on an independent stack (werift), which uses less CPU than a browser and does not depend on mediasoup. */
 
 const SSRC = 0x6d720b03;
 
@@ -72,7 +72,7 @@ function newPeer(): RTCPeerConnection {
   });
 }
 
-/** Offers, takes the answer; returns the session's address. @throws Error with what the node answered */
+/** Sends the offer, applies the answer and returns the session's URL. @throws Error with the node's answer */
 async function negotiate(pc: RTCPeerConnection, { url, token }: PlacementResponse): Promise<string> {
   await pc.setLocalDescription(await pc.createOffer());
   const response = await fetch(url, {

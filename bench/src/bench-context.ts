@@ -8,7 +8,7 @@ import type { Ending } from './processes/ending.ts';
 
 const STOP_WITHIN_MS = 40_000;
 
-/** Starts each part when a figure first asks for it, and keeps it for the next. */
+/** Starts each resource when a figure first requests it, and keeps it for the following figures. */
 export function benchOf(config: BenchConfig, ending: Ending, say: (line: string) => void): Bench {
   const network = once(() => startNetworkOf(ending, say));
   return {
@@ -33,7 +33,7 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
   };
 }
 
-/** A network that ends with this process, however it ends. */
+/** Starts a network that ends with this process, however it ends. */
 export async function startNetworkOf(
   ending: Ending,
   say: (line: string) => void,
