@@ -106,8 +106,8 @@ describe('a publisher whose packets are anything', () => {
       }
       const grown = (await heapMiB()) - before;
       ingest.tick((nowMs += 10_000));
-      const { packets, malformed, unknownSsrc, dropped } = ingest.counters;
-      const refused = malformed + unknownSsrc + Object.values(dropped).reduce((sum, count) => sum + count, 0);
+      const { packets, malformed, tooLarge, unknownSsrc, dropped } = ingest.counters;
+      const refused = malformed + tooLarge + unknownSsrc + Object.values(dropped).reduce((sum, count) => sum + count, 0);
       // A gate may still hold what follows a jump, one packet a layer, until a second one confirms it.
       const held = packets - (forwarded - ingest.counters.insertedSets) - refused;
       assert.ok(held >= 0 && held <= 2, JSON.stringify(ingest.counters));
