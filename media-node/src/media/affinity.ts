@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** "0-3,8" as numbers. @throws Error when it is no cpu list. */
+/** Parses a kernel CPU list such as "0-3,8". @throws Error when `list` is not one */
 export function parseCpuList(list: string): number[] {
   const cpus: number[] = [];
   for (const part of list.trim().split(',')) {
@@ -15,21 +15,21 @@ export function parseCpuList(list: string): number[] {
   return cpus;
 }
 
-/** The cpuset that this process runs in, as the kernel writes it. */
+/** The cpuset of this process, in the kernel's list format. */
 export async function allowedCpuList(): Promise<string> {
   const status = await readFile('/proc/self/status', 'utf8');
   return /^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? '0';
 }
 
 /**
- * Which CPU each worker gets: the last ones of the cpuset, one each, so that the first ones stay for Node and the relay thread.
- * Undefined where there are fewer CPUs than workers + 1: sharing by the kernel's scheduler is better than two workers on one CPU.
+ * Assigns a CPU to each worker: the last ones of the cpuset, so that the first ones stay free for Node and the relay thread.
+ * Undefined when there are fewer CPUs than workers + 1: the kernel's scheduler then does better than two workers pinned to one CPU.
  */
 export function planPinning(cpus: readonly number[], workers: number): number[] | undefined {
   return cpus.length > workers ? cpus.slice(cpus.length - workers) : undefined;
 }
 
-/** Pins every thread of a process. Rejects where taskset(1) is missing or refuses. */
+/** Pins every thread of a process to a CPU. Rejects when taskset(1) is missing or fails. */
 export async function pinProcess(pid: number, cpu: number): Promise<void> {
   await run('taskset', ['--all-tasks', '--pid', '--cpu-list', String(cpu), String(pid)]);
 }

@@ -2,7 +2,7 @@ import { MAX_TRACKS_BYTES, tracksSchema, type TrackDescription } from '@millrace
 import { Problem } from '@millrace/service';
 
 /**
- * Refuses a publisher whose tracks control and trunks could not carry, before anyone is told of them.
+ * Refuses a publisher whose track descriptions exceed what control and trunks can carry, before the node announces them.
  * @throws Problem 400 naming the field
  */
 export function checkCarried(tracks: readonly TrackDescription[]): void {

@@ -4,7 +4,7 @@ import { urlHost } from '@millrace/api';
 import { createWorker, type types } from 'mediasoup';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import { allowedCpuList, parseCpuList, pinProcess, planPinning } from './affinity.ts';
-import { RestartPace } from './restart-pace.ts';
+import { RestartBackoff } from './restart-backoff.ts';
 
 export interface MediaCore {
   index: number;
@@ -16,9 +16,9 @@ export interface MediaCore {
 
 export interface MediaCoresOptions {
   count: number;
-  /** Worker i listens on mediaPort + i; 0: each takes a free port. */
+  /** Worker i listens on mediaPort + i. With 0, each worker chooses a free port. */
   mediaPort: number;
-  /** IP addresses, each worker has a socket on each of them. */
+  /** IP addresses; each worker opens a socket on each of them. */
   binds: readonly string[];
   pinning: 'none' | 'affinity' | 'static';
   logger: Logger;
@@ -26,17 +26,17 @@ export interface MediaCoresOptions {
 }
 
 interface MediaCoreEvents {
-  /** All that lived on this core is gone. */
+  /** The core's worker died, with its routers and transports. */
   lost: [index: number];
-  /** The core takes sessions again. */
+  /** The core's worker was replaced; the core accepts sessions again. */
   restarted: [index: number];
 }
 
-/** The media workers of this node: one process, one UDP port, one CPU each. A worker that dies is replaced; the node stays up. */
+/** The media workers of this node, each with its own process, UDP port and CPU. A worker that dies is replaced; the node stays up. */
 export class MediaCores extends EventEmitter<MediaCoreEvents> {
   readonly #options: MediaCoresOptions;
   readonly #cores: (MediaCore | undefined)[] = [];
-  readonly #paces: RestartPace[];
+  readonly #backoffs: RestartBackoff[];
   readonly #ports: number[] = [];
   #pinned: readonly number[] | undefined;
   #closed = false;
@@ -46,7 +46,7 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
     super();
     this.setMaxListeners(0);
     this.#options = options;
-    this.#paces = Array.from({ length: options.count }, () => new RestartPace());
+    this.#backoffs = Array.from({ length: options.count }, () => new RestartBackoff());
   }
 
   /** Rejects when a worker cannot start, e.g. because its port is taken. */
@@ -76,28 +76,28 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
     return this.#cores.flatMap((core) => (core ? [core.worker.pid] : []));
   }
 
-  /** How many cores work right now. */
+  /** How many cores have a running worker. */
   get alive(): number {
     return this.#cores.filter((core) => core && !core.worker.closed).length;
   }
 
-  /** Cores whose workers die again and again, by index. */
+  /** Indexes of the cores whose workers die repeatedly. */
   get failing(): number[] {
     const nowMs = this.#options.clock.now();
-    return this.#paces.flatMap((pace, index) => (pace.isFailing(nowMs) ? [index] : []));
+    return this.#backoffs.flatMap((backoff, index) => (backoff.isFailing(nowMs) ? [index] : []));
   }
 
-  /** The core, or the next living one when it is being replaced; undefined when none lives. */
+  /** The core with this index or, while its worker is being replaced, the next running one. Undefined when none is running. */
   at(index: number): MediaCore | undefined {
     for (let step = 0; step < this.count; step++) {
       const core = this.#cores[(index + step) % this.count];
-      // What lives on a worker hears of its death before this does.
+      // mediasoup closes a worker's routers before it emits `died`, so their owners may ask for a core before this one is unset.
       if (core && !core.worker.closed) return core;
     }
     return undefined;
   }
 
-  /** Whether a core works, or does so again within this time. */
+  /** Whether a core is running now or starts to run within `withinMs`. */
   async whenAlive(withinMs: number): Promise<boolean> {
     if (this.alive > 0 || this.#closed) return this.alive > 0;
     const { clock } = this.#options;
@@ -124,7 +124,7 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
     const { mediaPort, binds, logger, clock } = this.#options;
     const worker = await startWorker(index);
     try {
-      // A replaced worker keeps its predecessor's port: it is declared to Kubernetes and known to control.
+      // A new worker reuses its predecessor's port, which is declared to Kubernetes and known to control.
       const port = this.#ports[index] ?? (mediaPort === 0 ? 0 : mediaPort + index);
       const server = await createServer(worker, binds, port);
       const bound = (await server.dump()).udpSockets[0]!.port;
@@ -135,13 +135,13 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
       worker.close();
       throw error;
     }
-    const pace = this.#paces[index]!;
-    pace.started(clock.now());
+    const backoff = this.#backoffs[index]!;
+    backoff.started(clock.now());
     const onDied = (error: Error): void => {
       logger.error({ core: index, err: error }, 'media worker died; its sessions move and it is replaced');
       this.#cores[index] = undefined;
       this.emit('lost', index);
-      this.#restart(index, pace.ended(clock.now()));
+      this.#restart(index, backoff.ended(clock.now()));
     };
     if (worker.died) onDied(new Error('it died while it was being set up'));
     else worker.on('died', onDied);
@@ -157,7 +157,7 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
         () => this.emit('restarted', index),
         (error: unknown) => {
           this.#options.logger.error({ core: index, err: error }, 'media worker could not be replaced; trying again');
-          this.#restart(index, this.#paces[index]!.ended(this.#options.clock.now()));
+          this.#restart(index, this.#backoffs[index]!.ended(this.#options.clock.now()));
         },
       );
     }, delayMs);
@@ -176,8 +176,8 @@ export class MediaCores extends EventEmitter<MediaCoreEvents> {
 }
 
 /**
- * mediasoup has each worker closed as soon as this process gets SIGINT or SIGTERM; sessions are to be moved away before that, so its listeners go. It adds
- * them before createWorker returns.
+ * Starts a worker that survives SIGINT and SIGTERM. mediasoup closes workers as soon as this process receives one of them, but the node must move sessions
+ * away first, so this removes mediasoup's listeners. createWorker adds them before it returns.
  */
 function startWorker(index: number): Promise<types.Worker> {
   const signals = ['SIGINT', 'SIGTERM'] as const;
@@ -188,12 +188,12 @@ function startWorker(index: number): Promise<types.Worker> {
   return starting;
 }
 
-/** Free ports that are tried: of a random one some address of several may be taken. */
+/** How many random ports are tried: a port must be free on every address. */
 const MAX_PORT_TRIES = 20;
-/** Keeps free ports off well-known ones. */
+/** The range of random ports; it excludes well-known ones. */
 const FREE_PORTS = { min: 20_000, max: 59_999 };
 
-/** A server on one port of all addresses. Port 0: a free one. */
+/** Creates a server that listens on the same port of every address. Port 0 chooses a free one. */
 async function createServer(worker: types.Worker, binds: readonly string[], port: number): Promise<types.WebRtcServer> {
   for (let tries = 1; ; tries++) {
     const chosen = port === 0 ? randomInt(FREE_PORTS.min, FREE_PORTS.max + 1) : port;
@@ -210,7 +210,7 @@ async function createServer(worker: types.Worker, binds: readonly string[], port
   }
 }
 
-/** For a UDP socket of mediasoup. One on `::` is for IPv6 alone: IPv4 has its own. */
+/** Listen settings of a mediasoup UDP socket. A socket on `::` takes IPv6 only, because IPv4 has its own socket. */
 export function listenInfo(ip: string, port: Pick<types.TransportListenInfo, 'port' | 'portRange'>): types.TransportListenInfo {
   return { protocol: 'udp', ip, flags: { ipv6Only: ip.includes(':') }, ...port };
 }

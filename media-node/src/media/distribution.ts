@@ -19,8 +19,8 @@ interface DistributionEvents {
 }
 
 /**
- * A stream served to viewers of this node on one core. The relay thread sends ordered packets to a plain transport; every viewer's consumers hang on the
- * producers there, which carry the viewer's payload types (Feeds).
+ * A stream as one core serves it to viewers of this node. The relay thread sends ordered packets to a plain transport. Its producers, one for each set of
+ * payload types that viewers use (Feeds), supply the viewers' consumers.
  */
 export class Distribution extends EventEmitter<DistributionEvents> {
   readonly core: MediaCore;
@@ -54,7 +54,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     egress.on('description', (description) => this.#learn(description.tracks));
   }
 
-  /** Takes the egress over: closes it with itself, also when this rejects. */
+  /** Takes ownership of the egress: closes it with the distribution, and when this rejects. */
   static async open(core: MediaCore, stream: string, egress: Egress): Promise<Distribution> {
     let router: types.Router | undefined;
     try {
@@ -73,7 +73,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     }
   }
 
-  /** Layers of a track are in the order of quality, lowest first, as far as it is known. */
+  /** The stream's tracks. Layers are in order of quality, lowest first, as far as that is known. */
   get tracks(): readonly TrackDescription[] {
     return this.#tracks;
   }
@@ -86,12 +86,12 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     return this.#viewers.size;
   }
 
-  /** How many producers feed it: one for each track and set of payload types in use. */
+  /** How many producers supply the viewers: one for each track and set of payload types in use. */
   get feeds(): number {
     return this.#feeds.size;
   }
 
-  /** Numbers for offers of ours. */
+  /** Payload types for the node's own offers. */
   payloadTypes(): Map<number, TrackNumbers> {
     return ownNumbers(this.tracks);
   }
@@ -104,7 +104,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     }
   }
 
-  /** Rejects when the worker refuses; the transport is closed then. */
+  /** Adds a viewer. Rejects, and closes the transport, when the worker refuses. */
   async addViewer<T extends ViewerTransport>(transport: T, selections: readonly PullSelection[]): Promise<Viewer<T>> {
     const consumers = new Map<number, types.Consumer>();
     const leave: (() => void)[] = [];
@@ -121,19 +121,19 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     }
     const viewer = new Viewer(transport, consumers, selections);
     this.#viewers.add(viewer);
-    viewer.on('wish', () => this.#wishLayers());
+    viewer.on('preference', () => this.#requestLayers());
     viewer.once('closed', () => {
       this.#viewers.delete(viewer);
       if (this.#closed) return;
       for (const one of leave) one();
-      this.#wishLayers();
+      this.#requestLayers();
       if (this.#viewers.size === 0) this.emit('idle');
     });
-    this.#wishLayers();
+    this.#requestLayers();
     return viewer;
   }
 
-  /** The publisher is away; the viewers wait for it, or the next one of the name, in their sessions. */
+  /** The publisher is gone. The viewers keep their sessions and wait for a publisher of the same name. */
   pause(reason: string): void {
     if (this.#paused) return;
     this.#paused = true;
@@ -155,7 +155,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     this.emit('closed', reason, ending);
   }
 
-  /** What went wrong for somebody who was joining: most likely that this was closed meanwhile. */
+  /** The error to report to a viewer that could not join. The usual cause is that the distribution closed in the meantime. */
   #explained(error: unknown): unknown {
     const explained = orWorkerLost(this.core.worker, error);
     if (explained instanceof Problem || !this.#closed) return explained;
@@ -171,7 +171,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     const numbers = servableNumbers(selection);
     const { producer, media, rtx } = await this.#feeds.join(description, numbers);
     leave.push(() => this.#feeds.leave(track, numbers));
-    // Without a repair stream lost packets are sent again as they were (RFC 4585 NACK without RFC 4588).
+    // Without a repair stream the worker retransmits lost packets unchanged (RFC 4585 NACK without RFC 4588).
     const codecs = [{ ...media, rtcpFeedback: selection.rtcpFeedback }];
     if (rtx) codecs.push({ ...rtx, rtcpFeedback: [] });
     return transport.consume({
@@ -189,22 +189,22 @@ export class Distribution extends EventEmitter<DistributionEvents> {
     });
   }
 
-  /** Another order of layers is taken up at once: the egress puts each under the SSRC of its rank, viewers keep the rank that they want. */
+  /** Adopts a new order of layers. The egress sends each layer under the SSRC of its rank, and viewers keep the rank that they prefer. */
   #learn(tracks: readonly TrackDescription[]): void {
     if (!canContinue(this.#tracks, tracks)) return;
     this.#tracks = tracks;
-    this.#wishLayers();
+    this.#requestLayers();
   }
 
-  /** Layers above everyone's wish need not come here: the relay drops what nobody downstream wants. */
-  #wishLayers(): void {
+  /** Requests from upstream only the layers up to the highest that a viewer prefers. The relay drops layers that nobody downstream requests. */
+  #requestLayers(): void {
     for (const { track, layers } of this.#tracks) {
       if (layers.length < 2) continue;
       const top = layers.length - 1;
-      const wishes = [...this.#viewers]
+      const preferred = [...this.#viewers]
         .filter((viewer) => viewer.plays(track))
         .map((viewer) => viewer.preferredLayer(track) ?? top);
-      const highest = wishes.length > 0 ? Math.min(Math.max(...wishes), top) : top;
+      const highest = preferred.length > 0 ? Math.min(Math.max(...preferred), top) : top;
       const mask = layers.slice(0, highest + 1).reduce((bits, { layer }) => bits | (1 << layer), 0);
       if (this.#wanted.get(track) === mask) continue;
       this.#wanted.set(track, mask);
@@ -213,7 +213,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   }
 }
 
-/** A path over several relays may have to set up as many trunks. */
+/** Long enough to set up one trunk after another on a path over several relays. */
 const DESCRIBED_WITHIN_MS = 8000;
 
 async function described(stream: string, egress: Egress): Promise<{ tracks: TrackDescription[] }> {
@@ -228,7 +228,7 @@ async function described(stream: string, egress: Egress): Promise<{ tracks: Trac
   }
 }
 
-/** Whether a new publisher's tracks can go on under the producers that viewers already have. */
+/** Whether a new publisher's tracks can reuse the producers of the current viewers. */
 export function canContinue(before: readonly TrackDescription[], now: readonly TrackDescription[]): boolean {
   return (
     before.length === now.length &&

@@ -3,7 +3,7 @@ import type { types } from 'mediasoup';
 import type { Egress } from '../relay/index.ts';
 import { codecCapabilities, producedCodec, repairOf, type TrackNumbers } from './router-codecs.ts';
 
-/** A producer of one track under one set of numbers, and what a consumer of it must know. */
+/** A producer of one track with one set of payload types, and the capabilities for its consumers. */
 export interface Feed {
   track: number;
   producer: types.Producer;
@@ -17,14 +17,14 @@ interface OpenFeed {
   ssrc: number;
 }
 
-/** A worker's random SSRCs are 32 bits; ours need only be distinct on one loopback socket. */
+/** The first SSRC of a feed. SSRCs need to be unique only on one loopback socket. */
 const INITIAL_SSRC = 0x1000;
 const MAX_LAYERS_PER_FEED = 16;
 
 /**
- * The tracks of a served stream as producers of one router. A worker rewrites payload types where packets enter it, at the producer, and never at a consumer
- * (mediasoup issue 1126), so each set of numbers that viewers have for a track is a producer of its own. One costs about as much as one viewer more: a copy of
- * the track's packets over loopback. It is opened for the first viewer with these numbers and closed after the last one.
+ * The tracks of a served stream as producers of one router. A worker rewrites payload types at the producer, where packets enter it, and never at a consumer
+ * (mediasoup issue 1126), so each set of payload types that viewers use for a track needs its own producer. A producer costs about as much as one more viewer:
+ * a copy of the track's packets over loopback. The first viewer with a set of payload types opens its feed, and the last one closes it.
  */
 export class Feeds {
   readonly #router: types.Router;
@@ -40,12 +40,12 @@ export class Feeds {
     this.#egress = egress;
   }
 
-  /** How many producers there are, those that are being opened included. */
+  /** How many producers there are, including those that are being opened. */
   get size(): number {
     return this.#open.size;
   }
 
-  /** Joins the feed with these numbers, or opens it. Each call is paired with one of `leave`, unless this rejects. */
+  /** Joins the feed with these payload types, or opens it. Each call that does not reject must be paired with a call of `leave`. */
   async join(description: TrackDescription, numbers: TrackNumbers): Promise<Feed> {
     const key = keyOf(description.track, numbers);
     let open = this.#open.get(key);
@@ -64,7 +64,7 @@ export class Feeds {
     }
   }
 
-  /** The last one to leave closes the feed. */
+  /** Leaves a feed. The last user closes it. */
   leave(track: number, numbers: TrackNumbers): void {
     const key = keyOf(track, numbers);
     const open = this.#open.get(key);
@@ -80,7 +80,7 @@ export class Feeds {
   async #produce(description: TrackDescription, numbers: TrackNumbers, ssrc: number): Promise<Feed> {
     const { track, kind, codec } = description;
     const layers = description.layers.map((_, rank) => ({ rank, ssrc: ssrc + rank }));
-    // `produce` reads the router's numbers before it waits for anything, so this pair of calls is atomic.
+    // `produce` reads the router's codecs before its first await, so this pair of calls is atomic.
     this.#router.updateMediaCodecs(codecCapabilities(codec, numbers));
     const { codecs = [] } = this.#router.rtpCapabilities;
     const media = codecs.find(({ preferredPayloadType }) => preferredPayloadType === numbers.payloadType)!;
@@ -111,7 +111,7 @@ export class Feeds {
     const producer = await producing;
     const { localPort: port } = this.#plain.tuple;
     const sender = await this.#egress.attach(track, { ip: '127.0.0.1', port, payloadType: numbers.payloadType, layers });
-    // Keyframe requests go back to where the packets come from. Feeds that open at once all send from there.
+    // The worker sends keyframe requests to the source of the packets. All feeds share one source, so the transport is connected once.
     if (!this.#plain.tuple.remotePort) {
       this.#connected ??= this.#plain.connect(sender);
       await this.#connected;

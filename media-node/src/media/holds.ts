@@ -11,8 +11,8 @@ interface Hold {
 const RETRY_MS = 2000;
 
 /**
- * Streams that are kept here without a viewer, because control says so: a subscription each, no router. Letting go is like the last viewer's
- * leaving: the relay keeps the stream for its linger.
+ * Streams that this node keeps subscribed to without viewers, at control's request. Each has an upstream subscription but no router. After a release, the
+ * relay keeps the subscription for the stream's linger, as after the last viewer.
  */
 export class Holds {
   readonly #relay: Pick<Relay, 'egress'>;
@@ -38,7 +38,7 @@ export class Holds {
     this.#keep(state);
   }
 
-  /** Routes may have changed: takes the better way, or the first, for each. */
+  /** Plans every held stream again, after routes may have changed. */
   replan(): void {
     for (const state of this.#wanted.values()) this.#keep(state);
   }
@@ -59,7 +59,7 @@ export class Holds {
   #keep({ stream, epoch, policy }: StreamState): void {
     const route = this.#plan(this.#wanted.get(stream)!);
     const held = this.#holds.get(stream);
-    // Without a way now, the next routes may bring one; a way that vanished does not stop what flows.
+    // Without a route, wait for the next settings. A route that disappeared does not stop a stream that is flowing.
     if (!route.ok || (held && isSameRoute(route, held.route))) return;
     const { path, backup } = route;
     if (held) {

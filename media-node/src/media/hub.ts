@@ -20,7 +20,7 @@ export interface PublishedStream<T extends PublisherTransport = PublisherTranspo
   policy: StreamPolicy;
   origin: Origin<T>;
   since: number;
-  /** As judged last by the watch over publishers; undefined before its first look. */
+  /** The latest health from PublisherWatch; undefined before its first check. */
   status?: PublisherStatus;
 }
 
@@ -38,8 +38,8 @@ export class StreamHub {
   readonly #published = new Map<string, PublishedStream>();
   readonly #served = new Map<string, ServedStream>();
   readonly #holds: Holds;
-  /** Requests under way, by stream. */
-  readonly #asking = new Map<string, number>();
+  /** Number of pending requests, by stream. */
+  readonly #pendingRequests = new Map<string, number>();
 
   constructor(parts: {
     cores: MediaCores;
@@ -62,7 +62,7 @@ export class StreamHub {
     return [...this.#published.values()];
   }
 
-  /** Kept without a viewer, by control's wish. */
+  /** Streams held without viewers, at control's request. */
   get held(): string[] {
     return this.#holds.streams;
   }
@@ -73,7 +73,7 @@ export class StreamHub {
 
   /**
    * Makes this node the stream's origin.
-   * @param mayPublish is asked once the policy is known and before a packet is taken; throws to refuse
+   * @param request.mayPublish called once the policy is known and before any packet is accepted; throws to refuse
    * @throws Problem when control refuses (409: the name is taken), no core lives, or the relay cannot take it
    */
   async publish<T extends PublisherTransport>(request: {
@@ -118,7 +118,7 @@ export class StreamHub {
     } catch (error) {
       if (granted) {
         this.#directory.unpublish(stream, granted.epoch, session);
-        // The directory has taken the name from the one before.
+        // The directory has already taken the name from the previous publisher.
         const before = this.#published.get(stream);
         if (before && before.epoch < granted.epoch) before.origin.close(TAKEN_OVER, 'superseded');
       }
@@ -128,7 +128,7 @@ export class StreamHub {
     const published: PublishedStream<T> = { stream, session, ...granted, origin, since: this.#clock.wall() };
     const before = this.#published.get(stream);
     this.#published.set(stream, published);
-    // Only now: those who carry the stream go on with the new epoch and hear of no end.
+    // The old publisher ends only now, so that downstream nodes continue with the new epoch and see no end of the stream.
     before?.origin.close(TAKEN_OVER, 'superseded');
     origin.on('tracks', (tracks) => {
       this.#directory.describe(stream, published.epoch, session, tracks);
@@ -152,22 +152,22 @@ export class StreamHub {
   }
 
   /**
-   * Runs `use` with who has the stream, from this node's own knowledge or the directory. A stream that nobody here plays or asks for afterwards is released.
+   * Runs `use` with the stream's state, from this node or from the directory. Afterwards releases the stream if it has no viewers and no pending requests.
    * @throws Problem 404 when nobody publishes it; whatever `use` throws
    */
   async withStream<T>(stream: string, use: (state: StreamState) => Promise<T>): Promise<T> {
-    this.#asking.set(stream, (this.#asking.get(stream) ?? 0) + 1);
+    this.#pendingRequests.set(stream, (this.#pendingRequests.get(stream) ?? 0) + 1);
     try {
       return await use(await this.#find(stream));
     } finally {
-      const others = this.#asking.get(stream)! - 1;
-      if (others > 0) this.#asking.set(stream, others);
-      else this.#nobodyAsks(stream);
+      const others = this.#pendingRequests.get(stream)! - 1;
+      if (others > 0) this.#pendingRequests.set(stream, others);
+      else this.#closeUnrequested(stream);
     }
   }
 
   /**
-   * The stream as served here, on a core with room; subscribes upstream for the first viewer.
+   * The stream's distribution on a core that has room. The first viewer makes the node subscribe upstream.
    * @throws Problem when the stream cannot be reached
    */
   async distribute(state: StreamState): Promise<Distribution> {
@@ -177,13 +177,13 @@ export class StreamHub {
     return (served ?? this.#serve(state)).distribute(core);
   }
 
-  /** Control's settings have changed: other routes, other addresses. */
+  /** Applies changed settings: routes and addresses. */
   applySettings(): void {
     for (const served of this.#served.values()) served.reroute();
     this.#holds.replan();
   }
 
-  /** Control said something of one stream: another policy, another origin, wished here without a viewer; undefined: it has ended. */
+  /** Applies control's state of one stream: its policy, its origin, whether to hold it here. Undefined: the stream ended. */
   applyStream(stream: string, state: StreamState | undefined): void {
     const published = this.#published.get(stream);
     if (published && state?.epoch === published.epoch) this.#adoptPolicy(published, state.policy);
@@ -192,7 +192,7 @@ export class StreamHub {
     else this.#holds.release(stream, state ? 'no longer asked to hold it' : 'the stream ended');
   }
 
-  /** Ends what is left: publishers' streams are unpublished. */
+  /** Unpublishes and closes all streams of this node. */
   close(reason: string): void {
     for (const { origin } of this.published) origin.close(reason);
     this.#holds.close(reason);
@@ -219,7 +219,7 @@ export class StreamHub {
     const served = new ServedStream(state, {
       relay: this.#relay,
       plan: (now) => this.#plan(now),
-      isAskedFor: () => this.#asking.has(state.stream),
+      hasPendingRequests: () => this.#pendingRequests.has(state.stream),
       onUnserved: (ending) => this.#unserved(state.stream, ending),
       logger: this.#logger,
       clock: this.#clock,
@@ -238,35 +238,35 @@ export class StreamHub {
   #unserved(stream: string, ending: Ending): void {
     this.#served.delete(stream);
     if (ending !== 'displaced') return this.#releaseUnused(stream);
-    // Its viewers are about to come back, also with control away.
+    // Keep the state until the displaced viewers have reconnected, which must work without control too.
     this.#clock.setTimeout(() => this.#releaseUnused(stream), this.#republishMs).unref();
   }
 
   async #find(stream: string): Promise<StreamState> {
     const published = this.#published.get(stream);
     const self = this.#directory.settings?.self;
-    if (!published || !self) return this.#directory.resolve(stream).catch((error: unknown) => this.#flowing(stream, error));
+    if (!published || !self) return this.#directory.resolve(stream).catch((error: unknown) => this.#flowingState(stream, error));
     const { epoch, since, policy, origin } = published;
     const here = { node: self.node, region: self.region, host: '127.0.0.1', port: 0 };
     return { stream, epoch, since, policy, tracks: origin.tracks, origin: here };
   }
 
-  /** What comes here is there, whatever the directory says. */
-  #flowing(stream: string, unknown: unknown): StreamState {
+  /** The state of a stream whose media still arrives, even when the directory does not know it. @throws `unknown` otherwise */
+  #flowingState(stream: string, unknown: unknown): StreamState {
     const served = this.#served.get(stream);
     if (!served?.isFlowing) throw unknown;
     return served.state;
   }
 
-  /** What was opened for a viewer who then could not have it is left by nobody. */
-  #nobodyAsks(stream: string): void {
-    this.#asking.delete(stream);
+  /** Closes and releases what was opened for a request that then failed: no viewer will leave it. */
+  #closeUnrequested(stream: string): void {
+    this.#pendingRequests.delete(stream);
     this.#served.get(stream)?.closeUnused();
     this.#releaseUnused(stream);
   }
 
   #releaseUnused(stream: string): void {
-    if (!this.#asking.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
+    if (!this.#pendingRequests.has(stream) && !this.#served.has(stream)) this.#directory.release(stream);
   }
 }
 

@@ -1,4 +1,4 @@
-// Media on this node: workers and their ports (cores), streams published here (origin) and served here (distribution), and what joins them (hub).
+// Media on this node: the media workers and their ports (cores), streams published here (origin) and served here (distribution), and the hub that owns both.
 export { listenInfo, MediaCores, type MediaCore } from './cores.ts';
 export { StreamHub, type PublishedStream } from './hub.ts';
 export type { Origin } from './origin.ts';

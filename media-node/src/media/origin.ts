@@ -9,24 +9,24 @@ import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { Ingest } from '../relay/index.ts';
 import { codecCapabilities, producedCodec } from './router-codecs.ts';
 
-/** What carries a publisher's packets to us. */
+/** The transport on which a publisher's packets arrive. */
 export type PublisherTransport = types.WebRtcTransport | types.PlainTransport;
 
 interface OriginEvents {
-  /** The order of a track's layers has become known. */
+  /** The relay thread measured the order of a track's layers. */
   tracks: [TrackDescription[]];
   closed: [reason: string, ending: Ending];
 }
 
 /**
- * A stream published on this node. The publisher's packets enter a router of its own; each track leaves it through exactly one pipe consumer (all layers,
- * one numbering for the whole network), over loopback to the relay thread.
+ * A stream published on this node. Its packets enter a router that no other stream uses. Each track leaves the router through exactly one pipe consumer, with
+ * all layers and one numbering for the whole network, over loopback to the relay thread.
  */
 export class Origin<Transport extends PublisherTransport = PublisherTransport> extends EventEmitter<OriginEvents> {
   readonly core: MediaCore;
   readonly transport: Transport;
   #tracks: TrackDescription[];
-  /** `sprop-parameter-sets` by track. The gate puts them into the stream, so that nobody behind it has to know them. */
+  /** `sprop-parameter-sets` by track. The gate inserts them into the stream, so that no receiver needs them out of band. */
   readonly parameterSets: Record<number, string>;
   readonly #router: types.Router;
   readonly #egress: types.PlainTransport;
@@ -34,7 +34,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   readonly #feeds: TrackFeed[];
   #ingest: Ingest | undefined;
   #closed = false;
-  /** Feeds are replaced one after another. */
+  /** Serializes the replacement of feeds. */
   #rebinding: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -61,7 +61,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     router.once('workerclose', () => this.close(WORKER_DIED, 'displaced'));
   }
 
-  /** @throws Problem 400 when the worker refuses the parameters, 503 when it died; nothing is left behind then */
+  /** On an error, everything that was opened is closed. @throws Problem 400 when the worker refuses the parameters, 503 when it died */
   static async open<T extends PublisherTransport>(
     core: MediaCore,
     published: readonly PushTrack[],
@@ -89,7 +89,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     }
   }
 
-  /** From here on packets flow to the relay thread, and its keyframe requests to the publisher. */
+  /** Starts sending packets to the relay thread, and its keyframe requests to the publisher. */
   async feed(ingest: Ingest): Promise<void> {
     this.#ingest = ingest;
     ingest.on('keyframe', (track) => {
@@ -103,17 +103,17 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     await this.#egress.connect({ ip: ingest.address.ip, port: ingest.address.port });
   }
 
-  /** The worker's own socket towards the relay thread. */
+  /** The loopback address from which the worker sends packets to the relay thread. */
   get feedsFrom(): { ip: string; port: number } {
     return { ip: '127.0.0.1', port: this.#egress.tuple.localPort };
   }
 
-  /** What the publisher is told to send at most (REMB), in kbps; undefined: as much as the network takes. */
+  /** Limits the publisher's bit rate in kbps (REMB); undefined: only the network limits it. */
   async limit(maxKbps: number | undefined): Promise<void> {
     if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);
   }
 
-  /** Layers of a track are in the order of quality, lowest first, as far as it is known. */
+  /** The stream's tracks. Layers are in order of quality, lowest first, as far as that is known. */
   get tracks(): TrackDescription[] {
     return this.#tracks;
   }
@@ -122,7 +122,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     return this.#closed;
   }
 
-  /** What the publisher's receiver reports say; undefined before the first one. Passed on to the gate, whose audio wait depends on it. */
+  /** The publisher's round-trip time in ms; undefined before the first report. Also passed to the gate, whose wait for missing audio packets depends on it. */
   async measureRtt(): Promise<number | undefined> {
     const producers = this.#feeds.map(({ producer }) => producer);
     const producer = producers.find(({ kind }) => kind === 'audio') ?? producers[0];
@@ -133,17 +133,17 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     return rttMs;
   }
 
-  /** How the worker tells the tracks' packets now; changes with `rebind`. */
+  /** The tracks with the encodings by which the worker identifies their packets. `rebind` changes them. */
   get sources(): readonly PushTrack[] {
     return this.#feeds.map(({ source }) => source);
   }
 
-  /** Names this publisher in the relay's statistics; undefined until `feed`. */
+  /** Identifies this publisher in the relay's statistics; undefined until `feed`. */
   get ingestId(): string | undefined {
     return this.#ingest?.id;
   }
 
-  /** Packets that the worker took as this track's since its producer was made, by SSRC. */
+  /** Packets that the worker assigned to this track since its producer was created, by SSRC. */
   async receivedPackets(track: number): Promise<{ ssrc: number; packets: number }[]> {
     const producer = this.#feeds[track]?.producer;
     const stats = producer && !producer.closed ? await producer.getStats() : [];
@@ -151,8 +151,8 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   }
 
   /**
-   * Takes a track's packets under other SSRCs from now on: its producer is replaced, its gate and its numbering go on.
-   * @throws Error when the worker refuses the encodings; the track then is as before
+   * Accepts a track's packets under other SSRCs from now on. Replaces the producer; the gate and the numbering continue.
+   * @throws Error when the worker refuses the encodings; the track is then unchanged
    */
   rebind(track: number, encodings: types.RtpEncodingParameters[]): Promise<void> {
     const rebound = this.#rebinding.then(() => this.#rebind(track, encodings));
@@ -163,7 +163,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   close(reason: string, ending: Ending = 'over'): void {
     if (this.#closed) return;
     this.#closed = true;
-    // The relay thread may be gone already.
+    // Ignore errors: the relay thread may have stopped already.
     this.#ingest?.close(reason).catch(() => undefined);
     this.#router.close();
     this.emit('closed', reason, ending);
@@ -191,20 +191,20 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   }
 }
 
-/** What the worker says about parameters that no check before it caught, e.g. an SSRC that two tracks share. */
+/** The worker's refusal of parameters that passed the node's own checks, e.g. an SSRC that two tracks share. */
 function refusal(error: unknown): unknown {
   if (error instanceof Problem) return error;
   const detail = error instanceof Error ? error.message : String(error);
   return new Problem(400, 'Unusable media parameters', { detail: `the media worker refuses them: ${detail}` });
 }
 
-/** Ports for loopback sockets between workers and the relay thread: above the ones that a node declares. */
+/** Ports of the loopback sockets between workers and the relay thread. They lie above the ports that a node declares. */
 export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
 
 /** RFC 6184 section 8.1. */
 const SPROP = 'sprop-parameter-sets';
 
-/** A track's way from the publisher to the relay thread. */
+/** One track between the publisher and the relay thread. */
 interface TrackFeed {
   source: PushTrack;
   producer: types.Producer;
@@ -219,7 +219,7 @@ async function feedTrack(
   paused = false,
 ): Promise<TrackFeed> {
   const { rtpParameters } = source;
-  // `produce` reads the router's codecs before it waits for anything, so this pair of calls is atomic.
+  // `produce` reads the router's codecs before its first await, so this pair of calls is atomic.
   const codec = rtpParameters.codecs[0]!;
   router.updateMediaCodecs([...(isH264(codec) ? codecCapabilities(UNTOLD_KEYFRAMES) : []), ...codecCapabilities(codec)]);
   const capabilities = router.rtpCapabilities;
@@ -244,7 +244,7 @@ async function feedTrack(
 
 function describe({ source, consumer }: TrackFeed, track: number): TrackDescription {
   const codec = source.rtpParameters.codecs[0]!;
-  // Behind the one of passingAll, if there is one.
+  // The last codec is the real one: passingAll may have put a placeholder before it.
   const sent = consumer.rtpParameters.codecs.at(-1)!;
   const layers = (consumer.rtpParameters.encodings ?? []).map((encoding, layer) => {
     const rid = source.rtpParameters.encodings?.[layer]?.rid;
@@ -286,13 +286,13 @@ function isH264(codec: Pick<types.RtpCodecParameters, 'mimeType'>): boolean {
   return codec.mimeType.toLowerCase() === 'video/h264';
 }
 
-/** A codec in whose packets mediasoup looks for no keyframes (RTC::RTP::Codecs::Tools::CanBeKeyFrame in its worker). */
+/** A codec for which mediasoup does not detect keyframes (RTC::RTP::Codecs::Tools::CanBeKeyFrame in its worker). */
 const UNTOLD_KEYFRAMES = { mimeType: 'video/AV1', clockRate: 90_000 };
 
 /**
- * mediasoup takes nothing but an SPS for the start of an H.264 keyframe, and its pipe consumers forward nothing before one: all that
- * a publisher sends without an SPS would be lost in front of the gate. A consumer goes by the first codec of its producer, so one
- * without keyframes stands there; no packet has its payload type.
+ * Makes pipe consumers forward all H.264 packets. mediasoup recognizes an H.264 keyframe only by its SPS, and a pipe consumer forwards nothing before the
+ * first keyframe, so packets of a publisher that sends no SPS would never reach the gate. A consumer follows the first codec of its producer, so this puts a
+ * placeholder codec without keyframe detection first. No packet has its payload type.
  */
 function passingAll(parameters: types.RtpParameters): types.RtpParameters {
   const [codec] = parameters.codecs;
@@ -306,7 +306,7 @@ function passingAll(parameters: types.RtpParameters): types.RtpParameters {
   };
 }
 
-/** Loopback loses nothing: no RTX, no congestion control between worker and relay thread. */
+/** Removes RTX and congestion control: loopback between worker and relay thread loses nothing. */
 function withoutRepair(capabilities: types.RtpCapabilities): types.RtpCapabilities {
   return {
     codecs: (capabilities.codecs ?? [])

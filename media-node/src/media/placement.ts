@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The media core of a publisher or a stream's viewers: equal keys share a core, so members of a group meet in one worker's memory.
+ * The media core of a publisher or of a stream's viewers. Equal keys share a core, so that all members of a group are in one worker.
  * @param key group, else user, else stream
  */
 export function coreOf(key: string, cores: number): number {
   return createHash('sha256').update(key).digest().readUInt32BE(0) % cores;
 }
 
-/** Viewers that one core serves of a stream before its neighbours help. */
+/** How many viewers of a stream one core serves before the next core takes more. */
 const VIEWERS_PER_CORE = 400;
 
 /**
- * The core for one more viewer: the stream's own while it has room, then the next ones in order, then the least loaded.
+ * Chooses the core for one more viewer: the stream's own while it has room, then the following ones, then the least loaded.
  * @param viewers of this stream, by core
  */
 export function viewerCore(stream: string, viewers: readonly number[], room = VIEWERS_PER_CORE): number {

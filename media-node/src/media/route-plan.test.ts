@@ -38,7 +38,7 @@ function nodes(plan: ReturnType<typeof planRoute>): string[][] | string {
   return plan.ok ? [plan.path, plan.backup].map((path) => path.map(({ node }) => node)) : plan.reason;
 }
 
-describe('the way to a stream', () => {
+describe('the route to a stream', () => {
   test('published on this node is empty', () => {
     assert.deepEqual(nodes(planRoute(state('c', 'c-pull'), settings([]))), [[], []]);
   });
@@ -112,7 +112,7 @@ describe('the way to a stream', () => {
     );
   });
 
-  test('when no way works is straight to the origin, with the planned way behind it; not against a path policy', () => {
+  test('when no path works goes straight to the origin, with the planned path as backup, unless the path policy forbids it', () => {
     const planned = planRoute(state('a'), settings([['c-relay', 'a-relay']]));
     assert.deepEqual(nodes(detourOf(planned, state('a'))!), [['a-push'], ['c-relay', 'a-relay', 'a-push']]);
     const bound = state('a', 'a-push', 'via b');

@@ -4,9 +4,9 @@ import { hopTo, type Hop } from '@millrace/api/trunk';
 export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
 
 /**
- * How this node reaches a stream's origin: upstream hops, nearest first, the origin last. The primary path and, where routes give a second one, a backup.
- * Same region: straight to the origin. No route of the stream's path policy yet, as just after its StreamRoute was made: the default route, or
- * straight where there is none either, unless the policy demands its path.
+ * Plans how this node reaches a stream's origin: a primary path and, if the routes have a second one, a backup. A path lists upstream hops, nearest first and
+ * the origin last. An origin in the same region is reached directly. While the stream's path policy has no route yet, as just after its StreamRoute was
+ * created, the default route applies or, without one, the direct path, unless the policy requires its own path.
  */
 export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self' | 'routes' | 'peers'>): RoutePlan {
   const { origin, policy } = state;
@@ -31,15 +31,15 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
 }
 
 /**
- * When no way of the plan works: straight to the origin, without the relays, until the operator has found other ways; the plan's own way is the backup.
- * Undefined where that is the plan already, or might break the stream's path policy.
+ * The route to use while no path of the plan works: directly to the origin, with the planned path as the backup, until the operator has computed other routes.
+ * Undefined when the plan is already direct or the stream's path policy forbids the direct path.
  */
 export function detourOf(plan: RoutePlan, { policy }: Pick<StreamState, 'policy'>): (RoutePlan & { ok: true }) | undefined {
   if (!plan.ok || plan.path.length < 2 || policy.pathRequired) return undefined;
   return { ok: true, path: plan.path.slice(-1), backup: plan.path };
 }
 
-/** Whether two plans ask for the same. */
+/** Whether two plans are equal. */
 export function isSameRoute(a: RoutePlan, b: RoutePlan): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

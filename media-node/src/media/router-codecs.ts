@@ -1,28 +1,28 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
 
-/** Payload types under which a viewer takes a track. */
+/** The payload types under which a viewer receives a track. */
 export interface TrackNumbers {
   payloadType: number;
-  /** Of the repair stream (RFC 4588); absent: lost packets are sent again as they were. */
+  /** Payload type of the repair stream (RFC 4588); absent: lost packets are retransmitted unchanged. */
   rtxPayloadType?: number;
 }
 
 type Codec = Pick<types.RtpCodecParameters, 'mimeType' | 'clockRate' | 'channels' | 'parameters'>;
 
-/** The payload types that a router gives out for repair streams, in mediasoup's order (ortc.ts, DynamicPayloadTypes). */
+/** The payload types that a router assigns to repair streams, in mediasoup's order (ortc.ts, DynamicPayloadTypes). */
 const DYNAMIC_PAYLOAD_TYPES = [...numbersFrom(100, 127), ...numbersFrom(96, 99)];
 
 /**
- * What takes part in mediasoup's own matching, by codec. Formats are matched by this node (sdp/formats); a worker forwards them all alike, so it is given one
- * form of each, under which nothing is refused, merged or renumbered.
+ * The fmtp parameters that mediasoup's own codec matching reads, by codec. This node matches formats itself (sdp/formats), and a worker forwards all of them
+ * alike, so mediasoup always gets the same values, with which it refuses, merges and renumbers nothing.
  */
 const MATCHED_PARAMETERS: Readonly<Record<string, Record<string, string | number>>> = {
   'video/h264': { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 },
   'video/vp9': { 'profile-id': 0 },
 };
 
-/** A codec as a producer gets it. */
+/** The codec to give to a mediasoup producer. */
 export function producedCodec(codec: Codec): Codec {
   const parameters = { ...(codec.parameters as Record<string, string | number> | undefined) };
   return {
@@ -34,8 +34,8 @@ export function producedCodec(codec: Codec): Codec {
 }
 
 /**
- * What a router must know for the next producer, of this codec. With numbers: consumers of that producer send with them. A router chooses repair payload
- * types itself, the first one free: to get the wanted one, the others are taken by codecs that nobody produces.
+ * The codecs to set on a router before the next producer, which has this codec. With `numbers`, consumers of that producer send under these payload types. A
+ * router assigns the first free payload type to the repair stream, so placeholder codecs that nobody produces occupy all others.
  */
 export function codecCapabilities(codec: Codec, numbers?: TrackNumbers): types.RouterRtpCodecCapability[] {
   const { payloadType, rtxPayloadType } = numbers ?? {};
@@ -61,7 +61,7 @@ export function codecCapabilities(codec: Codec, numbers?: TrackNumbers): types.R
   ];
 }
 
-/** The repair codec of a router, where it has the wanted numbers. */
+/** The router's repair codec with these payload types, if it has one. */
 export function repairOf(
   codecs: readonly types.RtpCodecCapability[],
   { payloadType, rtxPayloadType }: TrackNumbers,
@@ -75,13 +75,13 @@ export function repairOf(
   );
 }
 
-/** Numbers that a worker can send with: any payload type, and a repair payload type of its own choice. */
+/** The payload types that a worker can send with: any for the media, but for the repair stream only one that a router can assign. */
 export function servableNumbers({ payloadType, rtxPayloadType }: TrackNumbers): TrackNumbers {
   const isServable = rtxPayloadType !== undefined && DYNAMIC_PAYLOAD_TYPES.includes(rtxPayloadType);
   return { payloadType, ...(isServable ? { rtxPayloadType } : {}) };
 }
 
-/** Numbers of ours for each track, for offers of ours: one codec with one set of parameters, one payload type (RFC 9143 section 9.1). */
+/** Payload types for the node's own offers, by track. Tracks with the same codec and parameters share a payload type (RFC 9143 section 9.1). */
 export function ownNumbers(tracks: readonly TrackDescription[]): Map<number, TrackNumbers> {
   const free = [...DYNAMIC_PAYLOAD_TYPES];
   const byFormat = new Map<string, TrackNumbers>();

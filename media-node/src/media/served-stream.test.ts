@@ -14,7 +14,7 @@ const state: StreamState = {
   policy: { ...DEFAULT_POLICY, policyKey: 'via-b', pathRequired: true },
 };
 
-/** A stream whose path policy was made a moment ago. The relay refuses, and says by that which way was asked for. */
+/** A stream with a new path policy. The fake relay rejects with the requested path in its error. */
 function start() {
   const clock = new FakeClock();
   let plan: RoutePlan = { ok: false, reason: 'not planned yet' };
@@ -27,7 +27,7 @@ function start() {
       },
     },
     plan: () => plan,
-    isAskedFor: () => true,
+    hasPendingRequests: () => true,
     onUnserved: () => undefined,
     logger: quietLogger().logger,
     clock,

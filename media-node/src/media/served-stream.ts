@@ -9,9 +9,9 @@ import { detourOf, isSameRoute, type RoutePlan } from './route-plan.ts';
 export interface ServedStreamParts {
   relay: Pick<Relay, 'egress'>;
   plan: (state: StreamState) => RoutePlan;
-  /** Somebody is about to become a viewer, of whichever distribution. */
-  isAskedFor: () => boolean;
-  /** Its last distribution is closed, so. */
+  /** Whether a request to play the stream is pending. */
+  hasPendingRequests: () => boolean;
+  /** Called when the last distribution has closed. */
   onUnserved: (ending: Ending) => void;
   logger: Logger;
   clock: Clock;
@@ -19,13 +19,13 @@ export interface ServedStreamParts {
   republishMs: number;
 }
 
-/** A StreamRoute made a moment ago is planned and programmed by then; a viewer for whom it is not is told to try again. */
+/** How long a viewer waits for a route. The operator plans and programs a new StreamRoute within this time; otherwise the viewer is told to try again. */
 const ROUTE_WITHIN_MS = 3_000;
 
-/** By then a relay that was killed runs again, or the operator has other ways. */
+/** How long a detour lasts. By then a killed relay has restarted, or the operator has computed other routes. */
 const DETOUR_MS = 10_000;
 
-/** One stream that viewers here play: its way upstream, its distributions on the cores, and whether there is anything to come. */
+/** One stream that viewers of this node play: its route upstream, its distributions on the cores, and whether its media still flows. */
 export class ServedStream {
   readonly #parts: ServedStreamParts;
   readonly #plan: () => RoutePlan;
@@ -34,18 +34,18 @@ export class ServedStream {
   /** By core. */
   readonly #distributions = new Map<number, Promise<Distribution>>();
   readonly #open = new Set<Distribution>();
-  /** Said upstream, by the publisher's node. */
+  /** The origin announced the end of the stream. */
   #hasEnded = false;
-  /** No way to it works. */
+  /** No path to the origin works. */
   #isLost = false;
-  /** The directory does not know it (any more). */
+  /** The directory does not know the stream, or no longer does. */
   #isForgotten = false;
-  /** Runs while the viewers wait for it. */
-  #orphaned: Timer | undefined;
-  /** Called when there is a route. */
+  /** Runs while the viewers wait for a publisher. */
+  #endTimer: Timer | undefined;
+  /** Callbacks of viewers that wait for a route. */
   readonly #awaitingRoute = new Set<() => void>();
-  /** Runs until the planned way is tried again. */
-  #detoured: Timer | undefined;
+  /** Runs until the planned route is tried again. */
+  #detourTimer: Timer | undefined;
 
   constructor(state: StreamState, parts: ServedStreamParts) {
     this.#parts = parts;
@@ -62,7 +62,7 @@ export class ServedStream {
     return [...this.#open].reduce((sum, { viewers }) => sum + viewers, 0);
   }
 
-  /** Media comes, whatever the directory says. */
+  /** Whether media still arrives, even when the directory does not know the stream. */
   get isFlowing(): boolean {
     return this.#open.size > 0 && !this.#hasEnded && !this.#isLost;
   }
@@ -72,7 +72,7 @@ export class ServedStream {
   }
 
   /**
-   * The distribution on this core; the first one subscribes upstream.
+   * The distribution on this core. The first distribution subscribes upstream.
    * @throws Problem when the stream cannot be reached
    */
   distribute(core: MediaCore): Promise<Distribution> {
@@ -88,27 +88,27 @@ export class ServedStream {
     return opening;
   }
 
-  /** What the directory says of it now; undefined: nothing. */
+  /** Takes the directory's current state of the stream; undefined: the directory does not know it. */
   learn(state: StreamState | undefined, isPublishedHere: boolean): void {
-    // Viewers wait for the next publisher of the name as long as for the one before.
-    if (state && state.epoch > this.#state.epoch) this.#adopt();
+    // A new epoch restarts the time for which viewers wait for a publisher.
+    if (state && state.epoch > this.#state.epoch) this.#stopWaiting();
     if (state) this.#state = state;
     this.#isForgotten = !state && !isPublishedHere;
-    this.#settle();
+    this.#reassess();
     this.reroute();
   }
 
-  /** Routes may have changed. A route that vanished does not stop what flows. */
+  /** Applies a changed route. A route that disappeared does not stop a stream that is flowing. */
   reroute(): void {
     const route = this.#plan();
     if (!route.ok || isSameRoute(route, this.#route)) return;
     this.#route = route;
-    for (const goOn of this.#awaitingRoute) goOn();
+    for (const resume of this.#awaitingRoute) resume();
     for (const { egress } of this.#open) egress.reroute(route.path, route.backup).catch(() => undefined);
     this.#parts.logger.info({ stream: this.#state.stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
   }
 
-  /** Nobody is about to play it any more. */
+  /** Closes distributions without viewers, when no request is pending any more. */
   closeUnused(): void {
     for (const distribution of [...this.#open]) if (distribution.viewers === 0) distribution.close('nobody plays it');
   }
@@ -129,7 +129,7 @@ export class ServedStream {
     return Distribution.open(core, stream, egress);
   }
 
-  /** Resolves when a route is known, at the latest after `ROUTE_WITHIN_MS`. */
+  /** Resolves when a route is known, or after `ROUTE_WITHIN_MS`. */
   async #untilRouted(): Promise<void> {
     const { clock } = this.#parts;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -150,9 +150,9 @@ export class ServedStream {
       this.#drop(core, ending);
       logger.info({ stream, core: distribution.core.index, reason }, 'stream no longer served here');
     });
-    // The relay keeps the upstream subscription for the linger; a worker's end of it is cheap to make again.
+    // The relay keeps the upstream subscription for the linger. Recreating the worker's part is cheap.
     distribution.on('idle', () => {
-      if (!this.#parts.isAskedFor()) distribution.close('the last viewer left');
+      if (!this.#parts.hasPendingRequests()) distribution.close('the last viewer left');
     });
     distribution.egress.on('description', ({ tracks }) => {
       if (!canContinue(distribution.tracks, tracks)) distribution.close('the publisher changed its tracks', 'displaced');
@@ -162,12 +162,12 @@ export class ServedStream {
   #drop(core: number, ending: Ending = 'over'): void {
     this.#distributions.delete(core);
     if (this.#distributions.size > 0) return;
-    this.#adopt();
-    this.#parts.clock.clearTimeout(this.#detoured);
+    this.#stopWaiting();
+    this.#parts.clock.clearTimeout(this.#detourTimer);
     this.#parts.onUnserved(ending);
   }
 
-  /** From before the distribution stands: what is missed then would never be heard again. */
+  /** Listens to the egress from before the distribution is open, because events missed until then are not repeated. */
   #follow(egress: Egress): void {
     const flows = (): void => this.#upstream(false, false);
     egress.on('description', flows);
@@ -183,36 +183,36 @@ export class ServedStream {
   #upstream(hasEnded: boolean, isLost: boolean): void {
     this.#hasEnded = hasEnded;
     this.#isLost = isLost;
-    this.#settle();
+    this.#reassess();
   }
 
-  /** The relay looks for media on the planned way again when that is tried, and keeps what flows until then. */
+  /** Reroutes around a broken planned path and tries the planned path again after `DETOUR_MS`. The relay keeps what flows until then. */
   #detour(egress: Egress): void {
     const detour = detourOf(this.#plan(), this.#state);
     if (!detour || this.#hasEnded) return;
     this.#route = detour;
     egress.reroute(detour.path, detour.backup).catch(() => undefined);
     const { clock } = this.#parts;
-    clock.clearTimeout(this.#detoured);
-    this.#detoured = clock.setTimeout(() => this.reroute(), DETOUR_MS);
-    this.#detoured.unref();
+    clock.clearTimeout(this.#detourTimer);
+    this.#detourTimer = clock.setTimeout(() => this.reroute(), DETOUR_MS);
+    this.#detourTimer.unref();
   }
 
-  /** What flows is not gone: a publisher's node that only control cannot reach is forgotten there, and here goes on to be seen. */
-  #settle(): void {
-    if (this.#hasEnded || (this.#isForgotten && this.#isLost)) return this.#orphan();
-    this.#adopt();
+  /** Decides whether viewers wait for a publisher. A stream that still flows goes on, even when control forgot it because it cannot reach the origin. */
+  #reassess(): void {
+    if (this.#hasEnded || (this.#isForgotten && this.#isLost)) return this.#awaitPublisher();
+    this.#stopWaiting();
     for (const distribution of this.#open) distribution.resume();
   }
 
-  #adopt(): void {
-    this.#parts.clock.clearTimeout(this.#orphaned);
-    this.#orphaned = undefined;
+  #stopWaiting(): void {
+    this.#parts.clock.clearTimeout(this.#endTimer);
+    this.#endTimer = undefined;
   }
 
-  /** A publisher that drops out may come back under the same name: viewers wait a while for it. */
-  #orphan(): void {
+  /** Lets viewers wait for a publisher that dropped out and may come back under the same name. */
+  #awaitPublisher(): void {
     for (const distribution of this.#open) distribution.pause('the publisher is gone');
-    this.#orphaned ??= this.#parts.clock.setTimeout(() => this.close('the stream ended'), this.#parts.republishMs);
+    this.#endTimer ??= this.#parts.clock.setTimeout(() => this.close('the stream ended'), this.#parts.republishMs);
   }
 }

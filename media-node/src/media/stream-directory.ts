@@ -1,6 +1,6 @@
 import type { NodeSettings, StreamPolicy, StreamState, TrackDescription } from '@millrace/api';
 
-/** What the hub needs of the channel to control. */
+/** The part of the channel to control that the hub uses. */
 export interface StreamDirectory {
   readonly settings: NodeSettings | undefined;
   publish(request: {
@@ -11,7 +11,7 @@ export interface StreamDirectory {
     replaces?: string;
     tracks: TrackDescription[];
   }): Promise<{ epoch: number; policy: StreamPolicy }>;
-  /** What is known of the tracks has changed; of an epoch that is no longer this session's it is passed over. */
+  /** Reports changed track descriptions. Ignored when the session no longer publishes the stream in this epoch. */
   describe(stream: string, epoch: number, session: string, tracks: TrackDescription[]): void;
   unpublish(stream: string, epoch: number, session: string): void;
   resolve(stream: string): Promise<StreamState>;

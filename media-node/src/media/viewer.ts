@@ -7,22 +7,22 @@ export type ViewerTransport = types.WebRtcTransport | types.PlainTransport;
 
 export interface LayerState {
   track: number;
-  /** Layers that the stream has. */
+  /** How many spatial layers the track has. */
   spatialLayers: number;
-  /** What is being sent; null: nothing yet. */
+  /** The layers being sent; null before the first packet. */
   current: { spatialLayer: number; temporalLayer?: number } | null;
-  /** What was asked for; absent: the best. */
+  /** The preferred layers; absent: the best. */
   preferred?: { spatialLayer: number; temporalLayer?: number };
 }
 
 interface ViewerEvents {
   closed: [reason: string, ending: Ending];
-  /** The stream has stopped, and may go on in this session; or does so. */
+  /** The stream stopped; it may resume in this session. */
   paused: [reason: string];
   resumed: [];
   layers: [];
-  /** Preferred layers changed. */
-  wish: [];
+  /** The preferred layers changed. */
+  preference: [];
 }
 
 /** One viewer of a stream: its transport and one consumer for each track it plays. */
@@ -53,7 +53,7 @@ export class Viewer<Transport extends ViewerTransport = ViewerTransport> extends
     return this.#preferred.get(track)?.spatialLayer;
   }
 
-  /** Stops what the viewer did not take. */
+  /** Closes the consumers of tracks that the viewer rejected. */
   keepOnly(tracks: readonly number[]): void {
     for (const [track, consumer] of this.consumers) if (!tracks.includes(track)) consumer.close();
   }
@@ -74,18 +74,21 @@ export class Viewer<Transport extends ViewerTransport = ViewerTransport> extends
     });
   }
 
-  /** Upper bound for what is sent of the layered tracks; null: the best again. Single-layer tracks are left alone. */
-  async prefer(wish: { track?: number; spatialLayer: number; temporalLayer?: number } | null): Promise<void> {
+  /** Sets the highest layers to send of layered tracks; null: the best. Has no effect on tracks with a single layer. */
+  async prefer(preferred: { track?: number; spatialLayer: number; temporalLayer?: number } | null): Promise<void> {
     for (const state of this.layers()) {
-      if (wish?.track !== undefined && wish.track !== state.track) continue;
-      const layers = wish
-        ? { spatialLayer: wish.spatialLayer, ...(wish.temporalLayer !== undefined ? { temporalLayer: wish.temporalLayer } : {}) }
+      if (preferred?.track !== undefined && preferred.track !== state.track) continue;
+      const layers = preferred
+        ? {
+            spatialLayer: preferred.spatialLayer,
+            ...(preferred.temporalLayer !== undefined ? { temporalLayer: preferred.temporalLayer } : {}),
+          }
         : undefined;
       if (layers) this.#preferred.set(state.track, layers);
       else this.#preferred.delete(state.track);
       await this.consumers.get(state.track)?.setPreferredLayers(layers ?? { spatialLayer: state.spatialLayers - 1 });
     }
-    this.emit('wish');
+    this.emit('preference');
   }
 
   close(reason: string, ending: Ending = 'over'): void {

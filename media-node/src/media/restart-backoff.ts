@@ -1,16 +1,16 @@
 import { exponentialMs } from '@millrace/service';
 
 const RESTART = { baseMs: 250, maxMs: 15_000 };
-/** A worker that lived this long did not die of what killed those before it. */
+/** A worker that ran this long resets the back-off. */
 const STABLE_MS = 60_000;
-/** So many short lives in a row are no accident. */
+/** A core counts as failing after this many short-lived workers in a row. */
 const FAILING_AFTER = 3;
 
 /**
- * How soon a core's next worker starts: at once after a single death, ever later when one after the other dies young, at most every 15 s.
- * Time is passed in, in ms of any steady clock.
+ * The back-off before a core's next worker starts: none after a single death, then exponential up to 15 s while workers die soon after their start.
+ * Callers pass the time, in ms of any monotonic clock.
  */
-export class RestartPace {
+export class RestartBackoff {
   #startedAtMs: number | undefined;
   #shortLives = 0;
 
@@ -18,7 +18,7 @@ export class RestartPace {
     this.#startedAtMs = nowMs;
   }
 
-  /** The worker died, or could not start. @returns ms to wait before the next one */
+  /** The worker died or could not start. @returns the delay in ms before the next start */
   ended(nowMs: number): number {
     const wasStable = this.#startedAtMs !== undefined && nowMs - this.#startedAtMs >= STABLE_MS;
     this.#startedAtMs = undefined;
@@ -26,7 +26,7 @@ export class RestartPace {
     return this.#shortLives === 1 ? 0 : exponentialMs(RESTART, this.#shortLives - 1);
   }
 
-  /** Whether its workers die again and again; over once one has lived long enough. */
+  /** Whether the core's workers die repeatedly. False again once a worker has run for a minute. */
   isFailing(nowMs: number): boolean {
     if (this.#shortLives < FAILING_AFTER) return false;
     return this.#startedAtMs === undefined || nowMs - this.#startedAtMs < STABLE_MS;
