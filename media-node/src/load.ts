@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '@millrace/service';
 import type { Session } from './sessions/index.ts';
 
-/** Transports asked for statistics in one second, however many there are: each question costs this process and the worker. */
+/** How many transports are sampled each second. Each sample costs CPU in this process and in the worker. */
 const SAMPLED_SESSIONS = 16;
-/** For this long a session's own figures count; then it is taken for one like those of the same stream. */
+/** How long a session's own sample is used. Afterwards the session gets the mean of its stream. */
 const FRESH_MS = 10_000;
 /** Kernel clock ticks a second in /proc/PID/stat; fixed by Linux' user-space ABI. */
 const TICKS_PER_SECOND = 100;

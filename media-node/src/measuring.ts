@@ -26,7 +26,7 @@ export interface Measured {
   logger: Logger;
 }
 
-/** Once a second: load, sessions, links and streams become metrics, the report to control, and the judgement of publishers. */
+/** Measures load, sessions, links and streams once a second. Updates metrics and the report to control, and checks publishers. */
 export class Measuring {
   /** What control is told. */
   report: Report;

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** `<state dir>/ready.json` exists exactly while the node is ready: what an exec probe looks at where the ops port is not known beforehand. */
+/** `<state dir>/ready.json` exists exactly while the node is ready. Exec probes check it where the ops port is not known in advance. */
 export class ReadyFile {
   readonly #folder: string;
   #written = '';

@@ -3,7 +3,7 @@ import type { StreamHub } from './media/index.ts';
 import type { CarriedStats } from './relay/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
 
-/** Those of the protocol's `Report`. */
+/** The limits of the protocol's `Report`. */
 const MAX_STREAMS = 5000;
 const MAX_LINKS = 500;
 
@@ -27,7 +27,7 @@ export function buildReport(parts: {
   };
 }
 
-/** A report beyond the protocol's bounds would be refused as a whole: what matters least is left out. */
+/** Drops the least important entries, because control refuses a report that exceeds the protocol's limits as a whole. */
 function bounded<T>(all: readonly T[], max: number, rank: (item: T) => number): T[] {
   if (all.length <= max) return [...all];
   return all.toSorted((a, b) => rank(a) - rank(b)).slice(0, max);

@@ -3,13 +3,13 @@ import { verifyMediaToken, type PublicJwk, type StreamPolicy, type TokenAction }
 import { bearerProblem, bearerToken, Problem, type Clock } from '@millrace/service';
 
 /**
- * Who asks: someone with a valid token for this action on this stream, or anyone. `rtpTo`: where its plain RTP may be, beside its own address.
- * `refusal`: why a token that an anonymous caller showed does not count.
+ * The caller of a request: the holder of a valid token for this action on this stream, or an anonymous client. `rtpTo` is an address to which plain RTP may be
+ * sent besides the client's own. `refusal` says why the tokens of an anonymous caller were not accepted.
  */
 export type Caller =
   { kind: 'token'; user: string; token: string; rtpTo?: string | undefined } | { kind: 'anonymous'; refusal?: Problem };
 
-/** What a request shows, in the order in which it is tried. `fault`: credentials that are no token at all. */
+/** The tokens of a request, in the order in which they are tried. `fault`: its credentials are not a bearer token. */
 export interface ShownTokens {
   tokens: readonly string[];
   fault?: Problem;
@@ -26,8 +26,8 @@ export class AccessControl {
   }
 
   /**
-   * The first valid token counts, whatever else a client sends beside it. Without one the caller is anonymous: whether that is enough the
-   * stream's policy says (`requirePermission`), so a token that is not valid never shuts anyone out of a public stream.
+   * Accepts the first valid token and ignores the others. Without one the caller is anonymous, and the stream's policy decides whether that suffices
+   * (`requirePermission`): an invalid token never excludes a client from a public stream.
    */
   async identify({ tokens, fault }: ShownTokens, act: TokenAction, stream: string): Promise<Caller> {
     let refusal: Problem | undefined;
@@ -61,7 +61,7 @@ export class AccessControl {
   }
 }
 
-/** What somebody without a valid token is told where one is needed. */
+/** The refusal of a caller without a valid token where the policy requires one. */
 export function refusalOf(caller: Caller, act: TokenAction): Problem {
   return (caller.kind === 'anonymous' ? caller.refusal : undefined) ?? unauthorized(act);
 }
@@ -72,7 +72,7 @@ function unauthorized(act: TokenAction): Problem {
   );
 }
 
-/** Tokens in the query of one request that are tried. */
+/** How many tokens in the query of a request are tried. */
 const MAX_QUERY_TOKENS = 4;
 
 /** The tokens of a request: in its body, its Authorization header, its query (RFC 6750 section 2). */

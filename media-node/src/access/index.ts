@@ -1,2 +1,2 @@
-// Who may push or pull a stream: tokens signed by control, or nobody needs one where the stream's policy says Public.
+// Decides who may push or pull a stream: holders of a token signed by control, or anyone where the stream's policy is Public.
 export { AccessControl, refusalOf, tokensOf, type Caller, type ShownTokens } from './access-control.ts';

@@ -1,12 +1,12 @@
 import { canonicalHost, ipFamilyOf, isLoopbackHost } from '@millrace/api';
 import type { Clock, Logger, Timer } from '@millrace/service';
 
-/** Names are resolved anew so often. */
+/** How often names are resolved again. */
 const RESOLVE_EVERY_MS = 60_000;
-/** While a name has no address. */
+/** How often names are resolved while one of them does not resolve. */
 const RETRY_MS = 5_000;
 const LOOKUP_WITHIN_MS = 10_000;
-/** Addresses that a client is told, those of all names together. */
+/** How many addresses clients are told in total. */
 const MAX_CANDIDATE_ADDRESSES = 8;
 
 export interface AnnouncedAddressesOptions {
@@ -38,14 +38,14 @@ export class AnnouncedAddresses {
     return [...new Set(all.map(canonicalHost))].slice(0, MAX_CANDIDATE_ADDRESSES);
   }
 
-  /** Names that do not resolve now, in words. What one resolved to before goes on being announced. */
+  /** One message for each name that does not resolve at present. Its last known addresses stay announced. */
   get problems(): string[] {
     return [...this.#failures].map(
       ([name, why]) => `the announced name ${name} does not resolve (${why}): create its DNS record, or announce an IP address`,
     );
   }
 
-  /** Resolves names once, then keeps on until stopped. A name that does not resolve is told by `problems`, and tried again. */
+  /** Resolves the names, then periodically again until stopped. `problems` lists names that do not resolve. */
   async start(): Promise<void> {
     const names = this.hosts.filter((host) => ipFamilyOf(host) === undefined);
     if (names.length > 0) await this.#resolve(names);
@@ -91,7 +91,7 @@ export class AnnouncedAddresses {
     }
   }
 
-  /** The resolver of the system has no deadline that can be set. */
+  /** Adds a deadline, which the system's resolver does not offer. */
   #within<T>(ms: number, work: Promise<T>): Promise<T> {
     const { clock } = this.#options;
     return new Promise<T>((resolve, reject) => {

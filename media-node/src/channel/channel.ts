@@ -17,11 +17,11 @@ import { Requests, unreachable, type AnswerMessage, type RequestBody } from './r
 import { SnapshotFile } from './snapshot-file.ts';
 import { StreamBook } from './stream-book.ts';
 
-/** All that control says of this node but the streams. */
+/** The snapshot without its streams. */
 export type ChannelSettings = Omit<Snapshot, 'streams'>;
 type Kick = { session: string; stream?: string | undefined; reason: string };
 
-/** Who this node is. A function, since ports may be known only once sockets are open. */
+/** The identity and endpoints that the node sends in `hello`. */
 type ChannelIdentity = Pick<
   Hello,
   'node' | 'podUid' | 'build' | 'roles' | 'region' | 'provider' | 'isp' | 'endpoints' | 'kernel' | 'cpus' | 'cpusExclusive'
@@ -41,9 +41,9 @@ export interface ChannelOptions {
 }
 
 export interface ChannelEvents {
-  /** Comes before the streams that go with them. */
+  /** Emitted before the streams of the same snapshot. */
   settings: [ChannelSettings];
-  /** One carried stream was told of anew; undefined: it is no longer published. */
+  /** Control sent a new state of a stream that this node carries; undefined: the stream is no longer published. */
   stream: [string, StreamState | undefined];
   /** End this publisher. */
   kick: [Kick];
@@ -53,14 +53,14 @@ export interface ChannelEvents {
 const PUBLISH_WITHIN_MS = 8000;
 const RESOLVE_WITHIN_MS = 5000;
 const ALTERNATIVES_WITHIN_MS = 2000;
-/** A connection that is lost is often back at once: so long requests wait for it, and no longer. */
+/** How long requests wait for a lost connection, which often returns at once. */
 const RECONNECT_GRACE_MS = 1000;
 const AWAY = 'this node is not connected to control; try again, or another node';
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps a connection to control, and goes on without: the last snapshot and the streams in it stay. What the node publishes and wants is
- * said again at each connection, so that a control that remembers nothing learns it.
+ * Keeps a connection to control. While it is lost, the node continues with the last snapshot. At each new connection the node reports its publications and
+ * subscriptions again, so that a control replica without state learns them.
  */
 export class ControlChannel extends EventEmitter<ChannelEvents> {
   readonly bootId = randomUUID();
@@ -103,7 +103,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     return this.#connection.state;
   }
 
-  /** What control said last, in this process or, until it says anew, in the one before. */
+  /** The latest settings: from control or, until control has answered, from the snapshot that the previous process kept. */
   get settings(): ChannelSettings | undefined {
     return this.#settings;
   }
@@ -150,21 +150,21 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     return { epoch: answer.epoch, policy: answer.policy };
   }
 
-  /** What is known of a published stream's tracks has changed; without control it is said at the next connection. */
+  /** Reports changed track descriptions of a published stream; without a connection, at the next one. */
   describe(stream: string, epoch: number, session: string, tracks: TrackDescription[]): void {
     if (this.#book.described(stream, epoch, session, tracks))
       this.#connection.send({ type: 'describe', stream, epoch, session, tracks });
   }
 
-  /** Gives the name back; without control it is given back at the next connection. */
+  /** Releases the name; without a connection, at the next one. */
   unpublish(stream: string, epoch: number, session: string): void {
     this.#book.unpublished(stream, epoch, session);
     this.#connection.send({ type: 'unpublish', stream, epoch, session });
   }
 
   /**
-   * Where the stream comes from; from here on this node is told of its changes, until release. Answers at once for a carried stream, and
-   * from what was known last when control is away. Throws Problem: 404 when nobody publishes it, 503 without control.
+   * Resolves a stream's origin and subscribes this node to its changes until `release`. Answers at once for a stream that the node carries, and from the last
+   * known state while control is unreachable. Throws Problem: 404 when nobody publishes it, 503 without control.
    */
   resolve(stream: string): Promise<StreamState> {
     const known = this.#book.known(stream);
@@ -174,7 +174,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     }
     const asked = this.#askOnce(stream);
     if (!known?.hold) return asked;
-    // Held by control's wish: current, but control must hear that it is wanted here as well.
+    // Control asked to hold the stream, so its state is current, but control must learn that this node also has viewers for it.
     asked.catch(() => undefined);
     this.#book.want(stream);
     return Promise.resolve(known);

@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   onMessage: (message: ControlMessage) => void;
 }
 
-/** One welcomed link to some control, and the dialling of the next one when it goes or says goodbye. */
+/** The current link to a control replica. Dials the next one when the link is lost or control says `bye`. */
 export class ControlConnection {
   readonly #options: ConnectionOptions;
   #state: ConnectionState = 'stopped';
@@ -68,7 +68,7 @@ export class ControlConnection {
     this.#link?.send(message);
   }
 
-  /** Control goes: the old link stays until the new one is welcome. */
+  /** Control is about to close: dials another replica and keeps the old link until the new one is welcomed. */
   moveOn(afterMs: number): void {
     this.#nextUrl++;
     if (!this.#dialling) this.#dialAfter(afterMs);

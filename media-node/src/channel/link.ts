@@ -115,7 +115,7 @@ export class ControlLink {
   }
 }
 
-/** A message of a later version of control that is not understood is passed over. */
+/** Returns undefined for an unknown message, e.g. one of a later version of control. */
 function parse(data: Buffer): ControlMessage | undefined {
   try {
     const parsed = ControlMessage.safeParse(JSON.parse(data.toString('utf8')));

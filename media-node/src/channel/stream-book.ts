@@ -1,8 +1,8 @@
 import type { Hello, StreamState, TrackDescription } from '@millrace/api';
 
 /**
- * What this node publishes, what it wants, and what control said of either. It outlives connections: what is published and wanted is said
- * again at each, and what was known stays while control is away.
+ * The streams that this node publishes, those that it subscribes to, and their latest state from control. It outlives connections: each new connection
+ * reports publications and subscriptions again, and the known states stay while control is unreachable.
  */
 export class StreamBook {
   readonly #publications = new Map<string, { epoch: number; session: string; tracks: TrackDescription[] }>();
@@ -10,12 +10,12 @@ export class StreamBook {
   readonly #known = new Map<string, StreamState>();
   readonly #changed: (stream: string, state: StreamState | undefined) => void;
 
-  /** @param changed is told of each stream of which control said something new; undefined: it is no longer published */
+  /** @param changed called for each stream whose state changed; undefined: it is no longer published */
   constructor(changed: (stream: string, state: StreamState | undefined) => void) {
     this.#changed = changed;
   }
 
-  /** What a control that remembers nothing has to hear. */
+  /** The publications and subscriptions to report to a control replica without state. */
   get said(): Pick<Hello, 'publications' | 'subscriptions'> {
     const publications = [...this.#publications].map(([stream, publication]) => ({ stream, ...publication }));
     return { publications, subscriptions: [...this.#wanted] };
@@ -29,7 +29,7 @@ export class StreamBook {
     return this.#known.get(stream);
   }
 
-  /** Whether control tells of this stream's changes already, because it is published or wanted here. */
+  /** Whether control already sends this stream's changes, because the node publishes it or subscribes to it. */
   carries(stream: string): boolean {
     return this.#wanted.has(stream) || this.#publications.has(stream);
   }
@@ -51,7 +51,7 @@ export class StreamBook {
     if (mine?.session === session && mine.epoch === epoch) this.#publications.delete(stream);
   }
 
-  /** Control took this session's names away. */
+  /** Control revoked the names of this session. */
   kicked(session: string): void {
     for (const [stream, publication] of this.#publications)
       if (publication.session === session) this.#publications.delete(stream);
@@ -68,7 +68,7 @@ export class StreamBook {
     return true;
   }
 
-  /** Answers and changes may overtake each other; the later epoch counts. */
+  /** Stores a state unless a later epoch is known: answers and changes may arrive out of order. */
   take(state: StreamState): void {
     const known = this.#known.get(state.stream);
     if (known && known.epoch > state.epoch) return;
@@ -80,7 +80,7 @@ export class StreamBook {
     if (this.#known.delete(stream)) this.#changed(stream, undefined);
   }
 
-  /** All that control knows: what it does not name has ended. */
+  /** Replaces all states. Streams that `states` does not list have ended. */
   replace(states: readonly StreamState[]): void {
     const named = new Set(states.map(({ stream }) => stream));
     for (const stream of [...this.#known.keys()]) if (!named.has(stream)) this.remove(stream);

@@ -14,7 +14,7 @@ const state: StreamState = {
   policy: { ...DEFAULT_POLICY, policyKey: 'via-b', pathRequired: true },
 };
 
-/** A stream with a new path policy. The fake relay rejects with the requested path in its error. */
+/** A stream with a new path policy. The fake relay records each requested path and rejects. */
 function start() {
   const clock = new FakeClock();
   let plan: RoutePlan = { ok: false, reason: 'not planned yet' };

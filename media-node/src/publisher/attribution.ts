@@ -39,9 +39,9 @@ export interface Conclusion {
 }
 
 /**
- * What unclaimed packets mean for one publisher (RFC 8843 section 9.2: MID first, then SSRC, then payload type). An SSRC is learned only where nothing
- * else can be meant: one track has the payload type, it is no simulcast, and its own SSRC does not come. The worker does not say over which transport a
- * packet came, so with several suspects the right SSRC is found by trial; one that does not fit takes no packets.
+ * Attributes unclaimed packets to one publisher's tracks (RFC 8843 section 9.2: MID first, then SSRC, then payload type). Proposes an SSRC only if it is
+ * unambiguous: a single track has the payload type, the track is not simulcast, and its announced SSRC does not arrive. The worker does not report the
+ * transport of a packet, so with several suspects the right SSRC is found by trial: a wrong one receives no packets.
  * @param others the other publishers of the same worker that are suspected now
  */
 export function attribute(suspect: Suspect, seen: UnclaimedPackets, others: readonly Suspect[]): Conclusion {

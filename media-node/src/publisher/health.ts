@@ -1,15 +1,15 @@
 import type { PublisherState } from '@millrace/api';
 
 /**
- * When something was observed. `heardMs` is time during which the node listened: a node that stood still (a paused process, a stolen CPU) has not
- * listened, and must not blame its publishers. `wallMs` is the same moment in ms since the Unix epoch.
+ * The time of an observation. `heardMs` counts only the time in which the node was able to receive packets: after a pause of the process or a stolen CPU, it
+ * must not blame its publishers for the silence. `wallMs` is the same moment in ms since the Unix epoch.
  */
 export interface Moment {
   heardMs: number;
   wallMs: number;
 }
 
-/** Counters of one track; each only grows, except that `received` starts anew when the worker's producer is replaced. */
+/** Counters of one track. They only grow, except that `received` restarts at 0 when the worker's producer is replaced. */
 export interface TrackSample {
   track: number;
   kind: 'audio' | 'video';

@@ -1,3 +1,3 @@
-// What a publisher's packets say about it: its health, what follows from it, and how an SSRC that was not announced is learned.
+// Judges publishers by their packets: their health, the advice and release that follow from it, and the learning of SSRCs that were not announced.
 export { judge, releaseOf, MAX_SILENCE_MS, type Moment, type PublisherHealth, type PublisherSample } from './health.ts';
 export { PublisherWatch } from './watch.ts';

@@ -11,7 +11,7 @@ import { judge, releaseOf, silenceOf, type Moment, type PublisherHealth } from '
 import { SsrcLearner } from './learner.ts';
 import { probeUnclaimed } from './unclaimed.ts';
 
-/** One look counts for no more, however late it comes: a node that stood still has not listened. */
+/** The maximum time that one check adds to `heardMs`: a node that was paused received nothing in the meantime. */
 const MAX_LOOK_MS = 2000;
 /** Bytes between two looks that belong to no track and are more than STUN, RTCP and the like. */
 const MIN_UNCLAIMED_BYTES = 500;
@@ -37,7 +37,7 @@ interface Watched {
 
 interface WatchedTrack {
   gate: { packets: number; passed: number };
-  /** Packets that the worker's producer took, by SSRC; a new producer starts anew. */
+  /** Packets that the worker's producer received, by SSRC; a new producer restarts at 0. */
   producer: Map<number, number>;
   received: number;
 }
@@ -50,8 +50,8 @@ interface Look {
 }
 
 /**
- * Watches this node's publishers: judges their health by what passes the gate, has SSRCs learned, tells clients, and ends publishers that are
- * silent or of no use, whatever carries them. Viewers are left to ICE: they hold no name, and plain RTP ones may send nothing.
+ * Watches this node's publishers: judges their health by the packets that pass the gate, starts the learning of SSRCs, notifies clients, and ends publishers
+ * that are silent or send nothing usable, over any transport. It does not watch viewers: they hold no name, and viewers of plain RTP may send nothing.
  */
 export class PublisherWatch extends EventEmitter<WatchEvents> {
   readonly #sessions: Pick<SessionRegistry, 'all'>;
@@ -69,7 +69,7 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
     this.#clock = parts.clock;
   }
 
-  /** Of a stream whose publisher has sent nothing for a while: for how long, and in how long its name is free. */
+  /** How long the stream's publisher has been silent and when its name is released; undefined while it is not silent. */
   silenceOf(stream: string): StreamReport['silence'] {
     const session = this.#sessions.all().find(({ kind, stream: published }) => kind === 'push' && published === stream);
     const health = session && this.#watched.get(session)?.health;
@@ -168,7 +168,7 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
     this.emit('transition', session, from, state);
   }
 
-  /** Probes workers of suspected publishers, each at most once at a time; what comes of it shows at the next look. */
+  /** Probes the workers of suspected publishers, one probe per worker at a time. The next check sees the result. */
   #probe(looks: readonly Look[], nowMs: number): void {
     const byWorker = Map.groupBy(looks, ({ watched }) => watched.published.origin.core.worker);
     for (const [worker, suspected] of byWorker) {

@@ -1,4 +1,4 @@
-// Sessions: a client's transport with what it publishes or plays. How they are opened, counted, watched, moved away and ended.
+// Sessions: a client's transport and the media that it publishes or plays. Opens, counts, moves and ends them.
 export { Session, type SessionMedia, type SessionNotice, type SessionTimeouts } from './session.ts';
 export { SessionRegistry, type EndedSession } from './registry.ts';
 export { openWebRtcPush } from './webrtc-push.ts';

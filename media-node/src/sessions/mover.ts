@@ -9,20 +9,20 @@ export interface MoverParts {
   alternatives: (kind: 'push' | 'pull', stream: string, user?: string) => Promise<string[]>;
   /** This node's own. */
   here: string;
-  /** Whether this node takes sessions, or does so again within this time. */
+  /** Whether this node accepts sessions now or will within `withinMs`. */
   takesSessions: (withinMs: number) => Promise<boolean>;
   logger: Logger;
   clock: Clock;
 }
 
-/** A worker's replacement is there sooner than a connection to another node. */
+/** How long to wait for a replaced worker, which is usually faster than a connection to another node. */
 const REPLACED_WITHIN_MS = 1000;
 /** How long a displaced session may take to hear of its move. */
 const DISPLACED_MS = 10_000;
-/** The displaced come back at most so close behind each other, or a full core's viewers would all open a connection at once. */
+/** The minimum interval between moves of displaced sessions, so that a full core's viewers do not all reconnect at once. */
 const DISPLACED_EVERY_MS = 5;
 
-/** Tells sessions where to go on: those of a draining node, and those whose media is gone from here. Clients that do not listen stay, or end, where they are. */
+/** Tells clients where to reconnect: all of a draining node, and those whose media was displaced. Sessions of clients that ignore it stay until they end. */
 export class SessionMover {
   readonly #parts: MoverParts;
   #timers: Timer[] = [];
@@ -72,7 +72,7 @@ export class SessionMover {
     clock.setTimeout(() => void this.#findPlace(session, reason), atMs - nowMs);
   }
 
-  /** Here, where what it needs is at hand, unless this node is to be left; else elsewhere; else here, once that is possible. */
+  /** Prefers this node, unless it is draining; then another node; then this node once a worker has been replaced. */
   async #findPlace(session: Session, reason: string): Promise<void> {
     const { here, takesSessions, clock } = this.#parts;
     const isLeaving = this.#deadlineAt !== undefined;
@@ -90,7 +90,7 @@ export class SessionMover {
   }
 }
 
-/** A publisher's URL says whose name it takes over: else the node it goes to would find the name taken, by itself. */
+/** Sends a `move` notice. A publisher's URL names the session that it replaces; otherwise its own old session would block the name. */
 function tell(session: Session, base: string, reason: string, deadlineAt: number): void {
   const url = new URL(`${base}/${session.kind === 'push' ? 'whip' : 'whep'}/${session.stream}`);
   if (session.kind === 'push') url.searchParams.set('replaces', session.id);

@@ -14,11 +14,11 @@ export interface SessionLimits {
 interface RegistryEvents {
   added: [Session];
   removed: [Session, reason: string];
-  /** Its media is gone from here, though not from the network. */
+  /** This node no longer has the session's media, but the network does. */
   displaced: [Session, reason: string];
 }
 
-/** Ended sessions that are remembered, so that ending one again is no error; the longest ended is forgotten first. */
+/** How many ended sessions are remembered, so that ending one twice is not an error. The oldest is forgotten first. */
 const MAX_ENDED = 10_000;
 
 /** What is left of a session after its end. */

@@ -14,13 +14,13 @@ export type SessionMedia =
   /** An offer of ours waits for the viewer's answer. */
   | { kind: 'offered'; viewer: Viewer; selections: readonly PullSelection[]; tracks: readonly TrackDescription[] };
 
-/** displaced: its media is gone from here, and the client is about to be told where to go on. */
+/** `displaced`: the session's media is gone from this node, and the client is about to be told where to reconnect. */
 export type SessionState = 'pending' | 'connected' | 'interrupted' | 'displaced' | 'closed';
 
 /** What a client hears over its event stream. */
 export type SessionNotice =
   | { event: 'move'; data: { url: string; signaling: string; reason: string; deadlineAt: string } }
-  /** The publisher is gone; another of the name is waited for in this session. */
+  /** The publisher is gone; the session waits for another publisher of the name. */
   | { event: 'paused'; data: { reason: string } }
   | { event: 'resumed'; data: Record<never, never> }
   | { event: 'ended'; data: { reason: string; final?: true } }
@@ -194,7 +194,7 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 }
 
-/** What a listener that comes after `next` must hear: where to go, that it is over, or that the stream has stopped; no more what has passed. */
+/** The notice that a listener joining after `next` still needs: where to move, that the session ended, or that the stream is paused. */
 function standing(before: SessionNotice | undefined, next: SessionNotice): SessionNotice | undefined {
   if (next.event === 'move' || next.event === 'ended') return next;
   if (before?.event === 'move') return before;

@@ -141,7 +141,7 @@ async function patchSession(context: SignalingContext, session: Session, req: Re
     });
   }
   if (sameGeneration) {
-    // An ICE-lite agent answers checks from wherever they come; the client's candidates need no more than to be well-formed (RFC 8445 section 2.5).
+    // An ICE-lite agent answers checks from any address, so the client's candidates only need to be well-formed (RFC 8445 section 2.5).
     // No ETag: the generation is as it was (RFC 9725 section 4.3.2).
     res.status(204).end();
     return;

@@ -3,14 +3,14 @@ import { isSameAddress, Problem } from '@millrace/service';
 
 type Range = readonly [address: string, bits: number];
 
-/** Unspecified, multicast, reserved and broadcast (RFC 6890): nobody's own address, and a packet to one may reach many. */
+/** Unspecified, multicast, reserved and broadcast addresses (RFC 6890). They belong to no single host, and a packet may reach many. */
 const nobodys = ranges([
   ['0.0.0.0', 8],
   ['224.0.0.0', 3],
   ['::', 128],
   ['ff00::', 8],
 ]);
-/** This machine and its link: there sits what listens to neighbours only. */
+/** Loopback and link-local addresses: services there trust their neighbours. */
 const local = ranges([
   ['127.0.0.0', 8],
   ['169.254.0.0', 16],
@@ -26,8 +26,8 @@ function ranges(list: readonly Range[]): (address: string) => boolean {
 }
 
 /**
- * Plain RTP goes to the address that the client names, with no handshake that shows it wants it. So that nobody can be made to receive a
- * stream it is the client's own, or the one that the app had written into the token.
+ * Plain RTP goes to the address that the client names, without a handshake in which the receiver agrees. To prevent attacks on others, the address must be the
+ * client's own or the one that the app put into the token.
  * @param caller address of the client's own connection
  * @param granted the token's `rtpTo`
  * @throws Problem 400 for an address that can be no client's, 403 for one that is not this client's
