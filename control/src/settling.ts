@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '@millrace/service';
 
 /**
- * After a start with a directory that remembers nothing, a stream that is not known may only not have been announced yet. Settled is when
- * every node that was connected before is connected again, or `withinMs` after the start.
+ * After a start with an empty directory, an unknown stream may be live and merely not announced yet. Control has settled when every node
+ * that was connected before is connected again, or `withinMs` after the start.
  */
 export class Settling {
   readonly #clock: Clock;

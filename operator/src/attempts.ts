@@ -1,24 +1,24 @@
 import { isRefusal, NotLeaderError, type KubeError } from '@millrace/kube';
 
-/** A write that the API refused for what it says, so that trying again without a change is of no use. */
+/** A write that the API rejected because of its content. A retry without a change cannot succeed. */
 export interface Refusal {
-  /** What was to be written, as people name it. */
+  /** Human-readable name of the object that was to be written. */
   readonly what: string;
-  /** In the words of the API. */
+  /** The API server's error message. */
   readonly why: string;
 }
 
-/** Of what the API answered, in a condition's message. */
+/** Maximum number of characters of an API error in a condition's message. */
 const MAX_REFUSAL_CHARACTERS = 500;
 
-/** The API's words, short enough for a condition. */
+/** The API server's error message, cut to fit a condition. */
 export function whyRefused(error: KubeError): string {
   return error.message.slice(0, MAX_REFUSAL_CHARACTERS);
 }
 
 /**
- * Writes that do not depend on each other: one that fails keeps neither the others from being tried nor status from being told. The end
- * of a term is no failure of one write and ends them all.
+ * Runs independent writes: when one fails, the others and the status update still run. The end of a leadership term is not a failure of
+ * one write; it stops all of them.
  */
 export class Attempts {
   readonly refusals: Refusal[] = [];
@@ -42,7 +42,7 @@ export class Attempts {
     }
   }
 
-  /** Throws what failed, so that it is logged and tried again: the error itself, or all of them as one. */
+  /** Throws the failures so that the caller logs and retries them: the single error, or an AggregateError. */
   throwFailures(): void {
     if (this.#errors.length === 0) return;
     if (this.#errors.length === 1) throw this.#errors[0];

@@ -158,7 +158,7 @@ export class Operator {
     signal.addEventListener('abort', stopAll, { once: true });
     const recording = recorder.run(stop.signal);
     try {
-      // One that fails takes the others with it, and the Lease: another replica may do better.
+      // When one controller fails, all stop and the Lease is released, so that another replica takes over.
       await Promise.all(controllers.map((controller) => controller.run(stop.signal).finally(() => stop.abort())));
     } finally {
       signal.removeEventListener('abort', stopAll);

@@ -1,4 +1,4 @@
-/** The condition of an object that is left alone: what else its status says is from before. */
+/** The condition of a paused object: the rest of its status is from before the pause. */
 export const PAUSED_CONDITION = {
   type: 'Paused',
   status: 'True',

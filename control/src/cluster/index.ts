@@ -1,3 +1,3 @@
-/** What control reads from Kubernetes, turned into its own words. With the API away the last state stays. */
+/** Translates Kubernetes resources to control's own types. While the API is unreachable, the last state stays. */
 export { Cluster } from './cluster.ts';
 export { NamedSecret } from './named-secret.ts';

@@ -85,7 +85,7 @@ export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Rec
   };
 }
 
-/** Names a key without telling it. */
+/** Identifies a key without revealing it. */
 function keyIdOf(secret: string): string {
   return createHash('sha256').update(`millrace trunk key id\0${secret}`).digest('hex').slice(0, 8);
 }

@@ -13,7 +13,7 @@ export type FleetChange =
   | { type: 'spec-gone'; node: string }
   | { type: 'presence-gone'; node: string; streams: ReadonlySet<string> };
 
-/** All media nodes, of this replica and of others. Every update costs what it touches, not what there is. */
+/** All media nodes, of this replica and of others. The cost of an update does not grow with the number of nodes. */
 export class Fleet {
   readonly #clock: Clock;
   readonly #specs = new Map<string, NodeSpec>();
@@ -56,7 +56,7 @@ export class Fleet {
     return this.#presences.values();
   }
 
-  /** Who carries a stream, by their reports. */
+  /** The nodes that carry a stream, by their reports. */
   carriers(stream: string): ReadonlyMap<string, StreamReport> {
     return this.#carriers.get(stream) ?? new Map<string, StreamReport>();
   }

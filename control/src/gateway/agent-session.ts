@@ -121,7 +121,7 @@ export class AgentSession implements ProgrammedNode {
     }
   }
 
-  /** A request is answered so; anything else is passed over, since a node of a later version may say what is not known here. */
+  /** Answers a request that cannot be read with an error. Ignores any other unknown message: a node of a later version may send it. */
   unreadable(message: object, problem: string): void {
     const { type, id } = message as { type?: unknown; id?: unknown };
     const now = this.#context.clock.now();
@@ -181,7 +181,7 @@ export class AgentSession implements ProgrammedNode {
     };
     const presence: NodePresence = { node: this.node, replica, connectedAt: this.connectedAt, hello };
     const known = fleet.presence(this.node);
-    // A node that dials again still does what it did a moment ago.
+    // A node that reconnects still has the load and streams of its last report.
     const kept = known?.hello.bootId === bootId ? { report: known.report, reportedAt: known.reportedAt } : {};
     const heard = report ? { ...presence, report, reportedAt: clock.wall() } : { ...presence, ...kept };
     // This replica knows at once, and also with the directory away.

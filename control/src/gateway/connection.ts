@@ -17,7 +17,7 @@ export interface ConnectionOptions {
 /** In the long run a node needs some ten messages a second; at once as many as streams that start together. */
 const MESSAGES_PER_SECOND = 200;
 const BURST = 1000;
-/** What a node that does not read lets pile up before it is given up. */
+/** Maximum number of unsent bytes before control closes the connection of a node that does not read. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 const MISSED_HEARTBEATS = 3;
 
@@ -57,7 +57,7 @@ export class AgentConnection {
     socket.send(JSON.stringify(message));
   }
 
-  /** The reason (at most 123 bytes, RFC 6455 section 5.5) tells the remedy. */
+  /** The reason (at most 123 bytes, RFC 6455 section 5.5) names the remedy. */
   close(code: number, reason: string): void {
     const { socket, clock } = this.#options;
     if (socket.readyState === socket.CLOSED) return;

@@ -30,7 +30,7 @@ export interface AgentGatewayOptions extends AgentContext {
 const HELLO_WITHIN_MS = 10_000;
 /** The operator makes the MediaNode right after the pod; a quick node is there first. */
 const SPEC_WITHIN_MS = 5000;
-/** Dialled but not yet welcome: bounds what strangers cost. */
+/** Maximum number of connections that are not authenticated yet: bounds what unauthenticated clients cost. */
 const MAX_UNKNOWN = 256;
 /** Nodes that are sent away come back spread over this time. */
 const BYE_SPREAD_MS = 2000;

@@ -1,3 +1,3 @@
-/** Where media nodes dial in: who they are, what they say, what they are told. */
+/** The server end of the agent channel: it authenticates media nodes, reads their messages and answers their requests. */
 export { AgentGateway } from './gateway.ts';
 export { TokenReviews, reviewWith } from './token-reviews.ts';

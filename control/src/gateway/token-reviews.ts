@@ -7,7 +7,7 @@ import type { Clock } from '@millrace/service';
 export type TokenVerdict =
   | { verdict: 'pod'; podUid: string }
   | { verdict: 'refused'; detail: string }
-  /** Nobody could be asked. */
+  /** The API server could not be reached. */
   | { verdict: 'unknown'; detail: string };
 
 /** Asks the API server about a token. Rejects when it cannot be reached. */

@@ -1,6 +1,6 @@
 import type { ExclusionReason, NodeLoad } from '@millrace/api';
 
-/** Above this a node takes nobody more: what remains is for keyframes and bursts of those it has. */
+/** Above this a node takes no further session: the rest is headroom for keyframes and bursts. */
 const CPU_FULL_PERCENT = 90;
 /** Nodes report each second; an older report says nothing about now. */
 export const REPORT_STALE_MS = 5000;
@@ -12,7 +12,7 @@ export interface Loaded {
   pending: number;
 }
 
-/** How full a node is by its scarcest resource: 0 idle, 1 full. Who was placed since the report counts as a session. */
+/** How full a node is by its scarcest resource: 0 idle, 1 full. Each placement since the report counts as a session. */
 export function loadOf({ load, capacity, pending }: Loaded): number {
   const perSessionMbps = load.sessions > 0 ? load.egressMbps / load.sessions : 0;
   return Math.max(
@@ -22,7 +22,7 @@ export function loadOf({ load, capacity, pending }: Loaded): number {
   );
 }
 
-/** What keeps a node from taking one more, if anything. */
+/** Why a node cannot take another session; undefined when it can. */
 export function fullness({ load, capacity, pending }: Loaded): ExclusionReason | undefined {
   if (load.sessions + pending >= capacity.sessions) return 'SessionsFull';
   if (load.egressMbps >= capacity.egressMbps) return 'EgressFull';

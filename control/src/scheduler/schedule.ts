@@ -13,7 +13,7 @@ export interface Candidate {
   reportAgeMs?: number | undefined;
   load?: NodeLoad | undefined;
   capacity: { sessions: number; egressMbps: number };
-  /** Placed here since the last report. */
+  /** Placements since the last report. */
   pending: number;
   cordoned: boolean;
   draining: boolean;
@@ -41,12 +41,12 @@ export type Schedule = { ok: true; choices: Candidate[] } | { ok: false; reasons
 
 /** Up to here a node counts as having room: affinity and carriers are preferred only so far. */
 const ROOMY = 0.75;
-/** A problem document stays readable. */
+/** Maximum number of nodes named in a problem document. */
 const MAX_REASONS = 64;
 
 /**
  * Orders the nodes that may take the request: nearest region first, in it by group affinity, by what carries the stream already, else the
- * less loaded of two taken at random (Mitzenmacher 2001, "The power of two choices"). Without any: each node and why not.
+ * less loaded of two taken at random (Mitzenmacher 2001, "The power of two choices"). When no node fits, returns the reason for each node.
  */
 export function schedule(request: ScheduleRequest, candidates: readonly Candidate[], random: () => number): Schedule {
   const fit: Candidate[] = [];

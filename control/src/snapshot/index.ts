@@ -1,3 +1,3 @@
-/** What each node is told: its settings and the streams it carries, compiled from what concerns it and nothing else. */
+/** Compiles and sends each node's snapshot: its settings and the streams that it carries. */
 export { compileStream } from './compile.ts';
 export { Programmer, type ProgrammedNode } from './programmer.ts';

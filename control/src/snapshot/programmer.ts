@@ -25,9 +25,9 @@ interface Program {
   readonly streamsDirty: Set<string>;
 }
 
-/** A burst of events becomes one message. */
+/** Events within this interval become one message, ms. */
 const COALESCE_MS = 20;
-/** So many messages unacknowledged, and a slow node gets no more until it catches up. */
+/** Maximum number of unacknowledged messages: a slow node gets no more until it acknowledges some. */
 const MAX_UNACKNOWLEDGED = 8;
 
 /** Versions follow wall time; one that is further ahead was not given by a control of ours. */
@@ -44,7 +44,7 @@ export interface ProgrammerOptions {
   onProgrammed: (node: string, generation: number) => void;
 }
 
-/** Keeps the snapshot of each node of this replica current. An event costs what it concerns: nodes by what their settings mention, streams by who carries them. */
+/** Keeps the snapshot of each node of this replica current. Indexes find the nodes that an event affects: by what their settings mention, and by the streams that they carry. */
 export class Programmer {
   readonly #options: ProgrammerOptions;
   readonly #programs = new Map<string, Program>();
@@ -211,7 +211,7 @@ export class Programmer {
     }, COALESCE_MS);
   }
 
-  /** A node whose settings cannot be made or sent keeps none of the others from theirs. */
+  /** When one node's settings cannot be compiled or sent, the others still get theirs. */
   #flushSafely(program: Program): void {
     try {
       this.#flush(program);

@@ -1,10 +1,10 @@
 import { backoffMs, type Clock, type Timer } from '@millrace/service';
 
-/** none: within the bands; value: a measurement has left its band; state: something is otherwise. */
+/** none: within the bands; value: a measurement has left its band; state: anything else has changed. */
 export type Difference = 'none' | 'value' | 'state';
 
 export interface WriteIntervals {
-  /** Least time between writes of an object, ms. */
+  /** Minimum time between writes of an object, ms. */
   stateMs: number;
   valueMs: number;
   /** An object is written after this long anyway. */
@@ -43,7 +43,7 @@ function writeAt(difference: Difference, kept: { writtenAt: number; refreshAt: n
   return kept.refreshAt;
 }
 
-/** Writes what is offered when it is news, the latest state of each object only, no object too often. */
+/** Writes the latest desired state of each object when it differs enough from what was written, and limits how often. */
 export class BandedWriter<T> {
   readonly #options: BandedWriterOptions<T>;
   readonly #intervals: WriteIntervals;
@@ -60,7 +60,7 @@ export class BandedWriter<T> {
     return this.#kept.get(key)?.written;
   }
 
-  /** `standing`: what the object shows, for the first offer of a key; so a restart writes nothing that is there already. */
+  /** `standing`: what the object shows now, for the first offer of a key, so that a restart does not write an unchanged status. */
   offer(key: string, desired: T, standing?: T): void {
     if (this.#stopped) return;
     let kept = this.#kept.get(key);

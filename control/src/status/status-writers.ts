@@ -22,7 +22,7 @@ import type { ReplicaLease } from './replica-lease.ts';
 import { countsOf, streamRouteStatus, type StreamRouteRuntime } from './stream-route-status.ts';
 
 const FIELD_MANAGER = 'millrace-control';
-/** A node that dials again within this time was never away. */
+/** A node that reconnects within this time counts as connected throughout, ms. */
 const RECONNECT_MS = 3000;
 const ROUTES_EVERY_MS = 1000;
 const ORPHANS_EVERY_MS = 10_000;
@@ -192,7 +192,7 @@ export class StatusWriters {
     if (name !== undefined) this.#dirtyRoutes.add(name);
   }
 
-  /** Those of which something has changed. */
+  /** Writes the StreamRoutes of which something has changed. */
   #offerRoutes(): void {
     const { cluster, namespace, lease, streams, fleet } = this.#options;
     if (!cluster.routes.hasSynced) return;

@@ -1,7 +1,7 @@
 import type { Clock } from '@millrace/service';
 import type { Informer, Lease } from '@millrace/kube';
 
-/** Leases of control's replicas are called so; the rest of the name is the replica. */
+/** Name prefix of the Leases of control's replicas; the rest of the name is the replica. */
 const CONTROL_LEASE_PREFIX = 'millrace-control-';
 
 const DEFAULT_LEASE_MS = 15_000;

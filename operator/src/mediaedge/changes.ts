@@ -3,7 +3,7 @@ import { drainDeadlineMs, occupancy, type Instance } from './instance.ts';
 import { wantedReplicas, type EdgeObservation } from './model.ts';
 import { EVENT } from './reasons.ts';
 
-/** What happens to the nodes of an edge. */
+/** The changes to the nodes of an edge. */
 export interface Changes {
   create: number;
   drain: { instance: Instance; why: string }[];
@@ -13,18 +13,18 @@ export interface Changes {
 
 export const NO_CHANGES: Changes = { create: 0, drain: [], resume: [], remove: [] };
 
-/** Most pods made at a time, so that a wrong template does not flood the API. */
+/** Maximum number of pods created at a time, so that a wrong template does not flood the API. */
 const CREATE_BURST = 20;
 /** A pod that failed sooner than this after it was made is replaced only then. */
 export const FAILED_RETRY_MS = 10_000;
-/** Whom to make, drain, take back and delete. */
+/** Decides which nodes to create, drain, restore and delete. */
 export function planChanges(observation: EdgeObservation, instances: readonly Instance[]): Changes {
   const remove = instances.flatMap((instance) => removal(instance, observation));
   const removed = new Set(remove.map(({ instance }) => instance));
   const left = instances.filter((instance) => !removed.has(instance));
   const draining = left.filter(({ state }) => state === 'draining');
   const evicted = left.filter((instance) => instance.state === 'active' && isOnCordonedHost(instance, observation));
-  // A pod that failed a moment ago holds its place, which is what paces its replacement.
+  // A pod that failed a moment ago still counts as a node: this delays its replacement.
   const active = left.filter(({ state }) => state === 'active' || state === 'finished').filter((one) => !evicted.includes(one));
   const resume = planResume(observation, active.length, draining);
   const kept = [...active, ...resume];
@@ -37,7 +37,7 @@ export function planChanges(observation: EdgeObservation, instances: readonly In
     ...evicted.map((instance) => ({ instance, why: `its host ${instance.pod.spec?.nodeName ?? ''} is cordoned` })),
     ...planDrain(observation, kept),
   ];
-  // What never served has nothing to drain.
+  // A node that never served has nothing to drain.
   const [unused, used] = partition(drain, ({ instance }) => instance.neverServed);
   return {
     create,
@@ -70,7 +70,7 @@ function removeBecause(instance: Instance, why: string): Changes['remove'][numbe
   return { instance, event: { type: 'Normal', reason: EVENT.deleted, message: `Deleting ${instance.name}: ${why}` } };
 }
 
-/** Draining nodes that are wanted again after all: cheaper than new ones, and they may still have sessions. */
+/** Draining nodes that the edge needs again: they are cheaper than new ones and may still have sessions. */
 function planResume(observation: EdgeObservation, activeCount: number, draining: readonly Instance[]): Instance[] {
   const missing = wantedReplicas(observation.edge) - activeCount - observation.uncertainCreates;
   return draining
@@ -90,7 +90,7 @@ function planCreate(observation: EdgeObservation, active: readonly Instance[], d
   return Math.max(0, Math.min(missing, room, CREATE_BURST));
 }
 
-/** Whom to drain: what is above replicas, then outdated nodes as far as maxUnavailable allows. */
+/** The nodes to drain: the surplus over replicas, then outdated nodes within maxUnavailable. */
 function planDrain(observation: EdgeObservation, active: readonly Instance[]): Changes['drain'] {
   const { edge, uncertainCreates } = observation;
   const wanted = wantedReplicas(edge);
@@ -110,7 +110,7 @@ function planDrain(observation: EdgeObservation, active: readonly Instance[]): C
   let readyBudget = left.filter(({ ready }) => ready).length - leastReady;
   let countBudget = left.length - leastReady;
   const updates = rest.filter((instance) => {
-    // One that never served costs nothing to replace; one that is unready now but may have sessions is not taken lightly.
+    // A node that never served costs nothing to replace; an unready node that may have sessions does.
     if (instance.neverServed) return true;
     if (instance.ready ? readyBudget <= 0 : countBudget <= 0) return false;
     if (instance.ready) readyBudget--;

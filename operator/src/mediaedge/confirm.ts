@@ -11,9 +11,9 @@ export interface Confirmed {
 }
 
 /**
- * Caches may be late by minutes without knowing, and after a restore of the API each tells of another time. So a plan that deletes nodes is made
- * again from what the API itself says about them and their edge, until it deletes none that was not looked at so; one that makes nodes, from
- * what the API lists of the edge. Undefined when the edge is gone. Throws KubeError.
+ * A cache may lag by minutes without notice, and after a restore of the API each cache may show a different time. Before the operator
+ * deletes nodes, it therefore reads them and their edge from the API and plans again, until the plan deletes only nodes that it read. Before
+ * it creates nodes, it lists the edge's pods from the API. Returns undefined when the edge is gone. Throws KubeError.
  */
 export async function confirmPlan(
   client: KubeClient,

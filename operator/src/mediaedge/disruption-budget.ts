@@ -3,7 +3,7 @@ import type { Clock } from '@millrace/service';
 import { controllerRef, isAlreadyExists, podDisruptionBudgets, type KubeClient, type PodDisruptionBudget } from '@millrace/kube';
 import { FIELD_MANAGER, LABEL } from './names.ts';
 
-/** One that somebody deleted is made again after so long. */
+/** How long after somebody deleted a PodDisruptionBudget the operator recreates it. */
 const RECHECK_MS = 300_000;
 
 /**

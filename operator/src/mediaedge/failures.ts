@@ -4,8 +4,8 @@ import type { Failing } from './model.ts';
 import { LABEL } from './names.ts';
 
 /**
- * Whether the pods of an edge keep failing. Each is replaced by one that is younger than any deadline, so that only what is remembered
- * from one to the next tells. It ends when every node is ready, or with a progress deadline without a failure.
+ * Tracks whether the pods of an edge keep failing. Each failed pod is replaced by one that has not reached its deadline yet, so the pods
+ * alone do not show it. The state ends when every node is ready, or after a progress deadline without a failure.
  */
 export function observeFailures(
   before: Failing | undefined,

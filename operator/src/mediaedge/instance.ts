@@ -2,17 +2,17 @@ import type { MediaEdge, MediaNode } from '@millrace/api';
 import { findCondition, isTrue, type Pod } from '@millrace/kube';
 import { CONTAINER, LABEL } from './names.ts';
 
-/** A report older than this says nothing about now. Control renews it at least every 10 s for nodes that drain. */
+/** Maximum age of a report that still counts, ms. Control renews it at least every 10 s for nodes that drain. */
 const FRESH_MS = 15_000;
 /** When the time of the acknowledgement is not known: sessions on their way when the drain began are in the reports from here on. */
 const SETTLE_MS = 3_000;
 /** A pod's first MediaNode is made at once after it. */
 const MADE_TOGETHER_MS = 5_000;
 
-/** What is left on a node: a number only when the node said so just now. Unknown is never zero. */
+/** The sessions left on a node: a number only when a recent report gave it. Unknown is never zero. */
 export type Occupancy = { known: true; sessions: number } | { known: false; why: string };
 
-/** What an instance's occupancy is judged by, beside what it says itself. */
+/** What decides an instance's occupancy, apart from its own report. */
 export interface DrainView {
   /** ms since the epoch. */
   readonly nowMs: number;
@@ -29,9 +29,9 @@ export interface Instance {
   /** Made from the present template. */
   readonly current: boolean;
   readonly state: 'active' | 'draining' | 'terminating' | 'finished';
-  /** The kubelet says ready and control holds its agent. */
+  /** The kubelet reports it ready, and its agent is connected to control. */
   readonly ready: boolean;
-  /** It never talked to control and is not ready, so nobody can have been sent to it. */
+  /** It never connected to control and is not ready, so control cannot have sent anybody to it. */
   readonly neverServed: boolean;
   /** Its container does not run and control lost its agent: it serves nobody, whatever it reported last. */
   readonly isDown: boolean;
@@ -74,7 +74,7 @@ function isDown(pod: Pod, node: MediaNode | undefined): boolean {
   return isStopped && !isTrue(node?.status?.conditions, 'AgentConnected');
 }
 
-/** A MediaNode made anew, after somebody deleted it, knows nothing of what its pod served before. */
+/** A MediaNode that was recreated after a deletion does not know what its pod served before. */
 function isFirst(pod: Pod, node: MediaNode | undefined): boolean {
   if (!node) return pod.status?.phase !== 'Running';
   const [podMs, nodeMs] = [pod.metadata?.creationTimestamp, node.metadata.creationTimestamp].map((time) =>

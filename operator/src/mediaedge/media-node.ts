@@ -24,7 +24,7 @@ export function desiredMediaNode(edge: MediaEdge, instance: Instance, nowMs: num
   };
 }
 
-/** A pod of an older template is still what that template made it. */
+/** A pod of an older template keeps the settings of that template. */
 function identity(
   edge: MediaEdge,
   instance: Instance,

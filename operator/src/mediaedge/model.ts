@@ -44,9 +44,9 @@ export interface EdgePlan {
   readonly inUse: readonly { readonly pod: Pod; readonly inUse: boolean }[];
   readonly finalizer: 'keep' | 'remove';
   readonly status: NonNullable<MediaEdge['status']>;
-  /** What is done to nodes. */
+  /** The changes to nodes. */
   readonly events: readonly EventInput[];
-  /** What the status tells anew. */
+  /** The changes of the status. */
   readonly statusEvents: readonly EventInput[];
   readonly requeueAfterMs: number | undefined;
 }

@@ -10,7 +10,7 @@ import { NOW_MS, observeCase, type EdgeCase } from './testing/edge-case.ts';
 
 /**
  * Golden cases: each file in testdata holds what is observed and what must be planned from it.
- * `UPDATE_GOLDEN=1 node --test …` writes the `expect` part anew; read the difference before you commit it.
+ * `UPDATE_GOLDEN=1 node --test …` rewrites the `expect` part; review the diff before you commit it.
  */
 const testdata = new URL('testdata/', import.meta.url);
 

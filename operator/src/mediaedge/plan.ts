@@ -43,7 +43,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
   };
 }
 
-/** What serves or drains has one, also when somebody deleted it; what goes gets none made anew. */
+/** Each pod that serves or drains has a MediaNode, which is recreated when somebody deletes it; a pod that is being deleted gets none. */
 function hasMediaNode({ node, state }: Instance): boolean {
   return node !== undefined || state === 'active' || state === 'draining';
 }

@@ -98,7 +98,7 @@ async function pass(clock: FakeClock, ms: number): Promise<void> {
 const spec = (more: JsonObject = {}): JsonObject => ({ region: 'eu', roles: ['push', 'pull'], ...more });
 
 describe('the MediaEdge controller', () => {
-  test('makes each pod once, with its MediaNode, and holds the edge by a finalizer', async () => {
+  test('creates each pod once, with its MediaNode, and holds the edge by a finalizer', async () => {
     const { putEdge, named, clock, count, api } = start();
     putEdge('alpha', spec({ replicas: 3 }));
     await pass(clock, 1_000);
@@ -116,7 +116,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(edge.status?.selector, 'millrace.dev/edge=alpha');
   });
 
-  test('makes no pod twice while the watches are late', async () => {
+  test('creates no pod twice while the watches are late', async () => {
     const { putEdge, named, clock, api, change } = start();
     await pass(clock, 200);
     putEdge('alpha', spec({ replicas: 2 }));
@@ -129,7 +129,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(named<Stored>(PODS).length, 3);
   });
 
-  test('makes no pod twice when the answer to a creation was lost', async () => {
+  test('creates no pod twice when the answer to a creation was lost', async () => {
     const { putEdge, named, clock, api } = start();
     let lost = 0;
     api.faults = {
@@ -142,7 +142,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(named<MediaNode>(NODES).length, 1, 'the pod got its MediaNode all the same');
   });
 
-  test('makes a pod again when its creation never reached the server', async () => {
+  test('creates a pod again when the first creation never reached the server', async () => {
     const { putEdge, named, clock, api } = start();
     let lost = 0;
     api.faults = {
@@ -256,7 +256,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(Progressing?.message, `The API refuses MediaNode ${refused}: PATCH ${NODES}/${refused}: ${message}`);
   });
 
-  test('an edge that cannot be held by its finalizer says so and makes no node', async () => {
+  test('an edge that cannot be held by its finalizer says so and creates no node', async () => {
     const { putEdge, named, clock, api } = start();
     api.faults = {
       fail: (request) =>

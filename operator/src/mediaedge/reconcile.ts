@@ -28,13 +28,13 @@ import { planEdge } from './plan.ts';
 import { buildPod, templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
 
-/** A Secret made after the edge is noticed after so long. */
+/** How often the operator looks for a missing Secret again. */
 const SECRET_RECHECK_MS = 30_000;
 /** As in the names that Kubernetes generates: no vowels, no look-alikes. */
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
-/** Carries out the plan of one edge after the other. */
+/** Carries out the plan of each edge. */
 export class MediaEdgeReconciler {
   readonly #deps: MediaEdgeDependencies;
   readonly #applier: Applier;
@@ -187,7 +187,7 @@ export class MediaEdgeReconciler {
     }
   }
 
-  /** Ends at the first that the API does not take: the next one would fare no better. */
+  /** Stops at the first pod that the API rejects: the next one would be rejected too. */
   async #createNodes(
     key: string,
     edge: MediaEdge,

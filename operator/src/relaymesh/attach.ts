@@ -5,7 +5,7 @@ import type { MeshNode } from './model.ts';
 const ATTACHED_RELAYS = 2;
 
 /**
- * The relays through which a node reaches the mesh. A relay is its own way in.
+ * The relays through which a node reaches the mesh. A relay needs no other relay to enter the mesh.
  * Those of before are kept while they stay, others are chosen by highest random weight
  * (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998), so that nodes spread over relays
  * and a change of the set moves few of them.

@@ -21,7 +21,7 @@ import { ensureTrunkKey } from './trunk-key.ts';
 
 const FIELD_MANAGER = 'millrace-relaymesh';
 
-/** A mesh is planned at most so often, whatever its nodes report: planning costs as much as the mesh is large. */
+/** Minimum interval between two plans of a mesh, ms: the cost of a plan grows with the mesh. */
 const MIN_PLAN_INTERVAL_MS = 500;
 /** Looked at again without any news, so that a better route is seen and a changed Secret found. */
 const RECHECK_MS = 30_000;
@@ -38,7 +38,7 @@ export interface RelayMeshDependencies extends TermDependencies {
   readonly replicas: ControlReplicas;
 }
 
-/** What a mesh's controller remembers between two looks; losing it costs time, never correctness. */
+/** What the controller remembers of a mesh between two reconciles; losing it costs time, never correctness. */
 interface Memory {
   plannedAt: number;
   keyCheckedAt: number;
@@ -61,7 +61,7 @@ interface Trial {
   readonly retryAt: number;
 }
 
-/** Reconciles RelayMeshes: measures judged, routes planned, programmed into MediaNodes, status told. Keys are `namespace/name`. */
+/** Reconciles RelayMeshes: evaluates the measurements, plans routes, programs MediaNodes and writes status. Keys are `namespace/name`. */
 export function createRelayMeshController(deps: RelayMeshDependencies): Controller {
   const reconciler = new RelayMeshReconciler(deps);
   const meshOfEdge = (edge: MediaEdge) => (edge.spec.meshRef ? [`${edge.metadata.namespace}/${edge.spec.meshRef.name}`] : []);
@@ -201,7 +201,7 @@ class RelayMeshReconciler {
     return { plannedAt: 0, challenges, since, primaries, trials, key, keyCheckedAt: now };
   }
 
-  /** A key that cannot be read or made keeps routes from nobody: trunks that stand go on. */
+  /** When the key cannot be read or created, routes are still programmed: established trunks keep working. */
   async #ensureKey(mesh: RelayMesh, signal: AbortSignal): Promise<KeyState & { created?: boolean }> {
     try {
       return await ensureTrunkKey(this.#deps.client, mesh, signal);
@@ -323,7 +323,7 @@ function isBehind({ metadata, spec }: MediaNode, { programs }: MeshPlan): boolea
   return shapeOf({ relays: spec.relays ?? [], peers: spec.peers ?? [], routes: spec.routes ?? [] }) !== shapeOf(program);
 }
 
-/** What of a program is worth a write: costs alone are no reason. */
+/** The parts of a program that justify a write: changed costs alone do not. */
 function shapeOf({ relays, peers, routes }: NodeProgram): string {
   return JSON.stringify([
     relays,

@@ -7,7 +7,7 @@ import { planMesh, routeKey } from './plan.ts';
 
 /**
  * Golden cases: each file in testdata holds what is observed and what must be planned from it.
- * `UPDATE_GOLDEN=1 node --test …` writes the `expect` part anew; read the difference before you commit it.
+ * `UPDATE_GOLDEN=1 node --test …` rewrites the `expect` part; review the diff before you commit it.
  */
 interface MeshCase {
   about: string;

@@ -32,7 +32,7 @@ interface Entry {
   readonly members: readonly MeshNode[];
 }
 
-/** Plans the mesh: who probes whom, who enters where, and every route from each region with publishers to each with viewers. */
+/** Plans the mesh: which nodes probe each other, which relays each node attaches to, and every route from each region with publishers to each region with viewers. */
 export function planMesh(observed: MeshObservation, now: number): MeshPlan {
   const nodes = [...observed.nodes].sort((x, y) => (x.name < y.name ? -1 : 1));
   const relays = nodes.filter((node) => node.roles.has('relay'));
@@ -146,7 +146,7 @@ function planRoute(
     routing.hysteresis,
     now,
   );
-  // A backup may leave a preconfigured way: when that breaks, any other is better than none.
+  // A backup may leave the preconfigured path: when that breaks, any other path is better than none.
   const paths = disjointPaths(graph, withoutPreconfigured(query, policy), routing.paths, choice.path);
   return { paths, since: choice.since, challenge: choice.challenge };
 }
@@ -169,7 +169,7 @@ function queryFor(observed: MeshObservation, entry: Entry, originRegion: string,
   };
 }
 
-/** A policy's own `via` binds its backups too; the mesh's preconfigured way does not. */
+/** A policy's own `via` binds its backups too; a preconfigured path of the mesh does not. */
 function withoutPreconfigured(query: PathQuery, policy: NamedPolicy): PathQuery {
   return policy.key === DEFAULT_PATH_POLICY_KEY ? { ...query, via: [] } : query;
 }

@@ -94,7 +94,7 @@ function saysTheSame(a: Facts, b: Facts): boolean {
   return a.uid === b.uid && a.generation === b.generation && a.programmedGeneration === b.programmedGeneration;
 }
 
-/** Counts on; a key that came to be, or ceased, is in `crossed`, unless both happened. */
+/** Changes a count; `crossed` holds the keys whose count became, or ceased to be, zero, unless both happened. */
 function count(counts: Map<string, number>, key: string, change: 1 | -1, crossed: Set<string>): void {
   const before = counts.get(key) ?? 0;
   const after = before + change;

@@ -11,7 +11,7 @@ import { RouteIndex } from './route-index.ts';
 
 /**
  * Golden cases: each file in testdata holds what is observed and what the route's status must say.
- * `UPDATE_GOLDEN=1 node --test …` writes the `expect` part anew; read the difference before you commit it.
+ * `UPDATE_GOLDEN=1 node --test …` rewrites the `expect` part; review the diff before you commit it.
  */
 interface RouteCase {
   about: string;

@@ -68,7 +68,7 @@ export function planRoute(observation: RouteObservation): RoutePlan {
   };
 }
 
-/** The status of a route that people asked to leave alone: as it is, and that it is so. */
+/** The status of a paused route: unchanged, plus the condition Paused. */
 export function pausedStatus({ route, nowMs }: RouteObservation): RoutePlan['status'] {
   const { observedGeneration, policyKey = pathPolicyKey(route.spec.path), conditions } = route.status ?? {};
   const condition = { ...PAUSED_CONDITION, observedGeneration: route.metadata.generation };
@@ -89,7 +89,7 @@ function acceptedVerdict({ route, shadowed }: RouteObservation): RouteCondition 
   return { status: 'False', reason: REASON.conflicted, message };
 }
 
-/** Regions that it names and where no node is, and meshes that are gone. What it avoids need not exist. */
+/** False when a region that the route names has no node, or a mesh is gone. What the route avoids need not exist. */
 function resolvedRefsVerdict({ route, surroundings }: RouteObservation): RouteCondition {
   const { regionCount, hasRegion, goneMeshes } = surroundings;
   const missing = namedRegions(route).flatMap(([field, region]) => (hasRegion(region) ? [] : [`${region} (${field})`]));
@@ -121,7 +121,7 @@ function programmedVerdict({ route, carriers, surroundings }: RouteObservation):
   return { status: 'True', reason: REASON.programmed, message: 'Every node that carries its streams runs it.' };
 }
 
-/** The very generation: one that is higher was acknowledged of an earlier object of the name. */
+/** The generations must be equal: a higher acknowledged one belongs to an earlier object of the same name. */
 function hasAcknowledged({ metadata, status }: MediaNode): boolean {
   return status?.programmedGeneration !== undefined && status.programmedGeneration === metadata.generation;
 }

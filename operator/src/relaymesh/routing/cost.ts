@@ -23,8 +23,8 @@ const PRICE_DECIDES_MS_PER_CENT = 1_000;
 const FREE_UTILIZATION_PERCENT = 80;
 
 /**
- * What a relay of unknown load is taken for: half of what lies above the free share. A relay that is known to have room is preferred to
- * it, and it is preferred to one that is known to be full.
+ * Utilisation assumed for a relay of unknown load: the middle of the range that costs something. A relay that is known to have room wins
+ * over it, and it wins over a relay that is known to be full.
  */
 export const UNKNOWN_UTILIZATION_PERCENT = 90;
 

@@ -7,7 +7,7 @@ import type { Path } from './paths.ts';
 const rule: Hysteresis = { improvementPercent: 15, windows: 3, dwellMs: 10_000 };
 const path = (name: string, costMs: number): Path => ({ hops: ['c-1', name, 'a-1'], costMs, rttMs: costMs, lossPercent: 0 });
 
-/** One look at the mesh: what each way costs, undefined while its link is down; and whether the operator was restarted just before. */
+/** One evaluation of the mesh: the cost of each path, undefined while its link is down; and whether the operator restarted just before. */
 interface Look {
   afterMs: number;
   good: number | undefined;
@@ -17,7 +17,7 @@ interface Look {
 
 interface Switch {
   atMs: number;
-  /** The way in use was gone. */
+  /** The path in use was down. */
   forced: boolean;
 }
 

@@ -111,13 +111,13 @@ describe('disjoint paths', () => {
     assert.equal(first('LowestLatency'), 'c-1 b-1 a-1');
   });
 
-  test('a path does not come back to a region that it left, even for a cheaper way to the region it must cross', () => {
+  test('a path never returns to a region that it left, even when that is the cheapest path to the region it must cross', () => {
     const more = [...relays, relay('a-2')];
     const links = [link('c-1', 'a-2', 1), link('a-2', 'b-1', 1), link('c-1', 'b-1', 50), link('b-1', 'a-1', 1)];
     assert.deepEqual(hopsOf(disjointPaths(buildGraph(more, links), query({ via: ['b'] }), 1)), ['c-1 b-1 a-1']);
   });
 
-  test('a relay that is nearly full is gone around', () => {
+  test('routes avoid a relay that is nearly full', () => {
     const full = [relay('a-1'), relay('b-1', { utilizationPercent: 95 }), relay('b-2'), relay('c-1')];
     const links = [link('c-1', 'b-1', 10), link('b-1', 'a-1', 10), link('c-1', 'b-2', 20), link('b-2', 'a-1', 20)];
     assert.deepEqual(hopsOf(disjointPaths(buildGraph(full, links), query(), 1)), ['c-1 b-2 a-1']);
