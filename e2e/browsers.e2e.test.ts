@@ -4,20 +4,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { browserNames, launchBrowser, type Browser, type BrowserName, type Page } from '@millrace/testbed/browser';
 import { eventually, startNetwork, type TestNetwork } from '@millrace/testbed/network';
-import { ownAddress } from '@millrace/testbed/own-address';
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 import { sdkPlayer, sdkPublisher, sdkUntil } from './src/sdk-page.ts';
 
 const PUBLISHED_IN = 'tokyo';
 const WATCHED_IN = 'virginia';
 
-/** Published in Tokyo, carried by relays, watched in Virginia: by both browsers, with their ICE as users have it, by WHIP and WHEP and with the SDK. */
+/** Published in Tokyo, carried by relays, watched in Virginia: on `make up` as it is by both browsers, with their ICE as users have it, by WHIP and WHEP and with the SDK. */
 describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
   let network: TestNetwork;
   const browsers = new Map<BrowserName, Browser>();
 
   before(async () => {
-    network = await startNetwork({ announcedAddress: ownAddress() });
+    network = await startNetwork();
     for (const name of browserNames) browsers.set(name, await launchBrowser({ name, ice: 'default' }));
   });
   after(async () => {

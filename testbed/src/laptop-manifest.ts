@@ -6,13 +6,11 @@ const LAPTOP = new URL('../../examples/laptop/network.yaml', import.meta.url);
 
 export interface LaptopOptions {
   /** Further environment variables of every media node. */
-  readonly environment?: Readonly<Record<string, string>>;
-  /** Where media nodes say that they are, in place of the manifest's address. */
-  readonly announcedAddress?: string;
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** The manifest of `make up`, with other settings of its media nodes. */
-export function laptopManifest({ environment = {}, announcedAddress }: LaptopOptions): string {
+export function laptopManifest({ environment }: LaptopOptions): string {
   const env = Object.entries(environment).map(([name, value]) => ({ name, value }));
   return parseAllDocuments(readFileSync(LAPTOP, 'utf8'))
     .map((document) => {
@@ -20,10 +18,7 @@ export function laptopManifest({ environment = {}, announcedAddress }: LaptopOpt
       if (resource.kind !== 'MediaEdge') return resource;
       const { spec } = resource as unknown as MediaEdge;
       const template = { ...spec.template, env: [...(spec.template?.env ?? []), ...env] };
-      const network = announcedAddress
-        ? { ...spec.network, announcedAddress: { source: 'Static', address: announcedAddress } }
-        : spec.network;
-      return { ...resource, spec: { ...spec, template, network } };
+      return { ...resource, spec: { ...spec, template } };
     })
     .map((resource) => JSON.stringify(resource))
     .join('\n---\n');

@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { laptopManifest } from './laptop-manifest.ts';
 import type { PlacementResponse, Topology } from '@millrace/api';
 
 const MAIN = fileURLToPath(new URL('../../standalone/src/main.ts', import.meta.url));
@@ -34,8 +33,6 @@ export interface TestNetworkOptions {
   readonly stateDir?: string;
   /** Use this Kubernetes API instead of the embedded one. */
   readonly kubeconfig?: string;
-  /** Announce media at this address in place of 127.0.0.1. */
-  readonly announcedAddress?: string;
   /** See `make up SOURCE=…`. */
   readonly source?: string;
   readonly env?: NodeJS.ProcessEnv;
@@ -49,11 +46,6 @@ export async function startNetwork(options: TestNetworkOptions = {}): Promise<Te
   const ports = options.ports ?? { api: 0, control: 0, console: 0 };
   const argv = ['up', '--state-dir', stateDir, '--source', options.source ?? 'none'];
   for (const [name, port] of Object.entries(ports)) argv.push(`--${name}-port`, String(port));
-  if (options.announcedAddress) {
-    const manifest = join(stateDir, 'manifest.yaml');
-    writeFileSync(manifest, laptopManifest({ announcedAddress: options.announcedAddress }));
-    argv.push('--manifest', manifest);
-  }
   if (options.kubeconfig) argv.push('--kubeconfig', options.kubeconfig);
   const child = spawn(process.execPath, [MAIN, ...argv], {
     stdio: ['ignore', 'pipe', 'pipe'],
