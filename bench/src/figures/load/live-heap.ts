@@ -10,7 +10,7 @@ import { threadId } from 'node:worker_threads';
 export interface LiveHeap {
   readonly atMs: number;
   readonly heapUsed: number;
-  /** The part that is compiled code and bytecode. It grows while V8 optimises, so it does not indicate a leak. */
+  /** The part that is compiled code and bytecode. It grows while V8 compiles, so it does not indicate a leak. */
   readonly code: number;
   readonly external: number;
   readonly arrayBuffers: number;
