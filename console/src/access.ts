@@ -4,8 +4,8 @@ import { Problem } from '@millrace/service';
 import type { RequestHandler } from 'express';
 
 /**
- * Keeps pages of others from using a visitor's browser: those that point a name of their own here (DNS rebinding; an address or
- * localhost cannot be), and those that call across origins.
+ * Refuses requests that other sites make through a visitor's browser: under a name that they point here (DNS rebinding; an address or
+ * localhost cannot be rebound), and across origins.
  */
 export const ownPageOnly: RequestHandler = (request, _response, next) => {
   const host = URL.parse(`http://${request.headers.host ?? ''}`)?.hostname.replace(/^\[|\]$/g, '') ?? '';

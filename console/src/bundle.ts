@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-/** Bundles the page's TypeScript for the browser, in memory: a change shows at the next start, without a build step. */
+/** Bundles the page's TypeScript for the browser, in memory: a change takes effect at the next start, without a build step. */
 export async function bundlePage(entry: URL): Promise<string> {
   const result = await build({
     entryPoints: [fileURLToPath(entry)],

@@ -5,7 +5,7 @@ import { CELLS, cellsOf, timeOf } from './latency-code.ts';
 
 const now = Date.UTC(2026, 10, 21);
 
-test('a stamp reads back to the ms, also from a dim picture', () => {
+test('a stamp is read back to the ms, even from a dim picture', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: -1e9, max: 1e9 }),
@@ -19,12 +19,12 @@ test('a stamp reads back to the ms, also from a dim picture', () => {
   );
 });
 
-test('a picture without a stamp tells no time', () => {
+test('a picture without a stamp has no time', () => {
   assert.equal(timeOf(new Array<number>(CELLS).fill(128), now), undefined);
   assert.equal(timeOf([], now), undefined);
 });
 
-test('one misread cell of the time is noticed', () => {
+test('one misread cell of the time is detected', () => {
   const cells = cellsOf(now);
   for (let i = 0; i < CELLS; i++) {
     const luma = cells.map((bit, j) => (bit !== (i === j) ? 255 : 0));

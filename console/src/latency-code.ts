@@ -1,5 +1,5 @@
 /**
- * A time stamp as black and white cells in a picture, so that a page can tell how old the frame is that it shows.
+ * A time stamp as black and white cells in a picture, from which a page computes the age of the frame it shows.
  * The source paints `cellsOf(now)`; the page samples the middle of each cell and calls `timeOf`.
  */
 
@@ -10,17 +10,17 @@ const END = [false, true, false, true];
 
 export const CELLS = SYNC.length + TIME_BITS + CHECK_BITS + END.length;
 
-/** Where the cells stand, as shares of the picture's width and height: they survive scaling. */
+/** Position of the cells as fractions of the picture's width and height, which survive scaling. */
 export const STRIP = { left: 0.05, top: 0.03, width: 0.9, height: 0.06 } as const;
 
-/** The cells for a time in ms since the Unix epoch; true is white. */
+/** Encodes a time in ms since the Unix epoch as cells; true is white. */
 export function cellsOf(wallMs: number): boolean[] {
   const time = Math.floor(wallMs) % 2 ** TIME_BITS;
   return [...SYNC, ...bits(time, TIME_BITS), ...bits(checksum(time), CHECK_BITS), ...END];
 }
 
 /**
- * The time that the cells tell, in ms since the Unix epoch, or undefined if there is no readable stamp.
+ * Decodes the time of the cells, in ms since the Unix epoch; undefined if there is no readable stamp.
  * @param luma brightness of each cell, 0 to 255
  * @param nearMs a time within 24 days of the stamp, since the cells hold only its low 32 bits
  */

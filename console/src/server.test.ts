@@ -8,7 +8,7 @@ const KEY = 'console-key-of-the-tests';
 const logger = createLogger({ service: 'console', level: 'silent' });
 
 function start(host: string): Promise<HttpService> {
-  // Nothing listens at the discard port: what reaches control is answered 502.
+  // Nothing listens at the discard port: a request that is forwarded to control is answered 502.
   return startConsole({
     host,
     port: 0,
@@ -20,7 +20,7 @@ function start(host: string): Promise<HttpService> {
   });
 }
 
-/** Not fetch: it does not let a test choose Host and Origin. */
+/** fetch does not let a test set Host and Origin. */
 function get(port: number, path: string, headers: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
@@ -38,7 +38,7 @@ describe('the console on this machine', () => {
   });
   after(() => console.close());
 
-  test('serves its page and what the page calls', async () => {
+  test('serves its page and the endpoints that the page calls', async () => {
     const own = { 'sec-fetch-site': 'same-origin', origin: console.url };
     assert.equal(await get(console.port, '/'), 200);
     assert.equal(await get(console.port, '/api/settings', own), 200);
@@ -47,12 +47,12 @@ describe('the console on this machine', () => {
     assert.equal(await get(console.port, '/nothing'), 404);
   });
 
-  test('is not to be had under a name that somebody points here', async () => {
+  test('refuses a host name that somebody points here (DNS rebinding)', async () => {
     for (const host of [`evil.example:${console.port}`, 'evil.example', '127.0.0.1.evil.example'])
       assert.equal(await get(console.port, '/api/topology', { host }), 403, host);
   });
 
-  test('lets no other page call it, not even one of another port', async () => {
+  test('refuses calls from other origins, even from another port', async () => {
     const foreign: Record<string, string>[] = [
       { 'sec-fetch-site': 'cross-site' },
       { 'sec-fetch-site': 'same-site' },
@@ -64,7 +64,7 @@ describe('the console on this machine', () => {
   });
 });
 
-test('beyond this machine the console asks for its key', async () => {
+test('on an address beyond loopback the console requires its key', async () => {
   const open = await start('0.0.0.0');
   const basic = (password: string) => ({ authorization: `Basic ${Buffer.from(`anyone:${password}`).toString('base64')}` });
   assert.equal(await get(open.port, '/'), 401);

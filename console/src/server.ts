@@ -27,7 +27,7 @@ const page = new URL('page/', import.meta.url);
 
 /**
  * Serves the console: a page that shows the network and plays a stream, and the little app backend that it needs.
- * Whoever reaches it can publish and watch: on loopback anyone, elsewhere who knows its app key.
+ * On loopback anyone may publish and watch; on other addresses only clients that have its app key.
  */
 export async function startConsole(options: ConsoleOptions): Promise<HttpService> {
   const [script, html, style] = await Promise.all([
@@ -56,7 +56,7 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   return serveHttp(app, { host: options.host, port: options.port });
 }
 
-/** Passes a request on to control with the app key, and streams the answer back. */
+/** Forwards a request to control with the app key, and streams the answer back. */
 async function pass(options: ConsoleOptions, path: string, init: RequestInit, response: Response): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());

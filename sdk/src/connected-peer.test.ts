@@ -8,8 +8,8 @@ import { candidateAddresses, mediaSections } from './descriptions.ts';
 const LOOPBACK = [{ address: '127.0.0.1', port: 40000, protocol: 'udp' }];
 const PUBLIC = [...LOOPBACK, { address: '2001:db8::7', port: 40000, protocol: 'udp' }];
 
-describe('a connection that does not come about says why', () => {
-  test('no pair of addresses works: those that were tried, on both sides', () => {
+describe('a connection that cannot be established reports why', () => {
+  test('no candidate pair works: the error lists the addresses of both sides', () => {
     const own = [
       { address: '192.0.2.2', port: 5000, protocol: 'udp' },
       { address: '192.0.2.2', port: 9, protocol: 'tcp' },
@@ -24,17 +24,17 @@ describe('a connection that does not come about says why', () => {
     assert.match(problem.remedy, /firewall/);
   });
 
-  test('a node with a loopback address alone: how to give it another', () => {
+  test('a node with only a loopback address: the error says how to give it another', () => {
     const problem = connectionProblem('edge-0', { hasPath: false, nodeAddresses: LOOPBACK, ownAddresses: [] });
     assert.match(problem.remedy, /make up HOST=/);
   });
 
-  test('a node without an address', () => {
+  test('a node that announces no address', () => {
     const problem = connectionProblem('edge-0', { hasPath: false, nodeAddresses: [], ownAddresses: [] });
     assert.equal(problem.message, 'edge-0 gave no address for media');
   });
 
-  test('a path that works without DTLS', () => {
+  test('ICE connects but DTLS does not', () => {
     const problem = connectionProblem('edge-0', { hasPath: true, nodeAddresses: PUBLIC, ownAddresses: [] });
     assert.equal(problem.reason, 'DtlsFailed');
   });

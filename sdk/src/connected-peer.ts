@@ -4,8 +4,8 @@ import { MediaProblem } from './media-problem.ts';
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * Resolves when ICE and DTLS are done.
- * @throws MediaProblem `IceFailed` or `DtlsFailed` when they fail, or are not done after 10 s.
+ * Resolves when ICE and DTLS are connected.
+ * @throws MediaProblem `IceFailed` or `DtlsFailed` when one fails, or does not complete within 10 s.
  */
 export function connectedPeer(peer: RTCPeerConnection, node: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -29,9 +29,9 @@ export function connectedPeer(peer: RTCPeerConnection, node: string, signal: Abo
   });
 }
 
-/** What is known of a connection that did not come about. */
+/** What is known about a connection that could not be established. */
 export interface ConnectionFacts {
-  /** A pair of addresses works. */
+  /** ICE found a working candidate pair. */
   readonly hasPath: boolean;
   readonly nodeAddresses: readonly TriedAddress[];
   readonly ownAddresses: readonly TriedAddress[];
@@ -79,7 +79,7 @@ function isUdp({ protocol }: TriedAddress): boolean {
   return protocol === 'udp';
 }
 
-/** Browsers hide their addresses behind names of mDNS from pages that may not use the camera. */
+/** Browsers replace their addresses by mDNS names on pages that have no camera permission. */
 function isShown(address: string): boolean {
   return !address.endsWith('.local') && address !== '0.0.0.0';
 }

@@ -1,4 +1,4 @@
-/** The few facts that are read from session descriptions (RFC 8866). A browser wrote or took them, so their syntax is right. */
+/** The few facts that the SDK reads from session descriptions (RFC 8866). A browser wrote or accepted them, so their syntax is valid. */
 
 export interface MediaSection {
   readonly kind: string;
@@ -30,7 +30,7 @@ export interface TriedAddress {
   readonly protocol: string;
 }
 
-/** The host candidates of a description (RFC 8839 section 5.1), each once. */
+/** The host candidates of a description (RFC 8839 section 5.1), without duplicates. */
 export function candidateAddresses(sdp: string): TriedAddress[] {
   const found = new Map<string, TriedAddress>();
   for (const [, protocol, address, port] of sdp.matchAll(/^a=candidate:\S+ 1 (\S+) \d+ (\S+) (\d+) typ/gim)) {

@@ -2,7 +2,7 @@
 export class Emitter<Events extends Record<string, unknown>> {
   readonly #listeners = new Map<keyof Events, Set<(detail: never) => void>>();
 
-  /** Listens; returns a function that stops listening. */
+  /** Adds a listener; returns a function that removes it. */
   on<K extends keyof Events>(name: K, listener: (detail: Events[K]) => void): () => void {
     const set = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, set);
@@ -15,7 +15,7 @@ export class Emitter<Events extends Record<string, unknown>> {
       try {
         (listener as (detail: Events[K]) => void)(detail);
       } catch (error) {
-        // A listener's fault must not end the session that tells it something.
+        // A listener that throws must not end the session.
         console.error(`millrace: a listener for '${String(name)}' failed`, error);
       }
     }

@@ -31,11 +31,11 @@ const expected = [
   { event: 'message', data: 'a\nb' },
 ];
 
-test('events are told apart, comments and events without data are passed over', async () => {
+test('events are parsed; comments and events without data are skipped', async () => {
   assert.deepEqual(await parse([new TextEncoder().encode(text)]), expected);
 });
 
-test('it does not matter how the network cuts the bytes', async () => {
+test('the result does not depend on how the bytes are split into chunks', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 40 }), async (size) => {
       assert.deepEqual(await parseInPieces(text, size), expected);
@@ -45,7 +45,7 @@ test('it does not matter how the network cuts the bytes', async () => {
 
 const TIMES = { reconnectMs: 1, answerMs: 50, quietMs: 50 };
 
-/** A node that treats the nth request for events as told. */
+/** A node that handles the nth request for events with `answer`. */
 async function nodeThat(t: TestContext, answer: (nth: number, response: ServerResponse) => void): Promise<string> {
   let requests = 0;
   const server = createServer((_request, response) => answer(requests++, response));
@@ -63,25 +63,29 @@ const begin = (response: ServerResponse): void => {
   response.flushHeaders();
 };
 
-test('a node that takes the connection and never answers is told from one that refuses', { timeout: 10_000 }, async (t) => {
-  const lost: boolean[] = [];
-  const url = await nodeThat(t, (nth, response) => {
-    if (nth === 0) return;
-    if (nth === 1) return void response.destroy();
-    response.writeHead(404).end();
-  });
-  const events = eventStream(
-    url,
-    {},
-    new AbortController().signal,
-    { onLost: (unanswered) => lost.push(unanswered) },
-    { ...TIMES, answerMs: 200 },
-  );
-  for await (const event of events) assert.fail(JSON.stringify(event));
-  assert.deepEqual(lost, [true, false]);
-});
+test(
+  'a node that accepts the connection and never answers is distinguished from one that refuses',
+  { timeout: 10_000 },
+  async (t) => {
+    const lost: boolean[] = [];
+    const url = await nodeThat(t, (nth, response) => {
+      if (nth === 0) return;
+      if (nth === 1) return void response.destroy();
+      response.writeHead(404).end();
+    });
+    const events = eventStream(
+      url,
+      {},
+      new AbortController().signal,
+      { onLost: (unanswered) => lost.push(unanswered) },
+      { ...TIMES, answerMs: 200 },
+    );
+    for await (const event of events) assert.fail(JSON.stringify(event));
+    assert.deepEqual(lost, [true, false]);
+  },
+);
 
-test('a connection that falls silent is made anew, and nothing is lost by it', { timeout: 10_000 }, async (t) => {
+test('a connection that falls silent is reopened, and no event is lost', { timeout: 10_000 }, async (t) => {
   const url = await nodeThat(t, (nth, response) => {
     begin(response);
     if (nth > 0) response.end('event: ended\ndata: {}\n\n');
@@ -94,7 +98,7 @@ test('a connection that falls silent is made anew, and nothing is lost by it', {
   assert.deepEqual(lost, [], 'a node that answers at once is not in doubt');
 });
 
-test('who doubts the node has the connection made anew', { timeout: 10_000 }, async (t) => {
+test('redial reopens the connection', { timeout: 10_000 }, async (t) => {
   const url = await nodeThat(t, (nth, response) => {
     begin(response);
     if (nth > 0) response.end('event: ended\ndata: {}\n\n');

@@ -5,47 +5,47 @@ export interface ServerEvent {
 }
 
 export interface EventStreamListener {
-  /** Each time that the connection stands; `redial` leaves it for a new one. */
+  /** Called each time the connection is open; `redial` closes it and opens a new one. */
   onOpen?(redial: () => void): void;
-  /** Each time that it cannot be made, or does not hold. `unanswered`: nobody refused it, nobody answered. */
+  /** Called each time the connection cannot be opened or is lost early. `unanswered`: the request timed out without an answer. */
   onLost?(unanswered: boolean): void;
 }
 
 export interface EventStreamTimes {
-  /** Between two tries. */
+  /** Delay between two attempts. */
   readonly reconnectMs: number;
-  /** Until a request counts as unanswered. */
+  /** Timeout of a request without an answer. */
   readonly answerMs: number;
-  /** Nothing heard for so long, not even one of the comments that nodes send every 5 s: the connection may be dead. */
+  /** The connection may be dead after this long without a byte; nodes send a comment every 5 s. */
   readonly quietMs: number;
 }
 
-const TIMES: EventStreamTimes = { reconnectMs: 1_000, answerMs: 3_000, quietMs: 12_000 };
+const DEFAULT_TIMES: EventStreamTimes = { reconnectMs: 1_000, answerMs: 3_000, quietMs: 12_000 };
 
 /**
- * Server-sent events with request headers, which EventSource cannot send (the token must not stand in a URL, where logs keep it).
- * Reconnects until `signal` aborts, the server answers that the resource is gone (4xx), or the resource's last event (`ended`) came.
+ * Server-sent events with request headers, which EventSource cannot send (the token must not be in a URL, which servers log).
+ * Reconnects until `signal` aborts, the server answers that the resource is gone (4xx), or the resource's last event (`ended`) arrives.
  *
- * A connection that is cut is made again at once; only when that fails too the server is in doubt.
+ * Reconnects at once after a lost connection, and reports it as lost only when the new attempt fails too.
  */
 export async function* eventStream(
   url: string,
   headers: Record<string, string>,
   signal: AbortSignal,
   on: EventStreamListener = {},
-  times: EventStreamTimes = TIMES,
+  times: EventStreamTimes = DEFAULT_TIMES,
 ): AsyncGenerator<ServerEvent> {
   while (!signal.aborted) {
     const leaving = new AbortController();
     let openedAt = Infinity;
     let unanswered = false;
-    let patience = setTimeout(() => {
+    let deadline = setTimeout(() => {
       unanswered = true;
       leaving.abort();
     }, times.answerMs);
     const heard = (): void => {
-      clearTimeout(patience);
-      patience = setTimeout(() => leaving.abort(), times.quietMs);
+      clearTimeout(deadline);
+      deadline = setTimeout(() => leaving.abort(), times.quietMs);
     };
     try {
       const either = AbortSignal.any([signal, leaving.signal]);
@@ -63,7 +63,7 @@ export async function* eventStream(
     } catch {
       if (signal.aborted) return;
     } finally {
-      clearTimeout(patience);
+      clearTimeout(deadline);
     }
     if (performance.now() - openedAt >= times.reconnectMs) continue;
     on.onLost?.(unanswered);
@@ -71,7 +71,7 @@ export async function* eventStream(
   }
 }
 
-/** Parses the event stream format; comments (keep-alives) are passed over. `heard` is called for whatever comes. */
+/** Parses the event stream format and skips comments (keep-alives). Calls `heard` for every chunk. */
 export async function* parseEvents(body: ReadableStream<Uint8Array>, heard?: () => void): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
   let text = '';

@@ -4,26 +4,26 @@ import { refusedMedia } from './playable.ts';
 import type { SessionResource } from './signaling.ts';
 import { deleteSession, postOffer, requestOffer, sendAnswer } from './signaling.ts';
 
-/** Exchanges descriptions with a node; the peer connection connects from there. Rejects with nothing left behind on the node. */
+/** Exchanges descriptions with a node, after which the peer connection connects by itself. When it rejects, no session remains on the node. */
 export type Handshake = (peer: RTCPeerConnection, candidate: Candidate, signal: AbortSignal) => Promise<SessionResource>;
 
-/** WHIP and WHEP: we offer what the peer connection has. */
+/** WHIP and WHEP: the client offers what the peer connection has. */
 export const clientOffers: Handshake = async (peer, candidate, signal) => {
   await peer.setLocalDescription();
-  // Nodes are ICE-lite with their addresses in the answer, so the offer needs no candidates of ours.
+  // Nodes are ICE-lite with their addresses in the answer, so the offer needs no candidates.
   const { resource, answer } = await postOffer(candidate, peer.localDescription?.sdp ?? '', signal);
-  await orEnd(resource, () => peer.setRemoteDescription({ type: 'answer', sdp: answer }));
+  await deleteOnFailure(resource, () => peer.setRemoteDescription({ type: 'answer', sdp: answer }));
   return resource;
 };
 
 /**
- * `/signaling/pull`: the node offers, with the payload types and header extension ids that it sends by itself. So bandwidth estimation
+ * `/signaling/pull`: the node offers, with the payload types and header extension ids that it uses itself. So bandwidth estimation
  * always works, whatever ids this browser would have chosen.
  * @throws MediaProblem `CodecRefused` when this browser can decode nothing of the stream.
  */
 export const nodeOffers: Handshake = async (peer, candidate, signal) => {
   const { resource, session, sdp, answerUrl } = await requestOffer(candidate, signal);
-  await orEnd(resource, async () => {
+  await deleteOnFailure(resource, async () => {
     await peer.setRemoteDescription({ type: 'offer', sdp });
     await peer.setLocalDescription();
     const refused = refusedMedia(sdp, peer.localDescription?.sdp ?? '');
@@ -34,7 +34,7 @@ export const nodeOffers: Handshake = async (peer, candidate, signal) => {
   return resource;
 };
 
-async function orEnd(resource: SessionResource, finish: () => Promise<void>): Promise<void> {
+async function deleteOnFailure(resource: SessionResource, finish: () => Promise<void>): Promise<void> {
   try {
     await finish();
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Millrace browser SDK: push and pull streams over WHIP, WHEP and the short forms, stay connected across nodes, read what the connection measures.
+ * Millrace browser SDK: pushes and pulls streams over WHIP, WHEP and the short forms, reconnects across nodes, and reports connection statistics.
  *
  *     const player = new Player({ placement: (exclude) => askMyBackend('pull', 'live/demo', exclude) });
  *     player.on('media', (media) => { video.srcObject = media; });

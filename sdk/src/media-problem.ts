@@ -1,14 +1,14 @@
 /**
- * `IceFailed`: no pair of addresses works. `DtlsFailed`: one does, but encryption did not come about. `CodecRefused`: this browser has no decoder
- * for the stream. `NotDecoded`: packets come, but no frame of them is decoded. `NoMedia`: the connection stands, and nothing comes.
+ * `IceFailed`: no candidate pair works. `DtlsFailed`: one does, but the DTLS handshake failed. `CodecRefused`: this browser has no decoder
+ * for the stream. `NotDecoded`: packets arrive, but no frame is decoded. `NoMedia`: the connection is up, but no packets arrive.
  */
 export type ProblemReason = 'IceFailed' | 'DtlsFailed' | 'CodecRefused' | 'NotDecoded' | 'NoMedia';
 
-/** Why there is no picture or sound, in words for the person who waits for it. */
+/** Why there is no picture or sound, worded for the end user. */
 export class MediaProblem extends Error {
   override readonly name = 'MediaProblem';
   readonly reason: ProblemReason;
-  /** What may help. */
+  /** A possible remedy. */
   readonly remedy: string;
 
   constructor(reason: ProblemReason, message: string, remedy: string) {
@@ -18,7 +18,7 @@ export class MediaProblem extends Error {
   }
 }
 
-/** What a browser can decode or is offered of one kind of media. */
+/** The codecs of one kind of media that the stream has and the browser can decode. */
 export interface CodecChoice {
   readonly kind: 'audio' | 'video';
   /** Names without `audio/` or `video/`. */

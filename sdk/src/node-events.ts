@@ -4,19 +4,19 @@ import type { Connection } from './connection.ts';
 export interface NodeListener {
   /** `move`, `paused`, `resumed`, `ended`, `layers`, `publisher`. */
   event(event: string, detail: unknown): void | Promise<void>;
-  /** The node is no longer there for this session. `ended`: it said so itself. */
+  /** The node no longer serves this session. `ended`: the node ended it itself. */
   gone(reason: string, ended: boolean): void;
 }
 
-/** How long media may be silent beside a dead event stream before the node counts as dead: a viewer gets a frame, a publisher feedback, well within it. */
+/** The node counts as dead when its event stream is lost and no media arrives for this long; a viewer gets a frame and a publisher feedback well within it. */
 const SILENCE_MS = 500;
-/** A node that hangs takes connections and answers none; its media worker, a process of its own, answers ICE as ever. */
-const UNANSWERED_TIMES = 2;
-/** A viewer without a packet for so long, of a stream that is not paused, asks whether the node still answers. */
+/** A node that hangs accepts connections and answers none; its media worker, a separate process, still answers ICE. */
+const MAX_UNANSWERED = 2;
+/** A viewer that gets no packet for this long, of a stream that is not paused, checks whether the node still answers. */
 const NO_MEDIA_MS = 2_000;
-const LOOK_EVERY_MS = 500;
+const POLL_INTERVAL_MS = 500;
 
-/** Follows a session's events until `signal` aborts. Notices a dead node long before ICE does (RFC 7675: up to 30 s), and one that hangs, which ICE never does. */
+/** Follows a session's events until `signal` aborts. Detects a dead node long before ICE does (RFC 7675: up to 30 s), and a node that hangs, which ICE never detects. */
 export async function followNode(connection: Connection, signal: AbortSignal, listener: NodeListener): Promise<void> {
   const { resource, candidate, peer } = connection;
   // Another server's WHIP or WHEP may have no events at all.
@@ -33,7 +33,7 @@ export async function followNode(connection: Connection, signal: AbortSignal, li
   const onLost = (isUnanswered: boolean): void => {
     if (!redial) return;
     unanswered = isUnanswered ? unanswered + 1 : 0;
-    if (unanswered >= UNANSWERED_TIMES) return gone(`${candidate.node} does not answer`, false);
+    if (unanswered >= MAX_UNANSWERED) return gone(`${candidate.node} does not answer`, false);
     void isSilent(peer, isUnanswered).then((silent) => silent && gone(`${candidate.node} is silent`, false));
   };
   void whenMediaStops(peer, signal, () => {
@@ -43,11 +43,11 @@ export async function followNode(connection: Connection, signal: AbortSignal, li
     if (event === 'paused' || event === 'resumed') isPaused = event === 'paused';
     await listener.event(event, JSON.parse(data));
   }
-  // The node has ended the session, or was started anew and knows it no more.
+  // The node has ended the session, or has restarted and no longer knows it.
   if (redial) gone(`${candidate.node} has ended the session`, true);
 }
 
-/** Calls `act` each time that a viewer has had no packet for a while. Publishers receive no media. */
+/** Calls `act` each time a viewer has received no packet for NO_MEDIA_MS. Publishers receive no media. */
 async function whenMediaStops(peer: RTCPeerConnection, signal: AbortSignal, act: () => void): Promise<void> {
   let last: { packets: number; atMs: number } | undefined;
   while (!signal.aborted) {
@@ -58,13 +58,13 @@ async function whenMediaStops(peer: RTCPeerConnection, signal: AbortSignal, act:
       last.atMs = nowMs;
       act();
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
 }
 
 /**
- * Tells a node that died from one whose signalling alone fails: media, or reports on media, still come from the latter. From one that hangs
- * reports come too, so where nobody answered only a viewer's media count.
+ * Distinguishes a dead node from one whose signalling alone fails: media, or RTCP reports, still come from the latter. A node that hangs sends
+ * reports too, so when a request went unanswered only a viewer's media counts.
  */
 async function isSilent(peer: RTCPeerConnection, mediaOnly: boolean): Promise<boolean> {
   const before = await received(peer);

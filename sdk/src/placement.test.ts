@@ -35,7 +35,7 @@ test('a fixed endpoint is tried again and again', async () => {
   }
 });
 
-test('alternatives that have grown old, or were not to blame, give way to a new placement while one is to be had', async () => {
+test('a new placement replaces alternatives that are old or were not at fault, if one can be obtained', async () => {
   let now = 0;
   let asked = 0;
   let isControlThere = true;
@@ -58,7 +58,7 @@ test('alternatives that have grown old, or were not to blame, give way to a new 
   assert.equal(await next(), 'first-3');
 });
 
-test('nodes that failed are excluded once, also when no placement came of it', async () => {
+test('nodes that failed are excluded once, even when the request for a placement fails', async () => {
   const asked: (readonly string[])[] = [];
   const candidates = new Candidates((exclude) => {
     asked.push(exclude);
@@ -70,7 +70,7 @@ test('nodes that failed are excluded once, also when no placement came of it', a
   assert.deepEqual(asked, [[], ['one'], []]);
 });
 
-test('a place says where its node offers, for the stream that was placed', async () => {
+test('a place has the signalling URL of its node and the stream that was placed', async () => {
   const placement = {
     ...place('one'),
     signaling: 'http://one',

@@ -4,13 +4,13 @@ export interface Place {
   readonly region: string;
   /** WHIP or WHEP endpoint. */
   readonly url: string;
-  /** Base URL of the short signalling forms, where the node offers. */
+  /** Base URL of the short signalling forms, in which the node offers. */
   readonly signaling?: string;
 }
 
-/** What control answers to POST /v1/push and /v1/pull: a place, others in order of preference, and a token that is good at all of them. */
+/** What control answers to POST /v1/push and /v1/pull: a place, alternatives in order of preference, and a token that is valid at all of them. */
 export interface Placement extends Place {
-  /** `app/name`; with `signaling` it lets a player take the node's offer. */
+  /** `app/name`; with `signaling` set, a player can use the node's offer. */
   readonly stream?: string;
   readonly token?: string;
   readonly iceServers?: readonly RTCIceServer[];
@@ -29,14 +29,14 @@ export function fixedPlacement(url: string, token?: string): PlacementSource {
   return () => Promise.resolve(token === undefined ? place : { ...place, token });
 }
 
-/** A place to try, with what is needed to enter it. */
+/** A place to try, with the credentials for it. */
 export interface Candidate extends Place {
   readonly stream: string | undefined;
   readonly token: string | undefined;
   readonly iceServers: readonly RTCIceServer[];
 }
 
-/** Loads move on and tokens run out: alternatives of an older placement are used only where no new one is to be had. */
+/** Loads change and tokens expire: alternatives of an older placement are used only when no new placement can be obtained. */
 const FRESH_MS = 60_000;
 
 /**
@@ -60,7 +60,7 @@ export class Candidates {
     const isFresh = this.#now() - this.#placedAt < FRESH_MS;
     const ready = isFresh ? this.#queue.shift() : undefined;
     if (ready) return ready;
-    // A network that failed everywhere a moment ago may be well now: nodes are excluded once, not for ever.
+    // A network that failed everywhere a moment ago may have recovered: nodes are excluded once, not forever.
     const failed = this.#failed;
     this.#failed = [];
     let placement: Placement;
@@ -84,7 +84,7 @@ export class Candidates {
     return this.#queue.shift() as Candidate;
   }
 
-  /** The next place comes from a new placement: what went wrong was no node's fault. */
+  /** Takes the next place from a new placement, because the failure was not the node's fault. */
   restart(): void {
     this.#placedAt = -Infinity;
   }

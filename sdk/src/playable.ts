@@ -7,7 +7,7 @@ export function decodableCodecs(kind: 'audio' | 'video'): string[] {
   return mediaCodecs(codecs.map(({ mimeType }) => mimeType.slice(kind.length + 1)));
 }
 
-/** What of a node's offer this browser's answer refuses. */
+/** The media sections of a node's offer that this browser's answer refuses. */
 export function refusedMedia(offer: string, answer: string): MediaProblem[] {
   const answered = mediaSections(answer);
   return mediaSections(offer).flatMap(({ kind, codecs, isRejected }, i) => {

@@ -4,7 +4,7 @@ import { PlaybackWatch, type PlaybackSample } from './playback-watch.ts';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
 
-/** Looks once a second at counters that grow by `perSecond`, for `seconds`; gives what was found wrong at each look. */
+/** Samples counters that grow by `perSecond` once a second, for `seconds`; returns the problem found at each sample. */
 function watched(
   perSecond: Partial<PlaybackSample>,
   seconds: number,
@@ -20,7 +20,7 @@ function watched(
   });
 }
 
-describe('a viewer is told why there is no picture', () => {
+describe('the reason why a viewer has no picture', () => {
   test('frames that are decoded are no problem', () => {
     assert.ok(watched({ packets: 150, videoPackets: 100, framesDecoded: 30 }, 60).every((problem) => problem === undefined));
   });
@@ -29,7 +29,7 @@ describe('a viewer is told why there is no picture', () => {
     assert.ok(watched({ packets: 50 }, 60).every((problem) => problem === undefined));
   });
 
-  test('nothing for five seconds after the connection stands is NoMedia, naming the node', () => {
+  test('no packet for five seconds after the connection is up is NoMedia and names the node', () => {
     const problems = watched({}, 6);
     assert.deepEqual(
       problems.map((problem) => problem?.reason),
@@ -42,7 +42,7 @@ describe('a viewer is told why there is no picture', () => {
     assert.ok(watched({}, 60, { isPaused: true }).every((problem) => problem === undefined));
   });
 
-  test('video of which nothing is decoded is NotDecoded, naming its codec and those of the browser', () => {
+  test('video without a decoded frame is NotDecoded and names its codec and those of the browser', () => {
     const problem = watched({ packets: 150, videoPackets: 100, codec: 'H264' }, 7).at(-1)!;
     assert.equal(problem.reason, 'NotDecoded');
     assert.equal(problem.message, 'H264 arrives, but this browser decodes none of it');
@@ -50,12 +50,12 @@ describe('a viewer is told why there is no picture', () => {
     assert.match(problem.remedy, /Firefox downloads its H.264 decoder/);
   });
 
-  test('a codec that the browser claims to decode is not called unknown to it', () => {
+  test('a codec that the browser claims to decode is not reported as unsupported', () => {
     const problem = watched({ packets: 150, videoPackets: 100, codec: 'VP9' }, 7).at(-1)!;
     assert.match(problem.remedy, /^Reload the page/);
   });
 
-  test('the problem is over with the first frame', () => {
+  test('the problem ends with the first frame', () => {
     const watch = new PlaybackWatch({ node: 'edge-0', decodable: ['VP8'], userAgent: '' }, 0);
     const sample = { packets: 10, videoPackets: 10, framesDecoded: 0, codec: 'VP8' };
     assert.equal(watch.look({ ...sample, packets: 0, videoPackets: 0 }, false, 5_000)?.reason, 'NoMedia');

@@ -5,7 +5,7 @@ export interface PlaybackSample {
   readonly packets: number;
   readonly videoPackets: number;
   readonly framesDecoded: number;
-  /** Of the video, without `video/`; empty while it is not known. */
+  /** Codec of the video, without `video/`; empty while unknown. */
   readonly codec: string;
 }
 
@@ -16,15 +16,15 @@ export interface PlaybackContext {
   readonly userAgent: string;
 }
 
-/** Longer than a node takes to come back to a stream whose route changes, and than a keyframe is waited for. */
-const PATIENCE_MS = 5_000;
+/** Longer than a route change or the wait for a keyframe takes. */
+const NO_PICTURE_TIMEOUT_MS = 5_000;
 
-/** Judges from counters whether a stream is seen and heard. The time is passed in. */
+/** Judges from counters whether a stream is playing. The time is passed in. */
 export class PlaybackWatch {
   readonly #context: PlaybackContext;
   #last: PlaybackSample = { packets: 0, videoPackets: 0, framesDecoded: 0, codec: '' };
   #packetAtMs: number;
-  /** Since when video has come of which nothing was decoded. */
+  /** Since when video has arrived without a decoded frame. */
   #undecodedSinceMs: number | undefined;
 
   constructor(context: PlaybackContext, nowMs: number) {
@@ -32,7 +32,7 @@ export class PlaybackWatch {
     this.#packetAtMs = nowMs;
   }
 
-  /** What is wrong now; undefined while all is well or may yet be. `isPaused`: the node has said that nothing will come. */
+  /** The present problem; undefined while there is none or it is too early to say. `isPaused`: the node has announced that no media will come. */
   look(sample: PlaybackSample, isPaused: boolean, nowMs: number): MediaProblem | undefined {
     const last = this.#last;
     this.#last = sample;
@@ -40,8 +40,9 @@ export class PlaybackWatch {
     if (sample.framesDecoded !== last.framesDecoded || sample.videoPackets === last.videoPackets)
       this.#undecodedSinceMs = undefined;
     else this.#undecodedSinceMs ??= nowMs;
-    if (this.#undecodedSinceMs !== undefined && nowMs - this.#undecodedSinceMs >= PATIENCE_MS) return this.#notDecoded(sample);
-    return nowMs - this.#packetAtMs >= PATIENCE_MS ? this.#noMedia(sample) : undefined;
+    if (this.#undecodedSinceMs !== undefined && nowMs - this.#undecodedSinceMs >= NO_PICTURE_TIMEOUT_MS)
+      return this.#notDecoded(sample);
+    return nowMs - this.#packetAtMs >= NO_PICTURE_TIMEOUT_MS ? this.#noMedia(sample) : undefined;
   }
 
   #notDecoded({ codec }: PlaybackSample): MediaProblem {

@@ -9,17 +9,17 @@ import { Session } from './session.ts';
 import type { PlayerStats } from './stats.ts';
 import { playbackSample, playerStats } from './stats.ts';
 
-const LOOK_EVERY_MS = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 
 export type PlayerEvents = {
   /** The stream to render; a new one after a reconnect or a move. */
   media: MediaStream;
-  /** Why there is no picture or sound, found out while connected; undefined when that is over. */
+  /** Why there is no picture or sound although connected; undefined once the problem is over. */
   problem: MediaProblem | undefined;
-  /** The publisher is gone. Should it, or another of the name, come soon, the session goes on as it is. */
+  /** The publisher is gone. If it, or another publisher of the name, comes back soon, the session continues unchanged. */
   paused: { reason: string };
   resumed: Record<never, never>;
-  /** The node has ended the session. The player goes on asking for the stream until it is closed. */
+  /** The node has ended the session. The player keeps asking for the stream until it is closed. */
   ended: { reason: string };
 };
 
@@ -76,7 +76,7 @@ export class Player extends Session<PlayerEvents> {
     void this.#watchPlayback(connection);
   }
 
-  /** Looks once a second, until the connection is left. */
+  /** Checks once a second, until the connection is replaced or closed. */
   async #watchPlayback(connection: Connection): Promise<void> {
     const { peer, candidate } = connection;
     const context = { node: candidate.node, decodable: decodableCodecs('video'), userAgent: navigator.userAgent };
@@ -88,7 +88,7 @@ export class Player extends Session<PlayerEvents> {
       const sample = playbackSample(await peer.getStats());
       if (this.connection !== connection) return;
       this.#tell(watch.look(sample, this.#isPaused, performance.now()) ?? refused);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
   }
 

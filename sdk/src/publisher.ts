@@ -11,7 +11,7 @@ export interface PublisherOptions {
   readonly media: MediaStream;
   /** Preferred video codecs, best first, as MIME types (`video/H264`). Default: the browser's order. */
   readonly codecs?: readonly string[];
-  /** Simulcast layers, lowest first; of VP9 and AV1 nodes take the last one alone. Default: one layer. */
+  /** Simulcast layers, lowest first; for VP9 and AV1 nodes use only the last one. Default: one layer. */
   readonly layers?: readonly { readonly scaleDownBy: number; readonly maxBitrateBps: number }[];
 }
 
@@ -50,7 +50,7 @@ export class Publisher extends Session<PublisherEvents> {
     return this.connection && publisherStats(await this.connection.peer.getStats());
   }
 
-  /** Sends another track in place of the one of its kind, without a new negotiation. */
+  /** Replaces the sent track of the same kind, without renegotiation. */
   async replaceTrack(track: MediaStreamTrack): Promise<void> {
     const sender = this.connection?.peer.getSenders().find((candidate) => candidate.track?.kind === track.kind);
     await sender?.replaceTrack(track);
@@ -67,7 +67,7 @@ export class Publisher extends Session<PublisherEvents> {
     }
   }
 
-  /** The new session takes the name over from the one before it, which its node may still count as live. */
+  /** The new session takes the name over from the previous one, which its node may still count as live. */
   protected override entry(candidate: Candidate, last: SessionResource | undefined): Candidate {
     if (!last) return candidate;
     const url = new URL(candidate.url);
@@ -75,7 +75,7 @@ export class Publisher extends Session<PublisherEvents> {
     return { ...candidate, url: url.href };
   }
 
-  /** Two publishers that both came back for one name would take it from each other for ever. */
+  /** Otherwise two publishers that both reconnect would take the name from each other forever. */
   protected override nodeSaid(event: string, detail: unknown): void {
     if (event === 'publisher') this.emit('health', (this.#health = detail as PublisherHealth));
     const { reason, final } = detail as { reason?: string; final?: boolean };
@@ -87,7 +87,7 @@ export class Publisher extends Session<PublisherEvents> {
   }
 
   #encodings(layers: NonNullable<PublisherOptions['layers']>): RTCRtpEncodingParameters[] {
-    // Without a mode Chromium sends layers of these codecs as one scalable stream. Other browsers know no modes and ignore it.
+    // Without scalabilityMode Chromium sends layers of these codecs as one SVC stream. Other browsers ignore it.
     const first = this.#options.codecs?.[0]?.toLowerCase();
     const isScalable = layers.length > 1 && (first === 'video/vp9' || first === 'video/av1');
     return layers.map((layer, i) => ({

@@ -12,24 +12,24 @@ import { SignalingError, deleteSession } from './signaling.ts';
 
 export type SessionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 'closed';
 
-/** A node asks its clients to go to another one, or to come back to itself: it drains, a part of it died, the stream has other codecs. */
+/** A node asks a client to reconnect, to another node or to itself: the node drains, one of its workers died, or the stream changed codecs. */
 export interface MoveRequest {
   readonly url: string;
   /** Base URL of the short signalling forms there. */
   readonly signaling?: string;
   readonly token?: string;
   readonly reason: string;
-  /** RFC 3339; until then the present session goes on. */
+  /** RFC 3339; the present session continues until then. */
   readonly deadlineAt?: string;
 }
 
 export type SessionEvents = {
   state: SessionState;
-  /** Where the session is now. */
+  /** The node that serves the session now. */
   place: { node: string; region: string; url: string };
-  /** The node sends the session elsewhere; the SDK follows by itself. */
+  /** The node asked the client to move; the SDK does so by itself. */
   move: MoveRequest;
-  /** A try failed; others follow unless the state becomes `closed`. A `MediaProblem` says why no media connection came about, and what may help. */
+  /** An attempt failed; others follow unless the state becomes `closed`. A `MediaProblem` says why no media connection was established, and what may help. */
   error: Error;
 };
 
@@ -38,14 +38,14 @@ interface Leaving {
   lost?: () => void;
 }
 
-const FIRST_BACKOFF_MS = 250;
-const LONGEST_BACKOFF_MS = 8_000;
-/** `disconnected` often mends itself; longer than this and another node is the quicker way. */
+const INITIAL_BACKOFF_MS = 250;
+const MAX_BACKOFF_MS = 8_000;
+/** `disconnected` often recovers by itself; after this long, connecting to another node is faster. */
 const DISCONNECTED_GRACE_MS = 2_500;
 
 /**
- * A push or a pull that lives on: it connects to the placed node, and when that one is lost goes to the alternatives in order,
- * then asks for a new placement, with jittered exponential back-off, until it is closed or refused for good.
+ * A push or a pull that survives the loss of its node: it connects to the placed node; when that node is lost it tries the alternatives in order,
+ * then asks for a new placement, with jittered exponential back-off, until it is closed or permanently refused.
  */
 export abstract class Session<Extra extends Record<string, unknown>> extends Emitter<SessionEvents & Extra> {
   readonly #candidates: Candidates;
@@ -57,9 +57,9 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   #attempts = 0;
   #wasLive = false;
   #last: SessionResource | undefined;
-  /** Why the last place that was tried could not be reached. */
+  /** Why the last place could not be reached. */
   #unreached: MediaProblem | undefined;
-  /** The connection that is being left for another, and whether it was lost on the way. */
+  /** The connection that is being replaced by a new one, and whether it was lost meanwhile. */
   #leaving: Leaving | undefined;
 
   constructor(source: PlacementSource) {
@@ -79,28 +79,28 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     return this.#closing.signal;
   }
 
-  /** Adds what is sent or wanted to a new peer connection. */
+  /** Adds tracks or transceivers to a new peer connection. */
   protected abstract prepare(peer: RTCPeerConnection, candidate: Candidate): void | Promise<void>;
 
-  /** Who offers, and in which form. */
+  /** Which side offers, and over which endpoint. */
   protected handshake(_candidate: Candidate): Handshake {
     return clientOffers;
   }
 
-  /** Where to post the offer for a candidate; `last` is the session before this one, if there was any. */
+  /** The URL to which the offer is posted; `last` is the previous session, if there was one. */
   protected entry(candidate: Candidate, _last: SessionResource | undefined): Candidate {
     return candidate;
   }
 
-  /** Called when a connection is made, after the old one (if any) was replaced. */
+  /** Called when a connection is established, after it replaced the old one (if any). */
   protected abstract connected(connection: Connection, old: Connection | undefined): void;
 
   /** The node sent an event of the session, other than `move`. */
   protected nodeSaid(_event: string, _detail: unknown): void {
-    // Only players have use for them.
+    // Only players use them.
   }
 
-  /** Starts the session and resolves when it is live; rejects when the first round of places fails for good. */
+  /** Starts the session and resolves when it is live; rejects when it is closed before that, by the caller or because it is permanently refused. */
   async start(): Promise<void> {
     if (this.#state !== 'idle') throw new Error(`the session is ${this.#state} already`);
     this.#setState('connecting');
@@ -127,7 +127,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     if (connection) await discard(connection);
   }
 
-  /** Connects to the other node beside the present connection, then lets that one go (make before break). */
+  /** Connects to the other node while the present connection is still up, then closes the latter (make before break). */
   async #move(connection: Connection, request: MoveRequest): Promise<void> {
     const { candidate } = connection;
     this.emit('move', request as (SessionEvents & Extra)['move']);
@@ -147,7 +147,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     } finally {
       this.#leaving = undefined;
     }
-    // Where the present node still serves, nothing is lost by a move that failed.
+    // If the present node still serves, a failed move costs nothing.
     leaving.lost?.();
   }
 
@@ -172,7 +172,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     }
   }
 
-  /** Where every place was tried in vain, the placement's complaint that none is left says less than why they failed. */
+  /** When every place failed and no new placement can be obtained, throws why the last place failed, which says more than the placement's error. */
   async #nextCandidate(): Promise<Candidate> {
     try {
       return await this.#candidates.next();
@@ -183,15 +183,15 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     }
   }
 
-  /** A publisher that was live may find its own name taken until the network knows that its node is lost. */
+  /** A publisher that was live may find its own name taken until the network notices that its node is lost. */
   #isFinal(error: Error): boolean {
     if (error instanceof MediaProblem) return error.reason === 'CodecRefused';
     return error instanceof SignalingError && error.isFinal && !(error.status === 409 && this.#wasLive);
   }
 
   #retryLater(retryAfterS: number | undefined): void {
-    const ceilingMs = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts++);
-    // "Full jitter" keeps a region's viewers from coming back all at once.
+    const ceilingMs = Math.min(MAX_BACKOFF_MS, INITIAL_BACKOFF_MS * 2 ** this.#attempts++);
+    // "Full jitter" keeps a region's viewers from reconnecting all at once.
     const waitMs = retryAfterS === undefined ? Math.random() * ceilingMs : retryAfterS * 1_000;
     this.#retry = setTimeout(() => void this.#connectSomewhere(), waitMs);
   }
@@ -227,11 +227,11 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#setState('live');
   }
 
-  /** Leaves a connection that is lost and looks for another. `ended`: the node ended it, and may well be the right place again. */
+  /** Replaces a lost connection. `ended`: the node ended the session itself, so it may serve the next one. */
   #lost(connection: Connection, reason: string, ended = false): void {
     if (this.#connection !== connection || this.#state === 'closed') return;
     if (this.#leaving?.connection === connection) {
-      // A node may let a publisher go as soon as another has its name.
+      // A node may end a publisher's session as soon as another publisher has its name.
       this.#leaving.lost = () => this.#lost(connection, reason, ended);
       return;
     }
@@ -250,7 +250,7 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
     this.#following = new AbortController();
     void followNode(connection, AbortSignal.any([this.signal, this.#following.signal]), {
       event: (event, detail) => {
-        // The last words of a node that was left meanwhile.
+        // A late event of a node that the session has left meanwhile.
         if (this.#connection !== connection) return;
         if (event === 'move') return this.#move(connection, detail as MoveRequest);
         this.nodeSaid(event, detail);

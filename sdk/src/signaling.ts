@@ -1,6 +1,6 @@
 import type { Candidate } from './placement.ts';
 
-/** What a node refused, with its words (RFC 9457 problem details where it sent them). */
+/** A node refused a request; the message is the node's own (RFC 9457 problem details if it sent them). */
 export class SignalingError extends Error {
   readonly status: number;
   /** Seconds after which to try again, from Retry-After. */
@@ -13,16 +13,16 @@ export class SignalingError extends Error {
     this.retryAfterS = retryAfterS;
   }
 
-  /** Another place or another try cannot help: the request itself is refused. */
+  /** The request itself is refused, so neither another node nor a retry can help. */
   get isFinal(): boolean {
     return [400, 401, 403, 405, 406, 409, 415, 422].includes(this.status);
   }
 }
 
-/** A session's resource on a node (RFC 9725 section 4.2): DELETE ends it, its events are beneath. */
+/** A session's resource on a node (RFC 9725 section 4.2): DELETE ends it; its events are a sub-resource. */
 export interface SessionResource {
   readonly url: string;
-  /** The node that has the session, where it says so; after a redirect it is not the one that was asked. */
+  /** The node that has the session, if it says so; after a redirect it is not the one that was asked. */
   readonly node?: string;
   readonly headers: Record<string, string>;
 }
@@ -59,7 +59,7 @@ export interface NodeOffer {
   readonly session: string;
   readonly sdp: string;
   readonly resource: SessionResource;
-  /** Where the answer goes: the node that offered, also when the request was redirected. */
+  /** The URL for the answer: of the node that offered, even when the request was redirected. */
   readonly answerUrl: string;
 }
 
@@ -72,7 +72,7 @@ export async function requestOffer(candidate: Candidate, signal: AbortSignal): P
   return {
     session,
     sdp,
-    // Its unguessable id is the permission to use it.
+    // The unguessable session id is the credential.
     resource: { url: new URL(resource, response.url).href, headers: {}, ...(end > 0 ? { node: session.slice(0, end) } : {}) },
     answerUrl: new URL('sendanswer', response.url).href,
   };
@@ -89,7 +89,7 @@ async function postJson(url: string, body: object, signal: AbortSignal): Promise
   return response;
 }
 
-/** Ends the session on the node. Never throws, and waits no longer than for any answer: a node that is gone has ended it anyway. */
+/** Ends the session on the node. Never throws, and waits at most REQUEST_TIMEOUT_MS: a node that is gone has ended the session anyway. */
 export async function deleteSession({ url, headers }: SessionResource): Promise<void> {
   const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   await fetch(url, { method: 'DELETE', headers, keepalive: true, signal }).catch(() => undefined);

@@ -15,7 +15,7 @@ export interface PlayerStats {
   readonly codec: string;
   /** Round trip to the node. */
   readonly rttMs: number | undefined;
-  /** Mean time that a frame waited in the jitter buffer. */
+  /** Mean time of a frame in the jitter buffer. */
   readonly jitterBufferMs: number | undefined;
   /** Sum of squared sample values times duration (W3C webrtc-stats): above 0 when sound is heard. */
   readonly audioEnergy: number;

@@ -1,5 +1,5 @@
 import { Publisher } from '@millrace/sdk';
-import { inWords } from './in-words.ts';
+import { describeError } from './describe-error.ts';
 import { placement } from './place.ts';
 
 export const CAMERA_STREAM = 'live/camera';
@@ -34,7 +34,7 @@ export class Camera {
     publisher.on('health', ({ state, detail }) =>
       this.#tell(detail ?? (state === 'Receiving' ? `${CAMERA_STREAM} is live` : '')),
     );
-    publisher.on('error', (error) => this.#tell(inWords(error)));
+    publisher.on('error', (error) => this.#tell(describeError(error)));
     publisher.on('state', (state) => state === 'closed' && this.#release());
     this.#media = media;
     this.#publisher = publisher;

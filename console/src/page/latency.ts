@@ -2,12 +2,12 @@ import { CELLS, STRIP, timeOf } from '../latency-code.ts';
 
 const CELL_PIXELS = 8;
 
-/** Reads the time stamp burnt into the picture and tells its age in ms. */
+/** Reads the time stamp in the picture and computes its age in ms. */
 export class LatencyMeter {
   readonly #canvas = new OffscreenCanvas(CELLS * CELL_PIXELS, CELL_PIXELS);
   readonly #context = this.#canvas.getContext('2d', { willReadFrequently: true });
 
-  /** Age of the frame that the video shows, or undefined if it bears no stamp. */
+  /** Age of the frame that the video shows, or undefined if it has no stamp. */
   ageMs(video: HTMLVideoElement): number | undefined {
     const { videoWidth: width, videoHeight: height } = video;
     if (!this.#context || width === 0) return undefined;

@@ -1,5 +1,5 @@
 import { CAMERA_STREAM, Camera } from './camera.ts';
-import { inWords } from './in-words.ts';
+import { describeError } from './describe-error.ts';
 import { drawMap } from './map.ts';
 import { fillNodes, fillPath } from './tables.ts';
 import type { Topology } from './topology.ts';
@@ -19,7 +19,7 @@ const view = {
   note: (message: string) => void (byId('player-note').textContent = message),
   screen: (message: string) => {
     const note = byId('screen-note');
-    if (note.textContent !== message) note.textContent = message; // asked at each frame
+    if (note.textContent !== message) note.textContent = message; // called at each frame
   },
   state: (state: string, tone: string) => {
     byId('player-state').textContent = state;
@@ -56,7 +56,7 @@ function count(many: number, noun: string): string {
   return `${many} ${noun}${many === 1 ? '' : 's'}`;
 }
 
-/** Offers what the network has, keeping what is chosen. */
+/** Fills a selection with the network's values and keeps the chosen one. */
 function offer(select: HTMLSelectElement, values: readonly string[]): void {
   const wanted = [...new Set([...values, select.value])].filter(Boolean).sort();
   if (wanted.join() === [...select.options].map((option) => option.value).join()) return;
@@ -88,7 +88,7 @@ async function start(): Promise<void> {
     const button = byId<HTMLButtonElement>('camera');
     const step = camera.isOn ? camera.stop() : camera.start();
     step
-      .catch((error: unknown) => void (byId('camera-state').textContent = inWords(error)))
+      .catch((error: unknown) => void (byId('camera-state').textContent = describeError(error)))
       .finally(() => (button.textContent = camera.isOn ? 'Stop publishing' : 'Publish my camera'));
   });
   await play();

@@ -3,12 +3,12 @@ import { linkBetween } from './topology.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 400;
-const WIDEST = 760;
-const LARGEST_RADIUS = 66;
-/** Labels need about this much of a line. */
+const MAX_WIDTH = 760;
+const MAX_RADIUS = 66;
+/** Approximate width of a label, in SVG units. */
 const LABEL_WIDTH = 92;
 
-/** Longitude and latitude of the places that regions are usually called after. */
+/** Longitude and latitude of the places after which regions are usually named. */
 const PLACES: Record<string, readonly [number, number]> = {
   tokyo: [139.7, 35.7],
   osaka: [135.5, 34.7],
@@ -35,16 +35,16 @@ interface Point {
   readonly y: number;
 }
 
-/** Drawn at the size that it is shown at, so that labels stay readable on a phone. */
+/** The map is drawn at its displayed size, so that labels stay readable on a phone. */
 interface Sheet {
   readonly width: number;
   readonly radius: number;
 }
 
-/** Draws regions where they lie (west to east), their nodes, the measured links, and the stream's path and backup over them. */
+/** Draws the regions from west to east, their nodes, the measured links, and the stream's path and backup. */
 export function drawMap(svg: SVGSVGElement, topology: Topology, path: readonly string[], backup: readonly string[]): void {
-  const width = Math.max(300, Math.min(WIDEST, svg.clientWidth || WIDEST));
-  const sheet = { width, radius: Math.min(LARGEST_RADIUS, width / topology.regions.length / 2 - 8) };
+  const width = Math.max(300, Math.min(MAX_WIDTH, svg.clientWidth || MAX_WIDTH));
+  const sheet = { width, radius: Math.min(MAX_RADIUS, width / topology.regions.length / 2 - 8) };
   svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
   const centres = placeRegions(
     topology.regions.map((region) => region.region),
@@ -63,14 +63,14 @@ export function drawMap(svg: SVGSVGElement, topology: Topology, path: readonly s
   for (const [key, [a, b]] of onBackup) if (!onPath.has(key)) parts.push(...drawLink(nodes, a, b, 'backup'));
   for (const [a, b] of onPath.values()) parts.push(...drawLink(nodes, a, b, 'path'));
   for (const node of topology.nodes) parts.push(...drawNode(node, nodes.get(node.node), path.includes(node.node)));
-  // Over the lines that pass below them.
+  // Labels are drawn above the links.
   for (const [region, { x, y }] of centres)
     parts.push(text(region, { class: 'region-name', x, y: y + sheet.radius + 18, 'text-anchor': 'middle' }));
   for (const [a, b] of onPath.values()) parts.push(...labelLink(nodes, a, b, linkBetween(topology, a, b)));
   svg.replaceChildren(...parts);
 }
 
-/** Regions by longitude from west to east, in columns of equal width, since the true map would put most of them on one spot. */
+/** Regions by longitude from west to east, in columns of equal width, since a true map would put most of them on one spot. */
 function placeRegions(regions: readonly string[], { width, radius }: Sheet): Map<string, Point> {
   const known = [...regions].sort((a, b) => longitude(a) - longitude(b) || (a < b ? -1 : 1));
   const latitudes = known.map((region) => PLACES[region]?.[1] ?? 20);
@@ -112,7 +112,7 @@ function drawLink(nodes: ReadonlyMap<string, Point>, a: string, b: string, kind:
   return from && to ? [element('line', { class: kind, x1: from.x, y1: from.y, x2: to.x, y2: to.y })] : [];
 }
 
-/** What is measured on a link of the path, in its middle; nothing on one that is too short to bear it. */
+/** The measurements of a link of the path, at its middle; none if the link is too short for a label. */
 function labelLink(nodes: ReadonlyMap<string, Point>, a: string, b: string, measured?: TopologyLink): SVGElement[] {
   const from = nodes.get(a);
   const to = nodes.get(b);

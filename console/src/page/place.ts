@@ -1,6 +1,6 @@
 import type { Placement, PlacementSource } from '@millrace/sdk';
 
-/** Asks this page's own backend for a place, as an app would. */
+/** Asks this page's backend for a placement, as an app would. */
 export function placement(kind: 'push' | 'pull', stream: string, region: string | undefined): PlacementSource {
   return async (exclude) => {
     const response = await fetch(`api/place/${kind}`, {

@@ -1,7 +1,7 @@
 import type { Topology } from './topology.ts';
 import { linkBetween } from './topology.ts';
 
-/** Fills the table of the stream's hops, origin first, each with what is measured on the link to the one before. */
+/** Fills the table of the stream's hops, origin first, each with the measurements of the link from the previous hop. */
 export function fillPath(body: HTMLElement, topology: Topology, path: readonly string[]): void {
   const rows = path.map((name, i) => {
     const previous = path[i - 1];
@@ -29,7 +29,7 @@ export function fillNodes(body: HTMLElement, topology: Topology): void {
   );
 }
 
-/** What a cell says; `wide`: only where there is room. */
+/** Text of a cell; `wide` is shown only on wide screens. */
 type Cell = string | { readonly wide: string };
 
 function row(words: readonly Cell[], numbers: readonly Cell[]): HTMLTableRowElement {

@@ -2,7 +2,7 @@ import type { Topology, TopologyLink } from '@millrace/api';
 
 export type { Topology, TopologyLink, TopologyNode } from '@millrace/api';
 
-/** Follows the network: calls back with each picture of it, and with whether control answers. */
+/** Follows the topology events; reports each topology, and whether control answers. */
 export function followTopology(onTopology: (topology: Topology) => void, onState: (isConnected: boolean) => void): void {
   const source = new EventSource('api/topology/events');
   source.addEventListener('topology', (event) => onTopology(JSON.parse((event as MessageEvent<string>).data) as Topology));
@@ -10,7 +10,7 @@ export function followTopology(onTopology: (topology: Topology) => void, onState
   source.addEventListener('error', () => onState(false));
 }
 
-/** The nodes that media of a stream passes on its way to a region, origin first; empty if nobody watches there. */
+/** The nodes on a stream's path to a region, origin first; empty if the region has no viewer. */
 export function pathOf(topology: Topology, stream: string, region: string): string[] {
   const served =
     topology.streams
@@ -23,7 +23,7 @@ export function pathOf(topology: Topology, stream: string, region: string): stri
   return path ? [...path.hops].reverse().concat(path.node) : [];
 }
 
-/** The backup that the region's nodes hold for the stream's route, origin first. */
+/** The backup of the stream's route on the region's nodes, origin first. */
 export function backupOf(topology: Topology, stream: string, region: string): string[] {
   const view = topology.streams.find((each) => each.stream === stream);
   const route = topology.routes.find(
@@ -34,7 +34,7 @@ export function backupOf(topology: Topology, stream: string, region: string): st
     : [];
 }
 
-/** What is measured between two nodes, from either end. */
+/** The measured link between two nodes, whichever end reported it. */
 export function linkBetween(topology: Topology, a: string, b: string): TopologyLink | undefined {
   return topology.links.find((link) => (link.from === a && link.to === b) || (link.from === b && link.to === a));
 }

@@ -1,7 +1,7 @@
 import type { MediaProblem, PlayerStats } from '@millrace/sdk';
 import { Player } from '@millrace/sdk';
 import { LatencyMeter } from './latency.ts';
-import { inWords, whatIsWrong } from './in-words.ts';
+import { describeError, errorSentence } from './describe-error.ts';
 import { placement } from './place.ts';
 
 export interface WatchView {
@@ -9,14 +9,14 @@ export interface WatchView {
   show(id: string, value: string): void;
   state(state: string, tone: 'good' | 'bad' | ''): void;
   note(message: string): void;
-  /** Over the picture, while there is none. */
+  /** Shows a message in place of the picture. */
   screen(message: string): void;
 }
 
 const FIGURES = ['first-frame', 'latency', 'picture', 'frames', 'bitrate', 'rtt', 'lost', 'freezes'];
 const TONES: Record<string, 'good' | 'bad' | ''> = { live: 'good', reconnecting: 'bad', closed: 'bad' };
 
-/** Plays one stream in one region and shows what it measures, until stopped. */
+/** Plays one stream in one region and shows its statistics, until stopped. */
 export class Watch {
   readonly #view: WatchView;
   readonly #player: Player;
@@ -26,7 +26,7 @@ export class Watch {
   #last: { at: number; bytes: number } | undefined;
   #hasFrame = false;
   #problem: MediaProblem | undefined;
-  /** When the last attempt to get the stream began: waiting for a publisher is not counted as time to the first frame. */
+  /** Start of the last attempt: waiting for a publisher does not count as time to the first frame. */
   #attemptAt = performance.now();
 
   constructor(view: WatchView, stream: string, region: string) {
@@ -46,14 +46,14 @@ export class Watch {
       if (state === 'live' && this.#hasFrame) view.screen('');
     });
     this.#player.on('error', (error) => {
-      view.note(inWords(error));
+      view.note(describeError(error));
       if (this.#hasFrame) return;
-      view.screen(this.#player.state === 'closed' ? whatIsWrong(error) : `${whatIsWrong(error)} Trying again…`);
+      view.screen(this.#player.state === 'closed' ? errorSentence(error) : `${errorSentence(error)} Trying again…`);
     });
     this.#player.on('problem', (problem) => {
       this.#problem = problem;
-      view.note(problem ? inWords(problem) : '');
-      view.screen(problem ? whatIsWrong(problem) : '');
+      view.note(problem ? describeError(problem) : '');
+      view.screen(problem ? errorSentence(problem) : '');
     });
     this.#player.on('place', (place) => view.note(`served by ${place.node}`));
     for (const event of ['paused', 'ended'] as const) {
@@ -69,7 +69,7 @@ export class Watch {
     });
   }
 
-  /** For tests and the curious: the player itself. */
+  /** The player, for tests and debugging. */
   get player(): Player {
     return this.#player;
   }
@@ -90,8 +90,8 @@ export class Watch {
     video.requestVideoFrameCallback(perFrame);
     this.#timer = setInterval(() => void this.#measure(), 1_000);
     this.#player.start().catch((error: unknown) => {
-      this.#view.note(inWords(error));
-      this.#view.screen(whatIsWrong(error));
+      this.#view.note(describeError(error));
+      this.#view.screen(errorSentence(error));
     });
   }
 
