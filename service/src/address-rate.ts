@@ -3,7 +3,7 @@ import { clientGroup } from './client-address.ts';
 import type { Clock } from './clock.ts';
 import { Problem } from './problem.ts';
 
-/** Addresses remembered at once, so that a flood of them costs no more memory; the longest unseen is forgotten first. */
+/** Maximum number of addresses kept, which bounds memory; the least recently seen is evicted first. */
 const MAX_ADDRESSES = 10_000;
 
 /** A token bucket for each client address. */
@@ -23,7 +23,7 @@ export class AddressRate {
     return this.#buckets.size;
   }
 
-  /** One more of this address. @returns false when it has had its share */
+  /** Takes one token of this address. @returns false when its bucket is empty */
   take(address: string | undefined): boolean {
     const key = clientGroup(address);
     const now = this.#clock.now();
@@ -36,7 +36,7 @@ export class AddressRate {
     return taken;
   }
 
-  /** @throws Problem 429 that says what is counted and when to come again */
+  /** @throws Problem 429 that says what is limited and when to retry */
   require(address: string | undefined, what: string): void {
     if (this.take(address)) return;
     throw new Problem(429, 'Too many requests', {

@@ -3,7 +3,7 @@ import { Problem } from './problem.ts';
 /** The error codes of RFC 6750 section 3.1; none where no credentials came at all. */
 export type BearerError = 'invalid_request' | 'invalid_token' | 'insufficient_scope';
 
-/** Refuses a bearer token, or its absence, with the challenge that RFC 6750 section 3 asks for. `detail` must not hold anything of the token. */
+/** Refuses a bearer token, or its absence, with the challenge that RFC 6750 section 3 asks for. `detail` must not contain any part of the token. */
 export function bearerProblem(detail: string, error?: BearerError): Problem {
   const status = error === 'insufficient_scope' ? 403 : 401;
   const description = detail.replace(/[^\x20-\x7e]|["\\]/g, "'");

@@ -56,7 +56,7 @@ function parseJson(text: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value;
   } catch (error) {
-    // V8 quotes the text, which may hold a token: where it is wrong is enough.
+    // V8's message quotes the text, which may hold a token; the position is enough.
     where = / at position \d+/.exec(String(error))?.[0] ?? '';
   }
   throw new Problem(400, 'Bad Request', { detail: `the request body is no JSON object${where}` });

@@ -1,4 +1,4 @@
-/** A port cannot be had; the message names address, setting and remedy, so that no stack is needed. */
+/** The process cannot listen on a port; the message names address, setting and remedy, so that no stack is needed. */
 export class CannotListen extends Error {
   override readonly name = 'CannotListen';
 

@@ -15,7 +15,7 @@ test('an IPv4 client counts for itself, also through a socket of both families; 
   assert.equal(clientGroup(undefined), 'unknown');
 });
 
-test('all addresses of a /64 are one client, whatever way they are written', () => {
+test('all addresses of a /64 are one client, however they are written', () => {
   fc.assert(
     fc.property(fc.ipV6(), (address) => {
       if (address.includes('.')) return;
@@ -34,7 +34,7 @@ test('proxies are trusted by address or network, and a setting that is neither i
   assert.deepEqual(TrustedProxies.parse(undefined), []);
 });
 
-test('an address gets its burst, then its rate; others are not affected, and a refusal costs no share', () => {
+test('an address gets its burst, then its rate; others are not affected, and a refusal takes no token', () => {
   const clock = new FakeClock();
   const rate = new AddressRate({ perSecond: 2, burst: 3, clock });
   const take = (address: string, times: number): boolean[] => Array.from({ length: times }, () => rate.take(address));

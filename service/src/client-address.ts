@@ -8,7 +8,7 @@ export function isNetwork(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isIPv4(address) ? 32 : 128));
 }
 
-/** Setting: proxies whose X-Forwarded-For or Forwarded (RFC 7239) is believed. Empty: nobody's, and a client is who has the connection. */
+/** Setting: proxies whose X-Forwarded-For or Forwarded (RFC 7239) is believed. Empty: none, and the client is the peer of the connection. */
 export const TrustedProxies = z
   .array(z.string().refine(isNetwork, 'must be an address or CIDR, e.g. 10.0.0.0/8'))
   .max(64)
@@ -30,7 +30,7 @@ export function trusts(proxies: readonly string[]): (address: string) => boolean
   };
 }
 
-/** What limits for each client count by: an IPv4 address, or the /64 of an IPv6 one, of which every host has 2^64. */
+/** The key by which per-client limits count: an IPv4 address, or the /64 of an IPv6 one, since a host has a whole /64. */
 export function clientGroup(text: string | undefined): string {
   const address = canonicalAddress(text ?? '');
   if (address === undefined) return 'unknown';
@@ -43,14 +43,14 @@ export function clientGroup(text: string | undefined): string {
   return `${groups.join(':')}::/64`;
 }
 
-/** Whether two texts are one address, however they write it. */
+/** Whether two texts denote the same address. */
 export function isSameAddress(a: string, b: string): boolean {
   const one = canonicalAddress(a);
   return one !== undefined && one === canonicalAddress(b);
 }
 
 /**
- * An address in its one way of being written: IPv4 with dots, also where it came mapped into IPv6 (::ffff:192.0.2.1, as a socket for both
+ * The canonical form of an address: IPv4 with dots, also when it is mapped into IPv6 (::ffff:192.0.2.1, as a socket for both
  * families shows it), IPv6 as in RFC 5952 without a zone. undefined: the text is no address.
  */
 export function canonicalAddress(text: string): string | undefined {

@@ -1,6 +1,6 @@
-/** A pending call; only the clock that made it can clear it. */
+/** A pending call; only the clock that created it can clear it. */
 export interface Timer {
-  /** Lets the process end although the timer is pending. */
+  /** Lets the process exit while the timer is pending. */
   unref(): unknown;
 }
 
@@ -18,7 +18,7 @@ export interface Clock {
 export const realClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  // Node cuts off fractions and counts from the turn's beginning: a timer that comes early finds nothing due, and comes again.
+  // Node truncates fractions and counts from the start of the event-loop turn, so a timer could fire early and its caller would have to re-arm it.
   setTimeout: (fn, ms) => setTimeout(fn, ms > 0 ? Math.ceil(ms) + 1 : 0),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };

@@ -4,7 +4,7 @@ import type { RequestHandler } from 'express';
 const EXPOSED = 'Location, ETag, Link, Retry-After, Allow, Accept-Post, Accept-Patch, WWW-Authenticate';
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 const HEADERS = 'Authorization, Content-Type, Accept, If-Match, Last-Event-ID';
-/** Chromium keeps no answer longer. */
+/** Chromium caches a preflight answer no longer than this. */
 const MAX_AGE_SECONDS = 7200;
 const FIELD_NAMES = /^[!#$%&'*+.^_`|~\w-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~\w-]+)*$/;
 

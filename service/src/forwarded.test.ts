@@ -88,14 +88,14 @@ describe('the client of a request', () => {
       isTrusted,
     );
 
-  test('is who has the connection, unless that is a trusted proxy', () => {
+  test('is the peer of the connection, unless that is a trusted proxy', () => {
     assert.equal(of('192.0.2.1', '198.51.100.7', 'for=198.51.100.7'), '192.0.2.1');
     assert.equal(of('::ffff:192.0.2.1'), '192.0.2.1');
     assert.equal(of('10.0.0.1'), '10.0.0.1');
     assert.equal(of('::ffff:10.0.0.1', '198.51.100.7'), '198.51.100.7');
   });
 
-  test('is the rightmost hop that is no trusted proxy; what stands left of it may be made up', () => {
+  test('is the rightmost hop that is not a trusted proxy; hops to its left may be forged', () => {
     assert.equal(of('10.0.0.1', '1.1.1.1, 198.51.100.7:4711, 10.0.0.2'), '198.51.100.7');
     assert.equal(of('10.0.0.1', undefined, 'for=1.1.1.1, for="198.51.100.7:4711", for=10.0.0.2'), '198.51.100.7');
     assert.equal(of('10.0.0.1', '10.0.0.3, 10.0.0.2'), '10.0.0.3', 'all are trusted: the one farthest away');
@@ -106,14 +106,14 @@ describe('the client of a request', () => {
     assert.equal(of('10.0.0.1', undefined, 'for=1.1.1.1, for=_x'), '10.0.0.1');
   });
 
-  test('is believed of two headers only where they agree: a proxy passes on the one that it does not write', () => {
+  test('is taken from two headers only if they agree: a proxy passes on the one that it does not write', () => {
     assert.equal(of('10.0.0.1', '198.51.100.7', 'for="198.51.100.7:80"'), '198.51.100.7');
     assert.equal(of('10.0.0.1', '198.51.100.7', 'for=1.1.1.1'), '10.0.0.1');
     assert.equal(of('10.0.0.1', '198.51.100.7', 'rubbish'), '10.0.0.1', 'a client can spoil what its proxy writes');
     assert.equal(of('10.0.0.1', '198.51.100.7', ''), '198.51.100.7');
   });
 
-  test('is the same however proxies write it, and never what the client wrote itself', () => {
+  test('is the same however proxies write it, and never a value that the client sent itself', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6()).filter((text) => !isTrusted(text) && canonicalAddress(text) !== undefined);
     const own = fc.oneof(fc.constantFrom('', 'unknown', '1.1.1.1', ',,', '"', 'for="1.1.1.1'), fc.string({ maxLength: 30 }));
     const proxy = fc.nat(255).map((last) => `10.0.0.${last}`);

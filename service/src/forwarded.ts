@@ -7,7 +7,7 @@ import { canonicalAddress } from './client-address.ts';
 type Hop = string | undefined;
 
 /**
- * Gives every request one client address, in `req.ip`: whatever limits, places or checks a client reads it there.
+ * Sets `req.ip` to the client's address; rate limits, placement and access checks read it there.
  * @param isTrusted whose forwarding headers are believed
  */
 export function identifyClient(isTrusted: (address: string) => boolean): RequestHandler {
@@ -20,7 +20,7 @@ export function identifyClient(isTrusted: (address: string) => boolean): Request
 
 /**
  * The address of the client: the rightmost hop that is not a trusted proxy. It is the connection's own address unless that is a trusted proxy.
- * A hop that is hidden ends the search at the proxy that reported it, because what stands left of it may be made up.
+ * A hidden hop ends the search at the proxy that reported it, because the hops to its left may be forged.
  *
  * Proxies write X-Forwarded-For or Forwarded (RFC 7239). Each passes on the other header as the client sent it, so where both came and
  * name different clients, neither is believed.

@@ -43,7 +43,7 @@ async function serve(app: express.Express, options: Partial<ListenOptions> = {})
   return service;
 }
 
-/** Writes what `write` says and gives back all that came until the server closed the connection. */
+/** Runs `write` on a connection and returns everything received until the server closed it. */
 function talk(port: number, write: (socket: net.Socket) => void): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
@@ -102,7 +102,7 @@ describe('a slow client', () => {
   });
 });
 
-describe('what is no HTTP', () => {
+describe('malformed HTTP', () => {
   const cases: [string, string | Buffer, number, HttpRefusal][] = [
     ['binary', Buffer.from([0x16, 3, 1, 0, 0xff, 0, 1, 2, 3, 0, 0, 0]), 400, 'malformed'],
     ['a method of its own', 'SHOUT / HTTP/1.1\r\n\r\n', 400, 'malformed'],
@@ -152,7 +152,7 @@ describe('connections', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  test('of a trusted proxy count only against the whole', async () => {
+  test('of a trusted proxy count only against the total', async () => {
     const limits = { connectionsPerAddress: 1, connections: 2 };
     const { port } = await serve(echo(), { limits, isTrusted: trusts(['127.0.0.0/8']) });
     const sockets = await Promise.all(

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { clientGroup } from './client-address.ts';
 import { Problem } from './problem.ts';
 
-/** What one HTTP listener takes from clients. Bodies are bounded where they are read, request rates by AddressRate. */
+/** What one HTTP listener accepts from clients. Bodies are bounded where they are read, request rates by AddressRate. */
 export interface HttpLimits {
   /** Open connections; further ones are closed at once. */
   connections: number;
@@ -19,9 +19,9 @@ export interface HttpLimits {
   /** From its first byte to its last, ms. */
   requestWithinMs: number;
   tlsHandshakeWithinMs: number;
-  /** A kept-alive connection waits so long for its next request, ms: a little longer than the usual minute of load balancers. */
+  /** Idle time of a kept-alive connection, ms: a little longer than the usual 60 s of load balancers. */
   idleMs: number;
-  /** A connection on which nothing moves either way, ms: a client that does not read its answer. Event streams carry something more often. */
+  /** Time without bytes in either direction, ms, such as when a client does not read its answer. Event streams send keep-alives more often. */
   stalledMs: number;
 }
 
@@ -37,7 +37,7 @@ export const HTTP_LIMITS: HttpLimits = {
   stalledMs: 120_000,
 };
 
-/** Of a listener for scrapers and probes, which has no rate. */
+/** Limits of an operations port (scrapers and probes), which has no rate limit. */
 export const OPS_LIMITS: Partial<HttpLimits> = { connections: 200, connectionsPerAddress: 100 };
 
 export type HttpRefusal = 'connections' | 'address-connections' | 'timeout' | 'headers-too-large' | 'malformed' | 'tls' | 'rate';
@@ -53,7 +53,7 @@ export function serverOptions(limits: HttpLimits): https.ServerOptions {
   };
 }
 
-/** Holds a server to its limits, and answers what is no HTTP with a problem too. */
+/** Enforces the limits on a server, and answers malformed HTTP with a problem too. */
 export function enforceLimits(
   server: http.Server | https.Server,
   limits: HttpLimits,
@@ -62,7 +62,7 @@ export function enforceLimits(
   server.maxHeadersCount = limits.headers;
   server.setTimeout(limits.stalledMs);
   boundConnections(server, limits, options);
-  // Of the requests being answered: after the first byte of an answer nothing else may be written.
+  // The last response of each socket: once its first byte is sent, no error may be written to the socket.
   const answers = new WeakMap<Duplex, http.ServerResponse>();
   server.prependListener('request', (req: http.IncomingMessage, res: http.ServerResponse) => answers.set(req.socket, res));
   // Node reports a failed TLS handshake here too, where no answer can be written yet.

@@ -6,19 +6,19 @@ import { readThroughStreams } from './pausable-tls.ts';
 import { enforceLimits, HTTP_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 
 export interface ListenOptions {
-  /** An IP address; `::` for all of both families, of IPv4 alone where the machine has no IPv6. */
+  /** An IP address; `::` listens on all addresses of both families, or on IPv4 only if the machine has no IPv6. */
   host: string;
-  /** 0 takes a free one. */
+  /** TCP port; 0 picks a free one. */
   port: number;
   /** The setting that chooses the port, for the error when it is taken, e.g. `signalingPort (MILLRACE_SIGNALING_PORT)`. */
   setting?: string;
   /** Certificate and key make it HTTPS. */
   tls?: https.ServerOptions;
-  /** Those that differ from HTTP_LIMITS. */
+  /** Overrides of HTTP_LIMITS. */
   limits?: Partial<HttpLimits>;
-  /** Proxies, which bring many clients over one address. */
+  /** Trusted proxies, which carry many clients over one address. */
   isTrusted?: (address: string) => boolean;
-  /** Told of each connection or request that was refused before it reached the app. */
+  /** Called for each connection or request that was refused before it reached the app. */
   onRefused?: (reason: HttpRefusal) => void;
 }
 
@@ -46,7 +46,7 @@ export async function serveHttp(app: http.RequestListener, options: ListenOption
   let closed: Promise<void> | undefined;
 
   server.on('request', (_req, res: http.ServerResponse) => {
-    // A kept-alive connection that was busy when close() began is idle from here on: end it rather than wait out the grace.
+    // A kept-alive connection that was busy when close() began is idle from here on: close it instead of waiting for the grace period.
     res.once('close', () => {
       if (closed) setImmediate(() => server.closeIdleConnections());
     });

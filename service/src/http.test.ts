@@ -66,7 +66,7 @@ describe('problems', () => {
     });
   });
 
-  test('an unknown error is a 500 that tells nothing of the inside', async () => {
+  test('an unknown error is a 500 that reveals no internals', async () => {
     const { status, body } = await answer('/broken');
     assert.deepEqual([status, body], [500, { type: 'about:blank', title: 'Internal Server Error', status: 500 }]);
   });

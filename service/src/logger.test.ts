@@ -42,7 +42,7 @@ test('a credential in the text is redacted: JWT, Authorization value, query stri
   assert.match(line, /got \[redacted\] as Bearer \[redacted\] from \/whep\/live\/a\?token=\[redacted\]&x=1/);
 });
 
-test('of a session only the beginning is told, in fields and in paths', () => {
+test('a session id is shortened to its beginning, in fields and in paths', () => {
   const { line, json } = logged((logger) =>
     logger.info({ session: 'Kq3vXcRt7bN0aLmW9yZs1g', path: '/whep/sessions/tokyo-1~Kq3vXcRt7bN0aLmW9yZs1g/events' }, 'moved'),
   );
@@ -57,7 +57,7 @@ test('an error keeps its message and stack, without the credential in it', () =>
   assert.match(err.stack, /logger\.test\.ts/);
 });
 
-test('a work item is not taken for a credential', () => {
+test('a work item is not redacted as a credential', () => {
   const { json } = logged((logger) => logger.info({ item: 'ns/edge', monkey: 'a', keyframes: 3 }, 'reconciled'));
   assert.deepEqual([json['item'], json['monkey'], json['keyframes']], ['ns/edge', 'a', 3]);
 });

@@ -3,11 +3,11 @@ import { pino, type DestinationStream, type Logger } from 'pino';
 export type { Logger };
 
 export interface LoggerOptions {
-  /** Which part writes, e.g. `control`; stands in every line. */
+  /** The part that logs, e.g. `control`; a field of every line. */
   service: string;
   /** pino level; default: the environment's MILLRACE_LOG_LEVEL, else `info`. */
   level?: string;
-  /** Fields that stand in every line, e.g. a node id. */
+  /** Fields of every line, e.g. a node id. */
   bindings?: Record<string, unknown>;
 }
 
@@ -17,7 +17,7 @@ const CREDENTIAL_FIELD =
 // Credentials inside free text: JWTs, Authorization values, tokens in query strings (WHIP players put them there).
 const CREDENTIAL_TEXT =
   /\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(Bearer|Basic) [\w.~+/=-]+|([?&](?:access_)?(?:token|secret|jwt)=)[^&\s"\\]+/g;
-// Whoever knows a session's id can end it or take it over, so a line tells only its beginning: enough to follow it through the logs.
+// A session's id is a credential, so a line has only its beginning: enough to follow the session through the logs.
 const SESSION = /("(?:session|sessionId)":"|\/sessions\/)((?:[\w.-]+~)?[\w-]{6})[\w-]{10,}/g;
 
 /** Replaces credentials in a finished JSON log line; the line stays valid JSON. */

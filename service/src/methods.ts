@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { Problem } from './problem.ts';
 
 /**
- * Last on a path: answers OPTIONS with what the path takes, and every other method with 405 (RFC 9110 section 15.5.6).
+ * Last handler of a path: answers OPTIONS with the allowed methods, and every other method with 405 (RFC 9110 section 15.5.6).
  * @param headers go with the answer to OPTIONS, e.g. Accept-Post
  */
 export function allowMethods(allowed: readonly string[], headers: Record<string, string> = {}): RequestHandler {

@@ -7,7 +7,7 @@ export { Registry };
 export function createMetrics(options: { service: string }): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service: options.service });
-  // Its own default of 10 ms wakes each idle process a hundred times a second.
+  // prom-client's default of 10 ms would wake each idle process a hundred times a second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
   return registry;
 }

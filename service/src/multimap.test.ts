@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Multimap } from './multimap.ts';
 
-test('A multimap holds what a list of pairs would hold, and no empty keys', () => {
+test('a multimap behaves like a set of key-value pairs and keeps no empty keys', () => {
   const step = fc.record({ remove: fc.boolean(), key: fc.nat(4), value: fc.nat(4) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {

@@ -4,7 +4,7 @@ const NONE: ReadonlySet<never> = new Set<never>();
 export class Multimap<K, V> {
   readonly #sets = new Map<K, Set<V>>();
 
-  /** What stands under a key; empty where nothing does. A live view: copy it before changing the map while reading. */
+  /** The values of a key; empty if there are none. A live view: copy it before changing the map while iterating. */
   get(key: K): ReadonlySet<V> {
     return this.#sets.get(key) ?? NONE;
   }

@@ -6,7 +6,7 @@ import { Problem } from './problem.ts';
 
 export interface Readiness {
   ok: boolean;
-  /** Why not (or what is degraded), for a person. */
+  /** Why the process is not ready (or degraded), for a person. */
   reasons: string[];
 }
 
@@ -23,7 +23,7 @@ export const PRIVATE_NETWORKS: readonly string[] = [
   'fc00::/7',
 ];
 
-/** Setting: who may read /metrics. A node on its host's network has its operations port on a public address. */
+/** Setting: who may read /metrics. A node with hostNetwork may have its operations port on a public address. */
 export const MetricsFrom = z
   .array(z.string().refine(isNetwork, 'must be an address or CIDR, e.g. 10.0.0.0/8'))
   .max(64)

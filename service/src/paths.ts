@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 
-/** Reads a path as it is meant: a slash that is doubled or percent-encoded separates as one does, since no name here holds a slash. */
+/** Treats doubled and percent-encoded slashes in a path as single separators, since no name contains a slash. */
 export const tolerantPaths: RequestHandler = (req, _res, next) => {
   const end = req.url.indexOf('?');
   const path = end < 0 ? req.url : req.url.slice(0, end);

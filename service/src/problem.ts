@@ -6,7 +6,7 @@ import type { Logger } from './logger.ts';
 export interface ProblemInit {
   /** A URI reference that names the kind of problem; default `about:blank` (RFC 9457 section 4.2.1). */
   type?: string;
-  /** What went wrong this time, naming the field and the remedy. */
+  /** What went wrong in this request, naming the field and the remedy. */
   detail?: string;
   /** Response headers that belong to it, e.g. Retry-After. */
   headers?: Record<string, string>;
@@ -54,7 +54,7 @@ export const notFoundHandler: RequestHandler = (req, res) => {
   send(res, new Problem(404, 'Not Found', { detail: `no ${req.method} ${req.path} here` }));
 };
 
-/** Express error handler: a Problem as it is, a refused body or URL as 4xx, all else as 500 that tells nothing of the inside. */
+/** Express error handler: a Problem as it is, a refused body or URL as 4xx, all else as a 500 that reveals no internals. */
 export function problemHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     const problem = toProblem(error);
@@ -66,7 +66,7 @@ export function problemHandler(logger: Logger): ErrorRequestHandler {
   };
 }
 
-/** body-parser and the router mark with `status` below 500 what the caller did wrong. */
+/** body-parser and the router set a `status` below 500 on errors that the caller caused. */
 interface MarkedError {
   status?: unknown;
   type?: unknown;

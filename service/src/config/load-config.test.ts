@@ -37,7 +37,7 @@ function errorsOf(argv: string[], env: NodeJS.ProcessEnv = {}, file?: string): r
 }
 
 describe('loadConfig', () => {
-  test('a flag goes before the environment, that before the file, that before the default', () => {
+  test('a flag overrides the environment, which overrides the file, which overrides the default', () => {
     const file = yamlFile('region: from-file\nmediaPort: 1\nkcp: { intervalMs: 5 }\n');
     const config = loadConfig(schema, {
       argv: ['--region=flag'],
@@ -73,7 +73,7 @@ describe('loadConfig', () => {
     assert.match(errors.join('\n'), /MILLRACE_KCP_INTERVAL_MS: .*number/);
   });
 
-  test('a name written another way is pointed to', () => {
+  test('a misspelt flag gets a suggestion', () => {
     assert.match(errorsOf(['--region', 'a', '--mediaport', '1']).join(), /did you mean --media-port\?/);
   });
 
@@ -82,7 +82,7 @@ describe('loadConfig', () => {
     assert.match(errors.join('\n'), /kcp\.interval in .*: unknown setting\n.*mediaport in .*: unknown setting/s);
   });
 
-  test('a file that is missing or no mapping is an error with its path', () => {
+  test('a file that is missing or not a mapping is an error with its path', () => {
     assert.match(errorsOf(['--region', 'a', '--config', '/nowhere.yaml']).join(), /\/nowhere\.yaml: ENOENT/);
     assert.match(errorsOf(['--region', 'a'], {}, yamlFile('- 1\n')).join(), /must be a mapping/);
   });

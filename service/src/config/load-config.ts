@@ -97,7 +97,7 @@ function readFile(path: string, settings: readonly Setting[], errors: string[]):
   return tree;
 }
 
-/** A misspelt name in the file must not be passed over in silence. */
+/** A misspelt name in the file must not be ignored silently. */
 function refuseUnknown(tree: Tree, parents: string[], settings: readonly Setting[], file: string, errors: string[]): void {
   for (const [name, value] of Object.entries(tree)) {
     const path = [...parents, name];

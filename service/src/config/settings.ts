@@ -11,7 +11,7 @@ export interface Setting {
   /** The schema without optional, default and the like. */
   type: z.core.$ZodType;
   description: string;
-  /** undefined: none; settings without default and not optional are required. */
+  /** undefined: no default. A setting without a default that is not optional is required. */
   defaultValue: unknown;
   required: boolean;
   /** Marked by `.meta({ secret: true })`: refused as a flag, because arguments are visible to every user of the machine. */
