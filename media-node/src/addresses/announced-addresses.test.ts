@@ -33,7 +33,7 @@ describe('announced addresses', () => {
     assert.deepEqual(addresses.problems, []);
   });
 
-  test('a name is resolved anew every minute', async () => {
+  test('a name is resolved again every minute', async () => {
     const { addresses, clock, answers } = announced(['edge.example'], { 'edge.example': ['192.0.2.1'] });
     await addresses.start();
     answers['edge.example'] = ['192.0.2.2'];

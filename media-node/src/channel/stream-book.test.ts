@@ -55,7 +55,7 @@ describe('What a node knows of streams', () => {
     );
   });
 
-  test('only its own session and epoch describes a stream anew, and the next connection hears of it', () => {
+  test('only the session and epoch that publish a stream can change its description, and the next connection reports it', () => {
     const { book } = newBook();
     const track = (layers: number[]) => ({
       track: 0,
