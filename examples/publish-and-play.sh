@@ -15,12 +15,12 @@ place() {
     -d "$(jq -n --arg stream "$stream" '{stream: $stream, user: "anna"}')" "$CONTROL/v1/$1"
 }
 
-# The publisher: WHIP at the URL of its place. Location is the session.
+# The publisher: WHIP at the URL of its place. Location is the session, relative to that URL (RFC 3986, section 5.2); curl takes out the `..`.
 push=$(place push)
-node=$(jq -r .signaling <<<"$push")
+url=$(jq -r .url <<<"$push")
 answer=$(curl -fsS -i -H "Authorization: Bearer $(jq -r .token <<<"$push")" -H 'Content-Type: application/sdp' \
-  --data-binary "@$offer" "$(jq -r .url <<<"$push")")
-session=$node$(sed -n 's/^[Ll]ocation: \([^\r]*\).*/\1/p' <<<"$answer")
+  --data-binary "@$offer" "$url")
+session=${url%/*}/$(sed -n 's/^[Ll]ocation: \([^\r]*\).*/\1/p' <<<"$answer")
 echo "published $stream at $(jq -r .node <<<"$push")"
 
 # What control knows of it.
