@@ -1,6 +1,6 @@
 // A relay of the media node in a process of its own, driven by messages of the test that forked it. argv: its name, its mesh as JSON.
 import { createLogger } from '@millrace/service';
-import type { Egress, Ingest, RelayConfiguration } from '@millrace/media-node/relay';
+import type { EgressHandle, IngestHandle, RelayConfiguration } from '@millrace/media-node/relay';
 import { Relay } from '@millrace/media-node/relay';
 import type { RelayCall } from './relay-fleet.ts';
 
@@ -12,8 +12,8 @@ const relay = await Relay.start({
   roles: ['relay'],
 });
 await relay.configure({ mesh, peers: [], probe: [] });
-const egresses = new Map<string, Egress>();
-const ingests = new Map<string, Ingest>();
+const egresses = new Map<string, EgressHandle>();
+const ingests = new Map<string, IngestHandle>();
 
 async function run(call: RelayCall): Promise<unknown> {
   switch (call.do) {

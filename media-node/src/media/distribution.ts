@@ -8,7 +8,7 @@ import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import { Feeds } from './feeds.ts';
 import type { TrackNumbers } from './router-codecs.ts';
 import { LOOPBACK_PORTS } from './origin.ts';
-import type { Egress } from '../relay/index.ts';
+import type { EgressHandle } from '../relay/index.ts';
 import { ownNumbers, servableNumbers } from './router-codecs.ts';
 import { Viewer, type ViewerTransport } from './viewer.ts';
 
@@ -26,7 +26,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   readonly core: MediaCore;
   readonly stream: string;
   #tracks: readonly TrackDescription[];
-  readonly egress: Egress;
+  readonly egress: EgressHandle;
   readonly #router: types.Router;
   readonly #feeds: Feeds;
   readonly #viewers = new Set<Viewer>();
@@ -37,7 +37,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   private constructor(
     core: MediaCore,
     stream: string,
-    egress: Egress,
+    egress: EgressHandle,
     router: types.Router,
     feeds: Feeds,
     tracks: TrackDescription[],
@@ -55,7 +55,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
   }
 
   /** Takes ownership of the egress: closes it with the distribution, and when this rejects. */
-  static async open(core: MediaCore, stream: string, egress: Egress): Promise<Distribution> {
+  static async open(core: MediaCore, stream: string, egress: EgressHandle): Promise<Distribution> {
     let router: types.Router | undefined;
     try {
       const { tracks } = await described(stream, egress);
@@ -216,7 +216,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
 /** Long enough to set up one trunk after another on a path over several relays. */
 const DESCRIBED_WITHIN_MS = 8000;
 
-async function described(stream: string, egress: Egress): Promise<{ tracks: TrackDescription[] }> {
+async function described(stream: string, egress: EgressHandle): Promise<{ tracks: TrackDescription[] }> {
   try {
     return await egress.described(DESCRIBED_WITHIN_MS);
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { TrackDescription } from '@millrace/api';
 import type { types } from 'mediasoup';
-import type { Egress } from '../relay/index.ts';
+import type { EgressHandle } from '../relay/index.ts';
 import { codecCapabilities, producedCodec, repairOf, type TrackNumbers } from './router-codecs.ts';
 
 /** A producer of one track with one set of payload types, and the capabilities for its consumers. */
@@ -29,12 +29,12 @@ const MAX_LAYERS_PER_FEED = 16;
 export class Feeds {
   readonly #router: types.Router;
   readonly #plain: types.PlainTransport;
-  readonly #egress: Egress;
+  readonly #egress: EgressHandle;
   readonly #open = new Map<string, OpenFeed>();
   #ssrcs = INITIAL_SSRC;
   #connected: Promise<void> | undefined;
 
-  constructor(router: types.Router, plain: types.PlainTransport, egress: Egress) {
+  constructor(router: types.Router, plain: types.PlainTransport, egress: EgressHandle) {
     this.#router = router;
     this.#plain = plain;
     this.#egress = egress;

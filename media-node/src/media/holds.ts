@@ -1,11 +1,11 @@
 import type { StreamState } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
-import type { Egress, Relay } from '../relay/index.ts';
+import type { EgressHandle, Relay } from '../relay/index.ts';
 import { isSameRoute, type RoutePlan } from './route-plan.ts';
 
 interface Hold {
   route: RoutePlan;
-  egress: Promise<Egress | undefined>;
+  egress: Promise<EgressHandle | undefined>;
 }
 
 const RETRY_MS = 2000;

@@ -6,7 +6,7 @@ import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import { checkCarried } from './carried-tracks.ts';
 import type { MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
-import type { Ingest } from '../relay/index.ts';
+import type { IngestHandle } from '../relay/index.ts';
 import { codecCapabilities, producedCodec } from './router-codecs.ts';
 
 /** The transport on which a publisher's packets arrive. */
@@ -32,7 +32,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   readonly #egress: types.PlainTransport;
   /** By track. */
   readonly #feeds: TrackFeed[];
-  #ingest: Ingest | undefined;
+  #ingest: IngestHandle | undefined;
   #closed = false;
   /** Serializes the replacement of feeds. */
   #rebinding: Promise<unknown> = Promise.resolve();
@@ -90,7 +90,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
   }
 
   /** Starts sending packets to the relay thread, and its keyframe requests to the publisher. */
-  async feed(ingest: Ingest): Promise<void> {
+  async feed(ingest: IngestHandle): Promise<void> {
     this.#ingest = ingest;
     ingest.on('keyframe', (track) => {
       const consumer = this.#feeds[track]?.consumer;

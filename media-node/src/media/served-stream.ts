@@ -1,6 +1,6 @@
 import type { StreamState } from '@millrace/api';
 import { Problem, type Clock, type Logger, type Timer } from '@millrace/service';
-import type { Egress, Relay } from '../relay/index.ts';
+import type { EgressHandle, Relay } from '../relay/index.ts';
 import type { MediaCore } from './cores.ts';
 import { canContinue, Distribution } from './distribution.ts';
 import type { Ending } from './ending.ts';
@@ -168,7 +168,7 @@ export class ServedStream {
   }
 
   /** Listens to the egress from before the distribution is open, because events missed until then are not repeated. */
-  #follow(egress: Egress): void {
+  #follow(egress: EgressHandle): void {
     const flows = (): void => this.#upstream(false, false);
     egress.on('description', flows);
     egress.on('flowing', flows);
@@ -187,7 +187,7 @@ export class ServedStream {
   }
 
   /** Reroutes around a broken planned path and tries the planned path again after `DETOUR_MS`. The relay keeps what flows until then. */
-  #detour(egress: Egress): void {
+  #detour(egress: EgressHandle): void {
     const detour = detourOf(this.#plan(), this.#state);
     if (!detour || this.#hasEnded) return;
     this.#route = detour;

@@ -15,7 +15,7 @@ import type { Conversations } from './subscription/index.ts';
 import type { RelayTrunk } from './trunks.ts';
 
 /**
- * A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. What is resent goes in
+ * A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. What is retransmitted goes in
  * batches, as the acknowledgements of the node behind make room: the whole of a long outage at once would find the window full.
  */
 export class DownstreamFeed implements FrameSink {
@@ -24,7 +24,7 @@ export class DownstreamFeed implements FrameSink {
   readonly #stream: CarriedStream;
   readonly #requestKeyframe: (track: number, layer: number) => void;
   #masks: Uint8Array = new Uint8Array(MAX_TRACKS);
-  /** Layers that are being resent, by track and layer: the next number to send. What is live waits behind it, in the ring. */
+  /** Layers that are being retransmitted, by track and layer: the next number to send. What is live waits behind it, in the ring. */
   readonly #behind = new Map<number, number>();
   sent = 0;
   refused = 0;
@@ -57,33 +57,33 @@ export class DownstreamFeed implements FrameSink {
     this.#behind.clear();
   }
 
-  /** Goes on with what is being resent; whether there is more. */
+  /** Goes on with what is being retransmitted; whether there is more. */
   tick(): boolean {
-    for (const [index, seq] of this.#behind) this.#resend(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
+    for (const [index, seq] of this.#behind) this.#retransmit(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
     return this.#behind.size > 0;
   }
 
-  /** Takes up what is wanted and resends what `held` and the newly wanted layers lack. */
+  /** Takes up what is wanted and retransmissions what `held` and the newly wanted layers lack. */
   setWanted(masks: Uint8Array, held: HeldPosition[]): void {
     const before = this.#masks;
     this.#masks = masks;
     const positions = held.filter((position) => position.epoch === this.#stream.epoch);
-    for (const { track, layer, seq } of positions) this.#resend(track, layer, seq + 1);
+    for (const { track, layer, seq } of positions) this.#retransmit(track, layer, seq + 1);
     for (let track = 0; track < MAX_TRACKS; track++) {
       for (let layer = 0; layer < MAX_LAYERS; layer++) {
         const isNew = (masks[track]! & ~before[track]! & (1 << layer)) !== 0;
         const isHeld = positions.some((position) => position.track === track && position.layer === layer);
-        if (isNew && !isHeld) this.#resendFromKeyframe(track, layer);
+        if (isNew && !isHeld) this.#retransmitFromKeyframe(track, layer);
       }
     }
   }
 
-  #resendFromKeyframe(track: number, layer: number): void {
+  #retransmitFromKeyframe(track: number, layer: number): void {
     const ring = this.#stream.ring(track, layer);
-    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#resend(track, layer, ring.keyframe);
+    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#retransmit(track, layer, ring.keyframe);
   }
 
-  #resend(track: number, layer: number, from: number): void {
+  #retransmit(track: number, layer: number, from: number): void {
     const index = track * MAX_LAYERS + layer;
     const ring = this.#stream.ring(track, layer);
     let seq = ring && (this.#masks[track]! & (1 << layer)) !== 0 ? ring.nextHeld(from) : -1;
@@ -112,7 +112,7 @@ export class DownstreamFeed implements FrameSink {
     const starts = (frameMarks(frame) & KEYFRAME) !== 0;
     const sent = this.#trunk.sendMedia({ conversation, priority, payload: frame, chain: track * MAX_LAYERS + layer, starts });
     this.#count(sent);
-    if (!sent && !this.#trunk.isCrowded) this.#requestKeyframe(track, layer);
+    if (!sent && !this.#trunk.isCongested) this.#requestKeyframe(track, layer);
   }
 
   #count(sent: boolean): void {

@@ -9,7 +9,11 @@ import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
 /** A publisher's way into the relay. */
-export class Ingest extends EventEmitter<{ keyframe: [track: number, layer: number]; tracks: [TrackDescription[]]; closed: [] }> {
+export class IngestHandle extends EventEmitter<{
+  keyframe: [track: number, layer: number];
+  tracks: [TrackDescription[]];
+  closed: [];
+}> {
   readonly id: string;
   /** Where mediasoup's plain transport sends its RTP and RTCP. */
   readonly address: SocketAddress;
@@ -57,7 +61,7 @@ export interface EgressEvents {
 }
 
 /** A stream's way out of the relay into mediasoup. */
-export class Egress extends EventEmitter<EgressEvents> {
+export class EgressHandle extends EventEmitter<EgressEvents> {
   readonly id: string;
   readonly #runner: RelayRunner;
   #description: StreamDescription | undefined;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { MeshSettings } from '@millrace/api';
 import { realClock } from '@millrace/service';
-import { DEFAULT_KNOBS, DgramIo, TRUNK_VERSION, TrunkEndpoint, type TrunkKnobs } from '../trunk/index.ts';
+import { DEFAULT_TRUNK_SETTINGS, DgramIo, TRUNK_VERSION, TrunkEndpoint, type TrunkSettings } from '../trunk/index.ts';
 import type { CommandAnswer, CommandArgument, RelayCommand, RelayEvent, RelaySettings } from './commands.ts';
 import { RelayNode } from './relay-node.ts';
 import { DgramRtpSockets } from './rtp-sockets.ts';
@@ -94,7 +94,7 @@ export class RelayHost {
     const asText = JSON.stringify(mesh);
     if (mesh && mesh.keys.length > 0 && asText !== this.#mesh) {
       this.#mesh = asText;
-      this.#endpoint.configure({ keys: mesh.keys, knobs: knobsOf(mesh) });
+      this.#endpoint.configure({ keys: mesh.keys, settings: trunkSettingsOf(mesh) });
     }
     this.#relay.configure(settings);
   }
@@ -105,10 +105,10 @@ export class RelayHost {
   }
 }
 
-function knobsOf(mesh: MeshSettings): TrunkKnobs {
+function trunkSettingsOf(mesh: MeshSettings): TrunkSettings {
   const { kcp, fec, rateCapMbps, probeIntervalMs, fastReroute } = mesh;
   return {
-    ...DEFAULT_KNOBS,
+    ...DEFAULT_TRUNK_SETTINGS,
     kcp,
     fec: fec.mode === 'Fixed' ? { mode: 'Fixed', dataShards: fec.dataShards, parityShards: fec.parityShards } : { mode: 'Off' },
     rateCapMbps,

@@ -1,6 +1,6 @@
 /** The relay: takes a publisher's RTP, carries streams between nodes over trunks, gives them out to mediasoup. */
 export { Relay, type RelayConfiguration, type RelayOptions } from './relay.ts';
-export { Egress, Ingest, type EgressEvents } from './handles.ts';
+export { EgressHandle, IngestHandle, type EgressEvents } from './handles.ts';
 export type { CarriedStats, EgressRequest, EgressStats, IngestRequest, RelayStats } from './commands.ts';
 export type { Attachment } from './egress/index.ts';
 export type { IngestCounters } from './ingest-counters.ts';

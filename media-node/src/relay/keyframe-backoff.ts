@@ -3,7 +3,7 @@ export const MIN_REQUEST_INTERVAL_MS = 300;
 /** A keyframe that comes later than this after a request is no answer to it: the encoder sent it by itself. */
 export const ANSWER_WITHIN_MS = 2000;
 /** How long an answer is waited for before the next request; each request without an answer doubles it. */
-const FIRST_BACKOFF_MS = 1000;
+const INITIAL_BACKOFF_MS = 1000;
 export const MAX_REQUEST_INTERVAL_MS = 30_000;
 
 /**
@@ -47,6 +47,6 @@ export class KeyframeBackoff {
 
   #intervalMs(): number {
     if (this.#unanswered === 0 && !this.#isOpen) return MIN_REQUEST_INTERVAL_MS;
-    return Math.min(FIRST_BACKOFF_MS * 2 ** this.#unanswered, MAX_REQUEST_INTERVAL_MS);
+    return Math.min(INITIAL_BACKOFF_MS * 2 ** this.#unanswered, MAX_REQUEST_INTERVAL_MS);
   }
 }

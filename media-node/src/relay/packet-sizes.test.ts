@@ -133,7 +133,7 @@ describe('RTP packets of every size a publisher may send', () => {
     { mtuBytes: 1500, loss: 0.05 },
   ]) {
     test(`arrive byte for byte over two trunks with an MTU of ${path.mtuBytes} and ${path.loss * 100}% loss`, async () => {
-      // Resends of a process that is held up come too late, so that a busy machine has more than one try; in virtual time nothing is
+      // Retransmissions of a process that is held up come too late, so that a busy machine has more than one try; in virtual time nothing is
       // missing at the first (trunk/fragments.test.ts).
       let attempt = await carryAll(path);
       for (let again = 0; again < 2 && attempt.missing.length > MAX_MISSING; again++) {

@@ -134,7 +134,7 @@ describe('a stream over relays', () => {
       ['a', 'b'],
       ['b', 'c'],
     ] as const)
-      nodes.setWay(x, y, { jitterMs: 15, loss: 0.03, duplication: 0.05 });
+      nodes.setLink(x, y, { jitterMs: 15, loss: 0.03, duplication: 0.05 });
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
     await puller.start(STREAM, nodes.path('b', 'a'));
@@ -355,25 +355,25 @@ describe('a stream over relays', () => {
       const puller = new Puller(nodes, 'c');
       await puller.start(STREAM, nodes.path('b', 'a'));
       await nodes.run(2000);
-      nodes.setWay(x, y, { loss: 1 });
+      nodes.setLink(x, y, { loss: 1 });
       await nodes.run(500);
-      nodes.setWay(x, y, {});
+      nodes.setLink(x, y, {});
       await nodes.run(3000);
       assertWhole(puller.video, 450);
       assert.ok(publisher.video - puller.video.at(-1)!.mark < 15, 'is at the live edge again');
     });
   }
 
-  test('what a whole send window cannot hold is resent as acknowledgements free it', async () => {
+  test('what a whole send window cannot hold is retransmitted as acknowledgements free it', async () => {
     const nodes = mesh(['a', 'b']);
     const publisher = new Publisher(nodes, 'a', STREAM, { seq: 100, timestamp: 1_000_000 }, 30);
     await publisher.start(1000);
     const puller = new Puller(nodes, 'b');
     await puller.start(STREAM, nodes.path('a'));
     await nodes.run(1000);
-    nodes.setWay('a', 'b', { loss: 1 });
+    nodes.setLink('a', 'b', { loss: 1 });
     await nodes.run(600);
-    nodes.setWay('a', 'b', {});
+    nodes.setLink('a', 'b', {});
     await nodes.run(1500);
     assertWhole(puller.video, 6_000);
     assert.ok(publisher.video - puller.video.at(-1)!.mark < 400, 'is at the live edge again');

@@ -7,7 +7,7 @@ import {
   type TrackDescription,
 } from '@millrace/api/trunk';
 import type { Clock } from '@millrace/service';
-import { Alarm } from './alarm.ts';
+import { CoalescedTimer } from './timer.ts';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
 import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
@@ -26,7 +26,7 @@ import {
 import { TrunkDirectory, type Binding } from './trunk-directory.ts';
 import type { RelayTrunks } from './trunks.ts';
 
-/** Waits of gates, cursors and resends end so close to their time. */
+/** Waits of gates, cursors and retransmissions end so close to their time. */
 const REST_MS = 5;
 /** Those of subscriptions, which are longer and more. */
 const SUBSCRIPTION_REST_MS = 20;
@@ -67,7 +67,7 @@ export class RelayNode {
   readonly #egresses = new Map<string, RunningEgress>();
   readonly #now: () => number;
   #probe: Hop[] = [];
-  readonly #alarm: Alarm;
+  readonly #timer: CoalescedTimer;
   readonly #wakeBy: (dueMs: number) => void;
   #subscriptionDueMs = Infinity;
   #tidyAtMs: number;
@@ -82,8 +82,8 @@ export class RelayNode {
   constructor(options: RelayNodeOptions) {
     this.#options = options;
     this.#now = () => options.clock.now();
-    this.#alarm = new Alarm(options.clock, REST_MS, () => this.#tick());
-    this.#wakeBy = (dueMs) => this.#alarm.by(dueMs);
+    this.#timer = new CoalescedTimer(options.clock, REST_MS, () => this.#tick());
+    this.#wakeBy = (dueMs) => this.#timer.armBy(dueMs);
     this.#directory = new TrunkDirectory(options.trunks, {
       onMessage: (peer, message) => this.#changed((nowMs) => this.#subscriptions.onMessage(peer, message, nowMs)),
       onMedia: (peer, binding, frame) => this.#onMedia(peer, binding, frame),
@@ -100,7 +100,7 @@ export class RelayNode {
       random: options.random,
     });
     this.#tidyAtMs = this.#now() + TIDY_MS;
-    this.#alarm.by(this.#tidyAtMs);
+    this.#timer.armBy(this.#tidyAtMs);
   }
 
   configure(settings: RelaySettings): void {
@@ -273,7 +273,7 @@ export class RelayNode {
   }
 
   close(): void {
-    this.#alarm.stop();
+    this.#timer.stop();
     for (const id of [...this.#egresses.keys()]) this.closeEgress(id);
     for (const id of [...this.#ingests.keys()]) this.closeIngest(id, 'the node stops');
   }
@@ -326,7 +326,7 @@ export class RelayNode {
       serve: (stream, downstream, masks, held) => {
         this.#serve(stream, downstream).setWanted(masks, held);
         // What did not fit at once goes on soon.
-        this.#alarm.by(this.#now());
+        this.#timer.armBy(this.#now());
       },
       stopServing: (stream, downstream) => this.#stopServing(stream, downstream),
       describe: (description) => this.#describe(description),
@@ -442,14 +442,14 @@ export class RelayNode {
 
   #wakeForSubscriptions(dueMs: number): void {
     this.#subscriptionDueMs = Math.min(this.#subscriptionDueMs, dueMs);
-    this.#alarm.by(this.#subscriptionDueMs);
+    this.#timer.armBy(this.#subscriptionDueMs);
   }
 
   #tick(): void {
     const nowMs = this.#now();
-    for (const { ingest } of this.#ingests.values()) this.#alarm.by(ingest.tick(nowMs));
-    for (const { egress } of this.#egresses.values()) this.#alarm.by(egress.tick(nowMs));
-    for (const feed of this.#feeds.values()) if (feed.tick()) this.#alarm.by(nowMs);
+    for (const { ingest } of this.#ingests.values()) this.#timer.armBy(ingest.tick(nowMs));
+    for (const { egress } of this.#egresses.values()) this.#timer.armBy(egress.tick(nowMs));
+    for (const feed of this.#feeds.values()) if (feed.tick()) this.#timer.armBy(nowMs);
     if (nowMs >= this.#subscriptionDueMs) {
       this.#subscriptionDueMs = Infinity;
       this.#wakeForSubscriptions(Math.max(this.#subscriptions.tick(nowMs), nowMs + SUBSCRIPTION_REST_MS));
@@ -458,7 +458,7 @@ export class RelayNode {
       this.#tidyAtMs = nowMs + TIDY_MS;
       this.#directory.tidy(nowMs);
     }
-    this.#alarm.by(Math.min(this.#subscriptionDueMs, this.#tidyAtMs));
+    this.#timer.armBy(Math.min(this.#subscriptionDueMs, this.#tidyAtMs));
   }
 }
 

@@ -117,7 +117,7 @@ async function benchEgress(): Promise<void> {
 }
 
 /** In at one node, over a second, out at a third: all three, ciphers and sockets included. */
-async function benchWholeWay(): Promise<void> {
+async function benchWholePath(): Promise<void> {
   const logger = createLogger({ service: 'bench', level: 'error' });
   const relays = await Promise.all(
     ['a', 'b', 'c'].map((node) =>
@@ -160,4 +160,4 @@ console.log(`packets of ${PACKET_BYTES + MEDIA_HEADER_BYTES} bytes`);
 benchIngest();
 benchForward();
 await benchEgress();
-await benchWholeWay();
+await benchWholePath();

@@ -6,7 +6,7 @@ import type { Worker } from 'node:worker_threads';
 import { createLogger } from '@millrace/service';
 import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
-import type { Egress } from './handles.ts';
+import type { EgressHandle } from './handles.ts';
 import { Relay } from './relay.ts';
 
 const logger = createLogger({ service: 'relay-test', level: 'silent' });
@@ -68,7 +68,7 @@ describe('relays on real sockets', () => {
     test(`RTP goes in at one, over a second, out at a third (${thread ? 'in threads' : 'in process'})`, async () => {
       const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((node) => relay(node, thread)));
       const ingest = await a!.ingest({ stream: 'live/demo', epoch: 1000, tracks: [video], rttMs: 1 });
-      const egress: Egress = await c!.egress({ stream: 'live/demo', path: [hop('b', b!), hop('a', a!)], lingerMs: 1000 });
+      const egress: EgressHandle = await c!.egress({ stream: 'live/demo', path: [hop('b', b!), hop('a', a!)], lingerMs: 1000 });
       assert.equal((await egress.described(30_000)).epoch, 1000);
       const out = await udp();
       const place = { ip: '127.0.0.1', port: out.address().port };

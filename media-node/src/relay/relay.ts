@@ -4,7 +4,7 @@ import type { LinkReport, NodeSettings } from '@millrace/api';
 import { hopTo, type Hop } from '@millrace/api/trunk';
 import type { Logger } from '@millrace/service';
 import type { EgressRequest, IngestRequest, RelayEvent, RelayStats } from './commands.ts';
-import { Egress, Ingest } from './handles.ts';
+import { EgressHandle, IngestHandle } from './handles.ts';
 import { runInProcess, runInThread, type RelayRunner } from './relay-runner.ts';
 
 export interface RelayOptions {
@@ -25,8 +25,8 @@ export type RelayConfiguration = Pick<NodeSettings, 'mesh' | 'peers' | 'probe'> 
 export class Relay extends EventEmitter<{ failed: [Error] }> {
   readonly #logger: Logger;
   readonly #roles: readonly string[];
-  readonly #ingests = new Map<string, Ingest>();
-  readonly #egresses = new Map<string, Egress>();
+  readonly #ingests = new Map<string, IngestHandle>();
+  readonly #egresses = new Map<string, EgressHandle>();
   #runner: RelayRunner | undefined;
 
   /** Rejects when the port is taken or the thread does not start. After 'failed' nothing works any more: restart the node. */
@@ -59,19 +59,19 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
   }
 
   /** A publisher on this node. A later epoch of the same stream takes over from an earlier one. */
-  async ingest(request: Omit<IngestRequest, 'id'>): Promise<Ingest> {
+  async ingest(request: Omit<IngestRequest, 'id'>): Promise<IngestHandle> {
     const id = randomUUID();
     const address = await this.#running.call('ingest', { ...request, id });
-    const ingest = new Ingest(this.#running, id, address);
+    const ingest = new IngestHandle(this.#running, id, address);
     this.#ingests.set(id, ingest);
     ingest.once('closed', () => this.#ingests.delete(id));
     return ingest;
   }
 
   /** A pull on this node. Pulls of one stream share what comes over the trunk. */
-  async egress(request: Omit<EgressRequest, 'id'>): Promise<Egress> {
+  async egress(request: Omit<EgressRequest, 'id'>): Promise<EgressHandle> {
     const id = randomUUID();
-    const egress = new Egress(this.#running, id);
+    const egress = new EgressHandle(this.#running, id);
     this.#egresses.set(id, egress);
     egress.once('closed', () => this.#egresses.delete(id));
     try {

@@ -4,13 +4,13 @@ import { seededRandom } from '@millrace/service';
 import { FakeClock } from '@millrace/testkit';
 import { AUDIO_TRACK, h264Payload, rtpPacket, VIDEO_TRACK } from '@millrace/testkit/rtp';
 import {
-  DEFAULT_KNOBS,
+  DEFAULT_TRUNK_SETTINGS,
   TrunkEndpoint,
   type DatagramIo,
   type OutgoingDatagram,
   type PeerAddress,
   type ReceivedDatagram,
-  type TrunkKnobs,
+  type TrunkSettings,
 } from '../trunk/index.ts';
 import type { RelayEvent } from './commands.ts';
 import { RelayNode } from './relay-node.ts';
@@ -98,14 +98,14 @@ export class SimulatedMesh {
   readonly clock = new FakeClock();
   readonly nodes = new Map<string, SimulatedNode>();
   readonly #byAddress = new Map<string, { io: SimulatedIo; node: SimulatedNode }>();
-  readonly #ways = new Map<string, LinkModel>();
+  readonly #links = new Map<string, LinkModel>();
   readonly #random: () => number;
   readonly #keys = [{ id: 'k', secret: Buffer.alloc(32, 7).toString('base64') }];
-  readonly #knobs: TrunkKnobs;
+  readonly #settings: TrunkSettings;
 
-  constructor(names: string[], seed = 1, knobs: Partial<TrunkKnobs> = {}) {
+  constructor(names: string[], seed = 1, settings: Partial<TrunkSettings> = {}) {
     this.#random = seededRandom(seed);
-    this.#knobs = { ...DEFAULT_KNOBS, ...knobs };
+    this.#settings = { ...DEFAULT_TRUNK_SETTINGS, ...settings };
     names.forEach((name, index) => this.#add(name, `10.0.0.${index + 1}`));
   }
 
@@ -117,24 +117,24 @@ export class SimulatedMesh {
     return names.map((name) => this.node(name).hop);
   }
 
-  /** Both directions. What is not named is as on a good way. */
-  setWay(a: string, b: string, profile: Partial<LinkProfile>): void {
-    this.setOneWay(a, b, profile);
-    this.setOneWay(b, a, profile);
+  /** Both directions. What is not named is a good link. */
+  setLink(a: string, b: string, profile: Partial<LinkProfile>): void {
+    this.setOneDirection(a, b, profile);
+    this.setOneDirection(b, a, profile);
   }
 
-  setOneWay(from: string, to: string, profile: Partial<LinkProfile>): void {
-    this.way(from, to).change({ ...PERFECT_LINK, ...GOOD, ...profile }, this.clock.now());
+  setOneDirection(from: string, to: string, profile: Partial<LinkProfile>): void {
+    this.link(from, to).change({ ...PERFECT_LINK, ...GOOD, ...profile }, this.clock.now());
   }
 
-  way(from: string, to: string): LinkModel {
+  link(from: string, to: string): LinkModel {
     const key = `${from} ${to}`;
-    let way = this.#ways.get(key);
-    if (!way) {
-      way = new LinkModel(GOOD, this.#random);
-      this.#ways.set(key, way);
+    let link = this.#links.get(key);
+    if (!link) {
+      link = new LinkModel(GOOD, this.#random);
+      this.#links.set(key, link);
     }
-    return way;
+    return link;
   }
 
   /** As by kill -9: nothing comes from the node any more, not even a goodbye. */
@@ -160,7 +160,7 @@ export class SimulatedMesh {
       io,
       self: { node: name },
       keys: this.#keys,
-      knobs: this.#knobs,
+      settings: this.#settings,
       clock: this.clock,
       random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(this.#random() * 256))),
     });
@@ -185,7 +185,7 @@ export class SimulatedMesh {
     const from = this.node(fromName);
     const target = this.#byAddress.get(to.address);
     if (!target || !from.alive) return;
-    for (const { atMs } of this.way(fromName, target.node.name).offer(data.length, this.clock.now())) {
+    for (const { atMs } of this.link(fromName, target.node.name).offer(data.length, this.clock.now())) {
       const bytes = Buffer.from(data);
       const arrive = () => {
         if (target.node.alive) target.io.onBatch([{ data: bytes, from: { address: from.hop.host, port: 40_100 } }]);

@@ -175,7 +175,7 @@ export class TrunkDirectory {
       if (!association) continue;
       const { queues, windowFull, arq, reassembly } = association;
       add('overdue', sum(queues.overdue), dropped);
-      add('crowded-out', sum(queues.crowdedOut), dropped);
+      add('crowded-out', sum(queues.evicted), dropped);
       add('broken-chain', sum(queues.broken), dropped);
       add('window-full', windowFull, dropped);
       add('abandoned', arq.abandoned, dropped);

@@ -11,8 +11,8 @@ export interface RelayTrunk {
   /** False when it was dropped at once. Payloads of one chain build on one another, up to the next that `starts` it anew. */
   sendMedia(send: { conversation: number; priority: Priority; payload: Buffer; chain?: number; starts?: boolean }): boolean;
   /** So much waits to be sent that what may come later should. */
-  readonly isCrowded: boolean;
-  /** How many segments of a resend the conversation takes now. */
+  readonly isCongested: boolean;
+  /** How many segments of a retransmission the conversation takes now. */
   mediaRoom(conversation: number): number;
   /** Segments that a payload of so many bytes takes. */
   segmentsOf(bytes: number): number;

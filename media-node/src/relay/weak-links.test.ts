@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { LinkProfile } from '@millrace/link-emulator';
 import { seededRandom } from '@millrace/service';
-import type { TrunkKnobs } from '../trunk/index.ts';
+import type { TrunkSettings } from '../trunk/index.ts';
 import { FramePublisher, FrameViewer } from './frame-stream.fixture.ts';
 import type { Showing } from '@millrace/testkit/rtp';
 import { Publisher, Puller, SimulatedMesh } from './simulated-mesh.fixture.ts';
@@ -10,7 +10,7 @@ import { Publisher, Puller, SimulatedMesh } from './simulated-mesh.fixture.ts';
 const STREAM = 'live/weak';
 /** What is on its way at the end is not missing. */
 const TAIL_MS = 1500;
-const FEC: TrunkKnobs['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
+const FEC: TrunkSettings['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
 
 let open: SimulatedMesh | undefined;
 afterEach(() => open?.close());
@@ -25,12 +25,12 @@ async function watch(
   seconds: number,
   seed: number,
   profile: Partial<LinkProfile>,
-  knobs: Partial<TrunkKnobs> = {},
+  settings: Partial<TrunkSettings> = {},
 ): Promise<Watched> {
-  const mesh = (open = new SimulatedMesh(['a', 'x', 'y', 'b'], seed, knobs));
-  mesh.setWay('a', 'x', { delayMs: 2 });
-  mesh.setWay('y', 'b', { delayMs: 2 });
-  mesh.setWay('x', 'y', { delayMs: 40, ...profile });
+  const mesh = (open = new SimulatedMesh(['a', 'x', 'y', 'b'], seed, settings));
+  mesh.setLink('a', 'x', { delayMs: 2 });
+  mesh.setLink('y', 'b', { delayMs: 2 });
+  mesh.setLink('x', 'y', { delayMs: 40, ...profile });
   const publisher = new FramePublisher(mesh, 'a', STREAM);
   await publisher.start();
   const viewer = new FrameViewer(mesh, 'b', publisher);
@@ -103,7 +103,7 @@ describe('A link cut in one direction', () => {
       await mesh.run(5000);
       const fromMs = mesh.clock.now();
       assert.deepEqual(viewer.path, ['b1', 'a']);
-      mesh.setOneWay(from, to, { cut: true });
+      mesh.setOneDirection(from, to, { cut: true });
       await mesh.run(5000);
       assert.deepEqual(viewer.path, ['b2', 'a']);
       const seen = viewer.showing(fromMs, mesh.clock.now() - TAIL_MS);
@@ -124,7 +124,7 @@ describe('Packets of every size', () => {
         ['a', 'b2', 1280],
         ['b2', 'c', 1100],
       ] as const) {
-        mesh.setWay(from, to, { ...unkind, mtuBytes });
+        mesh.setLink(from, to, { ...unkind, mtuBytes });
       }
       const publisher = new Publisher(mesh, 'a', STREAM);
       const random = seededRandom(seed);
@@ -135,7 +135,7 @@ describe('Packets of every size', () => {
       mesh.node('b2').relay.configure({ relays: true, probe: mesh.path('a') });
       await mesh.run(5000);
       const cutAt = publisher.video;
-      mesh.setWay('b1', 'c', { cut: true });
+      mesh.setLink('b1', 'c', { cut: true });
       await mesh.run(5000);
       publisher.pause();
       await mesh.run(1500);
@@ -163,7 +163,7 @@ describe('Packets of every size', () => {
 
   test('a path below 1,280 bytes is warned of once', async () => {
     const mesh = (open = new SimulatedMesh(['a', 'b'], 1));
-    mesh.setWay('a', 'b', { mtuBytes: 1100 });
+    mesh.setLink('a', 'b', { mtuBytes: 1100 });
     mesh.node('a').relay.configure({ relays: true, probe: mesh.path('b') });
     for (let second = 0; second < 20; second++) {
       await mesh.run(1000);
@@ -178,7 +178,7 @@ describe('Packets of every size', () => {
 describe('Over a link of 2 Mbps, of 3.4 Mbps offered', () => {
   test('audio goes through whole, video in pictures that can be shown, and nothing waits for long', async () => {
     const mesh = (open = new SimulatedMesh(['a', 'b'], 1));
-    mesh.setWay('a', 'b', { delayMs: 40, rateKbps: 2000, queueMs: 1000 });
+    mesh.setLink('a', 'b', { delayMs: 40, rateKbps: 2000, queueMs: 1000 });
     const publisher = new FramePublisher(mesh, 'a', STREAM, { packetsPerFrame: 12, packetsPerKeyframe: 25 });
     await publisher.start();
     const viewer = new FrameViewer(mesh, 'b', publisher);
@@ -188,7 +188,7 @@ describe('Over a link of 2 Mbps, of 3.4 Mbps offered', () => {
     const waits: number[] = [];
     for (let i = 0; i < 150; i++) {
       await mesh.run(200);
-      waits.push(mesh.way('a', 'b').waitMs(mesh.clock.now()));
+      waits.push(mesh.link('a', 'b').waitMs(mesh.clock.now()));
     }
     const seen = viewer.showing(fromMs, mesh.clock.now() - TAIL_MS);
     const stats = mesh.node('a').endpoint.trunk('b')!.stats();

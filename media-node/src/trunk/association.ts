@@ -10,7 +10,7 @@ import {
   readFrames,
   SHARD_HEADER_BYTES,
 } from './frames.ts';
-import { livenessKnobs, type TrunkKnobs } from './knobs.ts';
+import { livenessSettings, type TrunkSettings } from './settings.ts';
 import { Capability, type Hello } from './link/hello.ts';
 import { MIN_DATAGRAM } from './link/wire.ts';
 import { readBeat } from './liveness/beat.ts';
@@ -18,18 +18,18 @@ import { Liveness, LossMeter } from './liveness/liveness.ts';
 import { PathMtu } from './mtu/path-mtu.ts';
 import { maxSegmentPayload, Outbox } from './scheduling/outbox.ts';
 
-/** A resend comes too late to be repeated once more, so it goes so often that it is lost as rarely as this. */
-const RESEND_LOSS = 1e-6;
-const MAX_RESEND_COPIES = 6;
-/** Below this, loss is not told from what is still on its way. */
+/** There is no time for a second retransmission, so enough copies are sent that all are lost with at most this probability. */
+const TARGET_RETRANSMISSION_LOSS = 1e-6;
+const MAX_RETRANSMISSION_COPIES = 6;
+/** Below this share, loss cannot be distinguished from datagrams in flight. */
 const LOSSY = 0.005;
 
-const DROPS_MS = 200;
+const DROP_METER_INTERVAL_MS = 200;
 
-/** Times that a resend goes, where this share of datagrams is lost. */
-export function resendCopies(loss: number): number {
+/** Number of copies of each retransmission at this loss (0 to 1). */
+export function retransmissionCopies(loss: number): number {
   if (loss <= LOSSY) return 1;
-  return Math.min(MAX_RESEND_COPIES, Math.ceil(Math.log(RESEND_LOSS) / Math.log(Math.min(0.9, loss))));
+  return Math.min(MAX_RETRANSMISSION_COPIES, Math.ceil(Math.log(TARGET_RETRANSMISSION_LOSS) / Math.log(Math.min(0.9, loss))));
 }
 
 export interface AssociationHooks {
@@ -41,7 +41,7 @@ export interface AssociationHooks {
   arrivals: () => { expected: number; received: number };
 }
 
-/** All that two nodes know of what they sent each other: from one 'up' to the next 'lost', over any number of sessions. */
+/** The transport state that two nodes share from one 'up' to the next 'lost', over any number of sessions. */
 export class Association {
   readonly arq: Arq;
   readonly liveness: Liveness;
@@ -52,35 +52,35 @@ export class Association {
   private readonly hooks: AssociationHooks;
   private nowMs: number;
   private readonly peerMaxDatagram: number;
-  /** Size of the datagram that is being read. */
+  /** Size of the datagram that is being read, bytes. */
   private datagramBytes = 0;
   private ended = false;
   private readonly drops: LossMeter;
   private dropsDueMs = -Infinity;
 
-  constructor(hello: Hello, knobs: TrunkKnobs, hooks: AssociationHooks, nowMs: number) {
+  constructor(hello: Hello, settings: TrunkSettings, hooks: AssociationHooks, nowMs: number) {
     this.hooks = hooks;
     this.nowMs = nowMs;
     this.peerMaxDatagram = hello.maxDatagram;
-    this.arq = new Arq(knobs.kcp, maxSegmentPayload(MIN_DATAGRAM), {
+    this.arq = new Arq(settings.kcp, maxSegmentPayload(MIN_DATAGRAM), {
       onMedia: (conversation, payload) => hooks.onMedia(conversation, payload),
       onControl: (message) => hooks.onControl(message),
-      resend: (conversation, serial) => this.outbox.queues.pushResend(conversation, serial),
+      retransmit: (conversation, serial) => this.outbox.queues.pushRetransmission(conversation, serial),
       stuck: (nowMs) => this.mtu.suspect(nowMs),
       rtt: (rttMs, nowMs) => {
-        // What lay in our own socket while we were held up says nothing of the way.
+        // Time that a datagram spent in our own socket during a stall is not part of the path's RTT.
         if (!hooks.isHeldUp(nowMs)) this.outbox.rate.rtt(rttMs, nowMs);
       },
     });
     this.arq.mayAbandon = (hello.capabilities & Capability.forward) !== 0;
     this.arq.peerWindow = hello.receiveWindow;
-    this.liveness = new Liveness(livenessKnobs(knobs), nowMs);
+    this.liveness = new Liveness(livenessSettings(settings), nowMs);
     this.drops = new LossMeter(nowMs);
     this.outbox = new Outbox({
       arq: this.arq,
       liveness: this.liveness,
       peerTakesFec: (hello.capabilities & Capability.fec) !== 0,
-      knobs,
+      settings,
       nowMs,
       transmit: hooks.transmit,
       arrivals: hooks.arrivals,
@@ -88,10 +88,10 @@ export class Association {
     this.decoder = new FecDecoder((frames) => this.receiveFrames(frames, 0));
   }
 
-  applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
-    this.arq.knobs = knobs.kcp;
-    this.liveness.applyKnobs(livenessKnobs(knobs), nowMs);
-    this.outbox.applyKnobs(knobs, nowMs);
+  applySettings(settings: TrunkSettings, nowMs: number): void {
+    this.arq.settings = settings.kcp;
+    this.liveness.applySettings(livenessSettings(settings), nowMs);
+    this.outbox.applySettings(settings, nowMs);
   }
 
   /** Plaintext of a data datagram. */
@@ -111,7 +111,7 @@ export class Association {
     }
   }
 
-  /** Resends, gives up, sends; returns when to come again. `heldUp`: acknowledgements may lie unread, so that nothing is overdue yet. */
+  /** Retransmits, abandons overdue segments and sends; returns when to call again, ms. `heldUp`: acknowledgements may be unread, so no timeout counts yet. */
   flush(nowMs: number, heldUp: boolean): number {
     this.adaptToLoss();
     if (!heldUp) this.arq.service(nowMs);
@@ -129,7 +129,7 @@ export class Association {
     if (probes) outbox.sendProbes(probes, nowMs);
   }
 
-  /** How large the datagrams may be that the interface and the peer take: the search for what the path takes begins. */
+  /** Starts path MTU discovery, up to what the interface and the peer accept. */
   beginMtuSearch(maxDatagram: number, headers: number, nowMs: number): void {
     this.mtu.begin(Math.min(maxDatagram, this.peerMaxDatagram), headers, nowMs);
     this.outbox.setDatagramSize(this.mtu.size);
@@ -138,30 +138,30 @@ export class Association {
   private adaptToLoss(): void {
     const { arq } = this;
     const { in: lossIn, out: lossOut } = this.liveness.loss;
-    // What a full path dropped, or what is too large for it, must not be sent five times.
+    // Several copies would only add load where a congested or too narrow path dropped the segment.
     const mayBeInVain = this.outbox.rate.bytesPerMs < Infinity || this.mtu.isInDoubt;
-    arq.resendCopies = mayBeInVain ? 1 : resendCopies(lossOut);
+    arq.retransmissionCopies = mayBeInVain ? 1 : retransmissionCopies(lossOut);
     arq.repeatsAcks = lossOut > LOSSY;
-    arq.rtt.slackMs = this.outbox.parityDelayMs + (lossIn > LOSSY ? arq.knobs.intervalMs : 0);
+    arq.rtt.slackMs = this.outbox.parityDelayMs + (lossIn > LOSSY ? arq.settings.intervalMs : 0);
   }
 
-  /** Share of what was to be sent that was not, 0 to 1: no room, no time, or nothing to build on. */
+  /** Share of media dropped before it was sent, 0 to 1: queue full, overdue, or a broken chain. */
   get dropped(): number {
     return this.drops.loss;
   }
 
   private meterDrops(nowMs: number): void {
     if (nowMs < this.dropsDueMs) return;
-    this.dropsDueMs = nowMs + DROPS_MS;
-    const { overdue, crowdedOut, broken, offered } = this.outbox.queues.counters;
+    this.dropsDueMs = nowMs + DROP_METER_INTERVAL_MS;
+    const { overdue, evicted, broken, offered } = this.outbox.queues.counters;
     let gone = this.outbox.counters.windowFull + this.arq.counters.abandoned;
-    for (const { audio, videoBase, video, probe } of [overdue, crowdedOut, broken]) gone += audio + videoBase + video + probe;
-    // A trickle of what went well lets the figure fade when nothing is sent any more.
-    const trickle = Math.floor(nowMs / DROPS_MS);
+    for (const { audio, videoBase, video, probe } of [overdue, evicted, broken]) gone += audio + videoBase + video + probe;
+    // A trickle of successes lets the share decay when nothing is sent any more.
+    const trickle = Math.floor(nowMs / DROP_METER_INTERVAL_MS);
     this.drops.update(offered + trickle, Math.max(0, offered - gone) + trickle, nowMs);
   }
 
-  /** Nothing that is still being read counts any more. */
+  /** Ignores everything received from now on. */
   end(): void {
     this.ended = true;
     this.outbox.queues.clear();

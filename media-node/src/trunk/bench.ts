@@ -1,18 +1,18 @@
 /**
- * What a trunk costs: packets through two endpoints of this process over loopback sockets, sender and receiver counted together.
+ * CPU cost of a trunk: packets between two endpoints of this process over loopback sockets, sender and receiver counted together.
  *
  *   node media-node/src/trunk/bench.ts [seconds=5] [bytes=1150] [conversations=40] [fec=off|on] [rate=max|packets per second]
  */
 import { once } from 'node:events';
-import { DEFAULT_KNOBS, DgramIo, TrunkEndpoint } from './index.ts';
+import { DEFAULT_TRUNK_SETTINGS, DgramIo, TrunkEndpoint } from './index.ts';
 
 const [seconds = '5', bytes = '1150', conversations = '40', fec = 'off', rate = 'max'] = process.argv.slice(2);
-/** Packets on their way at most: what fits the default socket buffer, so that what is measured is work, not repair. */
+/** Most packets in flight: as many as fit the default socket buffer, so that the benchmark measures no retransmissions. */
 const MAX_OUT = 64;
 const BURST = 32;
 const keys = [{ id: 'bench', secret: Buffer.alloc(32, 1).toString('base64') }];
-const knobs = {
-  ...DEFAULT_KNOBS,
+const settings = {
+  ...DEFAULT_TRUNK_SETTINGS,
   rateCapMbps: 20_000,
   fec: fec === 'on' ? ({ mode: 'Fixed', dataShards: 10, parityShards: 2 } as const) : ({ mode: 'Off' } as const),
 };
@@ -21,10 +21,10 @@ const sender = new TrunkEndpoint({
   io: await DgramIo.open({ host: '127.0.0.1', port: 0 }),
   self: { node: 'sender' },
   keys,
-  knobs,
+  settings,
 });
 const receiverIo = await DgramIo.open({ host: '127.0.0.1', port: 0 });
-const receiver = new TrunkEndpoint({ io: receiverIo, self: { node: 'receiver' }, keys, knobs });
+const receiver = new TrunkEndpoint({ io: receiverIo, self: { node: 'receiver' }, keys, settings });
 
 let received = 0;
 receiver.on('trunk', (trunk) => (trunk.onMedia = () => void received++));
@@ -64,7 +64,7 @@ function finish(): void {
       mbps: Math.round((received * Number(bytes) * 8) / wallSeconds / 1e6),
       sent,
       received,
-      resent: arq.resent,
+      retransmitted: arq.retransmitted,
       windowFull,
       paritySent: fecStats.paritySent,
       sentDatagrams,

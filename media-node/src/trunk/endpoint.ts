@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { type Clock, realClock, type Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './io/datagram.ts';
-import { DEFAULT_KNOBS, type TrunkKnobs } from './knobs.ts';
+import { DEFAULT_TRUNK_SETTINGS, type TrunkSettings } from './settings.ts';
 import { Capability } from './link/hello.ts';
 import { KeyRing, type MeshKey } from './link/keys.ts';
 import type { PeerLink } from './link/peer-link.ts';
@@ -12,22 +12,22 @@ import { TimerHeap } from './scheduling/timer-heap.ts';
 import { Trunk } from './trunk.ts';
 
 const MAX_TRUNKS = 2048;
-/** Trunks that the peer opened are forgotten when nothing came of them, or this long after they were lost. */
+/** Trunks that a peer opened are removed this long after they were lost, or when the handshake did not complete. */
 const FORGET_AFTER_MS = 60_000;
 const HOUSEKEEPING_MS = 5_000;
-/** A timer that fires this late means that this process was held up: what it has not heard may lie in the socket. */
+/** A timer that fires this late means that this process was stalled: datagrams may be unread in the socket buffer. */
 const STALL_MS = 15;
-/** Time to read what has piled up before anyone is judged. */
+/** Time to read the backlog before any trunk is declared lost. */
 const CATCH_UP_MS = 25;
-/** Datagrams in one go that are more than a busy moment. */
+/** A batch of this many datagrams counts as a backlog. */
 const BACKLOG = 64;
 const RESOLVE_AGAIN_MS = 2_000;
-/** Of all names of a peer together. */
+/** Addresses of one peer, over all of its names. */
 const MAX_ADDRESSES_OF_PEER = 16;
-/** Half a heartbeat interval, about. */
+/** About half a heartbeat interval. */
 const MOVE_WITHIN_MS = 20;
 
-/** A node to dial: its host, further ones of the same node, and the port at all of them. */
+/** A node to dial: its host, alternative hosts of the same node, and the port, the same on all hosts. */
 export interface DialTarget {
   node: string;
   host: string;
@@ -39,17 +39,17 @@ export interface EndpointOptions {
   io: DatagramIo;
   /** Name of this node, at most 120 bytes. */
   self: { node: string };
-  /** Mesh keys; the first is used, all are accepted. */
+  /** Mesh keys: handshakes are initiated with the first one and accepted with any. */
   keys: readonly MeshKey[];
-  knobs?: TrunkKnobs;
+  settings?: TrunkSettings;
   clock?: Clock;
   random?: (bytes: number) => Buffer;
-  /** Runs soon; after all that the sockets of this thread have now, unless a simulation has its own order. */
+  /** Runs `fn` after the current poll phase; simulations pass their own order. */
   defer?: (fn: () => void) => void;
 }
 
 interface EndpointEvents {
-  /** Once for each peer, before its first 'up', whoever dialled: the place to attach handlers. */
+  /** Emitted once for each peer, before its first 'up', whichever side dialled. Attach handlers here. */
   trunk: [Trunk];
 }
 
@@ -64,9 +64,9 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   readonly boot: string;
   readonly capabilities = Capability.forward | Capability.fec;
   keys: KeyRing;
-  knobs: TrunkKnobs;
+  settings: TrunkSettings;
   judgeAfterMs = -Infinity;
-  /** Datagrams that were not taken, by reason. */
+  /** Dropped datagrams by reason. */
   readonly drops: Partial<Record<EndpointDropReason, number>> = {};
   private readonly io: DatagramIo;
   private readonly clock: Clock;
@@ -94,7 +94,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.io = options.io;
     this.node = options.self.node;
     this.keys = new KeyRing(options.keys);
-    this.knobs = options.knobs ?? DEFAULT_KNOBS;
+    this.settings = options.settings ?? DEFAULT_TRUNK_SETTINGS;
     this.clock = options.clock ?? realClock;
     this.randomSource = options.random ?? randomBytes;
     this.deferTurn = options.defer ?? afterPoll;
@@ -107,11 +107,11 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     return this.trunkOf.values();
   }
 
-  /** New keys (rotation) and knobs, on trunks that are up too. Windows count for conversations that begin later. */
-  configure(change: { keys?: readonly MeshKey[]; knobs?: TrunkKnobs }): void {
-    if (change.knobs) {
-      this.knobs = change.knobs;
-      for (const trunk of this.trunkOf.values()) trunk.applyKnobs(change.knobs);
+  /** Applies rotated keys and new settings, also to trunks that are up. New window sizes apply to conversations that begin later. */
+  configure(change: { keys?: readonly MeshKey[]; settings?: TrunkSettings }): void {
+    if (change.settings) {
+      this.settings = change.settings;
+      for (const trunk of this.trunkOf.values()) trunk.applySettings(change.settings);
     }
     if (!change.keys) return;
     this.keys = new KeyRing(change.keys);
@@ -122,8 +122,8 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   }
 
   /**
-   * The trunk to this peer, begun if there is none; kept up until `close`. Of its addresses those that do not answer are left for the next one in
-   * turn. New addresses count as long as the trunk is not up.
+   * Returns the trunk to this peer, created if there is none, and keeps it up until `close`. Addresses are tried in turn until one answers.
+   * New addresses take effect only while the trunk is not up.
    */
   dial(peer: DialTarget): Trunk {
     const trunk = this.trunkOf.get(peer.node) ?? this.addTrunk(peer.node);
@@ -137,7 +137,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     return this.trunkOf.get(node);
   }
 
-  /** Ends all trunks, telling the peers, and the socket. */
+  /** Notifies the peers, closes all trunks and the socket. */
   async close(): Promise<void> {
     if (this.closed) return;
     for (const trunk of [...this.trunkOf.values()]) trunk.close();
@@ -148,7 +148,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   }
 
   get receiveWindow(): number {
-    return this.knobs.kcp.receiveWindow;
+    return this.settings.kcp.receiveWindow;
   }
 
   now(): number {
@@ -208,7 +208,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.turn();
   };
 
-  /** Everything that came in together is answered together. */
+  /** Replies to a batch of datagrams are sent as one batch. */
   private receiveBatch(batch: ReceivedDatagram[]): void {
     if (this.closed) return;
     const nowMs = this.now();
@@ -221,7 +221,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
         if (reason) this.count(reason);
       }
     } finally {
-      // A handler that throws is its owner's affair; the other trunks go on.
+      // When a handler throws, the error goes to its owner; the other trunks are still flushed.
       this.inTurn = false;
       this.turn();
     }
@@ -236,7 +236,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
         trunk,
         addresses.map((address) => ({ address, port: peer.port })),
       );
-      // One name of several that does not resolve is asked for again too.
+      // Resolve again even when only one of several names failed.
       if (found.some((ofHost) => ofHost.length === 0)) this.resolveAgain(trunk, peer);
     });
   }
@@ -272,7 +272,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.trunkByLink.delete(trunk.link);
   }
 
-  /** Emits 'trunk' the first time: before the trunk's own 'up', so that whoever attaches handlers hears that too. */
+  /** Emits 'trunk' the first time, before the trunk's own 'up', so that handlers attached there see 'up'. */
   announce(trunk: Trunk): void {
     if (this.announced.has(trunk)) return;
     this.announced.add(trunk);
@@ -320,13 +320,13 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
       this.heap.set(trunk, Infinity);
       return;
     }
-    // A trunk that has more to do at once still lets the others go first.
+    // A trunk with more to send yields to the others.
     this.heap.set(trunk, Math.max(trunk.flush(nowMs), nowMs + 0.1));
   }
 
   private arm(nowMs: number): void {
     const dueMs = this.heap.first?.dueMs ?? Infinity;
-    // What was due may have been done with: then the timer moves, before it wakes the thread for nothing. Not with each turn, for that costs too.
+    // Re-arm a timer whose deadline is obsolete, but only when it is about to fire: re-arming in each turn costs more than a spare wake-up.
     const isStale = dueMs > this.timerDueMs && this.timerDueMs - nowMs < MOVE_WITHIN_MS;
     if (dueMs >= this.timerDueMs && !isStale) return;
     this.clock.clearTimeout(this.timer);
@@ -342,17 +342,17 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.turn();
   };
 
-  /** A timer that is long overdue tells that this process was held up, whoever gets to run first afterwards. */
+  /** A timer that is long overdue shows that this process was stalled. */
   private noteStall(nowMs: number): void {
     if (nowMs - this.timerDueMs > STALL_MS) this.judgeAfterMs = nowMs + CATCH_UP_MS;
   }
 
-  /** Behind a held-up time comes what piled up meanwhile: nobody is judged before it is read. */
+  /** After a stall the socket holds a backlog: no trunk is declared lost before it is read. */
   private noteBacklog(datagrams: number, nowMs: number): void {
     if (nowMs < this.judgeAfterMs && datagrams >= BACKLOG) this.judgeAfterMs = nowMs + CATCH_UP_MS;
   }
 
-  /** Forgets trunks that nobody here asked for and nobody there keeps. */
+  /** Closes trunks that this node did not dial and that the peer no longer keeps up. */
   private tidy(nowMs: number): void {
     this.tidyMs = nowMs + HOUSEKEEPING_MS;
     for (const trunk of [...this.trunkOf.values()]) {

@@ -5,12 +5,12 @@ import { MAX_MEDIA_FRAME_BYTES } from '@millrace/api/trunk';
 import type { LinkProfile } from '@millrace/link-emulator';
 import { seededRandom } from '@millrace/service';
 import { SEGMENT_HEADER_BYTES } from './arq/segment.ts';
-import { DEFAULT_KNOBS, type Trunk, TrunkEndpoint, type TrunkKnobs } from './index.ts';
+import { DEFAULT_TRUNK_SETTINGS, type Trunk, TrunkEndpoint, type TrunkSettings } from './index.ts';
 import { maxSegmentPayload } from './scheduling/outbox.ts';
 import { SimNetwork } from './testing/sim-network.ts';
 
 const KEYS = [{ id: 'k1', secret: Buffer.alloc(32, 7).toString('base64') }];
-const FEC: TrunkKnobs['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
+const FEC: TrunkSettings['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
 
 interface Arrived {
   conversation: number;
@@ -24,14 +24,17 @@ interface Pair {
   arrived: Arrived[];
 }
 
-async function pair(path: Partial<LinkProfile>, change: { seed?: number; knobs?: Partial<TrunkKnobs> } = {}): Promise<Pair> {
+async function pair(
+  path: Partial<LinkProfile>,
+  change: { seed?: number; settings?: Partial<TrunkSettings> } = {},
+): Promise<Pair> {
   const net = new SimNetwork(change.seed ?? 1);
   net.path = { delayMs: 15, keepsOrder: false, ...path };
   const arrived: Arrived[] = [];
   const [a, b] = ['a', 'b'].map((node) => {
     const { clock, randomBytes: random, defer } = net;
-    const knobs = { ...DEFAULT_KNOBS, ...change.knobs };
-    return new TrunkEndpoint({ io: net.socket(node), self: { node }, keys: KEYS, knobs, clock, random, defer });
+    const settings = { ...DEFAULT_TRUNK_SETTINGS, ...change.settings };
+    return new TrunkEndpoint({ io: net.socket(node), self: { node }, keys: KEYS, settings, clock, random, defer });
   }) as [TrunkEndpoint, TrunkEndpoint];
   b.on('trunk', (trunk) => (trunk.onMedia = (conversation, payload) => arrived.push({ conversation, payload })));
   const trunk = a.dial({ node: 'b', host: 'b', port: 40_100 });
@@ -66,7 +69,7 @@ describe('Media payloads larger than a datagram', () => {
     });
     await fc.assert(
       fc.asyncProperty(path, async ({ seed, fec, ...profile }) => {
-        const { net, trunk, arrived } = await pair(profile, { seed, knobs: { fec: fec ? FEC : { mode: 'Off' } } });
+        const { net, trunk, arrived } = await pair(profile, { seed, settings: { fec: fec ? FEC : { mode: 'Off' } } });
         const random = seededRandom(seed);
         const sent = Array.from({ length: 300 }, (_, i) => {
           const edge = [1, 12, 479, 480, 1131, 1132, 1403, 1404, MAX_MEDIA_FRAME_BYTES][i];

@@ -7,18 +7,18 @@ export const ENVELOPE_BYTES = 1;
 
 /** envelope u8, shard index u8, group u32: what a shard has before its frames. */
 export const SHARD_HEADER_BYTES = 6;
-/** The same, then data shards u8, parity shards u8: what precedes the parity bytes. */
+/** The shard header, then data shards u8, parity shards u8: what precedes the parity bytes. */
 export const PARITY_HEADER_BYTES = 8;
-/** A shard is protected together with its length, since padding has to come off again. */
+/** FEC protects a shard together with its length (u16, little-endian), so that the decoder can strip the padding. */
 export const SHARD_LENGTH_BYTES = 2;
 
-/** Frames: type u8, length u16, body. Unknown types are skipped, so that later versions may add some. */
+/** Frames: type u8, length u16, body; little-endian. Receivers skip unknown types, so that later versions may add some. */
 export const FrameType = { padding: 0, segments: 1, beat: 2, forward: 3, close: 4, probe: 5, probeAnswer: 6 } as const;
 export const FRAME_HEADER_BYTES = 3;
 export const FORWARD_BYTES = 8;
 /** Probe and answer: round u32, size of the probing datagram u16. */
 export const PROBE_BYTES = 6;
-/** What a datagram has beside its frames when it is not protected by FEC. */
+/** Bytes of a datagram besides its frames when FEC does not protect it. */
 export const PLAIN_OVERHEAD_BYTES = DATA_HEADER_BYTES + ENVELOPE_BYTES + TAG_BYTES;
 
 /** Bytes of frames that a datagram of this size takes, whether or not FEC protects it (its parity is the longest form). */
@@ -26,7 +26,7 @@ export function frameRoom(maxDatagram: number): number {
   return maxDatagram - DATA_HEADER_BYTES - TAG_BYTES - PARITY_HEADER_BYTES - SHARD_LENGTH_BYTES;
 }
 
-/** Builds the frames of one datagram in a buffer that is used again for the next. */
+/** Builds the frames of one datagram in a buffer that it reuses for the next. */
 export class FrameWriter {
   readonly bytes: Buffer;
   at = SHARD_HEADER_BYTES;
@@ -44,14 +44,14 @@ export class FrameWriter {
     return this.at === SHARD_HEADER_BYTES;
   }
 
-  /** Body is then written to `bytes` from `at`. */
+  /** Opens a frame; the caller writes its body to `bytes` from `at`. */
   open(type: number): void {
     this.frameStart = this.at;
     this.bytes[this.at] = type;
     this.at += FRAME_HEADER_BYTES;
   }
 
-  /** `end`: offset behind the body. A frame without a body vanishes. */
+  /** `end`: offset behind the body. A frame with an empty body is removed. */
   close(end: number): void {
     const length = end - this.frameStart - FRAME_HEADER_BYTES;
     this.at = length === 0 ? this.frameStart : end;

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { seededRandom } from '@millrace/service';
 import { mediaFragment, SegmentCommand, writeSegmentHeader } from './arq/segment.ts';
 import { Envelope, FrameType } from './frames.ts';
-import { DEFAULT_KNOBS, type MeshKey, type Trunk, TrunkEndpoint } from './index.ts';
+import { DEFAULT_TRUNK_SETTINGS, type MeshKey, type Trunk, TrunkEndpoint } from './index.ts';
 import { DATA_HEADER_BYTES, DatagramType, INITIATION_BYTES, TRUNK_VERSION } from './link/wire.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
 
@@ -32,7 +32,15 @@ interface Node {
 function addNode(net: SimNetwork, name: string, address = name): Node {
   const io = net.socket(address);
   const { clock, randomBytes: random, defer } = net;
-  const endpoint = new TrunkEndpoint({ io, self: { node: name }, keys: KEYS, knobs: DEFAULT_KNOBS, clock, random, defer });
+  const endpoint = new TrunkEndpoint({
+    io,
+    self: { node: name },
+    keys: KEYS,
+    settings: DEFAULT_TRUNK_SETTINGS,
+    clock,
+    random,
+    defer,
+  });
   const node: Node = { endpoint, io, heard: 0 };
   endpoint.on('trunk', (trunk) => {
     trunk.onControl = () => (node.heard += 1);

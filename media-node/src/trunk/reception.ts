@@ -1,7 +1,7 @@
 import { CookieJar, RateLimit } from './link/cookie.ts';
 import { decodeHello } from './link/hello.ts';
 import { NoiseResponder } from './link/noise.ts';
-import { type DropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
+import { type DatagramDropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
 import * as wire from './link/wire.ts';
 import type { PeerAddress } from './io/datagram.ts';
 import type { Trunk, TrunkHost } from './trunk.ts';
@@ -10,18 +10,18 @@ const HANDSHAKES_PER_SECOND = 500;
 const REPLIES_PER_SECOND = 100;
 
 export type EndpointDropReason =
-  DropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved' | 'unreadable';
+  DatagramDropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved' | 'unreadable';
 
-/** What the reception needs of its endpoint. */
+/** What the reception needs from its endpoint. */
 export interface ReceptionHost extends TrunkHost {
   readonly trunks: Iterable<Trunk>;
   linkAt(index: number): PeerLink | undefined;
   trunkOfLink(link: PeerLink): Trunk | undefined;
-  /** The trunk with this authenticated peer, made if there is none; undefined when there are too many. */
+  /** The trunk with this authenticated peer, created if there is none; undefined when there are too many trunks. */
   trunkFor(node: string): Trunk | undefined;
 }
 
-/** Where every datagram comes in: sorts by version, type and session, keeps strangers from making the node work. */
+/** Entry point of every datagram: dispatches by version, type and session, and limits the work that unauthenticated senders can cause. */
 export class Reception {
   private readonly host: ReceptionHost;
   private readonly jar: CookieJar;
@@ -35,7 +35,7 @@ export class Reception {
     this.replies = new RateLimit(REPLIES_PER_SECOND, REPLIES_PER_SECOND, nowMs);
   }
 
-  /** Takes one datagram; the reason when it was dropped. Never throws, whatever the bytes (handlers of the trunk's user aside). */
+  /** Processes one datagram; returns the reason when it was dropped. Never throws on malformed input, though the user's handlers may throw. */
   receive(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     if (datagram.length < wire.REFUSAL_BYTES) return 'short';
     if (datagram[1] === wire.DatagramType.refusal) return this.receiveRefusal(datagram);
@@ -94,7 +94,7 @@ export class Reception {
     return trunk.link.receiveInitiation(noise, key, hello, from, nowMs);
   }
 
-  /** When handshakes come too fast, only those go on that can show that they receive at the address they give. */
+  /** Above the handshake rate limit, only initiators that prove ownership of their address by a cookie are admitted. */
   private admitHandshake(frame: wire.InitiationFrame, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     if (this.handshakes.take(nowMs)) return undefined;
     const address = `${from.address} ${from.port}`;
@@ -119,7 +119,7 @@ export class Reception {
     return 'stale';
   }
 
-  /** Anyone can say so: it only makes us ask the peer itself, which the link does at its own pace. */
+  /** Not authenticated: it only starts a handshake with the peer, which the link rate-limits. */
   private receiveUnknownSession(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     const remoteIndex = wire.decodeUnknownSession(datagram)?.remoteIndex;
     for (const trunk of this.host.trunks) {

@@ -23,18 +23,18 @@ export interface TrunkStats {
   state: TrunkState;
   address: PeerAddress | undefined;
   rttMs: number;
-  /** Variation of the time beats take, as RFC 3550 has it. */
+  /** Interarrival jitter of heartbeats, as in RFC 3550. */
   jitterMs: number;
-  /** Percent of the peer's datagrams that did not arrive here; and of ours there, or of our media that was dropped before it was sent. */
+  /** In: percent of the peer's datagrams lost. Out: percent of ours lost or dropped before they were sent. */
   lossInPercent: number;
   lossOutPercent: number;
-  /** Percent of our media that was dropped before it was sent: what the way takes is less than what we have. */
+  /** Percent of our media that was dropped before it was sent, because the path carries less than we have. */
   droppedPercent: number;
-  /** What the way takes, as far as it is known; Infinity while nothing stood in the way. */
+  /** Estimated rate of the path; Infinity while it was never congested. */
   rateLimitKbps: number;
-  /** IP packets of this size are known to get through to the peer, and larger ones are not sent; bytes. 0 while the trunk is not up. */
+  /** Path MTU: size of the largest IP packet sent to the peer, bytes. 0 while the trunk is not up. */
   mtuBytes: number;
-  /** UDP payload. These and the next five count over the trunk's whole life. */
+  /** UDP payload bytes. These and the next five count over the trunk's lifetime. */
   sentBytes: number;
   receivedBytes: number;
   sentDatagrams: number;
@@ -43,7 +43,7 @@ export interface TrunkStats {
   /** Payloads refused as too large. */
   oversize: number;
   rebinds: number;
-  /** From here on since the last 'up'; absent before the first. */
+  /** Counted since the last 'up'; absent before the first. */
   association:
     | {
         queuedBytes: number;
@@ -53,7 +53,7 @@ export interface TrunkStats {
         reassembly: ReassemblyCounters;
         /** Media dropped because its conversation had too much unacknowledged. */
         windowFull: number;
-        /** Authenticated datagrams with something unreadable inside. */
+        /** Authenticated datagrams whose content was malformed. */
         malformed: number;
       }
     | undefined;
@@ -101,7 +101,7 @@ export function trunkStats(trunk: MeasuredTrunk, totals: TrunkTotals, associatio
   };
 }
 
-/** By hand: these are taken for each stream of a relay, and structuredClone costs twenty times as much. */
-function copyOf({ overdue, crowdedOut, broken, offered, resendsPutOff }: QueueCounters): QueueCounters {
-  return { overdue: { ...overdue }, crowdedOut: { ...crowdedOut }, broken: { ...broken }, offered, resendsPutOff };
+/** Copied by hand: this runs for each stream of a relay, and structuredClone takes twenty times as long. */
+function copyOf({ overdue, evicted, broken, offered, retransmissionsDeferred }: QueueCounters): QueueCounters {
+  return { overdue: { ...overdue }, evicted: { ...evicted }, broken: { ...broken }, offered, retransmissionsDeferred };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { MAX_MEDIA_FRAME_BYTES } from '@millrace/api/trunk';
-import { DEFAULT_KNOBS, type MeshKey, type Trunk, TrunkEndpoint, type TrunkKnobs } from './index.ts';
+import { DEFAULT_TRUNK_SETTINGS, type MeshKey, type Trunk, TrunkEndpoint, type TrunkSettings } from './index.ts';
 import { DatagramType, REFUSAL_BYTES, TRUNK_VERSION } from './link/wire.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
 
@@ -18,13 +18,13 @@ interface Node {
   trunks: Trunk[];
 }
 
-function addNode(net: SimNetwork, name: string, change: { keys?: MeshKey[]; knobs?: Partial<TrunkKnobs> } = {}): Node {
+function addNode(net: SimNetwork, name: string, change: { keys?: MeshKey[]; settings?: Partial<TrunkSettings> } = {}): Node {
   const io = net.socket(name);
   const endpoint = new TrunkEndpoint({
     io,
     self: { node: name },
     keys: change.keys ?? KEYS,
-    knobs: { ...DEFAULT_KNOBS, ...change.knobs },
+    settings: { ...DEFAULT_TRUNK_SETTINGS, ...change.settings },
     clock: net.clock,
     random: net.randomBytes,
     defer: net.defer,
@@ -49,9 +49,12 @@ async function dial(from: Node, to: Node): Promise<Trunk> {
   return trunk;
 }
 
-async function pair(net: SimNetwork, knobs: Partial<TrunkKnobs> = {}): Promise<{ a: Node; b: Node; trunk: Trunk; back: Trunk }> {
-  const a = addNode(net, 'a', { knobs });
-  const b = addNode(net, 'b', { knobs });
+async function pair(
+  net: SimNetwork,
+  settings: Partial<TrunkSettings> = {},
+): Promise<{ a: Node; b: Node; trunk: Trunk; back: Trunk }> {
+  const a = addNode(net, 'a', { settings });
+  const b = addNode(net, 'b', { settings });
   const trunk = await dial(a, b);
   net.run(5_000);
   assert.equal(trunk.state, 'up');
@@ -72,7 +75,7 @@ const unkind = fc.record({
   fec: fc.boolean(),
 });
 
-const FEC: TrunkKnobs['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
+const FEC: TrunkSettings['fec'] = { mode: 'Fixed', dataShards: 10, parityShards: 2 };
 
 describe('A trunk over an unkind network', () => {
   test('delivers every control message exactly once and in order at up to half loss, with duplicates and reordering', async () => {
@@ -116,7 +119,7 @@ describe('A trunk over an unkind network', () => {
     );
   });
 
-  test('with FEC, a lost datagram comes back without waiting for a resend', async () => {
+  test('with FEC, a lost datagram comes back without waiting for a retransmission', async () => {
     const net = new SimNetwork(5);
     const { trunk, back, b } = await pair(net, { fec: { mode: 'Fixed', dataShards: 5, parityShards: 1 } });
     net.path = { ...net.path, delayMs: 100 };
@@ -130,7 +133,7 @@ describe('A trunk over an unkind network', () => {
     net.run(140 - (net.clock.now() - startMs));
     assert.equal(b.media.length, 20);
     assert.equal(back.stats().association!.fec.recovered, 4);
-    assert.equal(trunk.stats().association!.arq.resent, 0);
+    assert.equal(trunk.stats().association!.arq.retransmitted, 0);
   });
 
   test('audio goes before video when the rate is capped, and video that waits too long is dropped and counted', async () => {
@@ -145,10 +148,10 @@ describe('A trunk over an unkind network', () => {
     assert.equal(audio.length, 40);
     const lastAudio = b.media.findLastIndex(({ conversation }) => conversation === 1);
     assert.ok(lastAudio < 100, `audio ended at place ${lastAudio}`);
-    const { crowdedOut, overdue } = trunk.stats().association!.queues;
+    const { evicted, overdue } = trunk.stats().association!.queues;
     const video = b.media.length - audio.length;
-    assert.ok(crowdedOut.video > 0);
-    assert.equal(video + crowdedOut.video + overdue.video, 400);
+    assert.ok(evicted.video > 0);
+    assert.equal(video + evicted.video + overdue.video, 400);
   });
 
   test('refuses a payload that is larger than a media frame, and anything while it is not up', async () => {

@@ -2,66 +2,66 @@ import { EventEmitter } from 'node:events';
 import { MAX_MEDIA_PAYLOAD } from './arq/reassembly.ts';
 import { Association } from './association.ts';
 import type { PeerAddress } from './io/datagram.ts';
-import type { TrunkKnobs } from './knobs.ts';
+import type { TrunkSettings } from './settings.ts';
 import type { Hello } from './link/hello.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import { headerBytes } from './mtu/path-mtu.ts';
 import type { Priority } from './scheduling/queues.ts';
 import { type TrunkState, type TrunkStats, trunkStats, type TrunkTotals } from './stats.ts';
 
-/** Control messages that wait beyond this are refused: the peer is not taking them. */
+/** Above this backlog new control messages are refused: the peer does not acknowledge. */
 const MAX_WAITING_CONTROL_BYTES = 4 * 1024 * 1024;
 const DEFAULT_DEADLINE_MS = 600;
-/** Of one conversation. */
+/** Chains of one conversation. */
 const CHAINS = 1024;
-const WINDOW_FOR_RESENDS = 0.75;
+const RETRANSMISSION_WINDOW_SHARE = 0.75;
 
 export type LostReason = 'silent' | 'peerRestarted' | 'peerClosed';
 
 export interface MediaSend {
-  /** Chosen by the sender of the stream; 1 to 2^32-1; one for each stream and class; never used again until the trunk was lost. */
+  /** Chosen by the sender, 1 to 2^32-1, one for each stream and class. Not reused before the trunk is lost. */
   conversation: number;
   priority: Priority;
   /**
-   * Payloads of one chain build on one another, as those of a video layer do on its keyframe; 0 to 1023, within the conversation. When
-   * something of it has to be dropped, all goes up to the next that `starts` it anew: it would be of no use.
+   * Payloads of one chain depend on one another, as the frames of a video layer depend on its keyframe; 0 to 1023 within the conversation.
+   * When one payload is dropped, so are all that follow up to the next one with `starts`, since they could not be decoded.
    */
   chain?: number;
   starts?: boolean;
-  /** After this the payload is of no use, ms from now. */
+  /** The payload is dropped when it was not delivered within this time, ms from now. */
   deadlineMs?: number;
-  /** At most MAX_MEDIA_PAYLOAD bytes; referred to until acknowledged or overdue, so not to be written to any more. */
+  /** At most MAX_MEDIA_PAYLOAD bytes. Not copied: the caller must not write to it any more. */
   payload: Buffer;
 }
 
 interface TrunkEvents {
   up: [];
   lost: [LostReason];
-  /** The peer speaks only other versions of the protocol. Not authenticated: for people to read. */
+  /** The peer speaks only other versions of the protocol. Not authenticated, so for the log only. */
   refused: [{ lowest: number; highest: number }];
   closed: [];
 }
 
-/** What a trunk needs of its endpoint. */
+/** What a trunk needs from its endpoint. */
 export interface TrunkHost extends LinkHost {
-  readonly knobs: TrunkKnobs;
+  readonly settings: TrunkSettings;
   now(): number;
-  /** Bytes of the largest datagram that leaves towards this address in one IP packet, as far as the node itself can tell. */
+  /** Size of the largest datagram, bytes, that the local interface sends to this address without IP fragmentation. */
   maxDatagramTo(to: PeerAddress): number | Promise<number>;
-  /** Asks for `flush` soon, after what is being done now. */
+  /** Schedules a call of `flush` in this turn of the event loop. */
   touch(trunk: Trunk): void;
-  /** Makes the trunk known to the endpoint's user, once. */
+  /** Emits 'trunk' to the endpoint's user, once. */
   announce(trunk: Trunk): void;
-  /** Judgements wait until this time after the process itself was held up. */
+  /** After a stall of this process, no trunk is declared lost before this time, ms. */
   readonly judgeAfterMs: number;
 }
 
-/** One authenticated link with one peer. After 'lost' nothing of before is delivered any more; a new 'up' starts afresh. */
+/** One authenticated link with one peer. After 'lost' no earlier data is delivered any more; the next 'up' starts a new association. */
 export class Trunk extends EventEmitter<TrunkEvents> {
   readonly peer: string;
   readonly link: PeerLink;
   state: TrunkState = 'connecting';
-  /** Place in the endpoint's timer heap. */
+  /** Due time, ms, and index in the endpoint's timer heap. */
   dueMs = Infinity;
   heapIndex = -1;
   onControl: (message: Buffer) => void = () => {};
@@ -71,7 +71,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   /** When the state last changed, for the endpoint's housekeeping. */
   sinceMs: number;
   private readonly host: TrunkHost;
-  /** The present one, or the one that was lost last. */
+  /** The current association, or the last one that was lost. */
   private association: Association | undefined;
   private inUse = false;
   private rebindsSeen = 0;
@@ -85,7 +85,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.link = new PeerLink(host, peer, this.sinceMs, (hello, fresh, nowMs) => this.established(hello, fresh, nowMs));
   }
 
-  /** Reliable and in order while the trunk is up. False when it is not, or when the peer has stopped taking messages. */
+  /** Sends reliably and in order while the trunk is up. False when it is not up, or when too much is unacknowledged. */
   sendControl(message: Buffer): boolean {
     const association = this.living;
     if (!association || association.arq.waitingControlBytes > MAX_WAITING_CONTROL_BYTES) return false;
@@ -95,8 +95,8 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   }
 
   /**
-   * One payload, delivered at most once, at once, in any order. False when the trunk is not up, the payload is too large, or it was dropped
-   * at once: no room, or what it builds on was dropped before (see `chain`).
+   * Sends one payload: delivered at most once, without waiting for earlier ones. False when the trunk is not up, the payload is too large,
+   * or it was dropped at once: the queue is full, or a payload that it depends on was dropped (see `chain`).
    */
   sendMedia(send: MediaSend): boolean {
     const association = this.living;
@@ -121,33 +121,33 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   }
 
   /**
-   * How many segments of something older, such as a resend, a conversation takes now. A part of its window stays free for what is
-   * live, since what finds the window full is dropped.
+   * How many segments of older media, such as a replay from the ring, fit into the conversation's window now. Part of the window is reserved
+   * for live media, which is dropped when the window is full.
    */
   mediaRoom(conversation: number): number {
     const association = this.living;
     if (!association) return 0;
     const { segments, taken } = association.arq.mediaWindow(conversation);
-    return Math.max(0, Math.floor(segments * WINDOW_FOR_RESENDS) - taken - association.outbox.queues.waiting);
+    return Math.max(0, Math.floor(segments * RETRANSMISSION_WINDOW_SHARE) - taken - association.outbox.queues.waiting);
   }
 
-  /** Segments that a payload of so many bytes takes on this path. */
+  /** Number of segments that a payload of this many bytes takes at the path's MTU. */
   segmentsOf(bytes: number): number {
     return this.living?.outbox.segmentsOf(bytes) ?? 1;
   }
 
-  /** So much waits to be sent that what may come later should, such as a new keyframe for what was dropped. */
-  get isCrowded(): boolean {
-    return this.living?.outbox.queues.isCrowded ?? true;
+  /** The send queue is above its high-water mark: optional media, such as a replacement keyframe, should wait. */
+  get isCongested(): boolean {
+    return this.living?.outbox.queues.isCongested ?? true;
   }
 
-  /** No more will be sent on it, nor is any more wanted from it. */
+  /** Ends a conversation in both directions. */
   closeConversation(conversation: number): void {
     this.living?.arq.close(conversation);
     this.living?.outbox.queues.forget((chain) => Math.floor(chain / CHAINS) === conversation);
   }
 
-  /** A trunk in use on either side carries something at least every heartbeat interval, so that its loss is noticed at once. */
+  /** While either side has the trunk in use, both send at least one datagram per heartbeat interval, so that they detect its loss quickly. */
   setInUse(inUse: boolean): void {
     this.inUse = inUse;
     this.living?.liveness.setInUse(inUse, this.host.now());
@@ -158,7 +158,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     return trunkStats(this, this.totals, this.association);
   }
 
-  /** Tells the peer and ends; nothing comes of this object any more. */
+  /** Notifies the peer and closes the trunk for good. */
   close(): void {
     if (this.state === 'closed') return;
     this.living?.outbox.sendClose(this.host.now());
@@ -169,12 +169,12 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     this.emit('closed');
   }
 
-  applyKnobs(knobs: TrunkKnobs): void {
-    this.living?.applyKnobs(knobs, this.host.now());
+  applySettings(settings: TrunkSettings): void {
+    this.living?.applySettings(settings, this.host.now());
     this.host.touch(this);
   }
 
-  /** A data datagram's plaintext. False when something in it could not be read; the rest counts. */
+  /** Takes a data datagram's plaintext. False when part of it was malformed; the rest is processed. */
   receive(plaintext: Buffer, datagramBytes: number, nowMs: number): boolean {
     this.totals.received++;
     this.totals.receivedBytes += datagramBytes;
@@ -185,14 +185,14 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     return association?.malformed === before;
   }
 
-  /** Told once for each change, however often the peer says so. */
+  /** Emits 'refused' once for each change, however often the peer repeats it. */
   refuse(versions: { lowest: number; highest: number }): void {
     const before = this.refusedBy;
     this.refusedBy = versions;
     if (before?.lowest !== versions.lowest || before.highest !== versions.highest) this.emit('refused', versions);
   }
 
-  /** Does what is due and sends what may go; returns when to come again. */
+  /** Handles due timers and sends what the pacer allows; returns when to call again, ms. */
   flush(nowMs: number): number {
     const linkDueMs = this.link.service(nowMs);
     const association = this.living;
@@ -217,11 +217,11 @@ export class Trunk extends EventEmitter<TrunkEvents> {
 
   private established(hello: Hello, fresh: boolean, nowMs: number): void {
     if (!fresh) return;
-    // Whatever was in flight belongs to an association that the peer knows nothing of any more.
+    // The peer has lost the state of the old association, so segments in flight are void.
     if (this.living) this.noteLost('peerRestarted', nowMs);
-    // Whoever heard of that may have closed the trunk.
+    // A listener of 'lost' may have closed the trunk.
     if (this.isClosed) return;
-    this.association = new Association(hello, this.host.knobs, this.hooks, nowMs);
+    this.association = new Association(hello, this.host.settings, this.hooks, nowMs);
     this.association.liveness.setInUse(this.inUse, nowMs);
     this.state = 'up';
     this.sinceMs = nowMs;

@@ -57,7 +57,7 @@ describe('a carried stream', () => {
     );
   });
 
-  test('says the last number before the first hole, and resends from any number', () => {
+  test('says the last number before the first hole, and retransmissions from any number', () => {
     const stream = new CarriedStream('live/demo');
     for (const seq of [5, 6, 8, 9]) stream.push(mediaFrame({ seq }), VIDEO, 0);
     assert.equal(stream.held()[0]!.seq, 6);

@@ -3,12 +3,12 @@ export const KEEP_MS = 1500;
 export const MAX_RING_BYTES = 16 * 1024 * 1024;
 /** Packets between the oldest and the newest; also what a jump in the numbers must exceed to count as a new beginning. */
 export const MAX_RING_SPAN = 16_384;
-const FIRST_SLOTS = 256;
+const INITIAL_SLOTS = 256;
 
 export type Inserted = 'new' | 'duplicate' | 'stale';
 
 /**
- * The last packets of one track and layer by canonical sequence number: what is resent, what order is restored from, and
+ * The last packets of one track and layer by canonical sequence number: what is retransmitted, what order is restored from, and
  * the memory of what has come already. Arrays by field and slots by number, so that a packet costs no object and no search.
  */
 export class PacketRing {
@@ -22,9 +22,9 @@ export class PacketRing {
   bytes = 0;
   /** Below this all has been let go: a packet from there is too late for anything. */
   #floor = 0;
-  #mask = FIRST_SLOTS - 1;
-  #frames: (Buffer | undefined)[] = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
-  #arrivedMs = new Float64Array(FIRST_SLOTS);
+  #mask = INITIAL_SLOTS - 1;
+  #frames: (Buffer | undefined)[] = new Array<Buffer | undefined>(INITIAL_SLOTS).fill(undefined);
+  #arrivedMs = new Float64Array(INITIAL_SLOTS);
 
   constructor(mediaClass: 0 | 1) {
     this.mediaClass = mediaClass;

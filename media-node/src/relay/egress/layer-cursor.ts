@@ -44,7 +44,7 @@ export class LayerCursor {
     return this.#pausedSinceMs !== Infinity;
   }
 
-  /** With a keyframe behind the gap the picture goes on without what is missing, so that only a resend under way is waited for. */
+  /** With a keyframe behind the gap the picture goes on without what is missing, so that only a retransmission under way is waited for. */
   get deadlineMs(): number {
     const { ring, keyframes, waitMs } = this.#options;
     const mayGoOn = keyframes && ring.keyframe > this.#next;

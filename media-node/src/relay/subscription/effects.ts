@@ -42,7 +42,7 @@ export interface SubscriptionEffects {
   unbind(stream: string, peer: string, id: number, conversations: Conversations): void;
   /**
    * Forward the stream to a downstream, or change what is forwarded. `masks[track]`: bit n is layer n. Packets behind each
-   * of `held` are resent first; of a layer wanted anew without a position, those from the last keyframe on.
+   * of `held` are retransmitted first; of a layer wanted anew without a position, those from the last keyframe on.
    */
   serve(stream: string, downstream: ServedDownstream, masks: Uint8Array, held: HeldPosition[]): void;
   stopServing(stream: string, downstream: ServedDownstream): void;

@@ -5,11 +5,11 @@ import type { SubscriptionContext } from './upstream-links.ts';
 import type { LocalWant } from './wants.ts';
 
 /** Conversations below are the trunk's own. */
-const FIRST_CONVERSATION = 16;
+const MIN_CONVERSATION = 16;
 const MAX_STREAMS = 20_000;
 /** Of one peer, and peers: the rest finds out when their trunk is gone. */
-const MAX_UNTOLD = 4096;
-const MAX_UNTOLD_PEERS = 1500;
+const MAX_UNNOTIFIED = 4096;
+const MAX_UNNOTIFIED_PEERS = 1500;
 
 export interface SubscriptionsOptions {
   self: string;
@@ -32,10 +32,10 @@ export class Subscriptions {
   /** Subscriptions of others, by peer and their number. */
   readonly #downstreamIds = new Map<string, string>();
   /** Peers that could not be told that a subscription is over: they are when their trunk is back. */
-  readonly #untold = new Map<string, number[]>();
+  readonly #unnotified = new Map<string, number[]>();
   readonly #context: SubscriptionContext;
   #nextId: number;
-  #nextConversation = FIRST_CONVERSATION;
+  #nextConversation = MIN_CONVERSATION;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -101,8 +101,8 @@ export class Subscriptions {
   }
 
   trunkUp(peer: string, nowMs: number): void {
-    for (const id of this.#untold.get(peer) ?? []) this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id });
-    this.#untold.delete(peer);
+    for (const id of this.#unnotified.get(peer) ?? []) this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id });
+    this.#unnotified.delete(peer);
     for (const stream of this.#streams.values()) stream.trunkUp(peer, nowMs);
   }
 
@@ -176,16 +176,16 @@ export class Subscriptions {
     // Both ends of a trunk number conversations: the one with the smaller name takes the even ones.
     const side = this.#options.self < peer ? 0 : 1;
     const first = this.#nextConversation;
-    this.#nextConversation = first + 4 > 0xffff_fff0 ? FIRST_CONVERSATION : first + 4;
+    this.#nextConversation = first + 4 > 0xffff_fff0 ? MIN_CONVERSATION : first + 4;
     return { id, conversations: { audio: first + side, video: first + 2 + side } };
   }
 
   #closed(peer: string, id: number, told: boolean): void {
     this.#upstreamIds.delete(id);
     if (told) return;
-    const untold = this.#untold.get(peer) ?? [];
-    if (untold.length === 0 && this.#untold.size >= MAX_UNTOLD_PEERS) return;
-    if (untold.length < MAX_UNTOLD) this.#untold.set(peer, [...untold, id]);
+    const unnotified = this.#unnotified.get(peer) ?? [];
+    if (unnotified.length === 0 && this.#unnotified.size >= MAX_UNNOTIFIED_PEERS) return;
+    if (unnotified.length < MAX_UNNOTIFIED) this.#unnotified.set(peer, [...unnotified, id]);
   }
 
   #forgetOver(nowMs: number): void {

@@ -143,6 +143,6 @@ export class UpstreamLinks {
 }
 
 function sameRequest(a: Subscribe, b: Subscribe): boolean {
-  const sameWay = routeKey(a.path) === routeKey(b.path) && routeKey(a.backup) === routeKey(b.backup);
-  return sameWay && a.epoch === b.epoch && sameMasks(masksOf(a.layers), masksOf(b.layers));
+  const sameRoutes = routeKey(a.path) === routeKey(b.path) && routeKey(a.backup) === routeKey(b.backup);
+  return sameRoutes && a.epoch === b.epoch && sameMasks(masksOf(a.layers), masksOf(b.layers));
 }

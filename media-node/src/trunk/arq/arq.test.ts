@@ -15,17 +15,17 @@ function exchange(
   pass: (from: ArqPeer, datagram: Buffer) => boolean = () => true,
   at: Record<number, () => void> = {},
 ): void {
-  const onTheWay: { atMs: number; to: ArqPeer; datagram: Buffer }[] = [];
+  const inFlight: { atMs: number; to: ArqPeer; datagram: Buffer }[] = [];
   for (let nowMs = Math.max(a.nowMs, b.nowMs); nowMs <= untilMs; nowMs += STEP_MS) {
     at[nowMs]?.();
     for (const [from, to] of [
       [a, b],
       [b, a],
     ] as const) {
-      for (const datagram of from.poll(nowMs)) if (pass(from, datagram)) onTheWay.push({ atMs: nowMs + 20, to, datagram });
+      for (const datagram of from.poll(nowMs)) if (pass(from, datagram)) inFlight.push({ atMs: nowMs + 20, to, datagram });
     }
-    while (onTheWay[0] && onTheWay[0].atMs <= nowMs) {
-      const { to, datagram } = onTheWay.shift()!;
+    while (inFlight[0] && inFlight[0].atMs <= nowMs) {
+      const { to, datagram } = inFlight.shift()!;
       to.receive(datagram, nowMs);
     }
   }
@@ -74,21 +74,21 @@ describe('KCP conversations', () => {
   test('a lost segment is sent again as soon as two later datagrams were acknowledged', () => {
     const [a, b] = [new ArqPeer({ intervalMs: 1 }), new ArqPeer({ intervalMs: 1 })];
     const send = (text: string) => () => a.sendMedia(1, text);
-    let resentMs = 0;
+    let retransmittedMs = 0;
     const loseOnce = (from: ArqPeer, datagram: Buffer): boolean => {
       if (from !== a || !datagram.includes('lost at first')) return true;
-      if (resentMs === 0) {
-        resentMs = -1;
+      if (retransmittedMs === 0) {
+        retransmittedMs = -1;
         return false;
       }
-      resentMs = a.nowMs;
+      retransmittedMs = a.nowMs;
       return true;
     };
     // The timeout would be 60 ms or more: what comes sooner was asked for by the acknowledgements of the second and the third.
     const schedule = { 0: send('warm-up'), 100: send('lost at first'), 105: send('second'), 110: send('third') };
     exchange(a, b, 300, loseOnce, schedule);
-    assert.equal(resentMs, 160);
-    assert.equal(a.arq.counters.resent, 1);
+    assert.equal(retransmittedMs, 160);
+    assert.equal(a.arq.counters.retransmitted, 1);
     assert.equal(b.media.length, 4);
   });
 
@@ -101,7 +101,7 @@ describe('KCP conversations', () => {
       return true;
     });
     assert.deepEqual(acks, [{ conversation: 1, command: SegmentCommand.ack, serial: 49, una: 50 }]);
-    assert.equal(a.arq.counters.resent, 0);
+    assert.equal(a.arq.counters.retransmitted, 0);
   });
 
   test('the receiver gives a segment up after its deadline, and its una frees a sender that knows of no deadlines', () => {
@@ -109,13 +109,13 @@ describe('KCP conversations', () => {
     for (let i = 0; i < 5; i++) a.sendMedia(1, `${i}`);
     const loseSecond = (from: ArqPeer, datagram: Buffer): boolean => from !== a || commands(datagram)[0]!.serial !== 1;
     exchange(a, b, 300, loseSecond);
-    const resentBefore = a.arq.counters.resent;
-    assert.ok(resentBefore > 0);
+    const retransmittedBefore = a.arq.counters.retransmitted;
+    assert.ok(retransmittedBefore > 0);
     exchange(a, b, 400, loseSecond);
     assert.equal(b.arq.counters.givenUp, 1);
-    const { resent } = a.arq.counters;
+    const { retransmitted } = a.arq.counters;
     exchange(a, b, 2_000, loseSecond);
-    assert.equal(a.arq.counters.resent, resent);
+    assert.equal(a.arq.counters.retransmitted, retransmitted);
   });
 
   test('a sender drops what is overdue only for a peer that announced that it understands', () => {

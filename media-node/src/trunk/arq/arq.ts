@@ -12,32 +12,32 @@ import {
   serialDistance,
   sinceSegmentTime,
 } from './segment.ts';
-import { type Recut, SendConversation, UNTOLD_WINDOW } from './sender.ts';
-import { Tellings } from './tellings.ts';
+import { type Recut, SendConversation, DEFAULT_REMOTE_WINDOW } from './sender.ts';
+import { AcknowledgementScheduler } from './acknowledgements.ts';
 
 const TIDY_MS = 10_000;
-/** Conversations are looked over for what is due no more often than this. */
+/** Least time between two scans of the conversations for due work. */
 const SCAN_MS = 2;
 const CONTROL_WINDOW = 512;
 const WINDOW_PROBE_MS = 500;
 
-export interface ArqKnobs {
-  /** How long an acknowledgement may wait for company, ms. */
+export interface ArqSettings {
+  /** How long an acknowledgement may be delayed to share a datagram, ms. */
   intervalMs: number;
-  /** Resend after so many datagrams acknowledged something newer. */
+  /** Retransmit after this many datagrams acknowledged something newer. */
   fastResend: number;
   sendWindow: number;
   receiveWindow: number;
-  /** A receiver gives a missing media segment up after this, ms. */
+  /** A receiver gives up on a missing media segment after this time, ms. */
   deadlineMs: number;
 }
 
 export interface ArqHooks {
   onMedia: (conversation: number, payload: Buffer) => void;
   onControl: (message: Buffer) => void;
-  /** Resends go through the scheduler, which writes them when their turn comes; false when it cannot take one now. */
-  resend: (conversation: SendConversation, serial: number) => boolean;
-  /** A segment does not get through, however often it is sent: it may be too large for the path. */
+  /** Queues a retransmission, which the outbox writes when its turn comes; false when the queue is full. */
+  retransmit: (conversation: SendConversation, serial: number) => boolean;
+  /** A segment was lost several times in a row: it may be too large for the path. */
   stuck?: (nowMs: number) => void;
   /** A round trip was measured. */
   rtt?: (rttMs: number, nowMs: number) => void;
@@ -49,25 +49,25 @@ export interface ArqCounters {
   beyondWindow: number;
   malformed: number;
   sent: number;
-  resent: number;
-  /** Of those resent, the ones that went to be sure beside another. */
-  resentCopies: number;
-  /** Of those resent, the ones whose earlier transmission came after all. */
-  resentInVain: number;
-  /** Given up by this sender, past their deadline. */
+  retransmitted: number;
+  /** Retransmissions that were extra copies of another one. */
+  retransmittedCopies: number;
+  /** Retransmissions of segments whose earlier transmission had arrived. */
+  spuriousRetransmissions: number;
+  /** Segments that this sender abandoned past their deadline. */
   abandoned: number;
-  /** Given up by this receiver. */
+  /** Segments that this receiver gave up on. */
   givenUp: number;
 }
 
-/** A media payload that has serials for all of its fragments; those from `serial` up to `end` are yet to be written. */
+/** A media payload whose fragments all have serials; those from `serial` up to `end` (exclusive) are not yet written. */
 export interface StartedPayload {
   conversation: SendConversation;
   serial: number;
   end: number;
 }
 
-/** All KCP conversations of one trunk. Holds no clock: time comes in with each call. */
+/** All KCP conversations of one trunk. It has no clock: the caller passes the time in. */
 export class Arq {
   readonly rtt: RttEstimator;
   readonly counters: ArqCounters = {
@@ -76,30 +76,30 @@ export class Arq {
     beyondWindow: 0,
     malformed: 0,
     sent: 0,
-    resent: 0,
-    resentCopies: 0,
-    resentInVain: 0,
+    retransmitted: 0,
+    retransmittedCopies: 0,
+    spuriousRetransmissions: 0,
     abandoned: 0,
     givenUp: 0,
   };
-  /** The peer takes FORWARD, so overdue segments may be dropped here. */
+  /** The peer understands FORWARD, so the sender may abandon overdue segments. */
   mayAbandon = false;
-  /** How many times each resend goes. */
-  resendCopies = 1;
-  /** Window of the peer's media conversations, when the handshake told it; else what KCP assumes until a segment tells. */
+  /** Number of copies of each retransmission. */
+  retransmissionCopies = 1;
+  /** Window of the peer's media conversations from the handshake, segments; undefined: KCP's default until a segment announces it. */
   peerWindow: number | undefined;
-  /** May be exchanged at any time; windows count for conversations that begin later. */
-  knobs: ArqKnobs;
+  /** May be replaced at any time; new window sizes apply to conversations that begin later. */
+  settings: ArqSettings;
   private readonly hooks: ArqHooks;
   private readonly sends = new Map<number, SendConversation>();
   readonly reassembly = new Reassembly();
   private readonly receives = new ReceiveConversations();
-  private readonly tellings = new Tellings();
+  private readonly acknowledgements = new AcknowledgementScheduler();
   private readonly acked: SendConversation[] = [];
   private forwards: SendConversation[] = [];
   private readonly control: ControlQueue;
   private readonly assembly: ControlAssembly;
-  /** No conversation has anything due before this; looking at all of them for each packet would cost more than the packets. */
+  /** No conversation has work due before this time: a scan for each packet would cost more than the packet. */
   private scanDueMs = Infinity;
   private tidyMs = 0;
   private stamp = 0;
@@ -107,23 +107,23 @@ export class Arq {
   private ackedBytes = 0;
   private windowProbeMs = Infinity;
 
-  /** `maxControlPayload`: of a segment of a control message, which cannot be cut anew and so must fit every path. */
-  constructor(knobs: ArqKnobs, maxControlPayload: number, hooks: ArqHooks) {
-    this.knobs = knobs;
+  /** `maxControlPayload`: bytes of a control segment. Control segments cannot be cut again, so they must fit every path. */
+  constructor(settings: ArqSettings, maxControlPayload: number, hooks: ArqHooks) {
+    this.settings = settings;
     this.hooks = hooks;
     this.control = new ControlQueue(maxControlPayload);
     this.assembly = new ControlAssembly((message) => hooks.onControl(message));
-    this.rtt = new RttEstimator(knobs.intervalMs);
+    this.rtt = new RttEstimator(settings.intervalMs);
   }
 
-  /** Bytes of control messages that wait for their first sending. */
+  /** Bytes of control messages that wait for their first transmission. */
   get waitingControlBytes(): number {
     return this.control.bytes;
   }
 
-  /** Acknowledgements are told once more, since so many datagrams are lost that each loss would have something sent again for nothing. */
+  /** Sends each acknowledgement twice, for lossy paths: a lost acknowledgement causes a spurious retransmission. */
   set repeatsAcks(repeats: boolean) {
-    this.tellings.repeats = repeats;
+    this.acknowledgements.repeats = repeats;
   }
 
   /** Cuts a control message into segments. Throws a RangeError when it is longer than 255 segments. */
@@ -131,13 +131,13 @@ export class Arq {
     this.control.push(message);
   }
 
-  /** What is written from here on goes in one datagram: it gets a stamp that is later than all before it, by which losses are told. */
+  /** Begins a datagram. Its segments share a timestamp later than all before, from which the sender detects losses. */
   beginDatagram(nowMs: number): void {
     const stamp = segmentTime(nowMs);
     this.stamp = serialDistance(this.stamp, stamp) > 0 ? stamp : (this.stamp + 1) >>> 0;
   }
 
-  /** Size of the next control segment that may go now, with header; 0 when none may. */
+  /** Size of the next control segment that may be sent now, with header; 0 when there is none. */
   nextControlBytes(nowMs: number): number {
     const next = this.control.first;
     if (!next) return 0;
@@ -153,11 +153,11 @@ export class Arq {
     return this.writePush(conversation, conversation.push(payload, fragment, Infinity), out, offset, nowMs);
   }
 
-  /** The window of a media conversation, and how much of it is taken, in segments. */
+  /** A media conversation's window and how much of it is in use, in segments. */
   mediaWindow(id: number): { segments: number; taken: number } {
     const conversation = this.sends.get(id);
     if (conversation) return { segments: conversation.window, taken: conversation.inFlight };
-    return { segments: Math.min(this.knobs.sendWindow, this.peerWindow ?? UNTOLD_WINDOW), taken: 0 };
+    return { segments: Math.min(this.settings.sendWindow, this.peerWindow ?? DEFAULT_REMOTE_WINDOW), taken: 0 };
   }
 
   /** Writes a media payload as a new segment, or returns -1 when the window of its conversation is full. */
@@ -168,8 +168,8 @@ export class Arq {
   }
 
   /**
-   * Cuts a media payload: `firstBytes` of it, then `maxBytes` each. Each fragment gets its serial now; they are written by `writeStarted`.
-   * Undefined when the window of the conversation has no room for all of them.
+   * Cuts a media payload into fragments: `firstBytes`, then `maxBytes` each. All fragments get their serials now; `writeStarted` writes them.
+   * Undefined when the conversation's window has no room for all of them.
    */
   startMedia(
     id: number,
@@ -191,14 +191,14 @@ export class Arq {
     return { conversation, serial, end: conversation.nxt };
   }
 
-  /** Writes the next fragment of a payload that was started. */
+  /** Writes the next fragment of a started payload. */
   writeStarted(started: StartedPayload, out: Buffer, offset: number, nowMs: number): number {
     const { conversation, serial } = started;
     started.serial = (serial + 1) >>> 0;
     return this.writePush(conversation, serial, out, offset, nowMs);
   }
 
-  /** Gives up, of all media, what has a segment larger than this; it is for the caller to send it again in smaller ones. */
+  /** Withdraws all media payloads with a segment larger than this; the caller sends them again in smaller segments. */
   takeTooLarge(maxPayload: number): Recut[] {
     const taken: Recut[] = [];
     for (const conversation of this.sends.values()) {
@@ -208,23 +208,23 @@ export class Arq {
     return taken;
   }
 
-  writeResend(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
-    this.counters.resent++;
-    if (conversation.isCopy(serial)) this.counters.resentCopies++;
+  writeRetransmission(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
+    this.counters.retransmitted++;
+    if (conversation.isCopy(serial)) this.counters.retransmittedCopies++;
     return this.write(conversation, serial, out, offset, nowMs);
   }
 
-  /** Whether something has to be told to the peer now. */
-  wantsToTell(nowMs: number): boolean {
-    return this.tellings.areDue(nowMs, this.knobs.intervalMs);
+  /** Whether acknowledgements or a window announcement are due. */
+  hasDueAcknowledgements(nowMs: number): boolean {
+    return this.acknowledgements.areDue(nowMs, this.settings.intervalMs);
   }
 
   /** Writes pending acknowledgements below `limit`; returns the offset behind them. What does not fit stays. */
-  writeTellings(out: Buffer, offset: number, limit: number, nowMs: number): number {
-    return this.tellings.write(out, offset, limit, nowMs, this.knobs.intervalMs);
+  writeAcknowledgements(out: Buffer, offset: number, limit: number, nowMs: number): number {
+    return this.acknowledgements.write(out, offset, limit, nowMs, this.settings.intervalMs);
   }
 
-  /** Conversations whose receiver has to hear that una moved though nothing was acknowledged. Emptied by the caller. */
+  /** Takes the conversations for which a FORWARD is due: the sender advanced una without an acknowledgement. */
   takeForwards(): SendConversation[] {
     const forwards = this.forwards;
     if (forwards.length > 0) this.forwards = [];
@@ -237,8 +237,8 @@ export class Arq {
     const before = conversation.givenUp;
     conversation.giveUpBelow(serial);
     this.counters.givenUp += conversation.givenUp - before;
-    conversation.tellWindow = true;
-    this.tell(conversation, nowMs);
+    conversation.announceWindow = true;
+    this.scheduleAcknowledgement(conversation, nowMs);
   }
 
   /** Bytes of segments that the peer acknowledged since the last call. */
@@ -248,7 +248,7 @@ export class Arq {
     return bytes;
   }
 
-  /** Reads concatenated segments. False when they are malformed; those before the bad one count. */
+  /** Reads concatenated segments. False when one is malformed; those before it are processed. */
   receive(bytes: Buffer, nowMs: number): boolean {
     let offset = 0;
     let sound = true;
@@ -263,22 +263,22 @@ export class Arq {
     }
     for (const conversation of this.acked) {
       conversation.listed = false;
-      conversation.fastAck(this.knobs.fastResend);
+      conversation.fastAck(this.settings.fastResend);
       this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
     }
     this.acked.length = 0;
     return sound;
   }
 
-  /** Resends and gives up what is due. */
+  /** Queues due retransmissions and gives up on overdue segments. */
   service(nowMs: number): void {
     if (nowMs >= this.windowProbeMs) this.probeWindow();
-    this.tellings.repeat(nowMs, this.knobs.intervalMs);
+    this.acknowledgements.repeat(nowMs, this.settings.intervalMs);
     if (nowMs >= this.tidyMs) {
       this.tidyMs = nowMs + TIDY_MS;
       this.receives.tidy(nowMs);
-      // What is missing was given up by then.
-      this.reassembly.dropBefore(nowMs - 2 * this.knobs.deadlineMs);
+      // By then the receiver has given up on the missing fragments.
+      this.reassembly.dropBefore(nowMs - 2 * this.settings.deadlineMs);
     }
     if (nowMs < this.scanDueMs) return;
     let dueMs = Infinity;
@@ -287,27 +287,27 @@ export class Arq {
       dueMs = Math.min(dueMs, conversation.dueMs);
     }
     for (const conversation of this.receives.values()) {
-      if (conversation.gapDueMs(this.knobs.deadlineMs) <= nowMs) this.serviceReceive(conversation, nowMs);
-      dueMs = Math.min(dueMs, conversation.gapDueMs(this.knobs.deadlineMs));
+      if (conversation.gapDueMs(this.settings.deadlineMs) <= nowMs) this.serviceReceive(conversation, nowMs);
+      dueMs = Math.min(dueMs, conversation.gapDueMs(this.settings.deadlineMs));
     }
     this.scanDueMs = Math.max(dueMs, nowMs + SCAN_MS);
   }
 
-  /** When `service` or `writeTellings` has work again. */
+  /** When `service` or `writeAcknowledgements` has work again. */
   nextDueMs(nowMs: number): number {
-    return Math.max(Math.min(this.tellings.nextDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
+    return Math.max(Math.min(this.acknowledgements.nextDueMs, this.windowProbeMs, this.scanDueMs), nowMs + 1);
   }
 
   /** Forgets a conversation. Its number must not be used again on this trunk before the next 'lost'. */
   close(id: number): void {
     this.sends.delete(id);
     const receive = this.receives.remove(id);
-    if (receive) this.tellings.remove(receive);
+    if (receive) this.acknowledgements.remove(receive);
   }
 
   private serviceSend(conversation: SendConversation, nowMs: number): void {
     const mayAbandon = this.mayAbandon && conversation.id !== CONTROL_CONVERSATION;
-    this.counters.abandoned += conversation.collectDue(nowMs, this.knobs.fastResend, mayAbandon, this.hooks.resend);
+    this.counters.abandoned += conversation.collectDue(nowMs, this.settings.fastResend, mayAbandon, this.hooks.retransmit);
     if (conversation.isStuck) {
       conversation.isStuck = false;
       this.hooks.stuck?.(nowMs);
@@ -319,10 +319,10 @@ export class Arq {
 
   private serviceReceive(conversation: ReceiveConversation, nowMs: number): void {
     const before = conversation.givenUp;
-    if (!conversation.giveUpOverdue(nowMs, this.knobs.deadlineMs)) return;
+    if (!conversation.giveUpOverdue(nowMs, this.settings.deadlineMs)) return;
     this.counters.givenUp += conversation.givenUp - before;
-    conversation.tellWindow = true;
-    this.tell(conversation, nowMs);
+    conversation.announceWindow = true;
+    this.scheduleAcknowledgement(conversation, nowMs);
   }
 
   private receiveSegment(bytes: Buffer, offset: number, nowMs: number): number {
@@ -346,21 +346,21 @@ export class Arq {
       this.receivePush(id, serial, timestamp, bytes[offset + 5]!, bytes.subarray(start, end), nowMs);
     else if (command === SegmentCommand.windowAsk) {
       const receive = this.receiveHalf(id, nowMs);
-      receive.tellWindow = true;
-      this.tell(receive, nowMs);
+      receive.announceWindow = true;
+      this.scheduleAcknowledgement(receive, nowMs);
     }
     return end;
   }
 
   private receiveAck(send: SendConversation, serial: number, timestamp: number, nowMs: number): void {
     const rttMs = sinceSegmentTime(timestamp, nowMs);
-    // An acknowledgement may be told again, later: only the newest says how long the way takes.
+    // Acknowledgements may be repeated later: only the newest timestamp is a valid RTT sample.
     if (rttMs >= 0 && rttMs < 10_000 && serialDistance(this.sampledStamp, timestamp) > 0) {
       this.sampledStamp = timestamp;
       this.rtt.sample(rttMs);
       this.hooks.rtt?.(rttMs, nowMs);
     }
-    if (send.acknowledge(serial, timestamp)) this.counters.resentInVain++;
+    if (send.acknowledge(serial, timestamp)) this.counters.spuriousRetransmissions++;
     if (send.listed) return;
     send.listed = true;
     this.acked.push(send);
@@ -371,8 +371,8 @@ export class Arq {
     const givenUp = conversation.givenUp;
     const arrival = conversation.accept(serial, timestamp, fragment, payload, nowMs);
     this.counters.givenUp += conversation.givenUp - givenUp;
-    if (conversation.hasGap) this.scanDueMs = Math.min(this.scanDueMs, conversation.gapDueMs(this.knobs.deadlineMs));
-    this.tell(conversation, nowMs);
+    if (conversation.hasGap) this.scanDueMs = Math.min(this.scanDueMs, conversation.gapDueMs(this.settings.deadlineMs));
+    this.scheduleAcknowledgement(conversation, nowMs);
     if (arrival === 'duplicate') this.counters.duplicates++;
     else if (arrival === 'beyondWindow') this.counters.beyondWindow++;
     else {
@@ -388,11 +388,11 @@ export class Arq {
     if (payload) this.hooks.onMedia(id, payload);
   }
 
-  private tell(conversation: ReceiveConversation, nowMs: number): void {
-    this.tellings.add(conversation, conversation.id === CONTROL_CONVERSATION, nowMs, this.knobs.intervalMs);
+  private scheduleAcknowledgement(conversation: ReceiveConversation, nowMs: number): void {
+    this.acknowledgements.add(conversation, conversation.id === CONTROL_CONVERSATION, nowMs, this.settings.intervalMs);
   }
 
-  /** A peer that closed its window opens it in an answer to something: one segment, as TCP's zero-window probe. */
+  /** Sends one segment into a closed window, as TCP's zero-window probe does: the answer carries the new window. */
   private probeWindow(): void {
     this.windowProbeMs = Infinity;
     const control = this.sends.get(CONTROL_CONVERSATION);
@@ -407,7 +407,7 @@ export class Arq {
   private write(conversation: SendConversation, serial: number, out: Buffer, offset: number, nowMs: number): number {
     const receive = this.receives.find(conversation.id);
     const window = receive?.window ?? this.windowOf(conversation.id);
-    const end = conversation.write(serial, out, offset, nowMs, this.stamp, this.resendCopies, window, receive?.nxt ?? 0);
+    const end = conversation.write(serial, out, offset, nowMs, this.stamp, this.retransmissionCopies, window, receive?.nxt ?? 0);
     this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
     return end;
   }
@@ -415,7 +415,7 @@ export class Arq {
   private sendHalf(id: number): SendConversation {
     let conversation = this.sends.get(id);
     if (!conversation) {
-      conversation = new SendConversation(id, id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.sendWindow, this.rtt);
+      conversation = new SendConversation(id, id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.settings.sendWindow, this.rtt);
       if (this.peerWindow !== undefined && id !== CONTROL_CONVERSATION) conversation.remoteWindow = this.peerWindow;
       this.sends.set(id, conversation);
     }
@@ -427,6 +427,6 @@ export class Arq {
   }
 
   private windowOf(id: number): number {
-    return id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.knobs.receiveWindow;
+    return id === CONTROL_CONVERSATION ? CONTROL_WINDOW : this.settings.receiveWindow;
   }
 }

@@ -1,6 +1,6 @@
 import type { ReceiveConversation } from './receiver.ts';
 
-/** Fragments are numbered down in one byte. */
+/** `frg` is one byte that counts down. */
 const MAX_FRAGMENTS = 255;
 
 interface ControlFragment {
@@ -9,9 +9,9 @@ interface ControlFragment {
   fragment: number;
 }
 
-/** Control messages that wait for their first sending, in fragments. */
+/** Control messages, cut into fragments, that wait for their first transmission. */
 export class ControlQueue {
-  /** Of those that wait. */
+  /** Bytes waiting. */
   bytes = 0;
   private readonly waiting: ControlFragment[] = [];
   private readonly maxPayload: number;
@@ -37,7 +37,7 @@ export class ControlQueue {
     this.bytes += message.length;
   }
 
-  /** Only where there is a first. */
+  /** Requires `first` to be defined. */
   shift(): ControlFragment {
     const first = this.waiting.shift()!;
     this.bytes -= first.payload.length;
@@ -45,7 +45,7 @@ export class ControlQueue {
   }
 }
 
-/** Puts the peer's control messages together again. */
+/** Reassembles the peer's control messages. */
 export class ControlAssembly {
   private fragments: Buffer[] = [];
   private readonly onMessage: (message: Buffer) => void;
@@ -54,7 +54,7 @@ export class ControlAssembly {
     this.onMessage = onMessage;
   }
 
-  /** Takes what has come in order. */
+  /** Takes the segments that are in order now. */
   drain(conversation: ReceiveConversation): void {
     for (let segment = conversation.takeNext(); segment; segment = conversation.takeNext()) {
       this.fragments.push(segment.payload);

@@ -7,7 +7,7 @@ import { seededRandom } from '@millrace/service';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** An independent implementation of KCP: resends by timeout only, orders, heeds acknowledgements but not una. */
+/** An independent implementation of KCP: retransmissions by timeout only, orders, heeds acknowledgements but not una. */
 class OtherKcp {
   readonly received: string[] = [];
   private readonly kcp: KcpDuplex;
@@ -44,10 +44,10 @@ class OtherKcp {
 /** Hundred messages each way over a path that loses and delays both directions alike. */
 async function converse(conversation: number, loss: number): Promise<{ ours: ArqPeer; theirs: OtherKcp; sent: string[] }> {
   const random = seededRandom(conversation + 1);
-  const onTheWay: { atMs: number; deliver: () => void }[] = [];
+  const inFlight: { atMs: number; deliver: () => void }[] = [];
   let nowMs = 0;
   const post = (deliver: () => void): void => {
-    if (random() >= loss) onTheWay.push({ atMs: nowMs + 10 + random() * 20, deliver });
+    if (random() >= loss) inFlight.push({ atMs: nowMs + 10 + random() * 20, deliver });
   };
   const ours = new ArqPeer({ deadlineMs: 60_000 });
   const theirs = new OtherKcp(conversation, (datagram) => post(() => ours.receive(datagram, nowMs)));
@@ -61,8 +61,8 @@ async function converse(conversation: number, loss: number): Promise<{ ours: Arq
       else ours.sendMedia(conversation, text);
     }
     for (const datagram of ours.poll(nowMs)) post(() => theirs.receive(datagram));
-    for (const due of onTheWay.filter(({ atMs }) => atMs <= nowMs)) {
-      onTheWay.splice(onTheWay.indexOf(due), 1);
+    for (const due of inFlight.filter(({ atMs }) => atMs <= nowMs)) {
+      inFlight.splice(inFlight.indexOf(due), 1);
       due.deliver();
     }
     mock.timers.tick(5);

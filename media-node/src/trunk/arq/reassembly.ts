@@ -4,12 +4,12 @@ import { fragmentsAfter, fragmentsBefore, MAX_MEDIA_FRAGMENTS } from './segment.
 
 /** Largest payload of `sendMedia`. */
 export const MAX_MEDIA_PAYLOAD = MAX_MEDIA_FRAME_BYTES;
-/** Of fragments that wait for others, for each peer. */
+/** Most bytes of incomplete payloads, for each peer. */
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
-/** A small fragment keeps more memory alive than its own bytes: it counts as so much. */
+/** A small fragment keeps a larger buffer alive, so it counts as at least this much. */
 const MIN_COUNTED_BYTES = 1024;
 
-/** Serials of a conversation that are told apart, by their low bits. More than any window. */
+/** Low bits of a serial that identify it within a conversation. More than any window. */
 const SERIALS = 2 ** 20;
 
 const assembled = new Slab();
@@ -23,19 +23,19 @@ interface PartialPayload {
 }
 
 export interface ReassemblyCounters {
-  /** Payloads of which some fragments came and others did not. */
+  /** Payloads dropped because some of their fragments never arrived. */
   incomplete: number;
   /** Fragments that contradict each other, or whose payload would be too large. */
   refused: number;
 }
 
-/** Puts media payloads together whose fragments come in any order. Bounded: when too much waits, the oldest payloads go first. */
+/** Reassembles media payloads from fragments in any order. Bounded: above the limit the oldest incomplete payloads are dropped. */
 export class Reassembly {
   readonly counters: ReassemblyCounters = { incomplete: 0, refused: 0 };
   private countedBytes = 0;
   private readonly waiting = new Map<number, PartialPayload>();
 
-  /** Takes a fragment that was not seen before (`fragment` is not 0); the payload when it was the last one missing. */
+  /** Adds a fragment that was not seen before (`fragment` is not 0); returns the payload when it is complete. */
   add(conversation: number, serial: number, fragment: number, part: Buffer, nowMs: number): Buffer | undefined {
     const before = fragmentsBefore(fragment);
     const count = before + fragmentsAfter(fragment) + 1;
@@ -70,7 +70,7 @@ export class Reassembly {
     return undefined;
   }
 
-  /** Drops what has waited since before `sinceMs`: its missing fragments were given up. */
+  /** Drops payloads begun before `sinceMs`: the receiver has given up on their missing fragments. */
   dropBefore(sinceMs: number): void {
     for (const [key, payload] of this.waiting) {
       if (payload.sinceMs >= sinceMs) return;

@@ -2,11 +2,11 @@ import { ReceiveConversation } from './receiver.ts';
 import { CONTROL_CONVERSATION } from './segment.ts';
 
 const MAX_CONVERSATIONS = 4096;
-/** Candidates when one has to go. */
-const LOOK_AT = 8;
+/** How many conversations are compared when one is evicted. */
+const MAX_EVICTION_CANDIDATES = 8;
 const FORGET_AFTER_MS = 60_000;
 
-/** Receiving halves by number: made when something comes, bounded, forgotten when nothing does. */
+/** Receiving halves by number: created on the first segment, bounded, and removed when idle. */
 export class ReceiveConversations {
   private readonly byId = new Map<number, ReceiveConversation>();
 
@@ -18,12 +18,12 @@ export class ReceiveConversations {
     return this.byId.values();
   }
 
-  /** `window`: of one that begins now. */
+  /** The conversation, created with `window` (segments) if there is none. */
   at(id: number, window: number, nowMs: number): ReceiveConversation {
     return this.byId.get(id) ?? this.begin(id, window, nowMs);
   }
 
-  /** Takes it out. */
+  /** Removes and returns it. */
   remove(id: number): ReceiveConversation | undefined {
     const conversation = this.byId.get(id);
     this.byId.delete(id);
@@ -37,26 +37,26 @@ export class ReceiveConversations {
   }
 
   private begin(id: number, window: number, nowMs: number): ReceiveConversation {
-    if (this.byId.size >= MAX_CONVERSATIONS) this.forgetIdlest();
+    if (this.byId.size >= MAX_CONVERSATIONS) this.forgetMostIdle();
     const conversation = new ReceiveConversation(id, window, id === CONTROL_CONVERSATION, nowMs);
     this.byId.set(id, conversation);
     return conversation;
   }
 
-  /** Of the few that were looked at longest ago, the idlest goes: looking at all for each new one would let a peer make this node work. */
-  private forgetIdlest(): void {
+  /** Evicts the most idle of a few candidates, in rotation: a scan of all for each new one would let a peer cause unbounded work. */
+  private forgetMostIdle(): void {
     const looked: ReceiveConversation[] = [];
     for (const conversation of this.byId.values()) {
       looked.push(conversation);
-      if (looked.length === LOOK_AT) break;
+      if (looked.length === MAX_EVICTION_CANDIDATES) break;
     }
     const media = looked.filter(({ id }) => id !== CONTROL_CONVERSATION);
-    const idlest = media.reduce((a, b) => (b.lastArrivalMs < a.lastArrivalMs ? b : a));
+    const mostIdle = media.reduce((a, b) => (b.lastArrivalMs < a.lastArrivalMs ? b : a));
     for (const conversation of looked) {
       this.byId.delete(conversation.id);
-      // Only this half goes: the other one's serials go on.
-      if (conversation !== idlest) this.byId.set(conversation.id, conversation);
+      // Only the receiving half is removed: the sending half continues its serials.
+      if (conversation !== mostIdle) this.byId.set(conversation.id, conversation);
     }
-    idlest.isForgotten = true;
+    mostIdle.isForgotten = true;
   }
 }

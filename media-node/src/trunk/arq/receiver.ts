@@ -1,17 +1,17 @@
 import { SEGMENT_HEADER_BYTES, SegmentCommand, serialDistance, writeSegmentHeader } from './segment.ts';
 
-const FIRST_SLOTS = 32;
-/** Acknowledgements remembered until the next datagram goes; beyond, the peer resends and is acknowledged then. */
+const INITIAL_SLOTS = 32;
+/** Most acknowledgements pending for the next datagram; beyond this the peer retransmits and is acknowledged then. */
 const MAX_PENDING_ACKS = 1024;
 
-/** Of those behind a gap so many are told twice. */
-const MAX_TOLD = 16;
+/** Most acknowledgements behind a gap that are sent twice. */
+const MAX_REPEATED_ACKS = 16;
 
 export type Arrival = 'new' | 'duplicate' | 'beyondWindow';
 
 /**
- * Receiving half of a conversation. Two ways to treat a gap: `unordered` hands everything over at once and gives a missing segment up after
- * a deadline, by advancing nxt, whose value (`una` on the wire) frees any standard sender; `ordered` waits for ever and keeps payloads.
+ * Receiving half of a conversation, in one of two modes. Unordered: delivers each segment at once and gives up on a missing one after a deadline
+ * by advancing nxt; any standard KCP sender accepts that as its `una`. Ordered: buffers payloads until the gap is filled, without a deadline.
  */
 export class ReceiveConversation {
   readonly id: number;
@@ -21,25 +21,25 @@ export class ReceiveConversation {
   top = 0;
   givenUp = 0;
   lastArrivalMs: number;
-  /** Is in its owner's list of those that have something to tell the peer. */
+  /** In the acknowledgement scheduler's list. */
   listed = false;
-  /** Has made room for another; what it still had to tell is not told. */
+  /** Evicted: its pending acknowledgements are not sent. */
   isForgotten = false;
-  /** The peer has to hear our una or window though nothing arrived. */
-  tellWindow = false;
+  /** A window announcement is due, to tell the peer our una or window although nothing arrived. */
+  announceWindow = false;
   private readonly ordered: boolean;
-  private mask = FIRST_SLOTS - 1;
-  private received = new Uint8Array(FIRST_SLOTS);
-  private gapSinceMs = new Float64Array(FIRST_SLOTS);
+  private mask = INITIAL_SLOTS - 1;
+  private received = new Uint8Array(INITIAL_SLOTS);
+  private gapSinceMs = new Float64Array(INITIAL_SLOTS);
   private payload: (Buffer | undefined)[] = [];
-  private fragment = new Uint8Array(FIRST_SLOTS);
+  private fragment = new Uint8Array(INITIAL_SLOTS);
   private ackSerials: number[] = [];
   private ackTimes: number[] = [];
-  /** Of the pending ones: came again, so the acknowledgement before may be lost, or its sender heeds no una. */
+  /** Whether the segment was a duplicate: the earlier acknowledgement may be lost, or the sender ignores una. */
   private ackAgain: boolean[] = [];
-  /** Behind a gap, told once already: `una` does not cover them, so that one lost datagram would have all of them sent again. */
-  private toldSerials: number[] = [];
-  private toldTimes: number[] = [];
+  /** Serials behind a gap, acknowledged once already. `una` does not cover them, so the loss of one datagram would cause a retransmission of each. */
+  private repeatSerials: number[] = [];
+  private repeatTimes: number[] = [];
 
   constructor(id: number, window: number, ordered: boolean, nowMs: number) {
     this.id = id;
@@ -56,7 +56,7 @@ export class ReceiveConversation {
     return this.ackSerials.length;
   }
 
-  /** When the oldest gap is due to be given up. */
+  /** When the receiver gives up on the oldest gap, ms. */
   gapDueMs(deadlineMs: number): number {
     return this.hasGap && !this.ordered ? this.gapSinceMs[this.nxt & this.mask]! + deadlineMs : Infinity;
   }
@@ -95,7 +95,7 @@ export class ReceiveConversation {
     return segment;
   }
 
-  /** Gives up what has been missing for `deadlineMs`; whether nxt moved, so that the peer has to be told. */
+  /** Gives up on segments missing for `deadlineMs`. True when nxt moved, so that a window announcement is due. */
   giveUpOverdue(nowMs: number, deadlineMs: number): boolean {
     const before = this.nxt;
     while (this.hasGap && this.gapDueMs(deadlineMs) <= nowMs) {
@@ -110,7 +110,7 @@ export class ReceiveConversation {
     const ahead = serialDistance(this.nxt, serial);
     if (ahead <= 0) return;
     if (ahead > this.window) {
-      // Nothing in the ring is near: the conversation was forgotten here, or starts late.
+      // The serial is beyond the ring: this half was evicted before, or joins late.
       this.received.fill(0);
       this.nxt = serial;
       this.top = serial;
@@ -126,8 +126,8 @@ export class ReceiveConversation {
   }
 
   /**
-   * Writes what has to be acknowledged, as far as it fits below `limit`, and returns the offset behind it. Serials below nxt need no segment
-   * of their own, since every segment's una says as much: of those only the last goes, for its timestamp. Those behind a gap go twice.
+   * Writes pending acknowledgements that fit below `limit` and returns the offset behind them. Serials below nxt are covered by una, so only the
+   * last of them gets an acknowledgement, for its timestamp. Acknowledgements behind a gap are sent twice.
    */
   writeAcks(out: Buffer, offset: number, limit: number): number {
     offset = this.repeatAcks(out, offset, limit);
@@ -141,33 +141,33 @@ export class ReceiveConversation {
       if (i < lastCovered && !ackAgain[i] && serialDistance(this.nxt, serial) < 0) continue;
       if (offset + SEGMENT_HEADER_BYTES <= limit) {
         offset = this.writeEmpty(out, offset, SegmentCommand.ack, ackTimes[i]!, serial);
-        this.tellWindow = false;
-        if (serialDistance(this.nxt, serial) > 0 && this.toldSerials.length < MAX_TOLD) {
-          this.toldSerials.push(serial);
-          this.toldTimes.push(ackTimes[i]!);
+        this.announceWindow = false;
+        if (serialDistance(this.nxt, serial) > 0 && this.repeatSerials.length < MAX_REPEATED_ACKS) {
+          this.repeatSerials.push(serial);
+          this.repeatTimes.push(ackTimes[i]!);
         }
       } else {
-        // Not enough room: the next datagram takes it.
+        // No room: it stays pending for the next datagram.
         ackSerials[kept] = serial;
         ackAgain[kept] = ackAgain[i]!;
         ackTimes[kept++] = ackTimes[i]!;
       }
     }
     ackSerials.length = ackTimes.length = ackAgain.length = kept;
-    if (this.tellWindow && offset + SEGMENT_HEADER_BYTES <= limit) {
+    if (this.announceWindow && offset + SEGMENT_HEADER_BYTES <= limit) {
       offset = this.writeEmpty(out, offset, SegmentCommand.windowTell, 0, 0);
-      this.tellWindow = false;
+      this.announceWindow = false;
     }
     return offset;
   }
 
   private repeatAcks(out: Buffer, offset: number, limit: number): number {
-    const { toldSerials, toldTimes } = this;
-    for (let i = 0; i < toldSerials.length && offset + SEGMENT_HEADER_BYTES <= limit; i++) {
-      if (serialDistance(this.nxt, toldSerials[i]!) <= 0) continue;
-      offset = this.writeEmpty(out, offset, SegmentCommand.ack, toldTimes[i]!, toldSerials[i]!);
+    const { repeatSerials, repeatTimes } = this;
+    for (let i = 0; i < repeatSerials.length && offset + SEGMENT_HEADER_BYTES <= limit; i++) {
+      if (serialDistance(this.nxt, repeatSerials[i]!) <= 0) continue;
+      offset = this.writeEmpty(out, offset, SegmentCommand.ack, repeatTimes[i]!, repeatSerials[i]!);
     }
-    toldSerials.length = toldTimes.length = 0;
+    repeatSerials.length = repeatTimes.length = 0;
     return offset;
   }
 

@@ -1,18 +1,18 @@
-/** Never resends sooner than this after sending: KCP's own floor in its quick mode. */
+/** Minimum retransmission timeout: KCP's floor in its quick mode. */
 const MIN_RTO_MS = 30;
 const MAX_RTO_MS = 2_000;
 const INITIAL_RTO_MS = 200;
 
-/** Smoothed RTT and resend timeout (RFC 6298, with KCP's floor). One for all conversations of a trunk: they share its path. */
+/** Smoothed RTT and retransmission timeout (RFC 6298, with KCP's floor). One for all conversations of a trunk: they share its path. */
 export class RttEstimator {
   smoothedMs = 0;
   rtoMs = INITIAL_RTO_MS;
   private variationMs = 0;
-  /** Time more that an acknowledgement may take, because parity may bring what was lost, or a second telling of it. */
+  /** Extra time for an acknowledgement, ms: FEC may recover the segment, or a repeated acknowledgement may arrive. */
   slackMs = 0;
   private readonly ackDelayMs: number;
 
-  /** `ackDelayMs`: how long the peer may sit on an acknowledgement. */
+  /** `ackDelayMs`: how long the peer may delay an acknowledgement. */
   constructor(ackDelayMs: number) {
     this.ackDelayMs = ackDelayMs;
   }

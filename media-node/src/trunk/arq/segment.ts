@@ -6,7 +6,7 @@ export const CONTROL_CONVERSATION = 0;
 
 export const SegmentCommand = { push: 81, ack: 82, windowAsk: 83, windowTell: 84 } as const;
 
-/** Fragments of one media payload: its largest, over the smallest datagrams, takes five. */
+/** Most fragments of one media payload. The largest payload in the smallest datagrams takes five. */
 export const MAX_MEDIA_FRAGMENTS = 8;
 
 /**
@@ -47,10 +47,10 @@ export function writeSegmentHeader(
   return out.writeUInt32LE(length, offset);
 }
 
-/** Units of `ts`, ms. A peer only echoes it, so its unit is the sender's affair: fine enough for each datagram to have its own. */
+/** Unit of `ts`, ms. A peer only echoes it, so its unit is the sender's affair: fine enough for each datagram to have its own. */
 const STAMP_MS = 0.01;
 
-/** Time as it stands in a segment's `ts`. */
+/** The value of `ts` for this time. */
 export function segmentTime(nowMs: number): number {
   return Math.floor(nowMs / STAMP_MS) >>> 0;
 }

@@ -8,61 +8,61 @@ import {
   writeSegmentHeader,
 } from './segment.ts';
 
-/** What KCP takes a peer's window to be until it has said so (IKCP_WND_RCV). */
-export const UNTOLD_WINDOW = 128;
-/** Fast resends of one segment, beyond which only the timeout counts (IKCP_FASTACK_LIMIT). */
-const MAX_FAST_RESENDS = 5;
+/** The window that KCP assumes until the peer announces its own (IKCP_WND_RCV), segments. */
+export const DEFAULT_REMOTE_WINDOW = 128;
+/** Fast retransmissions of one segment, beyond which only the timeout counts (IKCP_FASTACK_LIMIT). */
+const MAX_FAST_RETRANSMISSIONS = 5;
 const MAX_SEGMENT_RTO_MS = 1_000;
-/** Copies of one resend are so far apart that a short burst of loss does not take all of them. */
+/** Spacing of the copies of one retransmission, so that a short loss burst does not hit all of them. */
 const COPY_SPACING_MS = 5;
-/** FORWARD goes so many times at most until the peer's una shows that one came. */
+/** FORWARD is sent at most this many times until the peer's una confirms it. */
 const MAX_FORWARDS = 4;
-/** A segment that did not get through in so many rounds of sending may be too large for the path. */
+/** A segment lost in this many rounds of transmission may be too large for the path. */
 const STUCK_SENDS = 3;
-const FIRST_SLOTS = 32;
+const INITIAL_SLOTS = 32;
 
-/** A media payload that has to be cut anew. */
+/** A media payload that has to be fragmented again, for a smaller path MTU. */
 export interface Recut {
   conversation: number;
   payload: Buffer;
   deadlineMs: number;
 }
 
-/** Serials between una and nxt live in a ring of slots; arrays by field rather than an object each, so that a packet makes no garbage. */
+/** Sending half of a conversation. Serials between una and nxt occupy a ring of slots, one array for each field, so that a packet allocates nothing. */
 export class SendConversation {
   readonly id: number;
   una = 0;
   nxt = 0;
-  remoteWindow = UNTOLD_WINDOW;
-  /** When `collectDue` has to look again. */
+  remoteWindow = DEFAULT_REMOTE_WINDOW;
+  /** When `collectDue` has work, ms. */
   dueMs = Infinity;
-  /** Is in its owner's list of those that the datagram being read acknowledged something of. */
+  /** In its owner's list of conversations that the current datagram acknowledged. */
   listed = false;
-  /** Bytes of segments that were acknowledged since its owner looked. */
+  /** Bytes acknowledged since its owner reset this. */
   ackedBytes = 0;
-  /** The peer has to be told that segments below una will not come. */
+  /** A FORWARD is due: segments below una will not come. */
   forwardPending = false;
-  /** Something did not get through in several rounds of sending, or in all the time it had. Reset by its owner. */
+  /** A segment was lost in several rounds of transmission, or up to its deadline. Reset by its owner. */
   isStuck = false;
   private forwardsLeft = 0;
   private forwardAgainMs = Infinity;
-  /** Newest stamp acknowledged within the datagram being read, for `fastAck`. */
+  /** Newest timestamp acknowledged in the current datagram, for `fastAck`. */
   private ackedStamp = 0;
   private readonly maxInFlight: number;
   private readonly rtt: RttEstimator;
-  private mask = FIRST_SLOTS - 1;
-  private payload: (Buffer | undefined)[] = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
-  /** Of a fragment: the whole that it was cut from. */
-  private whole: (Buffer | undefined)[] = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
-  private resendAtMs = new Float64Array(FIRST_SLOTS);
-  private rtoMs = new Float64Array(FIRST_SLOTS);
-  private deadlineMs = new Float64Array(FIRST_SLOTS);
-  private sends = new Uint8Array(FIRST_SLOTS);
-  private skips = new Uint8Array(FIRST_SLOTS);
-  private stamp = new Uint32Array(FIRST_SLOTS);
-  private copies = new Uint8Array(FIRST_SLOTS);
-  private fragment = new Uint8Array(FIRST_SLOTS);
-  private queued = new Uint8Array(FIRST_SLOTS);
+  private mask = INITIAL_SLOTS - 1;
+  private payload: (Buffer | undefined)[] = new Array<Buffer | undefined>(INITIAL_SLOTS).fill(undefined);
+  /** The payload that a fragment was cut from. */
+  private whole: (Buffer | undefined)[] = new Array<Buffer | undefined>(INITIAL_SLOTS).fill(undefined);
+  private retransmitAtMs = new Float64Array(INITIAL_SLOTS);
+  private rtoMs = new Float64Array(INITIAL_SLOTS);
+  private deadlineMs = new Float64Array(INITIAL_SLOTS);
+  private sends = new Uint8Array(INITIAL_SLOTS);
+  private skips = new Uint8Array(INITIAL_SLOTS);
+  private stamp = new Uint32Array(INITIAL_SLOTS);
+  private copies = new Uint8Array(INITIAL_SLOTS);
+  private fragment = new Uint8Array(INITIAL_SLOTS);
+  private queued = new Uint8Array(INITIAL_SLOTS);
 
   constructor(id: number, maxInFlight: number, rtt: RttEstimator) {
     this.id = id;
@@ -74,17 +74,17 @@ export class SendConversation {
     return serialDistance(this.una, this.nxt);
   }
 
-  /** Whether so many more segments may be under way. */
+  /** Whether the window has room for this many more segments. */
   hasRoomFor(segments: number): boolean {
     return this.inFlight + segments <= this.window;
   }
 
-  /** Segments that may be under way at once. */
+  /** Most segments in flight. */
   get window(): number {
     return Math.min(this.maxInFlight, this.remoteWindow);
   }
 
-  /** Gives the payload the next serial. It is referred to, not copied: the caller leaves it alone until it is acknowledged or overdue. */
+  /** Gives the payload the next serial. It is not copied: the caller must not write to it. */
   push(payload: Buffer, fragment: number, deadlineAtMs: number, whole?: Buffer): number {
     if (this.inFlight > this.mask) this.grow();
     const serial = this.nxt;
@@ -114,14 +114,14 @@ export class SendConversation {
     return SEGMENT_HEADER_BYTES + this.payload[serial & this.mask]!.length;
   }
 
-  /** Whether what `write` would write now is one more copy of a resend. */
+  /** Whether the next `write` of this serial is an extra copy of a retransmission. */
   isCopy(serial: number): boolean {
     return this.copies[serial & this.mask]! > 0;
   }
 
   /**
-   * Writes the segment as sent now; returns the offset behind it. `stamp`: what its `ts` is to be, later for each datagram. A resend goes
-   * so many times, a little apart: what was lost once has no time to be lost again.
+   * Writes the segment and arms its retransmission timer; returns the offset behind it. `stamp`: its `ts`, which grows with each datagram. Of a
+   * retransmission `retransmissionCopies` are sent a few ms apart, since there is no time to retransmit again.
    */
   write(
     serial: number,
@@ -129,16 +129,16 @@ export class SendConversation {
     offset: number,
     nowMs: number,
     stamp: number,
-    resendCopies: number,
+    retransmissionCopies: number,
     ownWindow: number,
     ownUna: number,
   ): number {
     const slot = serial & this.mask;
     const payload = this.payload[slot]!;
     if (this.copies[slot]! > 0) this.copies[slot]!--;
-    else this.beginRound(slot, resendCopies);
+    else this.beginRound(slot, retransmissionCopies);
     const waitMs = this.copies[slot]! > 0 ? COPY_SPACING_MS : this.rtoMs[slot]!;
-    this.resendAtMs[slot] = nowMs + waitMs;
+    this.retransmitAtMs[slot] = nowMs + waitMs;
     this.dueMs = Math.min(this.dueMs, nowMs + waitMs, this.deadlineMs[slot]!);
     this.skips[slot] = 0;
     this.stamp[slot] = stamp;
@@ -169,7 +169,7 @@ export class SendConversation {
     this.skipFreed();
   }
 
-  /** `stamp`: of the transmission that arrived. Whether that was not the last one, so that a resend was for nothing. */
+  /** `stamp`: of the transmission that arrived. Whether that was not the last one, so that a retransmission was for nothing. */
   acknowledge(serial: number, stamp: number): boolean {
     if (!this.listed || serialDistance(this.ackedStamp, stamp) > 0) this.ackedStamp = stamp;
     if (!this.isOutstanding(serial)) return false;
@@ -195,19 +195,19 @@ export class SendConversation {
         continue;
       }
       const skips = ++this.skips[slot]!;
-      if (skips >= fastResend && this.mayResendFast(slot)) this.dueMs = 0;
+      if (skips >= fastResend && this.mayRetransmitFast(slot)) this.dueMs = 0;
     }
   }
 
   /**
-   * Hands each serial that has to be sent again to `resend`, once until it is written. With `mayAbandon`, segments past their deadline are
+   * Hands each serial that has to be sent again to `retransmit`, once until it is written. With `mayAbandon`, segments past their deadline are
    * given up instead: their number is returned, and `forwardPending` says that una moved.
    */
   collectDue(
     nowMs: number,
     fastResend: number,
     mayAbandon: boolean,
-    resend: (conversation: SendConversation, serial: number) => boolean,
+    retransmit: (conversation: SendConversation, serial: number) => boolean,
   ): number {
     let abandoned = 0;
     let dueMs = Infinity;
@@ -225,12 +225,12 @@ export class SendConversation {
         if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);
         continue;
       }
-      const fast = this.skips[slot]! >= fastResend && this.mayResendFast(slot);
-      if (this.queued[slot] === 0 && (fast || this.resendAtMs[slot]! <= nowMs)) {
-        this.queued[slot] = resend(this, serial) ? 1 : 0;
+      const fast = this.skips[slot]! >= fastResend && this.mayRetransmitFast(slot);
+      if (this.queued[slot] === 0 && (fast || this.retransmitAtMs[slot]! <= nowMs)) {
+        this.queued[slot] = retransmit(this, serial) ? 1 : 0;
         this.isStuck ||= this.sends[slot]! >= STUCK_SENDS;
       }
-      if (this.queued[slot] === 0) dueMs = Math.min(dueMs, this.resendAtMs[slot]!);
+      if (this.queued[slot] === 0) dueMs = Math.min(dueMs, this.retransmitAtMs[slot]!);
       if (mayAbandon) dueMs = Math.min(dueMs, this.deadlineMs[slot]!);
     }
     if (abandoned > 0) {
@@ -271,15 +271,15 @@ export class SendConversation {
     this.forwardAgainMs = nowMs + this.rtt.rtoMs;
   }
 
-  private mayResendFast(slot: number): boolean {
-    return this.copies[slot] === 0 && this.sends[slot]! <= MAX_FAST_RESENDS;
+  private mayRetransmitFast(slot: number): boolean {
+    return this.copies[slot] === 0 && this.sends[slot]! <= MAX_FAST_RETRANSMISSIONS;
   }
 
-  private beginRound(slot: number, resendCopies: number): void {
+  private beginRound(slot: number, retransmissionCopies: number): void {
     const { rtoMs } = this.rtt;
     const isFirst = this.sends[slot] === 0;
     this.rtoMs[slot] = isFirst ? rtoMs : Math.min(MAX_SEGMENT_RTO_MS, Math.max(rtoMs, this.rtoMs[slot]! * 1.5));
-    if (!isFirst) this.copies[slot] = resendCopies - 1;
+    if (!isFirst) this.copies[slot] = retransmissionCopies - 1;
     if (this.sends[slot]! < 255) this.sends[slot]!++;
   }
 
@@ -297,12 +297,12 @@ export class SendConversation {
 
   private grow(): void {
     const slots = (this.mask + 1) * 2;
-    const { mask, payload, whole, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued } = this;
-    const old = { mask, payload, whole, resendAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued };
+    const { mask, payload, whole, retransmitAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued } = this;
+    const old = { mask, payload, whole, retransmitAtMs, rtoMs, deadlineMs, sends, skips, stamp, copies, fragment, queued };
     this.mask = slots - 1;
     this.payload = new Array<Buffer | undefined>(slots).fill(undefined);
     this.whole = new Array<Buffer | undefined>(slots).fill(undefined);
-    this.resendAtMs = new Float64Array(slots);
+    this.retransmitAtMs = new Float64Array(slots);
     this.rtoMs = new Float64Array(slots);
     this.deadlineMs = new Float64Array(slots);
     this.sends = new Uint8Array(slots);
@@ -315,7 +315,7 @@ export class SendConversation {
       const [from, to] = [serial & old.mask, serial & this.mask];
       this.payload[to] = old.payload[from];
       this.whole[to] = old.whole[from];
-      this.resendAtMs[to] = old.resendAtMs[from]!;
+      this.retransmitAtMs[to] = old.retransmitAtMs[from]!;
       this.rtoMs[to] = old.rtoMs[from]!;
       this.deadlineMs[to] = old.deadlineMs[from]!;
       this.sends[to] = old.sends[from]!;

@@ -1,12 +1,12 @@
 import { PARITY_HEADER_BYTES, SHARD_HEADER_BYTES, SHARD_LENGTH_BYTES } from '../frames.ts';
 import { addProduct, coefficient, inverse, MAX_DATA_SHARDS, MAX_PARITY_SHARDS, multiply, scale } from './gf256.ts';
 
-/** Groups remembered: shards that are later than this many groups are taken, but help no other. */
+/** Groups kept. Shards of older groups are accepted but recover nothing. */
 const GROUPS = 64;
 
 export interface FecCounters {
   recovered: number;
-  /** Shards of groups that lost more than their parity could make up for. */
+  /** Shards of groups that lost more shards than they had parity. */
   unrecovered: number;
   parityReceived: number;
 }
@@ -18,13 +18,13 @@ interface Group {
   have: number;
   parity: (Buffer | undefined)[];
   parities: number;
-  /** Known once a parity shard came. */
+  /** 0 until a parity shard arrived. */
   dataShards: number;
 }
 
 export type ShardVerdict = 'new' | 'duplicate' | 'malformed';
 
-/** Puts lost datagrams together again from those of their group that came, in any order. */
+/** Recovers lost datagrams from the other shards of their group, which may arrive in any order. */
 export class FecDecoder {
   readonly counters: FecCounters = { recovered: 0, unrecovered: 0, parityReceived: 0 };
   private readonly groups: (Group | undefined)[] = new Array<Group | undefined>(GROUPS).fill(undefined);
@@ -34,7 +34,7 @@ export class FecDecoder {
     this.onRecovered = onRecovered;
   }
 
-  /** Plaintext of a data shard. Its frames count only when 'new': it may have been recovered before it came. Call `settle` after reading them. */
+  /** Takes a data shard's plaintext. Read its frames only when 'new', since it may have been recovered already; call `settle` afterwards. */
   receiveShard(plaintext: Buffer): ShardVerdict {
     if (plaintext.length < SHARD_HEADER_BYTES) return 'malformed';
     const index = plaintext[1]!;
@@ -63,7 +63,7 @@ export class FecDecoder {
     return 'new';
   }
 
-  /** Recovers what the shard's group now allows. Apart from `receive…`, so that a shard's own frames are read before recovered ones. */
+  /** Recovers the missing shards of this shard's group if possible. Separate from `receive…`, so that a shard's own frames are read first. */
   settle(plaintext: Buffer): void {
     const id = plaintext.readUInt32LE(2);
     const group = this.groups[id % GROUPS];
@@ -115,7 +115,7 @@ function recover(group: Group): Buffer[] {
 interface Row {
   /** Coefficients of the missing shards. */
   factors: number[];
-  /** Parity less the shards that came. */
+  /** Parity minus the shards that arrived. */
   sum: Buffer;
 }
 

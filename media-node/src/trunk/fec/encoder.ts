@@ -1,18 +1,18 @@
 import { Envelope, PARITY_HEADER_BYTES, SHARD_LENGTH_BYTES } from '../frames.ts';
 import { addProduct, coefficient, MAX_DATA_SHARDS, MAX_PARITY_SHARDS } from './gf256.ts';
 
-/** A group of a slow stream is closed before it is full, in time for its parity to be there before a resend would be. */
-const LEAST_GROUP_LIFE_MS = 30;
-const MOST_GROUP_LIFE_MS = 100;
+/** A group of a slow stream is closed before it is full, so that its parity arrives before a retransmission would. */
+const MIN_GROUP_LIFE_MS = 30;
+const MAX_GROUP_LIFE_MS = 100;
 
 /** How long a group may stay open on a trunk of this RTT. */
 export function groupLifeMs(rttMs: number): number {
-  return Math.min(MOST_GROUP_LIFE_MS, Math.max(LEAST_GROUP_LIFE_MS, rttMs / 2));
+  return Math.min(MAX_GROUP_LIFE_MS, Math.max(MIN_GROUP_LIFE_MS, rttMs / 2));
 }
 
-/** Makes parity over groups of datagrams as they go out: each shard is added to the sums and then forgotten. */
+/** Computes parity over groups of outgoing datagrams incrementally: shards are added to the sums and not kept. */
 export class FecEncoder {
-  /** When an open group has to be closed although it is not full. */
+  /** When to close an open group that is not full, ms; Infinity without one. */
   dueMs = Infinity;
   private readonly dataShards: number;
   private readonly parityShards: number;
@@ -33,7 +33,7 @@ export class FecEncoder {
     this.sums = Array.from({ length: parityShards }, () => Buffer.alloc(PARITY_HEADER_BYTES + SHARD_LENGTH_BYTES + maxFrames));
   }
 
-  /** Group that the next one of this trunk has to begin with, once this encoder's is closed. */
+  /** Number of the open or next group; the next encoder of this trunk continues from it. */
   get nextGroup(): number {
     return this.group;
   }
@@ -42,8 +42,8 @@ export class FecEncoder {
     return this.count === this.dataShards;
   }
 
-  /** Adds what a datagram carries to the open group; says under which group and index it has to travel. A group lives `lifeMs` from its first. */
-  add(frames: Buffer, nowMs: number, lifeMs = LEAST_GROUP_LIFE_MS): { group: number; index: number } {
+  /** Adds a datagram's frames to the open group; returns the group and index for its header. A group stays open for `lifeMs` from its first shard. */
+  add(frames: Buffer, nowMs: number, lifeMs = MIN_GROUP_LIFE_MS): { group: number; index: number } {
     const index = this.count++;
     if (index === 0) this.dueMs = nowMs + lifeMs;
     this.longest = Math.max(this.longest, frames.length);
@@ -56,7 +56,7 @@ export class FecEncoder {
     return { group: this.group, index };
   }
 
-  /** Plaintexts of the group's parity datagrams, valid until the next `add`; fewer for a group that was closed early. */
+  /** Closes the group. Returns the plaintexts of its parity datagrams; fewer for a group that was closed early. */
   close(): Buffer[] {
     const wanted = Math.ceil((this.parityShards * this.count) / this.dataShards);
     const end = PARITY_HEADER_BYTES + SHARD_LENGTH_BYTES + this.longest;

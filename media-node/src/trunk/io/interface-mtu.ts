@@ -3,14 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
-/** Of Ethernet, where the interface's own cannot be read. */
+/** Ethernet's MTU, for interfaces whose own cannot be read. */
 const USUAL_MTU = 1500;
-/** Any will do: a UDP socket that connects sends nothing. */
+/** Any port: connecting a UDP socket sends nothing. */
 const PORT = 9;
 
 /**
- * MTU of the interface that packets to this address leave by, bytes. What is larger the kernel sends in fragments, unasked, so that a probe
- * would get through all the same; Node offers no IP_MTU_DISCOVER to forbid it (docs/decisions/0034).
+ * MTU of the interface that routes packets to this address, bytes. The kernel sends larger packets in IP fragments, so that a larger probe
+ * would arrive all the same; Node offers no IP_MTU_DISCOVER to forbid it (docs/decisions/0034).
  */
 export async function interfaceMtu(to: string): Promise<number> {
   try {

@@ -8,14 +8,14 @@ const SECRET_LIFE_MS = 120_000;
 export class CookieJar {
   private current: Buffer;
   private previous: Buffer;
-  private madeMs: number;
+  private createdMs: number;
   private readonly random: (bytes: number) => Buffer;
 
   constructor(random: (bytes: number) => Buffer, nowMs: number) {
     this.random = random;
     this.current = random(32);
     this.previous = random(32);
-    this.madeMs = nowMs;
+    this.createdMs = nowMs;
   }
 
   bake(address: string, nowMs: number): Buffer {
@@ -29,10 +29,10 @@ export class CookieJar {
   }
 
   private turn(nowMs: number): void {
-    if (nowMs - this.madeMs < SECRET_LIFE_MS) return;
+    if (nowMs - this.createdMs < SECRET_LIFE_MS) return;
     this.previous = this.current;
     this.current = this.random(32);
-    this.madeMs = nowMs;
+    this.createdMs = nowMs;
   }
 }
 
@@ -40,7 +40,7 @@ function mac(secret: Buffer, address: string): Buffer {
   return createHmac('sha256', secret).update(address).digest().subarray(0, COOKIE_BYTES);
 }
 
-/** So many at once, so many a second: for what strangers can make a node do. */
+/** Token bucket for work that unauthenticated senders cause: `burst` at once, then `perSecond`. */
 export class RateLimit {
   private readonly perSecond: number;
   private readonly burst: number;

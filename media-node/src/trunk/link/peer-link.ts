@@ -8,19 +8,19 @@ import { RateLimit } from './cookie.ts';
 import { COOKIE_BYTES, encodeInitiation, encodeResponse, MAX_DATAGRAM, type ResponseFrame } from './wire.ts';
 
 const REKEY_AFTER_MS = 120_000;
-/** The initiator of a session renews it; should it fail to, the other side does, this much later. */
-const RESPONDER_PATIENCE_MS = 15_000;
+/** The initiator of a session renews it; if it fails to, the responder does this much later. */
+const RESPONDER_REKEY_DELAY_MS = 15_000;
 const PREVIOUS_LIFE_MS = 30_000;
 const HALF_OPEN_LIFE_MS = 5_000;
 const MAX_HALF_OPEN = 2;
-/** Two sessions made within this time of one another came of a simultaneous open. */
+/** Two sessions established within this time of one another result from a simultaneous open. */
 const SIMULTANEOUS_MS = 2_000;
 const RETRY = { baseMs: 200, maxMs: 2_000 };
 const COOKIE_LIFE_MS = 110_000;
 
 export const PROLOGUE = Buffer.from('millrace trunk 2');
 
-/** What a link needs of the endpoint it belongs to. */
+/** What a link needs from its endpoint. */
 export interface LinkHost {
   readonly node: string;
   readonly boot: string;
@@ -45,25 +45,25 @@ interface HalfOpen {
   hello: Hello;
 }
 
-/** `fresh`: the peer has no memory of what was sent before (restart, or either side gave the trunk up), so windows start anew. */
+/** `fresh`: a new association. The peer has no state of the old one (it restarted, or either side gave up the trunk), so windows are reset. */
 export type OnEstablished = (hello: Hello, fresh: boolean, nowMs: number) => void;
 
-export type DropReason = 'unknownSession' | 'forged' | 'replayed' | 'malformed' | 'misdirected' | 'limited' | 'stale';
+export type DatagramDropReason = 'unknownSession' | 'forged' | 'replayed' | 'malformed' | 'misdirected' | 'limited' | 'stale';
 
 /**
- * Sessions with one peer: who starts a handshake and when, which of several sessions to use, when keys are renewed, where the peer is.
- * After WireGuard (Donenfeld, NDSS 2017): retries, roles in rekeying, half-open sessions that carry nothing before the first sealed datagram.
+ * Sessions with one peer: starts and retries handshakes, chooses the session to send on, renews keys, tracks the peer's address. Retries, roles in
+ * rekeying and half-open sessions, which carry nothing before the first sealed datagram, follow WireGuard (Donenfeld, NDSS 2017).
  */
 export class PeerLink {
   readonly peer: string;
   address: PeerAddress | undefined;
-  /** Whether this side goes on trying while there is no session. */
+  /** Whether this side keeps initiating handshakes while there is no session. */
   wanted = false;
   rebinds = 0;
-  /** Datagrams that the peer has sent since the association began, by its counters, and those that came: its loss. */
+  /** Datagrams sent by the peer in this association, by its counters, and those received; the difference is loss. */
   expected = 0;
   received = 0;
-  /** Addresses to try in turn while the peer has not been heard. */
+  /** Addresses to try in turn until the peer answers. */
   private targets: PeerAddress[] = [];
   private readonly host: LinkHost;
   private readonly onEstablished: OnEstablished;
@@ -91,12 +91,12 @@ export class PeerLink {
     return this.current !== undefined;
   }
 
-  /** Session that sends, for its counters. */
+  /** The session that sends, for its counters. */
   get session(): LinkSession | undefined {
     return this.current;
   }
 
-  /** Whether anything is left of a handshake that the peer may still complete. */
+  /** No session and no handshake in progress. */
   get idle(): boolean {
     return !this.current && !this.initiation && this.halfOpen.length === 0;
   }
@@ -106,7 +106,7 @@ export class PeerLink {
     return this.current?.seal(plaintext);
   }
 
-  open(index: number, datagram: Buffer, from: PeerAddress, nowMs: number): Buffer | DropReason {
+  open(index: number, datagram: Buffer, from: PeerAddress, nowMs: number): Buffer | DatagramDropReason {
     const halfOpen = this.halfOpen.find((half) => half.session.localIndex === index);
     const session = halfOpen?.session ?? this.established(index);
     if (!session) return 'unknownSession';
@@ -119,7 +119,7 @@ export class PeerLink {
     return plaintext;
   }
 
-  /** Where to find the peer, as long as it is not known from itself: at one address after the other. */
+  /** Sets the addresses at which to try the peer, in turn, until it has been heard. */
   aim(addresses: readonly PeerAddress[], nowMs: number): void {
     this.targets = [...addresses];
     const known = this.address;
@@ -129,12 +129,12 @@ export class PeerLink {
     if (this.initiation) this.initiate(nowMs);
   }
 
-  /** Starts a handshake unless one is under way. */
+  /** Starts a handshake unless one is in progress. */
   begin(nowMs: number): void {
     if (!this.initiation) this.initiate(nowMs);
   }
 
-  receiveResponse(frame: ResponseFrame, from: PeerAddress, nowMs: number): DropReason | undefined {
+  receiveResponse(frame: ResponseFrame, from: PeerAddress, nowMs: number): DatagramDropReason | undefined {
     const initiation = this.initiation;
     if (!initiation || initiation.index !== frame.receiverIndex) return 'unknownSession';
     let finished;
@@ -161,8 +161,14 @@ export class PeerLink {
     return undefined;
   }
 
-  /** Answers an initiation that opened under `key`. The session carries nothing to the peer before the peer has used it. */
-  receiveInitiation(noise: NoiseResponder, key: RingKey, hello: Hello, from: PeerAddress, nowMs: number): DropReason | undefined {
+  /** Answers an initiation that opened under `key`. This side sends nothing on the session before the peer has used it. */
+  receiveInitiation(
+    noise: NoiseResponder,
+    key: RingKey,
+    hello: Hello,
+    from: PeerAddress,
+    nowMs: number,
+  ): DatagramDropReason | undefined {
     const last = this.lastInitiation;
     if (last && last.boot === hello.boot && hello.stamp <= last.stamp) return 'replayed';
     if (!this.answers.take(nowMs)) return 'limited';
@@ -190,8 +196,8 @@ export class PeerLink {
     return undefined;
   }
 
-  /** The peer asks for proof of our address: say it all again with the cookie. */
-  receiveCookie(echo: Buffer, cookie: Buffer, nowMs: number): DropReason | undefined {
+  /** The peer asks for proof of our address: repeats the initiation with the cookie. */
+  receiveCookie(echo: Buffer, cookie: Buffer, nowMs: number): DatagramDropReason | undefined {
     if (!this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo)) return 'stale';
     if (this.cookie && this.cookie.bytes.equals(cookie)) return 'replayed';
     this.cookie = { bytes: Buffer.from(cookie), untilMs: nowMs + COOKIE_LIFE_MS };
@@ -203,7 +209,7 @@ export class PeerLink {
     return this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo) ?? false;
   }
 
-  /** Throws every session away; whatever is agreed next starts afresh on both sides. */
+  /** Drops all sessions; the next handshake starts a new association on both sides. */
   restart(): void {
     this.generation++;
     this.association = undefined;
@@ -212,14 +218,14 @@ export class PeerLink {
     this.nextTryMs = Infinity;
   }
 
-  /** Keys were exchanged for others: renew at once. A session under a key that is gone ends when that does not work out in time. */
+  /** The mesh keys changed: rekeys at once. A session under a removed key ends if rekeying does not succeed in time. */
   keysChanged(nowMs: number): void {
     this.attempt = 0;
     if (this.current && this.current.keyId !== this.host.keys.current.id) this.begin(nowMs);
     this.expelMs = nowMs + PREVIOUS_LIFE_MS;
   }
 
-  /** Does what is due, tells when it wants to be called next. */
+  /** Handles due timers; returns when to call again, ms. */
   service(nowMs: number): number {
     while (this.halfOpen[0] && nowMs - this.halfOpen[0].session.establishedMs >= HALF_OPEN_LIFE_MS) {
       this.release(this.halfOpen.shift()!.session);
@@ -237,7 +243,7 @@ export class PeerLink {
     );
   }
 
-  /** Ends what runs under a key that is no longer in the ring: whoever holds it is no longer trusted. */
+  /** Ends sessions under a key that is no longer in the ring, since its holders are no longer trusted. */
   private expel(): void {
     this.expelMs = Infinity;
     const isKnown = (session: LinkSession): boolean => this.host.keys.keys.some((key) => key.id === session.keyId);
@@ -255,12 +261,12 @@ export class PeerLink {
     this.initiation = undefined;
   }
 
-  /** A peer with several addresses that does not answer at one is tried at the next (after RFC 8305, Happy Eyeballs). */
+  /** Tries the next address of a peer that does not answer (after RFC 8305, Happy Eyeballs). */
   private aimNext(): void {
     if (this.targets.length < 2) return;
     const at = this.targets.findIndex((target) => this.address && isSameAddress(target, this.address));
     this.address = this.targets[(at + 1) % this.targets.length];
-    // The peer made it for the address that we had towards its other one.
+    // The peer bound the cookie to the source address that we used towards its other address.
     this.cookie = undefined;
   }
 
@@ -268,18 +274,18 @@ export class PeerLink {
     const session = this.current;
     if (!session) return Infinity;
     if (session.worn) return 0;
-    return session.establishedMs + REKEY_AFTER_MS + (session.initiator ? 0 : RESPONDER_PATIENCE_MS);
+    return session.establishedMs + REKEY_AFTER_MS + (session.initiator ? 0 : RESPONDER_REKEY_DELAY_MS);
   }
 
   private initiate(nowMs: number): void {
     if (!this.address) return;
-    // Every address is tried with one key before the next key's turn.
+    // Try every address with one key before the next key.
     const key = this.host.keys.forAttempt(Math.floor(this.attempt / Math.max(1, this.targets.length)));
     const index = this.initiation?.index ?? this.host.claimIndex(this);
     const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
     this.initiation = { noise, index, keyId: key.id };
     const wait = exponentialMs(RETRY, this.attempt + 1);
-    // A quarter of spread, so that peers that lost each other together do not collide for ever.
+    // Jitter of a quarter, so that two peers that lost each other do not collide for ever.
     this.nextTryMs = nowMs + wait * (1 + this.host.random(1)[0]! / 1024);
     this.attempt++;
     const cookie = this.cookie && nowMs < this.cookie.untilMs ? this.cookie.bytes : Buffer.alloc(COOKIE_BYTES);
@@ -326,7 +332,7 @@ export class PeerLink {
     this.onEstablished(hello, fresh, nowMs);
   }
 
-  /** Both sides must send on the same one of two sessions opened at once, lest each waits for the other's to be renewed. */
+  /** After a simultaneous open both sides must choose the same session, or each would wait for the other to renew its own. */
   private adopt(session: LinkSession, nowMs: number): void {
     const old = this.current;
     const alike = old && old.initiator !== session.initiator && old.keyId === session.keyId;

@@ -11,7 +11,7 @@ const TAG = { authTagLength: TAG_BYTES };
 /** Seals at most this many datagrams under one key: the confidentiality limit of AES-GCM in RFC 9001, section 6.6. */
 const MAX_SEALED = 2 ** 23;
 
-/** Smaller plaintexts, of audio and acknowledgements, stay where they are: kept for long, they would hold on to much more than themselves. */
+/** Smaller plaintexts (audio, acknowledgements) are not copied into a slab: kept for long, they would keep a whole slab alive. */
 const WORTH_COPYING_BYTES = 512;
 
 const sent = new Slab();
@@ -27,7 +27,7 @@ export class LinkSession {
   readonly initiator: boolean;
   readonly establishedMs: number;
   sealed = 0;
-  /** How many counters the last datagram opened was ahead of all before it; 0 for a late one. Only a newer one may move the peer's address. */
+  /** By how much the last opened datagram raised the highest counter; 0 for a late one. Only a newer datagram may change the peer's address. */
   advanced = 0;
   private readonly sendKey: KeyObject;
   private readonly receiveKey: KeyObject;

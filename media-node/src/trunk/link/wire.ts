@@ -8,11 +8,11 @@ export const TRUNK_VERSION = 2;
 
 export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, refusal: 5, unknownSession: 6 } as const;
 
-/** Largest UDP payload ever sent: an Ethernet frame of 1,500 bytes less the IPv4 and UDP headers. What a path carries is found out (mtu/path-mtu.ts). */
+/** Largest UDP payload ever sent: an Ethernet frame of 1,500 bytes less the IPv4 and UDP headers. mtu/path-mtu.ts discovers what a path carries. */
 export const MAX_DATAGRAM = 1472;
 /** UDP payload used until the path is known: BASE_PLPMTU of RFC 8899, section 5.1.2. */
 export const BASE_DATAGRAM = 1200;
-/** UDP payload that is never gone below: the 576 bytes that every IPv4 host takes (RFC 1122, section 3.3.2), less IP and UDP headers. */
+/** Minimum UDP payload limit: the 576 bytes that every IPv4 host takes (RFC 1122, section 3.3.2), less IP and UDP headers. */
 export const MIN_DATAGRAM = 548;
 
 export const KEY_TAG_BYTES = 8;
@@ -86,7 +86,7 @@ export function decodeResponse(datagram: Buffer): ResponseFrame | undefined {
   };
 }
 
-/** `echo` is bytes 16..23 of the initiation it answers: only who saw that datagram can make its sender believe a cookie. */
+/** `echo` is bytes 16..23 of the initiation it answers: only a node that saw that datagram can make its sender accept a cookie. */
 export function encodeCookieReply(echo: Buffer, cookie: Buffer): Buffer {
   const datagram = header(COOKIE_REPLY_BYTES, DatagramType.cookie);
   echo.copy(datagram, 4, 0, ECHO_BYTES);
@@ -112,7 +112,7 @@ export function decodeRefusal(datagram: Buffer): { lowest: number; highest: numb
   return { lowest: datagram[2]!, highest: datagram[3]!, echo: datagram.subarray(4, 12) };
 }
 
-/** Tells the sender of a data datagram that its session is not known here: it may start a handshake (nothing more: this is not authenticated). */
+/** Tells the sender of a data datagram that its session is not known here: it may start a handshake and nothing more, since this is not authenticated. */
 export function encodeUnknownSession(data: Buffer): Buffer {
   const datagram = header(UNKNOWN_SESSION_BYTES, DatagramType.unknownSession);
   data.copy(datagram, 4, 4, DATA_HEADER_BYTES);

@@ -1,8 +1,8 @@
 import { type Beat, beatTime } from './beat.ts';
-import { patienceMs, type Sensitivity } from './verdict.ts';
+import { silenceTimeoutMs, type Sensitivity } from './verdict.ts';
 
-export interface LivenessKnobs {
-  /** Longest silence on a trunk in use, ms (10 to 60). */
+export interface LivenessSettings {
+  /** Longest gap between datagrams on a trunk in use, ms (10 to 60). */
   heartbeatMs: number;
   /** How often RTT and loss are measured, ms. */
   probeIntervalMs: number;
@@ -10,9 +10,9 @@ export interface LivenessKnobs {
 }
 
 const IDLE_BEAT_MS = 1_000;
-/** After promising longer gaps the old pace goes on for this long, so that a lost announcement does not look like a dead trunk. */
+/** After announcing longer gaps the old interval is kept for this long, so that a lost announcement does not look like a dead trunk. */
 const SLOWDOWN_MS = 1_500;
-/** An idle trunk carries too little for its loss to be known: as much is allowed for, in each direction, when it comes into use. */
+/** Loss assumed in each direction when an idle trunk comes into use: it carried too little for a measurement. */
 const IDLE_LOSS = 0.1;
 const LOSS_WINDOW_MS = 500;
 const LOSS_WINDOW_DATAGRAMS = 10;
@@ -35,7 +35,7 @@ export class LossMeter {
     const due = (expected - this.expected) | 0;
     if (nowMs - this.sinceMs < LOSS_WINDOW_MS || due < LOSS_WINDOW_DATAGRAMS) return;
     const came = (received - this.received) | 0;
-    // Late ones of the window before may make it more than came due.
+    // Late datagrams of the previous window can make the count exceed what was due.
     const loss = Math.min(1, Math.max(0, 1 - came / due));
     this.loss = this.known ? this.loss + (loss - this.loss) * LOSS_WEIGHT : loss;
     this.known = true;
@@ -45,15 +45,15 @@ export class LossMeter {
   }
 }
 
-/** Heartbeats of one trunk: when the next is due, what they measure, whether the peer's silence means that the trunk is lost. */
+/** Heartbeats of one trunk: schedules them, measures RTT, jitter and loss with them, and decides when silence means that the trunk is lost. */
 export class Liveness {
   rttMs = 0;
   jitterMs = 0;
-  /** Probes of the path MTU: those sent, those of the peer that came, and those that it sent as it says. */
+  /** Path MTU probes: sent, received from the peer, and sent by the peer as it reports. */
   probesSent = 0;
   probesReceived = 0;
   private peerProbes = 0;
-  private knobs: LivenessKnobs;
+  private settings: LivenessSettings;
   private readonly lossIn: LossMeter;
   private readonly lossOut: LossMeter;
   private inUse = false;
@@ -62,23 +62,23 @@ export class Liveness {
   private beatMs = -Infinity;
   private probeMs = -Infinity;
   private answerDue = false;
-  private peerPromiseMs = IDLE_BEAT_MS;
-  private peerWishMs = IDLE_BEAT_MS;
-  /** Since when the peer has been asked, with each beat, for shorter gaps than it promised; until it promises them. */
+  private peerMaxGapMs = IDLE_BEAT_MS;
+  private peerRequestedGapMs = IDLE_BEAT_MS;
+  /** Since when, ms, each heartbeat has asked the peer for shorter gaps than it announced; undefined once it announces them. */
   private askedMs: number | undefined;
   private paceMs = IDLE_BEAT_MS;
   private formerPaceMs = IDLE_BEAT_MS;
   private formerUntilMs = -Infinity;
   private lastBeat: { sentUs: number; atMs: number } | undefined;
 
-  constructor(knobs: LivenessKnobs, nowMs: number) {
-    this.knobs = knobs;
+  constructor(settings: LivenessSettings, nowMs: number) {
+    this.settings = settings;
     this.heardMs = nowMs;
     this.lossIn = new LossMeter(nowMs);
     this.lossOut = new LossMeter(nowMs);
   }
 
-  /** Share of the peer's datagrams that did not come, and of ours as the peer reports; 0 to 1. */
+  /** Loss of the peer's datagrams, and of ours as the peer reports; 0 to 1. */
   get loss(): { in: number; out: number } {
     return { in: this.lossIn.loss, out: this.lossOut.loss };
   }
@@ -88,12 +88,12 @@ export class Liveness {
     this.inUse = inUse;
     if (!inUse) this.askedMs = undefined;
     this.setPace(nowMs);
-    // The peer has to hear the new wish now, not with the next idle beat.
+    // Announce the new requested interval now, not with the next idle heartbeat.
     this.answerDue = true;
   }
 
-  applyKnobs(knobs: LivenessKnobs, nowMs: number): void {
-    this.knobs = knobs;
+  applySettings(settings: LivenessSettings, nowMs: number): void {
+    this.settings = settings;
     if (this.setPace(nowMs)) this.answerDue = true;
   }
 
@@ -109,15 +109,15 @@ export class Liveness {
     const sentUs = beat.sentUs;
     if (this.lastBeat) {
       const spacingMs = ((sentUs - this.lastBeat.sentUs) | 0) / 1000;
-      // One that was overtaken says nothing new.
+      // A heartbeat that was overtaken is outdated.
       if (spacingMs <= 0) return;
       this.jitterMs += (Math.abs(nowMs - this.lastBeat.atMs - spacingMs) - this.jitterMs) / 16;
     }
     this.lastBeat = { sentUs, atMs: nowMs };
-    this.peerPromiseMs = beat.promiseMs;
-    if (beat.promiseMs <= this.ownWishMs()) this.askedMs = undefined;
-    if (this.peerWishMs !== beat.wishMs) {
-      this.peerWishMs = beat.wishMs;
+    this.peerMaxGapMs = beat.maxGapMs;
+    if (beat.maxGapMs <= this.ownRequestedGapMs()) this.askedMs = undefined;
+    if (this.peerRequestedGapMs !== beat.requestedGapMs) {
+      this.peerRequestedGapMs = beat.requestedGapMs;
       if (this.setPace(nowMs)) this.answerDue = true;
     }
     if (beat.answerWanted) this.answerDue = true;
@@ -126,22 +126,22 @@ export class Liveness {
     if (beat.echo) this.receiveEcho(beat.echo, nowMs);
   }
 
-  /** The next beat to send; `arrivals` are the link's totals. */
+  /** Builds the next heartbeat; `arrivals` are the link's totals. */
   makeBeat(arrivals: { expected: number; received: number }, nowMs: number): Beat {
-    // Before the last probe of a round has come this may fall for a moment: the meters wait until it has grown.
+    // This may decrease until the last probe of a round has arrived: the meters wait until it grows.
     const expected = (arrivals.expected - this.peerProbes) >>> 0;
     const received = (arrivals.received - this.probesReceived) >>> 0;
     this.lossIn.update(expected, received, nowMs);
-    const answerWanted = nowMs >= this.probeMs + this.knobs.probeIntervalMs;
+    const answerWanted = nowMs >= this.probeMs + this.settings.probeIntervalMs;
     if (answerWanted) this.probeMs = nowMs;
     this.beatMs = nowMs;
     this.answerDue = false;
-    if (this.ownWishMs() < this.peerPromiseMs) this.askedMs ??= nowMs;
+    if (this.ownRequestedGapMs() < this.peerMaxGapMs) this.askedMs ??= nowMs;
     const last = this.lastBeat;
     return {
       answerWanted,
-      promiseMs: this.paceMs,
-      wishMs: this.ownWishMs(),
+      maxGapMs: this.paceMs,
+      requestedGapMs: this.ownRequestedGapMs(),
       sentUs: beatTime(nowMs),
       echo: last && { sentUs: last.sentUs, delayUs: Math.min(0xffff_ffff, Math.round((nowMs - last.atMs) * 1000)) },
       expected,
@@ -150,27 +150,27 @@ export class Liveness {
     };
   }
 
-  /** When the next beat has to go. */
+  /** When the next heartbeat is due, ms. */
   beatDueMs(nowMs: number): number {
     if (this.answerDue) return nowMs;
     const pace = nowMs < this.formerUntilMs ? Math.min(this.formerPaceMs, this.paceMs) : this.paceMs;
-    return Math.min(Math.max(this.sentMs, this.beatMs) + pace, this.probeMs + this.knobs.probeIntervalMs);
+    return Math.min(Math.max(this.sentMs, this.beatMs) + pace, this.probeMs + this.settings.probeIntervalMs);
   }
 
-  /** When silence becomes a verdict: from then on the trunk is lost. */
+  /** When the trunk counts as lost unless the peer is heard before, ms. */
   lostDueMs(): number {
-    const { jitterMs, peerPromiseMs: promiseMs } = this;
-    const brokenMs = this.heardMs + patienceMs({ promiseMs, jitterMs, loss: this.lossIn.loss }, this.knobs.sensitivity);
+    const { jitterMs, peerMaxGapMs: maxGapMs } = this;
+    const brokenMs = this.heardMs + silenceTimeoutMs({ maxGapMs, jitterMs, loss: this.lossIn.loss }, this.settings.sensitivity);
     return Math.min(brokenMs, this.unansweredDueMs());
   }
 
-  /** A peer that promised long gaps may have died in one: each beat asks it for shorter ones, which it begins at once, a round trip later. */
+  /** A peer that announced long gaps may die within one. Each heartbeat asks for shorter gaps, which a live peer starts within a round trip. */
   private unansweredDueMs(): number {
     if (this.askedMs === undefined || this.rttMs === 0) return Infinity;
     const arrives = (loss: number): number => 1 - Math.max(IDLE_LOSS, loss);
     const loss = 1 - arrives(this.lossIn.loss) * arrives(this.lossOut.loss);
-    const question = { promiseMs: this.ownWishMs(), jitterMs: this.jitterMs, loss };
-    return Math.max(this.askedMs, this.heardMs) + this.rttMs + patienceMs(question, this.knobs.sensitivity);
+    const silence = { maxGapMs: this.ownRequestedGapMs(), jitterMs: this.jitterMs, loss };
+    return Math.max(this.askedMs, this.heardMs) + this.rttMs + silenceTimeoutMs(silence, this.settings.sensitivity);
   }
 
   private receiveEcho(echo: { sentUs: number; delayUs: number }, nowMs: number): void {
@@ -179,15 +179,15 @@ export class Liveness {
     this.rttMs = this.rttMs === 0 ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8;
   }
 
-  private ownWishMs(): number {
-    return this.inUse ? this.knobs.heartbeatMs : IDLE_BEAT_MS;
+  private ownRequestedGapMs(): number {
+    return this.inUse ? this.settings.heartbeatMs : IDLE_BEAT_MS;
   }
 
   private targetMs(): number {
-    return Math.max(10, Math.min(this.ownWishMs(), this.peerWishMs));
+    return Math.max(10, Math.min(this.ownRequestedGapMs(), this.peerRequestedGapMs));
   }
 
-  /** Whether the pace changed. */
+  /** Returns whether the interval changed. */
   private setPace(nowMs: number): boolean {
     const target = this.targetMs();
     if (target === this.paceMs) return false;

@@ -2,41 +2,41 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { beatTime, readBeat, writeBeat, BEAT_BYTES } from './beat.ts';
-import { missesToGiveUp, patienceMs } from './verdict.ts';
+import { maxMissedBeats, silenceTimeoutMs } from './verdict.ts';
 
 describe('Whether a silent trunk is lost', () => {
   test('takes three beats on a clean trunk at medium sensitivity, and more the more it is known to lose', () => {
     assert.deepEqual(
-      [0, 0.05, 0.1, 0.3, 0.5].map((loss) => missesToGiveUp(loss, 'Medium')),
+      [0, 0.05, 0.1, 0.3, 0.5].map((loss) => maxMissedBeats(loss, 'Medium')),
       [3, 5, 6, 12, 20],
     );
     assert.deepEqual(
-      (['High', 'Medium', 'Low'] as const).map((sensitivity) => missesToGiveUp(0, sensitivity)),
+      (['High', 'Medium', 'Low'] as const).map((sensitivity) => maxMissedBeats(0, sensitivity)),
       [2, 3, 5],
     );
   });
 
   test('on a clean trunk with 40 ms beats is so after 150 ms, on a lossy one after about half a second', () => {
-    assert.equal(patienceMs({ promiseMs: 40, jitterMs: 0, loss: 0 }, 'Medium'), 150);
-    assert.equal(patienceMs({ promiseMs: 60, jitterMs: 2, loss: 0 }, 'Medium'), 188);
-    assert.equal(patienceMs({ promiseMs: 40, jitterMs: 0, loss: 0.3 }, 'Medium'), 480);
+    assert.equal(silenceTimeoutMs({ maxGapMs: 40, jitterMs: 0, loss: 0 }, 'Medium'), 150);
+    assert.equal(silenceTimeoutMs({ maxGapMs: 60, jitterMs: 2, loss: 0 }, 'Medium'), 188);
+    assert.equal(silenceTimeoutMs({ maxGapMs: 40, jitterMs: 0, loss: 0.3 }, 'Medium'), 480);
   });
 
   test('never takes less patience for more loss, longer gaps or more jitter', () => {
     const level = fc.record({
-      promiseMs: fc.integer({ min: 10, max: 1000 }),
+      maxGapMs: fc.integer({ min: 10, max: 1000 }),
       jitterMs: fc.nat({ max: 50 }),
       loss: fc.double({ min: 0, max: 1, noNaN: true }),
     });
     fc.assert(
       fc.property(level, level, (a, b) => {
         const worse = {
-          promiseMs: Math.max(a.promiseMs, b.promiseMs),
+          maxGapMs: Math.max(a.maxGapMs, b.maxGapMs),
           jitterMs: Math.max(a.jitterMs, b.jitterMs),
           loss: Math.max(a.loss, b.loss),
         };
-        assert.ok(patienceMs(worse, 'Medium') >= patienceMs(a, 'Medium'));
-        assert.ok(Number.isFinite(patienceMs(worse, 'Low')));
+        assert.ok(silenceTimeoutMs(worse, 'Medium') >= silenceTimeoutMs(a, 'Medium'));
+        assert.ok(Number.isFinite(silenceTimeoutMs(worse, 'Low')));
       }),
     );
   });
@@ -51,8 +51,8 @@ describe('A beat', () => {
     const beat = fc.record(
       {
         answerWanted: fc.boolean(),
-        promiseMs: u16,
-        wishMs: u16,
+        maxGapMs: u16,
+        requestedGapMs: u16,
         sentUs: u32,
         echo,
         probesSent: u16,

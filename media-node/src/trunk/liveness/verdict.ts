@@ -1,40 +1,40 @@
 export type Sensitivity = 'Low' | 'Medium' | 'High';
 
-/** How improbable the silence must be on a living trunk, and how long it must last at least. */
-const RULES: Record<Sensitivity, { improbability: number; floorMs: number }> = {
-  Low: { improbability: 1e-9, floorMs: 250 },
-  Medium: { improbability: 1e-6, floorMs: 150 },
-  High: { improbability: 1e-4, floorMs: 100 },
+/** The silence that ends a trunk: its probability on a working trunk, and its minimum length. */
+const RULES: Record<Sensitivity, { probability: number; floorMs: number }> = {
+  Low: { probability: 1e-9, floorMs: 250 },
+  Medium: { probability: 1e-6, floorMs: 150 },
+  High: { probability: 1e-4, floorMs: 100 },
 };
 
-/** Loss that even a trunk that has lost nothing so far may have; with it, three missed beats are one in a million. */
-const LEAST_LOSS = 0.0099;
-/** Silence this long ends any trunk in use, however bad it was before. */
-const MOST_LOSS = 0.9;
-/** Jitter counted in full below this much: a beat is missed only when it is later than the path's own variation explains. */
-const MOST_GRACE_MS = 60;
+/** Loss assumed of a trunk without measured loss (0 to 1): three missed heartbeats in a row then have a probability of one in a million. */
+const MIN_LOSS = 0.0099;
+/** Upper bound of the loss taken into account, so that silence ends even the worst trunk. */
+const MAX_LOSS = 0.9;
+/** Upper bound of the allowance for jitter. */
+const MAX_GRACE_MS = 60;
 
 export interface Silence {
-  /** The longest gap that the peer has promised, ms. */
-  promiseMs: number;
+  /** The longest gap between datagrams that the peer announced, ms. */
+  maxGapMs: number;
   jitterMs: number;
-  /** Known share of the peer's datagrams that do not arrive, 0 to 1. */
+  /** Measured loss of the peer's datagrams, 0 to 1. */
   loss: number;
 }
 
 /**
- * Beats missed on a trunk that was given up: the least n with loss^n below the improbability. A trunk that loses nothing is given up
- * after three or so, one that loses a third after a dozen (the idea of the phi accrual detector, Hayashibara et al., SRDS 2004, with loss
- * in place of an interval distribution).
+ * Number of missed heartbeats after which a trunk is lost: the least n with loss^n below the rule's probability. A trunk without loss is given up
+ * after about three, one that loses a third after a dozen (the phi accrual detector, Hayashibara et al., SRDS 2004, with loss in place of an
+ * interval distribution).
  */
-export function missesToGiveUp(loss: number, sensitivity: Sensitivity): number {
-  const known = Math.min(MOST_LOSS, Math.max(LEAST_LOSS, loss));
-  return Math.ceil(Math.log(RULES[sensitivity].improbability) / Math.log(known));
+export function maxMissedBeats(loss: number, sensitivity: Sensitivity): number {
+  const known = Math.min(MAX_LOSS, Math.max(MIN_LOSS, loss));
+  return Math.ceil(Math.log(RULES[sensitivity].probability) / Math.log(known));
 }
 
-/** Milliseconds of silence after which the trunk is given up. */
-export function patienceMs(silence: Silence, sensitivity: Sensitivity): number {
-  const graceMs = Math.min(MOST_GRACE_MS, 4 * silence.jitterMs);
-  const misses = missesToGiveUp(silence.loss, sensitivity);
-  return Math.max(RULES[sensitivity].floorMs, misses * silence.promiseMs + graceMs);
+/** Silence after which the trunk is lost, ms. */
+export function silenceTimeoutMs(silence: Silence, sensitivity: Sensitivity): number {
+  const graceMs = Math.min(MAX_GRACE_MS, 4 * silence.jitterMs);
+  const misses = maxMissedBeats(silence.loss, sensitivity);
+  return Math.max(RULES[sensitivity].floorMs, misses * silence.maxGapMs + graceMs);
 }

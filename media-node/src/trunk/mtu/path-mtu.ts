@@ -1,25 +1,25 @@
 import { BASE_DATAGRAM, MAX_DATAGRAM, MIN_DATAGRAM } from '../link/wire.ts';
 
-/** IP MTUs met in practice: IPv6's least, tunnels over the internet, WireGuard, overlays, Google Cloud, Ethernet. */
+/** IP MTUs met in practice: IPv6's minimum, tunnels over the internet, WireGuard, overlays, Google Cloud, Ethernet. */
 const IP_MTUS = [1280, 1400, 1420, 1440, 1460, 1500];
 /** UDP payloads below the base: IP MTUs of 576, 768 and 1,024 bytes over IPv4. */
 const SMALL_DATAGRAMS = [MIN_DATAGRAM, 740, 996];
-/** A probe that every path carries: only where it is answered do the others' silences say anything. */
+/** Size of a probe that every path carries: missing answers to others count only when one is answered. */
 const CONTROL_PROBE = 100;
 
 /** PMTU_RAISE_TIMER of RFC 8899, section 5.1.1, and a little, so that what the kernel learnt from ICMP (600 s on Linux) is forgotten by then. */
 const RAISE_AFTER_MS = 630_000;
 /** No answer at all, not even to the small probe: the path is down or very lossy. */
 const AGAIN_AFTER_MS = 1_000;
-/** By then it is known whether the path loses datagrams. */
+/** By then the loss of the path is known. */
 const LOOK_AT_GAP_MS = 5_000;
 const MIN_WAIT_MS = 100;
 const WAIT_RTTS = 3;
 /** While the RTT is not known. */
 const UNKNOWN_RTT_WAIT_MS = 1_000;
-/** Above this share of loss, a missing answer is as likely loss as size. */
+/** Above this loss (0 to 1), a missing answer is as likely due to loss as to size. */
 const LOSSY = 0.01;
-/** Rounds before a size in use is given up. */
+/** Unanswered rounds before a size in use is given up. */
 const ROUNDS = 2;
 const ROUNDS_WHERE_LOSSY = 4;
 const MIN_SUSPECT_PAUSE_MS = 1_000;
@@ -31,9 +31,9 @@ export function headerBytes(address: string): number {
 }
 
 export interface PathSigns {
-  /** 0 while it is not known. */
+  /** 0 while unknown. */
   rttMs: number;
-  /** Share of our datagrams that are lost, 0 to 1. */
+  /** Loss of our datagrams, 0 to 1. */
   loss: number;
 }
 
@@ -58,9 +58,9 @@ interface Round {
  * learnt from ICMP in IP fragments, so that every later probe would get through, at the cost of two packets for each datagram.
  */
 export class PathMtu {
-  /** UDP payload that is used now. */
+  /** Largest UDP payload in use, bytes. */
   size = BASE_DATAGRAM;
-  /** What can be found, ascending; empty until `begin`. */
+  /** Candidate sizes, ascending; empty until `begin`. */
   private sizes: number[] = [];
   /** A larger size was answered behind a gap: loss, or the kernel's fragments. */
   private hasGap = false;

@@ -12,24 +12,24 @@ import {
   PROBE_BYTES,
   SHARD_HEADER_BYTES,
 } from '../frames.ts';
-import type { TrunkKnobs } from '../knobs.ts';
+import type { TrunkSettings } from '../settings.ts';
 import { BASE_DATAGRAM, MAX_DATAGRAM } from '../link/wire.ts';
 import { writeBeat } from '../liveness/beat.ts';
 import type { Liveness } from '../liveness/liveness.ts';
 import type { ProbeRound } from '../mtu/path-mtu.ts';
 import { Pacer } from './pacer.ts';
 import { RateEstimate } from './rate-estimate.ts';
-import { RESENDS_BEFORE, SendQueues } from './queues.ts';
+import { RETRANSMISSION_RANK, SendQueues } from './queues.ts';
 
-/** Media that waits at most this long at the rate that the way takes, else it makes room. */
+/** Size of the media queue: this much time at the path's rate. Above it the queue evicts. */
 const QUEUE_MS = 300;
-/** At the rate cap; a way known to be narrow holds less, but a keyframe and what follows. */
+/** Minimum queue size at the rate cap. On a congested path it is smaller, with room for a keyframe and the frames behind it. */
 const MIN_QUEUE_BYTES = 256 * 1024;
-const LEAST_QUEUE_BYTES = 64 * 1024;
-const LEAST_BURST_BYTES = 3 * MAX_DATAGRAM;
-/** Datagrams built in one go, so that a burst on one trunk does not hold up the others of its endpoint. */
+const MIN_NARROW_QUEUE_BYTES = 64 * 1024;
+const MIN_NARROW_BURST_BYTES = 3 * MAX_DATAGRAM;
+/** Most datagrams built in one turn, so that a burst on one trunk does not delay the others of its endpoint. */
 const MAX_DATAGRAMS_A_TURN = 256;
-/** Probes of the peer that wait for their answer; beyond, it asks again. */
+/** Most unanswered probes of the peer; it repeats those beyond. */
 const MAX_ANSWERS = 64;
 
 export interface OutboxLayers {
@@ -37,32 +37,32 @@ export interface OutboxLayers {
   liveness: Liveness;
   /** The peer decodes FEC. */
   peerTakesFec: boolean;
-  knobs: TrunkKnobs;
+  settings: TrunkSettings;
   nowMs: number;
   /** Seals and sends a plaintext; returns the datagram's size, 0 when it could not. */
   transmit: (plaintext: Buffer) => number;
-  /** The link's totals, for the beats' reports. */
+  /** The link's totals, which heartbeats report. */
   arrivals: () => { expected: number; received: number };
 }
 
-/** Largest payload of a segment that a datagram of this size takes, whether or not FEC protects it. */
+/** Largest segment payload that fits a datagram of this size, with or without FEC; bytes. */
 export function maxSegmentPayload(datagramBytes: number): number {
   return frameRoom(datagramBytes) - FRAME_HEADER_BYTES - SEGMENT_HEADER_BYTES;
 }
 
-/** Sending side of a trunk: what goes next, in which datagram, and when. */
+/** Sending side of a trunk: decides what is sent next, in which datagram, and when. */
 export class Outbox {
   readonly queues: SendQueues;
   readonly rate = new RateEstimate();
   readonly counters = { windowFull: 0, paritySent: 0 };
   private readonly layers: OutboxLayers;
   private readonly writer = new FrameWriter(MAX_DATAGRAM);
-  /** Offset behind the last frame of a datagram, and the largest payload of a segment: by what the path carries. */
+  /** Largest end offset of the frames of a datagram, and largest segment payload, bytes; both follow from the path MTU. */
   private frameLimit = 0;
   private maxPayload = 0;
-  /** What has begun to be sent in fragments: it is finished before anything else but control, as one datagram would have been. */
+  /** The payload that is being sent in fragments. Only control messages are sent before the rest of it. */
   private started: StartedPayload | undefined;
-  /** What was under way in segments that turned out too large for the path, to be cut anew. */
+  /** Payloads in flight whose segments exceed the new path MTU, to be fragmented again. */
   private recuts: Recut[] = [];
   private answers: { round: number; size: number }[] = [];
   private readonly pacer: Pacer;
@@ -71,21 +71,21 @@ export class Outbox {
 
   constructor(layers: OutboxLayers) {
     this.layers = layers;
-    this.capBytesPerMs = layers.knobs.rateCapMbps * 125;
+    this.capBytesPerMs = layers.settings.rateCapMbps * 125;
     this.queues = new SendQueues(Math.max(MIN_QUEUE_BYTES, this.capBytesPerMs * QUEUE_MS));
-    this.pacer = new Pacer(layers.knobs.rateCapMbps, layers.nowMs);
-    this.encoder = this.makeEncoder(layers.knobs, 0);
+    this.pacer = new Pacer(layers.settings.rateCapMbps, layers.nowMs);
+    this.encoder = this.makeEncoder(layers.settings, 0);
     this.setDatagramSize(BASE_DATAGRAM);
   }
 
-  applyKnobs(knobs: TrunkKnobs, nowMs: number): void {
-    this.capBytesPerMs = knobs.rateCapMbps * 125;
+  applySettings(settings: TrunkSettings, nowMs: number): void {
+    this.capBytesPerMs = settings.rateCapMbps * 125;
     this.setRate();
     if (this.encoder && this.encoder.dueMs !== Infinity) this.sendParity(this.encoder, nowMs);
-    this.encoder = this.makeEncoder(knobs, this.encoder?.nextGroup ?? 0);
+    this.encoder = this.makeEncoder(settings, this.encoder?.nextGroup ?? 0);
   }
 
-  /** Datagrams have at most so many bytes from now on. What was sent in larger segments and not acknowledged is cut anew. */
+  /** Limits datagrams to this many bytes. Unacknowledged payloads in larger segments are fragmented again. */
   setDatagramSize(bytes: number): void {
     const before = this.maxPayload;
     this.frameLimit = SHARD_HEADER_BYTES + frameRoom(bytes);
@@ -93,12 +93,12 @@ export class Outbox {
     if (this.maxPayload < before) this.recuts.push(...this.layers.arq.takeTooLarge(this.maxPayload));
   }
 
-  /** Segments that a payload of so many bytes takes. */
+  /** Number of segments for a payload of this many bytes. */
   segmentsOf(bytes: number): number {
     return Math.max(1, Math.ceil(bytes / this.maxPayload));
   }
 
-  /** A datagram of exactly each size, which carries nothing that is missed: a beat that tells of the probes, and padding. */
+  /** Sends one datagram of exactly each size. Its loss does not matter: it carries a heartbeat, which counts the probes, and padding. */
   sendProbes({ round, sizes }: ProbeRound, nowMs: number): void {
     const { writer } = this;
     this.layers.liveness.probesSent += sizes.length;
@@ -114,20 +114,20 @@ export class Outbox {
     }
   }
 
-  /** The peer's probe came: it hears so with the next datagram. */
+  /** Queues the answer to a probe of the peer for the next datagram. */
   answerProbe(round: number, size: number): void {
     if (this.answers.length < MAX_ANSWERS) this.answers.push({ round, size });
   }
 
-  /** How long after a datagram its parity may follow. */
+  /** Longest delay from a datagram to its parity, ms. */
   get parityDelayMs(): number {
     return this.encoder ? groupLifeMs(this.layers.arq.rtt.smoothedMs) : 0;
   }
 
-  /** Sends what is due and what the pacer lets through; returns when there is more to do. */
+  /** Sends what is due and what the pacer allows; returns when to call again, ms. */
   flush(nowMs: number): number {
     this.rate.acked(this.layers.arq.takeAckedBytes());
-    if (this.rate.look(nowMs)) this.setRate();
+    if (this.rate.update(nowMs)) this.setRate();
     for (let i = 0; i < MAX_DATAGRAMS_A_TURN; i++) {
       if (!this.sendOne(nowMs)) {
         if (this.encoder && nowMs >= this.encoder.dueMs) this.sendParity(this.encoder, nowMs);
@@ -137,7 +137,7 @@ export class Outbox {
     return nowMs;
   }
 
-  /** A datagram for the peer to know that this is the end. */
+  /** Tells the peer that this side closes the trunk. */
   sendClose(nowMs: number): void {
     this.writer.begin();
     this.writer.open(FrameType.close);
@@ -149,8 +149,8 @@ export class Outbox {
   private setRate(): void {
     const isNarrow = this.rate.bytesPerMs < this.capBytesPerMs;
     const bytesPerMs = Math.min(this.rate.bytesPerMs, this.capBytesPerMs);
-    this.pacer.setRate(bytesPerMs, isNarrow ? LEAST_BURST_BYTES : undefined);
-    this.queues.maxBytes = Math.max(isNarrow ? LEAST_QUEUE_BYTES : MIN_QUEUE_BYTES, bytesPerMs * QUEUE_MS);
+    this.pacer.setRate(bytesPerMs, isNarrow ? MIN_NARROW_BURST_BYTES : undefined);
+    this.queues.maxBytes = Math.max(isNarrow ? MIN_NARROW_QUEUE_BYTES : MIN_QUEUE_BYTES, bytesPerMs * QUEUE_MS);
   }
 
   private dueMs(nowMs: number): number {
@@ -162,13 +162,13 @@ export class Outbox {
     return (
       this.layers.arq.nextControlBytes(nowMs) > 0 ||
       this.queues.queuedBytes > 0 ||
-      this.queues.firstResend() !== undefined ||
+      this.queues.firstRetransmission() !== undefined ||
       this.startedRest() !== undefined ||
       this.recuts.length > 0
     );
   }
 
-  /** Builds and sends one datagram; whether another may follow at once. */
+  /** Builds and sends one datagram. True when another may follow at once. */
   private sendOne(nowMs: number): boolean {
     const { arq, liveness } = this.layers;
     this.writer.begin();
@@ -177,12 +177,12 @@ export class Outbox {
     this.addForwards();
     this.addAnswers();
     const mayPush = this.pacer.readyInMs(nowMs) === 0 && this.hasPushes(nowMs);
-    const tell = mayPush || !this.writer.isEmpty || arq.wantsToTell(nowMs);
-    const pushed = this.addSegments(tell, mayPush, nowMs);
+    const withAcks = mayPush || !this.writer.isEmpty || arq.hasDueAcknowledgements(nowMs);
+    const pushed = this.addSegments(withAcks, mayPush, nowMs);
     if (this.writer.isEmpty) return false;
     if (pushed && this.encoder) this.sendShard(this.encoder, nowMs);
     else this.transmit(this.writer.asPlain(), nowMs);
-    return pushed || arq.wantsToTell(nowMs);
+    return pushed || arq.hasDueAcknowledgements(nowMs);
   }
 
   private addBeat(nowMs: number): void {
@@ -197,7 +197,7 @@ export class Outbox {
     this.writer.open(FrameType.forward);
     let offset = this.writer.at;
     for (const conversation of forwards) {
-      // More than a datagram's worth at once is left to the receiver's own deadline.
+      // Those that do not fit one datagram are left to the receiver's deadline.
       if (offset + FORWARD_BYTES > this.frameLimit) break;
       offset = this.writer.bytes.writeUInt32LE(conversation.id, offset);
       offset = this.writer.bytes.writeUInt32LE(conversation.una, offset);
@@ -219,21 +219,21 @@ export class Outbox {
     writer.close(writer.bytes.writeUInt16LE(size, writer.bytes.writeUInt32LE(round, writer.at)));
   }
 
-  /** One frame of segments: acknowledgements, then what fits by priority. Whether anything was pushed. */
-  private addSegments(tell: boolean, mayPush: boolean, nowMs: number): boolean {
+  /** Adds a frame of segments: acknowledgements, then media and control by priority. True when it contains push segments. */
+  private addSegments(withAcks: boolean, mayPush: boolean, nowMs: number): boolean {
     const { writer } = this;
     writer.open(FrameType.segments);
     let offset = writer.at;
-    if (tell) offset = this.layers.arq.writeTellings(writer.bytes, offset, this.frameLimit, nowMs);
-    const told = offset;
+    if (withAcks) offset = this.layers.arq.writeAcknowledgements(writer.bytes, offset, this.frameLimit, nowMs);
+    const acksEnd = offset;
     if (mayPush) {
       for (let next = this.addPush(offset, nowMs); next > offset; next = this.addPush(offset, nowMs)) offset = next;
     }
     writer.close(offset);
-    return offset > told;
+    return offset > acksEnd;
   }
 
-  /** Writes the most urgent segment if it fits; returns the offset behind it, or the same offset. */
+  /** Writes the most urgent segment; returns the offset behind it, or the same offset when it does not fit. */
   private addPush(offset: number, nowMs: number): number {
     const { queues } = this;
     const { arq } = this.layers;
@@ -251,11 +251,11 @@ export class Outbox {
     }
     for (;;) {
       const rank = queues.firstClass(nowMs);
-      const resend = rank >= 0 && rank < RESENDS_BEFORE ? undefined : queues.firstResend();
-      if (resend) {
-        if (resend.conversation.sizeOf(resend.serial) > room) return offset;
-        queues.shiftResend();
-        return arq.writeResend(resend.conversation, resend.serial, out, offset, nowMs);
+      const lost = rank >= 0 && rank < RETRANSMISSION_RANK ? undefined : queues.firstRetransmission();
+      if (lost) {
+        if (lost.conversation.sizeOf(lost.serial) > room) return offset;
+        queues.shiftRetransmission();
+        return arq.writeRetransmission(lost.conversation, lost.serial, out, offset, nowMs);
       }
       if (rank < 0) return offset;
       const queue = queues.peek(rank);
@@ -267,14 +267,14 @@ export class Outbox {
     }
   }
 
-  /** A new media payload, whole or its first fragment. Returns the same offset when it needs another datagram, -1 when its window is full. */
+  /** Writes a new media payload or its first fragment. Returns the same offset when it needs another datagram, -1 when its window is full. */
   private addMedia(id: number, payload: Buffer, deadlineMs: number, offset: number, nowMs: number): number {
     const { arq } = this.layers;
     const room = this.frameLimit - offset - SEGMENT_HEADER_BYTES;
     if (payload.length <= this.maxPayload) {
       return payload.length <= room ? arq.writeMedia(id, payload, deadlineMs, this.writer.bytes, offset, nowMs) : offset;
     }
-    // The first fragment fills this datagram up, unless that would make one fragment more of it.
+    // The first fragment fills this datagram, unless that would increase the number of fragments.
     const rest = (this.segmentsOf(payload.length) - 1) * this.maxPayload;
     if (room < payload.length - rest) return offset;
     this.started = arq.startMedia(id, payload, deadlineMs, Math.min(room, this.maxPayload), this.maxPayload);
@@ -287,7 +287,7 @@ export class Outbox {
     return this.layers.arq.writeStarted(this.started!, this.writer.bytes, offset, nowMs);
   }
 
-  /** What was started and is neither written nor given up. */
+  /** The started payload while it has fragments that are neither written nor abandoned. */
   private startedRest(): StartedPayload | undefined {
     const { started } = this;
     if (started && (started.serial === started.end || !started.conversation.isOutstanding(started.serial)))
@@ -295,7 +295,7 @@ export class Outbox {
     return this.started;
   }
 
-  /** Only datagrams that push something are protected: beats and acknowledgements are soon followed by newer ones. */
+  /** FEC protects only datagrams with push segments: heartbeats and acknowledgements are soon superseded. */
   private sendShard(encoder: FecEncoder, nowMs: number): void {
     const { group, index } = encoder.add(this.writer.frames, nowMs, groupLifeMs(this.layers.arq.rtt.smoothedMs));
     this.transmit(this.writer.asShard(group, index), nowMs);
@@ -316,7 +316,7 @@ export class Outbox {
     this.layers.liveness.sent(nowMs);
   }
 
-  private makeEncoder({ fec }: TrunkKnobs, firstGroup: number): FecEncoder | undefined {
+  private makeEncoder({ fec }: TrunkSettings, firstGroup: number): FecEncoder | undefined {
     if (fec.mode === 'Off' || !this.layers.peerTakesFec) return undefined;
     return new FecEncoder(fec.dataShards, fec.parityShards, frameRoom(MAX_DATAGRAM), firstGroup);
   }

@@ -1,8 +1,8 @@
-/** Time's worth of rate that may go at once after a pause: short enough that a switch's buffer takes it. */
+/** Burst allowed after a pause, as time at the rate: short enough for the buffer of a switch. */
 const BURST_MS = 5;
 const MIN_BURST_BYTES = 32 * 1024;
 
-/** Token bucket in bytes. Urgent datagrams may go into debt; the rest waits until it is paid back. */
+/** Token bucket in bytes. Urgent datagrams may overdraw it; the rest waits until it is refilled. */
 export class Pacer {
   private bytesPerMs = 0;
   private burst = 0;
@@ -15,17 +15,17 @@ export class Pacer {
     this.filledMs = nowMs;
   }
 
-  /** What was earned at the old rate stays, as far as the new one allows such a burst. `leastBurst`: for a way known to be narrow, less. */
-  setRate(bytesPerMs: number, leastBurst = MIN_BURST_BYTES): void {
+  /** Tokens earned at the old rate are kept, up to the new burst size. `minBurstBytes`: smaller for a congested path. */
+  setRate(bytesPerMs: number, minBurstBytes = MIN_BURST_BYTES): void {
     this.bytesPerMs = bytesPerMs;
-    this.burst = Math.max(leastBurst, bytesPerMs * BURST_MS);
+    this.burst = Math.max(minBurstBytes, bytesPerMs * BURST_MS);
   }
 
   spend(bytes: number): void {
     this.tokens -= bytes;
   }
 
-  /** 0 when something may go now. */
+  /** Time until a datagram may be sent, ms; 0: now. */
   readyInMs(nowMs: number): number {
     this.tokens = Math.min(this.burst, this.tokens + (nowMs - this.filledMs) * this.bytesPerMs);
     this.filledMs = nowMs;

@@ -1,18 +1,18 @@
-const FIRST_SLOTS = 64;
+const INITIAL_SLOTS = 64;
 const NOTHING = Buffer.alloc(0);
 
-/** First in, first out, as a ring of slots with arrays by field: no object for a packet, and no array that shrinks and grows with each burst. */
+/** A FIFO as a ring of slots with one array for each field, so that packets need no objects and bursts no reallocation. */
 export class PacketQueue {
   bytes = 0;
-  private conversations: number[] = new Array<number>(FIRST_SLOTS).fill(0);
-  private payloads: Buffer[] = new Array<Buffer>(FIRST_SLOTS).fill(NOTHING);
-  private deadlines: number[] = new Array<number>(FIRST_SLOTS).fill(0);
-  /** Packets of a chain build on one another; -1 for those that stand alone. */
-  private chains: number[] = new Array<number>(FIRST_SLOTS).fill(0);
-  /** Whether the chain begins anew with it. */
-  private starts: boolean[] = new Array<boolean>(FIRST_SLOTS).fill(false);
-  private mask = FIRST_SLOTS - 1;
-  /** Places of the first packet and behind the last; they only grow. */
+  private conversations: number[] = new Array<number>(INITIAL_SLOTS).fill(0);
+  private payloads: Buffer[] = new Array<Buffer>(INITIAL_SLOTS).fill(NOTHING);
+  private deadlines: number[] = new Array<number>(INITIAL_SLOTS).fill(0);
+  /** Packets of a chain depend on one another; -1 for independent packets. */
+  private chains: number[] = new Array<number>(INITIAL_SLOTS).fill(0);
+  /** Whether the packet starts its chain anew, as a keyframe does. */
+  private starts: boolean[] = new Array<boolean>(INITIAL_SLOTS).fill(false);
+  private mask = INITIAL_SLOTS - 1;
+  /** Positions of the first packet and behind the last; they only grow. */
   private head = 0;
   private tail = 0;
 
@@ -53,7 +53,7 @@ export class PacketQueue {
     this.payloads[slot] = NOTHING;
   }
 
-  /** Place of the last packet with which the chain begins anew, or -1. */
+  /** Position of the last packet that starts the chain anew, or -1. */
   lastStart(chain: number): number {
     for (let at = this.tail - 1; at >= this.head; at--) {
       if (this.starts[at & this.mask] && this.chains[at & this.mask] === chain) return at - this.head;
@@ -61,7 +61,7 @@ export class PacketQueue {
     return -1;
   }
 
-  /** Takes out the chain's packets before this place; how many there were. */
+  /** Removes the chain's packets before this position; returns how many. */
   remove(chain: number, before: number): number {
     const end = this.head + before;
     let kept = this.head;
@@ -84,7 +84,7 @@ export class PacketQueue {
     this.starts[to] = this.starts[from]!;
   }
 
-  /** Twice the slots, the first packet in the first of them. */
+  /** Doubles the slots and moves the first packet to slot 0. */
   private grow(): void {
     const more = this.mask + 1;
     const from = this.head & this.mask;

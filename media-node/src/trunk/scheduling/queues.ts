@@ -1,73 +1,73 @@
 import type { SendConversation } from '../arq/sender.ts';
 import { PacketQueue } from './packet-queue.ts';
 
-/** Media classes, most urgent first. Control goes before all; resends between audio and video. */
+/** Media classes, most urgent first. Control precedes all of them; retransmissions come between audio and video. */
 export type Priority = 'audio' | 'videoBase' | 'video' | 'probe';
 
 const RANK: Record<Priority, number> = { audio: 0, videoBase: 1, video: 2, probe: 3 };
 const CLASSES = 4;
-/** Resends go before this rank. */
-export const RESENDS_BEFORE = RANK.videoBase;
-/** What others build on. */
+/** Retransmissions precede this rank. */
+export const RETRANSMISSION_RANK = RANK.videoBase;
+/** Frames that other frames depend on. */
 const BASE = RANK.videoBase;
 const ALONE = -1;
 
-const MAX_RESENDS = 8192;
+const MAX_QUEUED_RETRANSMISSIONS = 8192;
 
 export interface QueuedMedia {
   priority: Priority;
   conversation: number;
   payload: Buffer;
   deadlineMs: number;
-  /** Payloads of a chain build on one another; any number of the sender's choice. */
+  /** Payloads of one chain depend on one another. The sender chooses the number. */
   chain?: number;
-  /** The chain begins anew with this one. */
+  /** The chain starts anew with this payload, as with a keyframe. */
   starts?: boolean;
 }
 
 export interface QueueCounters {
-  /** Waited past their deadline, by class. */
+  /** Dropped past their deadline, by class. */
   overdue: Record<Priority, number>;
-  /** Made room for something more urgent or newer, by class. */
-  crowdedOut: Record<Priority, number>;
-  /** Not let in, by class: they build on something that was dropped, and nothing to begin anew with has come since. */
+  /** Evicted for something more urgent or newer, by class. */
+  evicted: Record<Priority, number>;
+  /** Refused, by class: a payload that they depend on was dropped, and their chain has not started anew since. */
   broken: Record<Priority, number>;
-  /** All that came. */
+  /** All payloads pushed. */
   offered: number;
-  /** Too many waited already; tried again later. */
-  resendsPutOff: number;
+  /** Retransmissions that found their queue full; ARQ tries them again. */
+  retransmissionsDeferred: number;
 }
 
 /**
- * Media that waits for its turn: strict priority, bounded in bytes; what gives way is the least urgent, and of that the oldest. Where one
- * thing builds on another (video's base on its keyframe) either all up to a later beginning gives way, or nothing more is taken until the
- * next one: half of a picture, or one whose predecessor is gone, would take the room of what can be shown.
+ * Media send queues: strict priority, bounded in bytes. When full they evict the oldest payload of the least urgent class. Video is evicted by
+ * chain: either everything up to the next keyframe in the queue goes, or the chain is broken and takes no more until its next keyframe. Frames
+ * that cannot be decoded would otherwise take the room of frames that can.
  */
 export class SendQueues {
   readonly counters: QueueCounters = {
     overdue: { audio: 0, videoBase: 0, video: 0, probe: 0 },
-    crowdedOut: { audio: 0, videoBase: 0, video: 0, probe: 0 },
+    evicted: { audio: 0, videoBase: 0, video: 0, probe: 0 },
     broken: { audio: 0, videoBase: 0, video: 0, probe: 0 },
     offered: 0,
-    resendsPutOff: 0,
+    retransmissionsDeferred: 0,
   };
-  /** May be changed at any time; what waits beyond it makes room with the next push. */
+  /** May be changed at any time; the next push evicts the excess. */
   maxBytes: number;
-  /** Chains that have begun, so that a break can be mended by beginning anew. */
+  /** Chains that have started, so that a broken one can start anew. */
   private readonly begun = new Set<number>();
   private readonly broken = new Set<number>();
   private readonly classes = Array.from({ length: CLASSES }, () => new PacketQueue());
   private readonly names: Priority[] = ['audio', 'videoBase', 'video', 'probe'];
   private bytes = 0;
-  private resends: { conversation: SendConversation; serial: number }[] = [];
-  private resendHead = 0;
+  private retransmissions: { conversation: SendConversation; serial: number }[] = [];
+  private retransmissionHead = 0;
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
   }
 
-  /** More waits than goes in a moment: what could be left for later is better not added. */
-  get isCrowded(): boolean {
+  /** The queue is above its high-water mark: optional media should wait. */
+  get isCongested(): boolean {
     return this.bytes > this.maxBytes / 4;
   }
 
@@ -75,7 +75,7 @@ export class SendQueues {
     return this.bytes;
   }
 
-  /** Payloads that wait, of all conversations. */
+  /** Queued payloads of all conversations. */
   get waiting(): number {
     return this.classes.reduce((sum, queue) => sum + queue.length, 0);
   }
@@ -90,11 +90,11 @@ export class SendQueues {
       this.begun.add(chain);
     }
     if (this.bytes + payload.length > this.maxBytes && !this.broken.has(chain) && !this.makeRoom(rank, payload.length, nowMs)) {
-      this.counters.crowdedOut[priority]++;
-      if (rank === BASE) this.breakOff(chain);
+      this.counters.evicted[priority]++;
+      if (rank === BASE) this.breakChain(chain);
       return false;
     }
-    // Broken before, or by making room just now.
+    // Broken before, or by the eviction just now.
     if (this.broken.has(chain)) {
       this.counters.broken[priority]++;
       return false;
@@ -124,35 +124,35 @@ export class SendQueues {
     queue.shift();
   }
 
-  pushResend(conversation: SendConversation, serial: number): boolean {
-    if (this.resends.length - this.resendHead >= MAX_RESENDS) {
-      this.counters.resendsPutOff++;
+  pushRetransmission(conversation: SendConversation, serial: number): boolean {
+    if (this.retransmissions.length - this.retransmissionHead >= MAX_QUEUED_RETRANSMISSIONS) {
+      this.counters.retransmissionsDeferred++;
       return false;
     }
-    this.resends.push({ conversation, serial });
+    this.retransmissions.push({ conversation, serial });
     return true;
   }
 
-  /** Next segment to send again that was not acknowledged meanwhile. */
-  firstResend(): { conversation: SendConversation; serial: number } | undefined {
+  /** The next queued retransmission that was not acknowledged meanwhile. */
+  firstRetransmission(): { conversation: SendConversation; serial: number } | undefined {
     for (;;) {
-      const next = this.resends[this.resendHead];
+      const next = this.retransmissions[this.retransmissionHead];
       if (!next) {
-        this.resends.length = this.resendHead = 0;
+        this.retransmissions.length = this.retransmissionHead = 0;
         return undefined;
       }
       if (next.conversation.isOutstanding(next.serial)) return next;
-      this.resendHead++;
+      this.retransmissionHead++;
     }
   }
 
-  shiftResend(): void {
-    this.resendHead++;
+  shiftRetransmission(): void {
+    this.retransmissionHead++;
   }
 
   clear(): void {
     for (let rank = 0; rank < CLASSES; rank++) while (this.classes[rank]!.length > 0) this.shift(rank);
-    this.resends.length = this.resendHead = 0;
+    this.retransmissions.length = this.retransmissionHead = 0;
     this.begun.clear();
     this.broken.clear();
   }
@@ -161,7 +161,7 @@ export class SendQueues {
     for (let victim = CLASSES - 1; victim >= 0; victim--) this.dropOverdue(victim, nowMs);
     for (let victim = CLASSES - 1; victim >= rank; victim--) {
       while (this.bytes + bytes > this.maxBytes && this.classes[victim]!.length > 0) {
-        if (!this.giveWay(victim, this.counters.crowdedOut, victim > rank)) break;
+        if (!this.evictOldest(victim, this.counters.evicted, victim > rank)) break;
       }
     }
     return this.bytes + bytes <= this.maxBytes;
@@ -170,15 +170,15 @@ export class SendQueues {
   private dropOverdue(rank: number, nowMs: number): void {
     const queue = this.classes[rank]!;
     while (queue.length > 0 && queue.firstDeadlineMs <= nowMs) {
-      this.giveWay(rank, this.counters.overdue, true);
+      this.evictOldest(rank, this.counters.overdue, true);
     }
   }
 
   /**
-   * Drops the oldest of the class; of what builds on one another, all that is of no use without it. False when nothing was: `mustGo` is for
-   * something more urgent, else a chain that would end with it stays, and ends with its newest.
+   * Drops the oldest payload of the class and all payloads that depend on it. Returns false, dropping nothing, when that would break the chain
+   * and `mustGo` is false: then the new payload is refused instead. `mustGo`: the room is for a more urgent class.
    */
-  private giveWay(rank: number, count: Record<Priority, number>, mustGo: boolean): boolean {
+  private evictOldest(rank: number, count: Record<Priority, number>, mustGo: boolean): boolean {
     const queue = this.classes[rank]!;
     const chain = queue.firstChain;
     if (rank !== BASE || !this.begun.has(chain)) {
@@ -195,15 +195,15 @@ export class SendQueues {
       count[this.names[each]!] += dropped.remove(chain, each === BASE && goesOn ? start : dropped.length);
       this.bytes -= before - dropped.bytes;
     }
-    if (!goesOn) this.breakOff(chain);
+    if (!goesOn) this.breakChain(chain);
     return true;
   }
 
-  private breakOff(chain: number): void {
+  private breakChain(chain: number): void {
     if (this.begun.has(chain)) this.broken.add(chain);
   }
 
-  /** Chains that are over. */
+  /** Forgets chains that have ended. */
   forget(isOver: (chain: number) => boolean): void {
     for (const chain of this.begun) if (isOver(chain)) this.begun.delete(chain);
     for (const chain of this.broken) if (isOver(chain)) this.broken.delete(chain);

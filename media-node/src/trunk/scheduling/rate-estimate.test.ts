@@ -29,7 +29,7 @@ function send(estimate: RateEstimate, link: LinkModel, offeredKbps: number, seco
       estimate.acked(BYTES);
       estimate.rtt(atMs - sentMs, nowMs);
     }
-    estimate.look(nowMs);
+    estimate.update(nowMs);
     if (nowMs % 100 === 0) sights.push({ atMs: nowMs, limitKbps: estimate.bytesPerMs * 8, waitMs: link.waitMs(nowMs) });
   }
   return sights;
@@ -105,7 +105,7 @@ describe('What a way carries', () => {
         two[who]!.rtt(atMs - sentMs, nowMs);
         if (nowMs > 20_000) got[who]! += BYTES;
       }
-      for (const estimate of two) estimate.look(nowMs);
+      for (const estimate of two) estimate.update(nowMs);
     }
     const share = got[0]! / (got[0]! + got[1]!);
     assert.ok(share > 0.25 && share < 0.75, `the first got ${share}`);

@@ -40,7 +40,7 @@ describe('Send queues', () => {
     push('videoBase', 'base two..', Infinity, 100);
     push('probe', 'probe.....', Infinity, 100);
     assert.deepEqual(drain(queues, 100), ['audio one.', 'base one..', 'base two..', 'video new.']);
-    assert.deepEqual(queues.counters.crowdedOut, { audio: 0, videoBase: 0, video: 1, probe: 1 });
+    assert.deepEqual(queues.counters.evicted, { audio: 0, videoBase: 0, video: 1, probe: 1 });
     assert.deepEqual(queues.counters.overdue, { audio: 1, videoBase: 0, video: 0, probe: 0 });
   });
 
@@ -59,7 +59,7 @@ describe('Send queues', () => {
       assert.ok(chained(queues, 'key 6.....', true));
       assert.ok(chained(queues, 'delta 7...'));
       assert.deepEqual(drain(queues, 0), ['key 6.....', 'delta 7...']);
-      assert.deepEqual([queues.counters.crowdedOut.videoBase, queues.counters.broken.videoBase], [1, 1]);
+      assert.deepEqual([queues.counters.evicted.videoBase, queues.counters.broken.videoBase], [1, 1]);
     });
 
     test('drop all up to a later beginning, where there is one', () => {
@@ -70,7 +70,7 @@ describe('Send queues', () => {
       chained(queues, 'delta 4...');
       assert.ok(chained(queues, 'delta 5...'));
       assert.deepEqual(drain(queues, 0), ['key 3.....', 'delta 4...', 'delta 5...']);
-      assert.equal(queues.counters.crowdedOut.videoBase, 2);
+      assert.equal(queues.counters.evicted.videoBase, 2);
     });
 
     test('give way to audio altogether, and when overdue', () => {
@@ -107,8 +107,8 @@ describe('Send queues', () => {
           assert.ok(queues.queuedBytes <= 1000);
         });
         const out = drain(queues, pushes.length).length;
-        const { crowdedOut, overdue, broken } = queues.counters;
-        const dropped = CLASSES.reduce((sum, each) => sum + crowdedOut[each] + overdue[each] + broken[each], 0);
+        const { evicted, overdue, broken } = queues.counters;
+        const dropped = CLASSES.reduce((sum, each) => sum + evicted[each] + overdue[each] + broken[each], 0);
         assert.equal(out + dropped, pushes.length);
         assert.equal(queues.queuedBytes, 0);
       }),

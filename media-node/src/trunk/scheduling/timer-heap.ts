@@ -4,7 +4,7 @@ export interface Timed {
   heapIndex: number;
 }
 
-/** Binary heap of due times in which an entry can be moved: the one place an endpoint looks for what is next. */
+/** Binary heap of due times whose entries can be moved; an endpoint's single source of what is due next. */
 export class TimerHeap<T extends Timed> {
   private readonly items: T[] = [];
 
@@ -12,7 +12,7 @@ export class TimerHeap<T extends Timed> {
     return this.items[0];
   }
 
-  /** Sets when the item is due; Infinity takes it out. */
+  /** Sets when the item is due, ms; Infinity removes it. */
   set(item: T, dueMs: number): void {
     const held = item.heapIndex >= 0;
     item.dueMs = dueMs;

@@ -3,7 +3,7 @@ import { seededRandom } from '@millrace/service';
 import type { Clock, Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from '../io/datagram.ts';
 
-/** Jitter reorders here: a trunk has to cope with that. */
+/** Jitter reorders datagrams, which a trunk has to tolerate. */
 const CLEAN: Partial<LinkProfile> = { delayMs: 10, keepsOrder: false };
 
 interface SimEvent extends Timer {
@@ -12,9 +12,9 @@ interface SimEvent extends Timer {
   run: (() => void) | undefined;
 }
 
-/** Sockets and a clock in virtual time, joined by emulated links. Nothing happens but in `run`. */
+/** Sockets and a clock in virtual time, connected by emulated links. Time passes only in `run` and `stall`. */
 export class SimNetwork {
-  /** Sees each datagram; false loses it. */
+  /** Called for each datagram; false drops it. */
   filter: (datagram: OutgoingDatagram, from: PeerAddress) => boolean = () => true;
   readonly random: () => number;
   private profile: Partial<LinkProfile> = CLEAN;
@@ -28,7 +28,7 @@ export class SimNetwork {
     this.random = seededRandom(seed);
   }
 
-  /** Every link's profile, where `link` said nothing else since; may be changed at any time. */
+  /** The profile of all links; setting it changes them all, also those that `link` changed before. */
   get path(): Partial<LinkProfile> {
     return this.profile;
   }
@@ -69,7 +69,7 @@ export class SimNetwork {
     return io;
   }
 
-  /** Another address for a socket that goes on living, as after a NAT's restart. */
+  /** Gives a live socket another address, as after a restart of a NAT. */
   move(io: SimIo, address: string): void {
     this.sockets.delete(key(io.local));
     io.local = { ...io.local, address };
@@ -80,7 +80,7 @@ export class SimNetwork {
     if (this.sockets.get(key(io.local)) === io) this.sockets.delete(key(io.local));
   }
 
-  /** Lets this much time pass. */
+  /** Runs all events of this much time. */
   run(ms: number): void {
     const endMs = this.nowMs + ms;
     for (;;) {
@@ -92,7 +92,7 @@ export class SimNetwork {
     this.nowMs = endMs;
   }
 
-  /** Time passes without anyone getting to run: the process was held up. */
+  /** Advances the clock without running events: the process stalls. */
   stall(ms: number): void {
     this.nowMs += ms;
   }

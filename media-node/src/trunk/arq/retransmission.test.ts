@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { resendCopies } from '../association.ts';
+import { retransmissionCopies } from '../association.ts';
 import { RttEstimator } from './rtt.ts';
 import { SendConversation } from './sender.ts';
 
@@ -43,7 +43,7 @@ describe('A segment is sent again', () => {
     assert.deepEqual(due(81), [0]);
   });
 
-  test('not again when what was under way before its resend is acknowledged, as counting serials would have it', () => {
+  test('not again when what was under way before its retransmit is acknowledged, as counting serials would have it', () => {
     const { conversation, due } = sent(10);
     acknowledge(conversation, [1, 1]);
     acknowledge(conversation, [2, 2]);
@@ -54,10 +54,10 @@ describe('A segment is sent again', () => {
     for (const stamp of [90, 91]) write(conversation, conversation.push(Buffer.alloc(10), 0, Infinity), stamp);
     acknowledge(conversation, [10, 90]);
     acknowledge(conversation, [11, 91]);
-    assert.deepEqual(due(170), [0, 9], 'but when what was sent after the resend is');
+    assert.deepEqual(due(170), [0, 9], 'but when what was sent after the retransmit is');
   });
 
-  test('when a resend of something older overtook it', () => {
+  test('when a retransmission of something older overtook it', () => {
     const { conversation, due } = sent(3);
     acknowledge(conversation, [2, 2]);
     write(conversation, 0, 50);
@@ -67,7 +67,7 @@ describe('A segment is sent again', () => {
     assert.deepEqual(due(140), [1]);
   });
 
-  test('so often as was said, a little apart, and counts as one resend', () => {
+  test('so often as was said, a little apart, and counts as one retransmission', () => {
     const { conversation, due } = sent(1);
     assert.deepEqual(due(199), []);
     assert.deepEqual(due(200), [0]);
@@ -93,7 +93,7 @@ describe('A segment is sent again', () => {
   });
 
   test('the oftener the more is lost, and once where nothing is', () => {
-    assert.deepEqual([0, 0.004, 0.01, 0.05, 0.1, 0.3, 1].map(resendCopies), [1, 1, 3, 5, 6, 6, 6]);
+    assert.deepEqual([0, 0.004, 0.01, 0.05, 0.1, 0.3, 1].map(retransmissionCopies), [1, 1, 3, 5, 6, 6, 6]);
   });
 });
 
