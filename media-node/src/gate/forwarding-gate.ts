@@ -2,43 +2,43 @@ import { KEYFRAME, type FrameMarks } from '@millrace/api/trunk';
 import { HoldBuffer } from './hold-buffer.ts';
 import { SequenceUnwrapper } from './sequence-unwrapper.ts';
 
-/** The longest that audio waits for order, whatever the RTT; also what an unknown RTT counts for. */
+/** Longest wait of audio for missing packets; also used while the RTT is unknown. */
 const MAX_ORDER_WAIT_MS = 300;
 /** A video frame's packets may be spread over a frame time by the sender's pacer, so a short RTT does not make it shorter. */
 const MIN_VIDEO_WAIT_MS = 50;
-/** While video is paused a keyframe is asked for again after this. */
+/** Interval of keyframe requests while video is paused. */
 const KEYFRAME_REPEAT_MS = 1000;
-/** What video is held back for order; after that only a keyframe helps. */
+/** Longest time that video packets are held for missing ones; after that the gate waits for a keyframe. */
 const MAX_HOLD_MS = 1000;
 export const MAX_HELD_PACKETS = 1024;
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 const RECENT = 1024;
-/** So many packets in a row whose turn is over, each behind the other, are no retransmissions: the sender began anew. */
+/** A run of this many consecutive late packets is no retransmission: the sender restarted. */
 const MAX_LATE_RUN = 64;
-/** Two packets of another numbering that stand so close confirm each other. */
+/** Two packets of another sequence within this distance confirm each other. */
 const MAX_CONFIRMING_DISTANCE = 16;
 
 export type DropReason =
-  /** Its turn was given up before it came. */
+  /** The gate had skipped it before it arrived. */
   | 'late'
   | 'duplicate'
-  /** A keyframe came, and this stood before it. */
+  /** It precedes a keyframe at which the gate opened. */
   | 'before-keyframe'
-  /** Held for too long, or too much was held. */
+  /** Held for too long, or too many packets were held. */
   | 'hold-limit'
-  /** The sender began a new sequence. */
+  /** The sender started a new sequence. */
   | 'restart';
 
-/** Hints about a packet that its RTP header and payload give and its sequence number does not. Bits. */
-/** It begins an IDR picture without parameter sets of its own, and those that it needs are known: the gate may open here. */
+/** Hint bits about a packet, from its RTP header and payload. */
+/** The packet starts an IDR picture without in-band parameter sets, but those it needs are known: the gate may open here. */
 export const OPENS_WITH_KNOWN_SETS = 0x01;
-/** Its timestamp has no relation to those before: if its number is not near theirs either, it belongs to another numbering. */
+/** The timestamp has no relation to earlier ones: unless its number is near theirs, the packet belongs to another sequence. */
 export const TIME_JUMPED = 0x02;
 
 export interface GateActions<P> {
-  /** In canonical order, without a hole: `canonical` grows by one from call to call. `arrivedMs` is when the packet was pushed. */
+  /** Called in canonical order: `canonical` grows by one with each call. `arrivedMs`: when the packet was pushed. */
   forward(packet: P, canonical: number, marks: FrameMarks, arrivedMs: number): void;
-  /** The sender began a new sequence; the next packet that is forwarded is of it. */
+  /** The sender started a new sequence, to which the next forwarded packet belongs. */
   restarted(): void;
   drop(packet: P, reason: DropReason): void;
   requestKeyframe(): void;
@@ -54,9 +54,9 @@ interface Suspect<P> {
 }
 
 /**
- * The forwarding-control gate behind a publisher, one for each track and layer (docs/decisions/0031). What it lets through
- * is in order. After loss or reordering video pauses until what is missing has come or a keyframe does; audio waits at most
- * min(10 × RTT, 300 ms) and goes on. It decides from packets and the time passed in; it has no timers: call tick at deadlineMs.
+ * The forwarding-control gate behind a publisher, one for each track and layer (docs/decisions/0031). It forwards packets
+ * in order. After loss or reordering video pauses until the missing packets or a keyframe arrive; audio waits at most
+ * min(10 × RTT, 300 ms) and continues. The caller passes the time in and calls tick at deadlineMs.
  */
 export class ForwardingGate<P> {
   readonly #kind: 'audio' | 'video';
@@ -64,16 +64,16 @@ export class ForwardingGate<P> {
   readonly #unwrapper = new SequenceUnwrapper();
   readonly #held = new HoldBuffer<P>();
   readonly #recent = new Float64Array(RECENT).fill(-1);
-  /** The next in order; undefined when only a keyframe can open the gate. */
+  /** The next number to forward; undefined when only a keyframe can open the gate. */
   #expected: number | undefined;
-  /** Below this all is decided. */
+  /** Packets below this number were forwarded or skipped. */
   #floor = 0;
   #canonical: number | undefined;
   #rttMs: number | undefined;
   #pausedSinceMs = Infinity;
   #lastRequestMs = -Infinity;
   #suspect: Suspect<P> | undefined;
-  /** Held packets that may open the gate once all that could belong before them is known, or was waited for. */
+  /** Held packets that may open the gate once the packets before them have arrived or timed out. */
   #candidates: { seq: number; arrivedMs: number }[] = [];
   #isNewSource = false;
   #late = { seq: -1, run: 0 };
@@ -84,12 +84,12 @@ export class ForwardingGate<P> {
     this.#rttMs = rttMs;
   }
 
-  /** The publisher's round-trip time from its RTCP; a wait that runs is judged by the new value. */
+  /** The publisher's round-trip time from its RTCP; it also applies to the current wait. */
   setRtt(rttMs: number): void {
     this.#rttMs = rttMs;
   }
 
-  /** What the gate waits for is missing: something is held, or video lacks its keyframe. */
+  /** The gate waits: for missing packets before held ones, or for a keyframe. */
   get paused(): boolean {
     return this.#pausedSinceMs !== Infinity;
   }
@@ -99,8 +99,8 @@ export class ForwardingGate<P> {
     return this.#kind === 'video' && this.#expected === undefined;
   }
 
-  /** The packets come from another sender from here on: what does not follow at once has numbers of its own. */
-  startAnew(): void {
+  /** A new sender takes over: unless its first packet continues the sequence, it starts a new one. */
+  expectNewSource(): void {
     this.#isNewSource = this.#unwrapper.started;
   }
 
@@ -121,7 +121,7 @@ export class ForwardingGate<P> {
     this.#place(extended, marks, packet, bytes, nowMs, hints);
   }
 
-  /** When tick has something to do; Infinity when nothing waits. */
+  /** When tick has work, ms; Infinity when the gate does not wait. */
   deadlineMs(): number {
     if (!this.paused) return Infinity;
     if (this.#kind === 'audio') return this.#pausedSinceMs + this.#waitMs();
@@ -175,7 +175,7 @@ export class ForwardingGate<P> {
     this.#openAt(seq, marks, packet, arrivedMs);
   }
 
-  /** Opens at the newest candidate before which nothing is missing: new parameter sets could be what is missing. */
+  /** Opens at the newest candidate without a gap before it, since a missing packet could carry new parameter sets. */
   #openAtSettled(): void {
     const settled = this.#candidates.findLast(({ seq }) => {
       const hasAllBefore = seq <= (this.#expected ?? this.#floor) || this.#held.has(seq - 1);
@@ -195,7 +195,7 @@ export class ForwardingGate<P> {
     this.#actions.forward(packet, this.#canonical, marks, arrivedMs);
   }
 
-  /** Lets out what is in order now, and starts the wait anew for the gap behind it, if there is one. */
+  /** Forwards held packets that are in order now, and re-arms the wait for the next gap. */
   #drain(): void {
     if (this.#held.size > 0) {
       for (let next = this.#held.take(this.#expected!); next; next = this.#held.take(this.#expected!)) {
@@ -206,14 +206,14 @@ export class ForwardingGate<P> {
     if (this.#candidates.length > 0) this.#candidates = this.#candidates.filter(({ seq }) => this.#held.has(seq));
   }
 
-  /** Audio goes on behind the gap. */
+  /** Audio skips the gap. */
   #skipGap(): void {
     const next = this.#held.first();
     if (next) this.#expected = next.seq;
     this.#drain();
   }
 
-  /** What is missing comes too late to be of use: from here only a keyframe opens the gate. */
+  /** The wait was too long: from now on only a keyframe opens the gate. */
   #giveUpOrder(): void {
     const candidate = this.#candidates[0];
     if (candidate) return this.#openAtHeld(candidate.seq);
@@ -232,8 +232,8 @@ export class ForwardingGate<P> {
   }
 
   /**
-   * A packet of another numbering, which is a restart of the sender when a second one confirms it (RFC 3550 appendix A.1); the
-   * two may have changed places on the way. The first of them is not lost by that.
+   * A packet of another sequence: the sender restarted if a second packet confirms it (RFC 3550 appendix A.1). The two may arrive in either
+   * order, and both are kept.
    */
   #onJump(packet: Suspect<P>): void {
     const first = this.#suspect;
@@ -253,14 +253,14 @@ export class ForwardingGate<P> {
     return distance <= MAX_CONFIRMING_DISTANCE || distance >= 0x1_0000 - MAX_CONFIRMING_DISTANCE;
   }
 
-  /** Begins another numbering with these packets, in their order. */
+  /** Starts a new sequence with these packets, in order. */
   #restart(...packets: Suspect<P>[]): void {
     this.#isNewSource = false;
     if (this.#suspect) this.#dropSuspect();
     for (const held of this.#held.takeBelow(Infinity)) this.#actions.drop(held.packet, 'restart');
     this.#candidates = [];
     this.#late.run = 0;
-    // What was overtaken by the first packet may still come.
+    // Packets that the first one overtook may still arrive.
     this.#floor = this.#unwrapper.restart(packets[0]!.seq) - MAX_CONFIRMING_DISTANCE;
     this.#expected = undefined;
     this.#pausedSinceMs = this.#kind === 'video' ? packets[0]!.arrivedMs : Infinity;

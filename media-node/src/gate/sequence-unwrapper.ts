@@ -7,14 +7,14 @@ const NEAR = 64;
 /** Extends 16-bit sequence numbers to integers that never wrap, and tells a restarted sender from a late packet. */
 export class SequenceUnwrapper {
   #highest: number | undefined;
-  /** The extended number that the sender began with, or began anew with. */
+  /** The extended number with which the sender started or restarted. */
   first = -1;
 
   get started(): boolean {
     return this.#highest !== undefined;
   }
 
-  /** The extended number, or `restart` when the jump is no loss and no reordering. Does not move by itself: see accept. */
+  /** The extended number, or `restart` when the jump is neither loss nor reordering. Changes no state: see `accept`. */
   extend(seq: number): number | 'restart' {
     if (this.#highest === undefined) return seq;
     const delta = ((seq - this.#highest + 0x8000) & 0xffff) - 0x8000;
@@ -22,7 +22,7 @@ export class SequenceUnwrapper {
     return this.#highest + delta;
   }
 
-  /** Near the highest number: the packets of one burst, in whatever order they come. */
+  /** Whether the number is near the highest, as within a reordered burst. */
   isNear(extended: number): boolean {
     return this.#highest === undefined || Math.abs(extended - this.#highest) <= NEAR;
   }
@@ -32,7 +32,7 @@ export class SequenceUnwrapper {
     if (this.#highest === undefined || extended > this.#highest) this.#highest = extended;
   }
 
-  /** Goes on from another number; stays above all that were accepted, so that what is ordered by it stays so. */
+  /** Continues from another number, above all accepted ones, so that extended numbers stay monotonic. */
   restart(seq: number): number {
     const highest = this.#highest ?? 0;
     const extended = (Math.floor(highest / 0x1_0000) + 2) * 0x1_0000 + seq;

@@ -6,28 +6,28 @@ import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
-/** What the main thread tells the relay thread about the node and its mesh. */
+/** Settings of the node and its mesh, sent from the main thread to the relay thread. */
 export interface RelaySettings {
   /** The node has the relay role: it forwards what others publish. */
   relays: boolean;
   mesh?: MeshSettings;
-  /** Nodes to hold a trunk with all the time, so that links are measured. */
+  /** Nodes to which a trunk is kept up permanently, so that links are measured. */
   probe: Hop[];
 }
 
 export interface IngestRequest {
-  /** Chosen by the caller, so that events can come before the answer. */
+  /** Chosen by the caller, since events may arrive before the answer. */
   id: string;
   stream: string;
   epoch: number;
   tracks: TrackDescription[];
-  /** `sprop-parameter-sets` of the publisher's SDP, by track: they come in band to everybody behind the gate. */
+  /** `sprop-parameter-sets` of the publisher's SDP, by track: the gate inserts them in band. */
   parameterSets?: Record<number, string>;
   /** The publisher's round-trip time, ms. */
   rttMs?: number;
-  /** Where to listen; loopback unless mediasoup is elsewhere. */
+  /** IP address to listen on; loopback by default. */
   localIp?: string;
-  /** Where the publisher's packets come from: what comes from elsewhere on this machine is not taken. */
+  /** Source address of the publisher's packets; packets from other addresses are dropped. */
   from?: SocketAddress;
 }
 
@@ -35,7 +35,7 @@ export interface EgressRequest {
   /** Chosen by the caller. */
   id: string;
   stream: string;
-  /** The oldest epoch of use. */
+  /** The oldest acceptable epoch. */
   epoch?: number;
   /** Upstream hops, nearest first, the origin last; empty when the stream is published on this node. */
   path: Hop[];
@@ -46,11 +46,11 @@ export interface EgressRequest {
 
 export interface EgressStats extends MeasuredPath, EgressCounters {
   epoch: number;
-  /** Packets that never came, in this epoch. */
+  /** Packets of this epoch that never arrived. */
   lost: number;
 }
 
-/** A stream that the node carries; for the report to control. */
+/** A stream that the node carries, as reported to control. */
 export interface CarriedStats extends MeasuredPath {
   stream: string;
   epoch: number;
@@ -65,22 +65,22 @@ export interface RelayStats {
   streams: CarriedStats[];
   /** Subscriptions of other nodes, over all streams. */
   subscribers: number;
-  /** Frames of conversations that are not bound, or that are no frames. */
+  /** Frames of unknown conversations, and malformed frames. */
   strayFrames: number;
   malformedFrames: number;
-  /** Media frames that did not get over the trunks that there are, by reason. */
+  /** Media frames dropped on the current trunks, by reason. */
   droppedMedia: Readonly<Record<string, number>>;
   /** Messages that could not be read or sent. */
   controlErrors: number;
   /** Publishers on this node. */
   ingests: { id: string; tracks: readonly TrackCounters[] }[];
-  /** Requests to publishers for a keyframe, by what became of them. */
+  /** Keyframe requests to publishers, by outcome. */
   keyframeRequests: Readonly<Record<string, number>>;
-  /** What the gates put right in publishers' streams, by kind: `parameter-sets` inserted, in packets; `clock-jump`s joined. */
+  /** Repairs of publishers' streams by the gates, by kind: `parameter-sets` inserted, in packets; `clock-jump`s joined. */
   repairs: Readonly<Record<string, number>>;
   /** Publishers' packets that were not forwarded, by reason. */
   refusedRtp: Readonly<Record<string, number>>;
-  /** Datagrams at the trunk port that were not taken, by reason. */
+  /** Datagrams dropped at the trunk port, by reason. */
   refusedDatagrams: Readonly<Record<string, number>>;
 }
 
@@ -109,10 +109,10 @@ export type RelayCommand = keyof RelayCommands;
 export type CommandArgument<C extends RelayCommand> = RelayCommands[C][0];
 export type CommandAnswer<C extends RelayCommand> = RelayCommands[C][1];
 
-/** What the relay thread tells the main thread unasked. */
+/** Events from the relay thread to the main thread. */
 export type RelayEvent =
   | { type: 'keyframe'; ingest: string; track: number; layer: number }
-  /** What is known of a publisher's tracks has changed: the order of their layers. */
+  /** The order of the layers of a publisher's tracks has changed. */
   | { type: 'tracks'; ingest: string; tracks: TrackDescription[] }
   | { type: 'description'; egress: string; description: StreamDescription }
   | { type: 'path'; egress: string; path: MeasuredPath }

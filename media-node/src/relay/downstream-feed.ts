@@ -15,8 +15,8 @@ import type { Conversations } from './subscription/index.ts';
 import type { RelayTrunk } from './trunks.ts';
 
 /**
- * A carried stream on its way to one node behind: at once and in any order; order is made at the last hop. What is retransmitted goes in
- * batches, as the acknowledgements of the node behind make room: the whole of a long outage at once would find the window full.
+ * Sends a carried stream to one downstream node, unordered; the last hop restores the order. After an outage it replays packets from the ring in
+ * batches, as acknowledgements free the send window, which could not hold the whole replay at once.
  */
 export class DownstreamFeed implements FrameSink {
   readonly conversations: Conversations;
@@ -24,12 +24,12 @@ export class DownstreamFeed implements FrameSink {
   readonly #stream: CarriedStream;
   readonly #requestKeyframe: (track: number, layer: number) => void;
   #masks: Uint8Array = new Uint8Array(MAX_TRACKS);
-  /** Layers that are being retransmitted, by track and layer: the next number to send. What is live waits behind it, in the ring. */
+  /** Layers that are being replayed, by track and layer: the next number to send. Live packets wait in the ring behind it. */
   readonly #behind = new Map<number, number>();
   sent = 0;
   refused = 0;
 
-  /** `requestKeyframe`: what was dropped on the way to the trunk has to begin anew. */
+  /** `requestKeyframe`: called when the trunk dropped a frame, so that the layer has to restart at a keyframe. */
   constructor(
     trunk: RelayTrunk,
     stream: CarriedStream,
@@ -52,38 +52,38 @@ export class DownstreamFeed implements FrameSink {
     if ((this.#masks[frameTrack(frame)]! & (1 << frameLayer(frame))) !== 0) this.#send(frame, mediaClass);
   }
 
-  /** Frames say their epoch themselves. */
+  /** Frames carry their epoch. */
   onEpoch(): void {
     this.#behind.clear();
   }
 
-  /** Goes on with what is being retransmitted; whether there is more. */
+  /** Continues replays. Returns whether some are unfinished. */
   tick(): boolean {
-    for (const [index, seq] of this.#behind) this.#retransmit(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
+    for (const [index, seq] of this.#behind) this.#replay(Math.floor(index / MAX_LAYERS), index % MAX_LAYERS, seq);
     return this.#behind.size > 0;
   }
 
-  /** Takes up what is wanted and retransmissions what `held` and the newly wanted layers lack. */
+  /** Sets the requested layers and replays what is missing after `held` and in newly requested layers. */
   setWanted(masks: Uint8Array, held: HeldPosition[]): void {
     const before = this.#masks;
     this.#masks = masks;
     const positions = held.filter((position) => position.epoch === this.#stream.epoch);
-    for (const { track, layer, seq } of positions) this.#retransmit(track, layer, seq + 1);
+    for (const { track, layer, seq } of positions) this.#replay(track, layer, seq + 1);
     for (let track = 0; track < MAX_TRACKS; track++) {
       for (let layer = 0; layer < MAX_LAYERS; layer++) {
         const isNew = (masks[track]! & ~before[track]! & (1 << layer)) !== 0;
         const isHeld = positions.some((position) => position.track === track && position.layer === layer);
-        if (isNew && !isHeld) this.#retransmitFromKeyframe(track, layer);
+        if (isNew && !isHeld) this.#replayFromKeyframe(track, layer);
       }
     }
   }
 
-  #retransmitFromKeyframe(track: number, layer: number): void {
+  #replayFromKeyframe(track: number, layer: number): void {
     const ring = this.#stream.ring(track, layer);
-    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#retransmit(track, layer, ring.keyframe);
+    if (ring?.mediaClass === VIDEO && ring.keyframe !== -1) this.#replay(track, layer, ring.keyframe);
   }
 
-  #retransmit(track: number, layer: number, from: number): void {
+  #replay(track: number, layer: number, from: number): void {
     const index = track * MAX_LAYERS + layer;
     const ring = this.#stream.ring(track, layer);
     let seq = ring && (this.#masks[track]! & (1 << layer)) !== 0 ? ring.nextHeld(from) : -1;
@@ -121,7 +121,7 @@ export class DownstreamFeed implements FrameSink {
   }
 }
 
-/** What other frames build on goes before what they do not. */
+/** Frames that other frames depend on are sent first. */
 function priorityOf(frame: Buffer, mediaClass: MediaClass): Priority {
   if (mediaClass === AUDIO) return 'audio';
   const marks = frameMarks(frame);

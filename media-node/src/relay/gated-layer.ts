@@ -29,11 +29,11 @@ import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
 import { KeyframeBackoff } from './keyframe-backoff.ts';
 import { signedDistance, Timeline } from './timeline.ts';
 
-/** Pictures of H.264 that are shown later may be sent earlier (B-frames); no other source sends its timestamps out of order. */
+/** H.264 with B-frames sends pictures out of presentation order; no other source sends timestamps out of order. */
 const MAX_H264_REORDER_MS = 1000;
-/** A packet whose time is so far from that of the one before it is not of the same numbering, unless its number is near. */
+/** A packet whose timestamp is this far from the previous one belongs to another sequence, unless its number is near. */
 const MAX_TIME_ERROR_MS = 3000;
-/** A sender report that is older than this says nothing of the packets that come now. */
+/** A sender report older than this is not applied to the packets that arrive now. */
 const MAX_REPORT_AGE_MS = 5000;
 
 export interface GatedLayerOptions {
@@ -53,8 +53,8 @@ export interface GatedLayerOptions {
 export type PacketWatch = (view: RtpView, marks: FrameMarks, bytes: number, nowMs: number) => void;
 
 /**
- * One track and layer of a publisher: what its packets are is marked, the gate puts them in order, keyframes are completed with
- * the parameter sets that they refer to, and numbers and timestamps go on without a step whatever the publisher does.
+ * One track and layer of a publisher: marks its packets, orders them with the gate, inserts parameter sets that keyframes lack, and keeps
+ * sequence numbers and timestamps continuous whatever the publisher does.
  */
 export class GatedLayer implements GateActions<Buffer> {
   readonly gate: ForwardingGate<Buffer>;
@@ -73,11 +73,11 @@ export class GatedLayer implements GateActions<Buffer> {
   readonly #forwarding = new RtpView();
   readonly #watch: PacketWatch | undefined;
   #restarted = false;
-  /** Packets of our own so far: the gate numbers without them. */
+  /** Packets inserted so far, which the gate's numbers do not include. */
   #inserted = 0;
   #lastTimestamp = -1;
   #arrived: { timestamp: number; atMs: number } | undefined;
-  /** Came before the packets that it is about. */
+  /** A sender report that arrived before the packets that it describes. */
   #earlyReport: { report: SenderReport; atMs: number } | undefined;
 
   constructor(

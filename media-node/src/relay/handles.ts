@@ -8,7 +8,7 @@ import type { RelayRunner } from './relay-runner.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
-/** A publisher's way into the relay. */
+/** The main thread's handle of an ingest: a publisher whose RTP the relay receives. */
 export class IngestHandle extends EventEmitter<{
   keyframe: [track: number, layer: number];
   tracks: [TrackDescription[]];
@@ -26,7 +26,7 @@ export class IngestHandle extends EventEmitter<{
     this.address = address;
   }
 
-  /** These layers' packets come under other SSRCs from now on. */
+  /** From now on these layers' packets have other SSRCs. */
   setSources(sources: LayerSource[]): Promise<void> {
     return this.#runner.call('setSources', { id: this.id, sources });
   }
@@ -40,7 +40,7 @@ export class IngestHandle extends EventEmitter<{
     return this.#runner.call('ingestStats', { id: this.id });
   }
 
-  /** Ends the stream for everyone behind; the reason reaches them. */
+  /** Ends the stream for all subscribers, who receive the reason. */
   async close(reason: string): Promise<void> {
     this.emit('closed');
     await this.#runner.call('closeIngest', { id: this.id, reason });
@@ -50,17 +50,17 @@ export class IngestHandle extends EventEmitter<{
 export interface EgressEvents {
   /** Tracks or epoch are known or have changed. */
   description: [StreamDescription];
-  /** The path, its RTT and loss; on each change and every two seconds. */
+  /** The path, its RTT and loss; emitted on each change and every two seconds. */
   path: [MeasuredPath];
   flowing: [reason: string];
-  /** No way to the stream works; the relay keeps trying the ways it has. Give it others with reroute. */
+  /** No route to the stream works. The relay keeps retrying its routes; `reroute` gives it others. */
   lost: [reason: string];
-  /** The publisher left; the relay waits for the next one of the name. */
+  /** The publisher left; the relay waits for the next publisher of the same name. */
   ended: [reason: string];
   closed: [];
 }
 
-/** A stream's way out of the relay into mediasoup. */
+/** The main thread's handle of an egress: a stream that the relay sends to mediasoup. */
 export class EgressHandle extends EventEmitter<EgressEvents> {
   readonly id: string;
   readonly #runner: RelayRunner;
@@ -75,17 +75,17 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
     this.on('path', (path) => (this.#path = path));
   }
 
-  /** As known now. */
+  /** The latest description; undefined before the first. */
   description(): StreamDescription | undefined {
     return this.#description;
   }
 
-  /** As measured last: nodes upstream, nearest first; RTT and loss summed over its trunks. */
+  /** The last measurement: nodes upstream, nearest first; RTT and loss summed over the path's trunks. */
   path(): MeasuredPath {
     return this.#path;
   }
 
-  /** Resolves once the stream's tracks are known; rejects when time is up, with the reason why no way worked until then. */
+  /** Resolves once the stream's tracks are known; rejects after `timeoutMs` with the reason of the last failed route. */
   described(timeoutMs: number): Promise<StreamDescription> {
     if (this.#description) return Promise.resolve(this.#description);
     return new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
         finish();
       };
       const onDescription = (description: StreamDescription) => settle(() => resolve(description));
-      // The relay goes on trying: a trunk that breaks while it is set up is no reason to turn a viewer away.
+      // Not final: the relay retries, so a trunk that breaks during set-up does not fail the viewer.
       const onSetback = (reason: string) => (why = reason);
       const onClosed = () => settle(() => reject(new Error('the egress was closed')));
       const onTimeout = () => settle(() => reject(new Error(`the stream did not come within ${timeoutMs} ms: ${why}`)));
@@ -105,7 +105,7 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
     });
   }
 
-  /** Sends a track also to this plain transport. Resolves to the address that its packets come from and that takes its RTCP. */
+  /** Sends a track to one more plain transport. Resolves to the local address, which sends its packets and receives its RTCP. */
   attach(track: number, attachment: Attachment): Promise<SocketAddress> {
     return this.#runner.call('attach', { id: this.id, track, attachment });
   }
@@ -114,7 +114,7 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
     return this.#runner.call('detach', { id: this.id, track, to, ssrc });
   }
 
-  /** Bit n of the mask wants layer n; what nobody wants is not brought here. */
+  /** Requests layers: bit n of the mask is layer n. Layers that nobody requests are not subscribed upstream. */
   setLayers(track: number, mask: number): Promise<void> {
     return this.#runner.call('setLayers', { id: this.id, track, mask });
   }
@@ -123,7 +123,7 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
     return this.#runner.call('requestKeyframe', { id: this.id, track, layer });
   }
 
-  /** A new way to the stream, made before the old one is broken. */
+  /** Changes the route to the stream, make before break. */
   reroute(path: Hop[], backup: Hop[]): Promise<void> {
     return this.#runner.call('reroute', { id: this.id, path, backup });
   }

@@ -15,7 +15,7 @@ export interface RelayHostOptions {
 
 type Handlers = { [C in RelayCommand]: (argument: CommandArgument<C>) => CommandAnswer<C> | Promise<CommandAnswer<C>> };
 
-/** A relay with its sockets, run by commands: the same in a worker thread and in the caller's own. */
+/** A relay with its sockets, driven by commands, in a worker thread or in the caller's. */
 export class RelayHost {
   readonly trunkPort: number;
   readonly #endpoint: TrunkEndpoint;
@@ -34,7 +34,7 @@ export class RelayHost {
       const message = `the kernel gave the trunk socket smaller buffers than the ${asked} bytes asked for, so bursts may be lost: raise net.core.rmem_max and wmem_max`;
       emit({ type: 'warning', message, fields: { receiveBytes: receive, sendBytes: send } });
     }
-    // Until the mesh's key is known nobody else has this one: no trunk comes up.
+    // A random key that no other node has: no trunk comes up before the mesh's keys are configured.
     const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
     this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });
     const warn = (error: Error) => emit({ type: 'warning', message: error.message, fields: {} });
@@ -90,7 +90,7 @@ export class RelayHost {
 
   #configure(settings: RelaySettings): void {
     const { mesh } = settings;
-    // Snapshots come often and mostly say the same: trunks need not look at their keys again.
+    // Snapshots are frequent and mostly unchanged: skip reconfiguring the trunks.
     const asText = JSON.stringify(mesh);
     if (mesh && mesh.keys.length > 0 && asText !== this.#mesh) {
       this.#mesh = asText;

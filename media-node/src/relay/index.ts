@@ -1,4 +1,4 @@
-/** The relay: takes a publisher's RTP, carries streams between nodes over trunks, gives them out to mediasoup. */
+/** The relay: receives a publisher's RTP, forwards streams between nodes over trunks, and feeds them to mediasoup. */
 export { Relay, type RelayConfiguration, type RelayOptions } from './relay.ts';
 export { EgressHandle, IngestHandle, type EgressEvents } from './handles.ts';
 export type { CarriedStats, EgressRequest, EgressStats, IngestRequest, RelayStats } from './commands.ts';

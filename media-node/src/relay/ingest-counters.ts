@@ -4,18 +4,18 @@ export interface IngestCounters {
   packets: number;
   bytes: number;
   forwarded: number;
-  /** No RTP. */
+  /** Not valid RTP. */
   malformed: number;
   /** Larger than MAX_RTP_BYTES. */
   tooLarge: number;
-  /** RTP of an SSRC that no track names. */
+  /** RTP with an unknown SSRC. */
   unknownSsrc: number;
   dropped: Record<DropReason, number>;
-  /** Requests for a keyframe, by what became of them: sent to the publisher, or held back because it was asked just now or does not answer. */
+  /** Keyframe requests by outcome: sent to the publisher, or held back by the back-off. */
   keyframeRequests: { sent: number; held: number };
-  /** Packets with parameter sets that were put in front of keyframes that lacked them. */
+  /** Packets with parameter sets inserted before keyframes that lacked them. */
   insertedSets: number;
-  /** Jumps of the publisher's clock that are joined, so that viewers do not see them. */
+  /** Jumps of the publisher's clock that were hidden from viewers. */
   clockJumps: number;
 }
 
@@ -24,6 +24,6 @@ export interface TrackCounters {
   track: number;
   /** Packets that reached the gate. */
   packets: number;
-  /** Packets that the gate let pass. */
+  /** Packets that the gate forwarded. */
   passed: number;
 }

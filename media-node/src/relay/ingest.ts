@@ -65,7 +65,7 @@ export class Ingest {
       if (before === undefined || gated === undefined || before === ssrc) continue;
       this.#layers.delete(before);
       this.#layers.set(ssrc, gated);
-      gated.gate.startAnew();
+      gated.gate.expectNewSource();
     }
   }
 

@@ -1,8 +1,8 @@
-/** A publisher that answers is asked again at once, but not sooner than this: several viewers who join together need one keyframe. */
+/** Minimum interval between requests to a publisher that answers: several viewers who join together need one keyframe. */
 export const MIN_REQUEST_INTERVAL_MS = 300;
-/** A keyframe that comes later than this after a request is no answer to it: the encoder sent it by itself. */
+/** A keyframe later than this after a request does not count as an answer: the encoder sent it on its own schedule. */
 export const ANSWER_WITHIN_MS = 2000;
-/** How long an answer is waited for before the next request; each request without an answer doubles it. */
+/** Wait for an answer before the next request; each unanswered request doubles it. */
 const INITIAL_BACKOFF_MS = 1000;
 export const MAX_REQUEST_INTERVAL_MS = 30_000;
 
@@ -17,7 +17,7 @@ export class KeyframeBackoff {
   #isOpen = false;
   #isWanted = false;
 
-  /** Someone needs a keyframe. True: ask the publisher now; false: `tick` says when, unless a keyframe comes first. */
+  /** A viewer needs a keyframe. True: ask the publisher now. False: `tick` sends the request when it is due, unless a keyframe arrives first. */
   request(nowMs: number): boolean {
     this.#isWanted = true;
     return this.tick(nowMs);
@@ -38,7 +38,7 @@ export class KeyframeBackoff {
     return true;
   }
 
-  /** A keyframe arrived: whoever waited has it. */
+  /** A keyframe arrived, which answers pending requests. */
   keyframe(nowMs: number): void {
     if (nowMs - this.#lastSentMs <= ANSWER_WITHIN_MS) this.#unanswered = 0;
     this.#isOpen = false;

@@ -1,10 +1,10 @@
 /** Rates are compared over windows of this length. */
 const WINDOW_MS = 2000;
-/** So many windows in a row have to agree. */
+/** Number of windows in a row that have to agree. */
 const MIN_WINDOWS = 3;
-/** One layer's rate is clearly above another's when it is so many times that. Simulcast layers are at least 2 times apart as a rule. */
+/** A layer's rate is clearly above another's at this ratio. Simulcast layers usually differ by a factor of 2 or more. */
 const MIN_RATE_RATIO = 1.5;
-/** A size that changes stands so long before it counts: layers that are scaled down together do not change in the same packet. */
+/** How long a new order has to persist: layers that are scaled down together do not change in the same packet. */
 const SETTLE_MS = 2000;
 
 interface SeenLayer {
@@ -15,8 +15,8 @@ interface SeenLayer {
 }
 
 /**
- * Which simulcast layer of a track is the better one, from the picture sizes and rates that are seen; what was assumed from the SDP stands until these say
- * otherwise. Sizes count first, rates where sizes are equal or not known. Time is passed in, in ms.
+ * Ranks the simulcast layers of a track by observed picture size, or by rate where sizes are equal or unknown. The order assumed from the SDP is kept
+ * until observations contradict it. Time is passed in, in ms.
  */
 export class LayerOrder {
   readonly #layers = new Map<number, SeenLayer>();
@@ -76,7 +76,7 @@ export class LayerOrder {
     return true;
   }
 
-  /** Layers that were not seen keep their places; where all that were seen stand the wrong way round, they are turned round as well. */
+  /** Layers without observations keep their places, unless all observed layers are in reverse order: then the whole order is reversed. */
   #judged(): number[] {
     const seen = this.#order.filter((layer) => this.#isSeen(layer));
     const sorted = this.#sorted(seen);
@@ -91,7 +91,7 @@ export class LayerOrder {
     return pixels !== undefined || (windows.length === MIN_WINDOWS && windows.every((bytes) => bytes > 0));
   }
 
-  /** By insertion, so that layers which nothing tells apart keep their order. */
+  /** A stable insertion sort: layers that cannot be distinguished keep their order. */
   #sorted(layers: readonly number[]): number[] {
     const sorted: number[] = [];
     for (const layer of layers) {

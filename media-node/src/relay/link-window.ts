@@ -1,11 +1,11 @@
-/** What a trunk measures at one moment. */
+/** One measurement of a trunk. */
 export interface LinkSample {
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;
 }
 
-/** The mean of what a trunk measured over the last while (RelayMesh.spec.probe.windowSeconds): routes follow what lasts, not a moment. */
+/** Mean of a trunk's measurements over a window (RelayMesh.spec.probe.windowSeconds), so that routes do not follow momentary changes. */
 export class LinkWindow {
   readonly #samples: { readonly atMs: number; readonly sample: LinkSample }[] = [];
 
@@ -28,7 +28,7 @@ export class LinkWindow {
     return this.#samples.length;
   }
 
-  /** Forgets what was measured: the trunk came up anew, perhaps over another way. */
+  /** Drops all measurements: the trunk came up again, perhaps over another path. */
   clear(): void {
     this.#samples.length = 0;
   }

@@ -26,10 +26,10 @@ import {
 import { TrunkDirectory, type Binding } from './trunk-directory.ts';
 import type { RelayTrunks } from './trunks.ts';
 
-/** Waits of gates, cursors and retransmissions end so close to their time. */
-const REST_MS = 5;
-/** Those of subscriptions, which are longer and more. */
-const SUBSCRIPTION_REST_MS = 20;
+/** Resolution of the timers of gates, cursors and replays. */
+const TIMER_RESOLUTION_MS = 5;
+/** Resolution of the timers of subscriptions, which are longer and more numerous. */
+const SUBSCRIPTION_TIMER_RESOLUTION_MS = 20;
 const TIDY_MS = 10_000;
 
 export interface RelayNodeOptions {
@@ -56,7 +56,7 @@ interface RunningEgress {
   want: LocalWant;
 }
 
-/** The relay of one node: ties sockets, gates, carried streams, subscriptions and trunks together. Runs on one thread. */
+/** The relay of one node: connects sockets, gates, carried streams, subscriptions and trunks. Runs on one thread. */
 export class RelayNode {
   readonly #options: RelayNodeOptions;
   readonly #directory: TrunkDirectory;
@@ -71,7 +71,7 @@ export class RelayNode {
   readonly #wakeBy: (dueMs: number) => void;
   #subscriptionDueMs = Infinity;
   #tidyAtMs: number;
-  /** Of ingests that are closed. */
+  /** Counters of closed ingests. */
   readonly #closedRefusedRtp: Record<string, number> = {};
   readonly #closedKeyframeRequests: Record<string, number> = {};
   readonly #closedRepairs: Record<string, number> = {};
@@ -82,7 +82,7 @@ export class RelayNode {
   constructor(options: RelayNodeOptions) {
     this.#options = options;
     this.#now = () => options.clock.now();
-    this.#timer = new CoalescedTimer(options.clock, REST_MS, () => this.#tick());
+    this.#timer = new CoalescedTimer(options.clock, TIMER_RESOLUTION_MS, () => this.#tick());
     this.#wakeBy = (dueMs) => this.#timer.armBy(dueMs);
     this.#directory = new TrunkDirectory(options.trunks, {
       onMessage: (peer, message) => this.#changed((nowMs) => this.#subscriptions.onMessage(peer, message, nowMs)),
@@ -129,7 +129,7 @@ export class RelayNode {
     return socket.address;
   }
 
-  /** All who carry the stream hear of the layers' order, and the node's main thread. Layers keep their numbers. */
+  /** Announces the layers' new order to all subscribers and to the node's main thread. Layers keep their numbers. */
   #reorder(id: string, track: number, order: readonly number[]): void {
     const running = this.#ingest(id);
     running.tracks = running.tracks.map((known) =>
@@ -191,7 +191,7 @@ export class RelayNode {
     this.#egress(id).egress.detach(track, to, ssrc);
   }
 
-  /** Wanted layers of a track, bit n for layer n. What nobody wants does not come over the trunk. */
+  /** Sets the requested layers of a track, bit n for layer n. Layers that nobody requests do not travel over the trunk. */
   setLayers(id: string, track: number, mask: number): void {
     const running = this.#egress(id);
     const before = running.want.masks[track] ?? 0;
@@ -207,7 +207,7 @@ export class RelayNode {
     this.#changed((nowMs) => this.#subscriptions.keyframe(stream, track, layer, nowMs));
   }
 
-  /** Make before break: what comes by the old way is used until the new one delivers. */
+  /** Make before break: the old path stays in use until the new one delivers. */
   reroute(id: string, path: Hop[], backup: Hop[]): void {
     const running = this.#egress(id);
     running.want = { ...running.want, path, backup };
@@ -278,9 +278,9 @@ export class RelayNode {
     for (const id of [...this.#ingests.keys()]) this.closeIngest(id, 'the node stops');
   }
 
-  // ---- inside
+  // ---- internals
 
-  /** A backup is of use at once only when its trunk is up before it is needed. */
+  /** Keeps the trunks to probe targets and to the first hop of each backup up, so that fast reroute needs no handshake. */
   #keepTrunks(): void {
     const backups = [...this.#egresses.values()].flatMap(({ want }) => want.backup.slice(0, 1));
     this.#directory.keep([...this.#probe, ...backups]);
@@ -297,7 +297,7 @@ export class RelayNode {
     this.#changed((nowMs) => this.#subscriptions.onMedia(binding.stream.name, peer, binding.subscription, nowMs));
   }
 
-  /** Said once for each publisher; the rest is counted. */
+  /** Warns once for each publisher; further packets are only counted. */
   #tooLarge(stream: string, bytes: number): void {
     const message = `${stream}: an RTP packet of ${bytes} bytes is not forwarded, nor are others above ${MAX_RTP_BYTES}: lower the publisher's packet size (pkt_size of FFmpeg, mtu of GStreamer's payloaders)`;
     this.#options.emit({ type: 'warning', message, fields: { stream, bytes } });
@@ -325,7 +325,7 @@ export class RelayNode {
       },
       serve: (stream, downstream, masks, held) => {
         this.#serve(stream, downstream).setWanted(masks, held);
-        // What did not fit at once goes on soon.
+        // The next tick continues a replay that did not fit the window.
         this.#timer.armBy(this.#now());
       },
       stopServing: (stream, downstream) => this.#stopServing(stream, downstream),
@@ -437,7 +437,7 @@ export class RelayNode {
   #changed(act: (nowMs: number) => void): void {
     const nowMs = this.#now();
     act(nowMs);
-    this.#wakeForSubscriptions(nowMs + SUBSCRIPTION_REST_MS);
+    this.#wakeForSubscriptions(nowMs + SUBSCRIPTION_TIMER_RESOLUTION_MS);
   }
 
   #wakeForSubscriptions(dueMs: number): void {
@@ -452,7 +452,7 @@ export class RelayNode {
     for (const feed of this.#feeds.values()) if (feed.tick()) this.#timer.armBy(nowMs);
     if (nowMs >= this.#subscriptionDueMs) {
       this.#subscriptionDueMs = Infinity;
-      this.#wakeForSubscriptions(Math.max(this.#subscriptions.tick(nowMs), nowMs + SUBSCRIPTION_REST_MS));
+      this.#wakeForSubscriptions(Math.max(this.#subscriptions.tick(nowMs), nowMs + SUBSCRIPTION_TIMER_RESOLUTION_MS));
     }
     if (nowMs >= this.#tidyAtMs) {
       this.#tidyAtMs = nowMs + TIDY_MS;

@@ -12,7 +12,7 @@ export interface RelayRunner {
 
 export interface RunnerListener {
   onEvent(event: RelayEvent): void;
-  /** The relay is gone and will not come back: the node must be restarted. */
+  /** The relay has failed for good: the node must be restarted. */
   onFailed(error: Error): void;
 }
 

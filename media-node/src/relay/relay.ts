@@ -18,7 +18,7 @@ export interface RelayOptions {
   thread?: boolean;
 }
 
-/** What of a snapshot concerns the relay. */
+/** The part of a snapshot that concerns the relay. */
 export type RelayConfiguration = Pick<NodeSettings, 'mesh' | 'peers' | 'probe'> & Partial<Pick<NodeSettings, 'relays'>>;
 
 /** The relay as the node's main thread sees it. Media itself never passes here. */
@@ -51,7 +51,7 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
     return this.#running.trunkPort;
   }
 
-  /** Takes a snapshot as it is. Trunks to the nodes to probe, and to the relays that this node is attached to, stay up. */
+  /** Applies a snapshot. Trunks to the nodes to probe, and to the relays that this node is attached to, stay up. */
   async configure(snapshot: RelayConfiguration): Promise<void> {
     const wanted = new Set([...snapshot.probe, ...(snapshot.relays ?? [])]);
     const probe: Hop[] = snapshot.peers.filter((peer) => wanted.has(peer.node)).map(hopTo);

@@ -8,26 +8,26 @@ export interface SocketAddress {
 /** A UDP socket on loopback, between the relay and mediasoup. */
 export interface RtpSocket {
   readonly address: SocketAddress;
-  /** The buffer belongs to the receiver. */
+  /** The receiver owns the buffer. */
   onMessage: (packet: Buffer) => void;
   /** Sends the first `length` bytes to the remote address. False when the packet was dropped because the socket is full. */
   send(packet: Buffer, length: number): boolean;
-  /** Packets taken by `send` that the kernel has not; while there are any, their buffers must not be written to. */
+  /** Packets accepted by `send` but not yet by the kernel; until then their buffers must not be written to. */
   readonly queued: number;
   close(): void;
 }
 
 export interface RtpSockets {
-  /** Bound to a free port of the local IP; with `remote`, packets go to and come from there alone. */
+  /** Opens a socket on a free port of the local IP; with `remote`, it is connected to that address. */
   open(localIp: string, remote?: SocketAddress): Promise<RtpSocket>;
 }
 
-/** A keyframe of a fast stream comes as one burst: it must fit while the thread is busy. Bounded by net.core.rmem_max. */
+/** Holds the burst of a keyframe at a high bitrate while the thread is busy. Bounded by net.core.rmem_max. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 const SEND_BUFFER_BYTES = 2 * 1024 * 1024;
 const MAX_QUEUED = 256;
 
-/** Sockets of node:dgram. `onError` hears what would else be lost: a refused port, a full table. */
+/** Sockets of node:dgram. `onError` receives asynchronous errors, such as a refused port. */
 export class DgramRtpSockets implements RtpSockets {
   readonly #onError: (error: Error) => void;
 

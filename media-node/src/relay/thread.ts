@@ -1,4 +1,4 @@
-/** The relay thread: media never waits for what the main thread does, and the other way round. */
+/** The relay thread: isolates media forwarding and the main thread from each other's delays. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RelayCommand, RelayEvent } from './commands.ts';
 import { RelayHost, type RelayHostOptions } from './host.ts';
@@ -21,7 +21,7 @@ const port = parentPort;
 if (!port) throw new Error('relay/thread.ts is the entry of a worker thread');
 const say = (message: ThreadMessage) => port.postMessage(message);
 
-// A failure to start is an uncaught exception: the main thread hears of it as the worker's error.
+// A failure to start is an uncaught exception: the main thread receives it as the worker's error.
 const host = await RelayHost.start(workerData as RelayHostOptions, (event) => say({ type: 'event', event }));
 
 async function answer({ call, command, argument }: CallMessage): Promise<void> {

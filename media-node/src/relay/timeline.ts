@@ -1,35 +1,35 @@
 /**
- * How far a source's clock may run ahead of arrival times before it counts as a step. Less is jitter, a queue that empties, or a
- * source that is sent faster than it plays.
+ * How far a source's clock may run ahead of arrival times before it counts as a step. Smaller gains are jitter, a queue that drains, or a
+ * source that sends faster than real time.
  */
 export const MAX_LEAD_GAIN_MS = 2000;
-/** After a restart of the sequence numbers the clock went on by itself only if it agrees this well with the time that went by. */
+/** After a restart of the sequence numbers, the clock counts as continuous if it agrees with the elapsed time within this error. */
 const MAX_RESTART_ERROR_MS = 500;
-/** A sender report is of the clock that runs now if it agrees this well with the time that went by. */
+/** A sender report belongs to the current clock if it agrees with the elapsed time within this error. */
 const MAX_REPORT_ERROR_MS = 1500;
-/** The lead is forgotten so fast that no drift of a real clock (RFC 3550 appendix A.8 assumes far less) stands behind it. */
+/** Decay of the lead per unit of time: faster than any real clock drifts (RFC 3550 appendix A.8 assumes far less). */
 const LEAD_DECAY = 0.001;
 
 export interface TimelineOptions {
   clockRate: number;
-  /** How far timestamps may go back from packet to packet in order: pictures are sent in the order in which they are decoded. */
+  /** How far timestamps may go back between packets in order, ms: pictures are sent in decoding order. */
   maxReorderMs: number;
 }
 
 /**
- * The timestamps of one track and layer as everybody behind the origin sees them: those of the publisher, joined without a step
- * where its clock jumps. Distances are kept otherwise, pauses too. At a jump the timestamp goes on by the time that went by.
+ * Timestamps of one track and layer downstream of the origin: those of the publisher, made continuous where its clock jumps. At a jump the
+ * timestamp advances by the elapsed time; otherwise distances are kept, including those of pauses.
  */
 export class Timeline {
   readonly #ticksPerMs: number;
   readonly #maxReorderTicks: number;
   #offset = 0;
   #started = false;
-  /** The latest packet by time: as it came, as it went out (never wraps), and when it came. */
+  /** The packet with the latest timestamp: its timestamp in, out (never wraps), and its arrival time. */
   #newest = 0;
   #newestOut = 0;
   #newestArrivedMs = 0;
-  /** The most that output time was ahead of arrival time, in ticks. */
+  /** The largest lead of output time over arrival time, in ticks. */
   #lead = 0;
   jumps = 0;
 
@@ -53,7 +53,7 @@ export class Timeline {
     return (timestamp + this.#offset) >>> 0;
   }
 
-  /** The same instant on the joined timeline; undefined when the report is of another clock than the one that runs now. */
+  /** The same instant on the continuous timeline; undefined when the report belongs to another clock than the current one. */
   report(timestamp: number, nowMs: number): number | undefined {
     if (!this.#started) return undefined;
     const elapsed = (nowMs - this.#newestArrivedMs) * this.#ticksPerMs;
@@ -89,7 +89,7 @@ export class Timeline {
   }
 }
 
-/** From one 32-bit timestamp to another, the shorter way round. */
+/** Signed distance between 32-bit timestamps, across the wrap. */
 export function signedDistance(from: number, to: number): number {
   return (to - from) | 0;
 }

@@ -10,23 +10,23 @@ import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
 import { LinkWindow } from './link-window.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
 
-/** Peers at once: paths that others send name nodes to dial, and must not make this one dial without end. */
+/** Most peers at a time. Paths received from other nodes name nodes to dial, so the number must be bounded. */
 export const MAX_PEERS = 1500;
-/** Messages that wait for a trunk that is being dialled. */
+/** Most messages queued for a trunk that is not up yet. */
 const MAX_WAITING = 1024;
 /** Above this a link is reported as degraded. */
 const DEGRADED_LOSS_PERCENT = 5;
 
-/** Least MTU of IPv6 (RFC 8200, section 5): a path below it is worth a warning. */
+/** Minimum MTU of IPv6 (RFC 8200, section 5): a path below it is worth a warning. */
 const NARROW_MTU_BYTES = 1280;
 
-/** Reports of a trunk, a second apart, after which its first probes have been answered. */
+/** Reports of a trunk, one per second, after which its first MTU probes have been answered. */
 const MTU_KNOWN_REPORTS = 5;
 
-/** A trunk that is down and that nobody here needs is dialled for this long. */
+/** How long an unneeded trunk that is down is dialled before it is closed. */
 const GIVE_UP_MS = 30_000;
 
-/** Where media of a conversation belongs. */
+/** The stream and subscription to which a conversation's media belongs. */
 export interface Binding {
   readonly stream: CarriedStream;
   readonly subscription: number;
@@ -37,12 +37,12 @@ export interface Binding {
 export interface TrunkListener {
   onMessage(peer: string, message: TrunkControlMessage): void;
   onMedia(peer: string, binding: Binding, frame: Buffer): void;
-  /** Media of a conversation that nobody subscribed to: the end of one that is over. */
+  /** Media of an unknown conversation, usually the tail of one that has ended. */
   onStray(): void;
   onUp(peer: string): void;
   onLost(peer: string, reason: string): void;
   onBadMessage(peer: string, error: Error): void;
-  /** The path to the peer carries less than IPv6 demands of any. Once, until it carries more again. */
+  /** The path MTU to the peer is below IPv6's minimum. Called once, until the MTU rises again. */
   onNarrowPath(peer: string, mtuBytes: number): void;
 }
 
@@ -50,22 +50,22 @@ interface PeerState {
   trunk: RelayTrunk;
   waiting: TrunkControlMessage[];
   readonly bindings: Map<number, Binding>;
-  /** Subscriptions over this trunk, either way: while there are any it carries heartbeats. */
+  /** Subscriptions over this trunk in both directions; while there are any, it is in use. */
   uses: number;
-  /** Since when the trunk is needed or up no more. */
+  /** Since when the trunk has been neither needed nor up, ms; Infinity while it is. */
   idleSinceMs: number;
   readonly window: LinkWindow;
   isNarrow: boolean;
   rates: { atMs: number; sentBytes: number; receivedBytes: number };
 }
 
-/** The trunks of this node by peer: messages wait here for a trunk to come up, conversations are looked up here. */
+/** The trunks of this node by peer. Queues messages until a trunk is up, and maps conversations to streams. */
 export class TrunkDirectory {
   readonly #trunks: RelayTrunks;
   readonly #listener: TrunkListener;
   readonly #peers = new Map<string, PeerState>();
   #kept = new Map<string, Hop>();
-  /** Over which measurements are averaged for reports. */
+  /** Window over which reports average measurements, ms. */
   windowMs = 30_000;
 
   constructor(trunks: RelayTrunks, listener: TrunkListener) {
@@ -83,8 +83,8 @@ export class TrunkDirectory {
   }
 
   /**
-   * Dials when there is no trunk; the message goes once it is up. Where this node's own settings tell the peer's address, that one counts:
-   * a path comes from another node and may be old or wrong. Throws when there are too many peers already.
+   * Sends the message once the trunk is up; dials if there is no trunk. The peer's address in this node's own settings takes precedence over the
+   * one in `hop`, since paths come from other nodes and may be outdated. @throws Error when there are too many peers already
    */
   sendTo(hop: Hop, message: TrunkControlMessage): void {
     if (!this.#peers.has(hop.node) && this.#peers.size >= MAX_PEERS)
@@ -110,13 +110,13 @@ export class TrunkDirectory {
     state?.trunk.closeConversation(conversation);
   }
 
-  /** Trunks to hold up whether or not a stream uses them: to measure links, and so that a backup is there at once. */
+  /** Sets the trunks to keep up whether or not a stream uses them: to measure links, and for fast reroute to a backup. */
   keep(hops: Hop[]): void {
     this.#kept = new Map(hops.map((hop) => [hop.node, hop]));
     for (const hop of hops) this.dial(hop);
   }
 
-  /** Ends trunks to nodes that are gone and not needed; one that is up is the peer's wish and stays. */
+  /** Closes trunks that are down and not needed here. A trunk that is up stays, since the peer wants it. */
   tidy(nowMs: number): void {
     for (const [peer, state] of this.#peers) {
       const needed = state.uses > 0 || this.#kept.has(peer) || state.trunk.state === 'up';
@@ -126,7 +126,7 @@ export class TrunkDirectory {
     }
   }
 
-  /** One more or one less subscription over the trunk to this peer. */
+  /** Adds or removes one subscription over the trunk to this peer. */
   use(peer: string, change: 1 | -1): void {
     const state = this.#peers.get(peer);
     if (!state) return;
@@ -140,7 +140,7 @@ export class TrunkDirectory {
     return { rttMs: Math.max(0, stats?.rttMs ?? 0), lossPercent: stats?.lossInPercent ?? 0 };
   }
 
-  /** Rates are since the last call, the rest is averaged over the window of the calls. */
+  /** Rates are since the last call; the other figures are averaged over `windowMs`. */
   reports(nowMs: number): LinkReport[] {
     return [...this.#peers.values()].map((state) => {
       const stats = state.trunk.stats();
@@ -166,7 +166,7 @@ export class TrunkDirectory {
     });
   }
 
-  /** Frames that did not get over a trunk, by reason, over all trunks; what a trunk had dropped before it came up anew is not in it. */
+  /** Frames dropped by all trunks, by reason, each since its trunk last came up. */
   droppedMedia(): Record<string, number> {
     const dropped: Record<string, number> = {};
     for (const { trunk } of this.#peers.values()) {
@@ -186,7 +186,7 @@ export class TrunkDirectory {
 
   #watchMtu(state: PeerState, mtuBytes: number): void {
     const isNarrow = mtuBytes > 0 && mtuBytes < NARROW_MTU_BYTES;
-    // Until the first probes are answered it is the base, which says nothing.
+    // Until the first probes are answered the MTU is the base value, not a measurement.
     if (isNarrow && !state.isNarrow && state.window.count >= MTU_KNOWN_REPORTS) {
       state.isNarrow = true;
       this.#listener.onNarrowPath(state.trunk.peer, mtuBytes);
@@ -245,7 +245,7 @@ export class TrunkDirectory {
   #onLost(state: PeerState, reason: string): void {
     state.waiting = [];
     this.#listener.onLost(state.trunk.peer, reason);
-    // A closed trunk is gone; a lost one comes back by itself.
+    // A lost trunk reconnects by itself; a closed one does not.
     if (state.trunk.state === 'closed' && this.#peers.get(state.trunk.peer) === state) this.#peers.delete(state.trunk.peer);
   }
 

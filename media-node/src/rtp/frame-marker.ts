@@ -5,7 +5,7 @@ import type { RtpView } from './rtp-packet.ts';
 import { vp8Marks } from './vp8.ts';
 import { vp9Marks } from './vp9.ts';
 
-/** Finds the marks of one layer's packets. One for each layer: the dependency descriptor has state. */
+/** Marks one layer's packets. Each layer needs its own, since the dependency descriptor has state. */
 export type FrameMarker = (view: RtpView) => FrameMarks;
 
 export interface MarkerOptions {
@@ -13,7 +13,7 @@ export interface MarkerOptions {
   headerExtensions: TrackDescription['headerExtensions'];
 }
 
-/** A codec that is not known here is forwarded like audio: whole, in order, without keyframes. */
+/** An unknown codec is forwarded like audio: in order, without keyframes. */
 export function createFrameMarker(options: MarkerOptions): FrameMarker {
   switch (options.codec.mimeType.toLowerCase()) {
     case 'video/h264':

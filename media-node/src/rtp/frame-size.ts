@@ -3,14 +3,14 @@ import { NAL_SPS, nalParts } from './h264-nal-units.ts';
 import type { RtpView } from './rtp-packet.ts';
 import { vp8PayloadStart } from './vp8.ts';
 
-/** Of a coded picture, in luma samples. */
+/** Size of a coded picture, in luma samples. */
 export interface FrameSize {
   width: number;
   height: number;
 }
 
 /**
- * What the first packet of a keyframe says of the picture's size; undefined when it says nothing, or is cut. For the codecs that media workers forward as
+ * Reads the picture's size from the first packet of a keyframe; undefined when it is absent or truncated. For the codecs that media workers forward as
  * simulcast: VP8 and H.264.
  */
 export function frameSizeOf(mimeType: string, view: RtpView): FrameSize | undefined {
@@ -43,7 +43,7 @@ function h264Size({ buffer, payloadStart, payloadEnd }: RtpView): FrameSize | un
   return sps && spsSize(buffer, sps.start, sps.end);
 }
 
-/** What stands before the size takes no more than this, scaling lists included. */
+/** Most bytes before the size, scaling lists included. */
 const MAX_SPS_BYTES = 512;
 /** Profiles with chroma_format_idc (H.264 section 7.3.2.1.1). */
 const CHROMA_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
@@ -79,7 +79,7 @@ function spsSize(buffer: Buffer, start: number, end: number): FrameSize | undefi
   const heightInMapUnits = bits.readExpGolomb() + 1;
   const frameMbsOnly = bits.read(1);
   if (frameMbsOnly === 0) bits.read(1);
-  // Cropping takes a few samples away, which tells no layers apart.
+  // Cropping is ignored: it removes too few samples to matter for the order of layers.
   return bits.overrun ? undefined : { width: widthInMbs * 16, height: heightInMapUnits * 16 * (2 - frameMbsOnly) };
 }
 

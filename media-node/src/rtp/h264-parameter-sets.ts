@@ -1,7 +1,7 @@
 import { BitReader } from './bit-reader.ts';
 import { NAL_FU_A, NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, NAL_STAP_A, nalParts, type NalPart } from './h264-nal-units.ts';
 
-/** Sets of one stream in use at once are few; the ids go up to 31 and 255 (H.264 section 7.4.2). */
+/** Parameter sets kept for one stream. Few are in use at once, though ids go up to 31 and 255 (H.264 section 7.4.2). */
 const MAX_SETS_OF_A_KIND = 32;
 const MAX_SET_BYTES = 4096;
 /** Fits behind the headers of every path that RTP is sent over. */
@@ -127,7 +127,7 @@ export class H264ParameterSets {
 
 const NONE: Buffer[] = [];
 
-/** Most packets are slices of pictures that refer to others, and parts of slices: those are told by two bytes. */
+/** Fast path: two bytes identify non-IDR slices and fragments, which are most packets. */
 function mayMatter(buffer: Buffer, start: number, end: number): boolean {
   if (end - start < 2) return false;
   const type = buffer[start]! & 0x1f;
@@ -154,7 +154,7 @@ function ppsIds(buffer: Buffer, { start, end }: NalPart): { pps: number; sps: nu
   return { pps: bits.readExpGolomb(), sps: bits.readExpGolomb() };
 }
 
-/** The newest last; the one that came longest ago goes when there are too many. */
+/** Keeps the newest last and evicts the oldest above the limit. */
 function keep<T>(sets: Map<number, T>, id: number, set: T): void {
   sets.delete(id);
   sets.set(id, set);

@@ -1,4 +1,4 @@
-/** RTP and RTCP as bytes: views, in-place changes, and what a packet is within its frame. */
+/** RTP and RTCP as bytes: packet views, in-place changes, and frame marks by codec. */
 export * from './rtp-packet.ts';
 export * from './rtcp.ts';
 export * from './frame-marker.ts';

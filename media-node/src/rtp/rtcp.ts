@@ -32,8 +32,8 @@ export interface RtcpReader {
 }
 
 /**
- * Reads a compound packet; what the reader does not ask for is passed over. Stops at the first packet that is cut or of
- * another version and returns false then: what stood before it has been read.
+ * Reads a compound packet; packets without a callback are skipped. Returns false at the first packet that is truncated or of another version; those
+ * before it have been read.
  */
 export function readRtcp(buffer: Buffer, reader: RtcpReader): boolean {
   let at = 0;

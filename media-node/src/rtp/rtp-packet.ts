@@ -5,8 +5,8 @@ const ONE_BYTE_PROFILE = 0xbede;
 const TWO_BYTE_PROFILE = 0x1000;
 
 /**
- * A view of one RTP packet inside a buffer. Made once and pointed at packet after packet, since this runs for every one.
- * The fields hold until the next parse.
+ * A view of one RTP packet inside a buffer. Reused for all packets, so that parsing allocates nothing.
+ * The fields are valid until the next parse.
  */
 export class RtpView {
   buffer: Buffer = Buffer.alloc(0);

@@ -1,15 +1,15 @@
-/** Longer than the second that a resubscription may ask for, since detecting a lost trunk takes some of it. */
+/** Longer than the second that a resubscription may request, since detecting a lost trunk takes part of it. */
 export const KEEP_MS = 1500;
 export const MAX_RING_BYTES = 16 * 1024 * 1024;
-/** Packets between the oldest and the newest; also what a jump in the numbers must exceed to count as a new beginning. */
+/** Largest distance between the oldest and the newest packet; a larger jump in the numbers counts as a restart. */
 export const MAX_RING_SPAN = 16_384;
 const INITIAL_SLOTS = 256;
 
 export type Inserted = 'new' | 'duplicate' | 'stale';
 
 /**
- * The last packets of one track and layer by canonical sequence number: what is retransmitted, what order is restored from, and
- * the memory of what has come already. Arrays by field and slots by number, so that a packet costs no object and no search.
+ * The last packets of one track and layer by canonical sequence number: the source of replays and of restored order, and the filter of duplicates. One
+ * array for each field with slots by number, so that a packet costs no object and no search.
  */
 export class PacketRing {
   /** 0 audio, 1 video: the class of the conversation that it travels in. */
@@ -17,10 +17,10 @@ export class PacketRing {
   /** Newest and oldest numbers held; -1 before the first packet. */
   highest = -1;
   lowest = -1;
-  /** The newest packet that opens a keyframe; -1 without one in the ring. */
+  /** The newest packet that starts a keyframe; -1 without one in the ring. */
   keyframe = -1;
   bytes = 0;
-  /** Below this all has been let go: a packet from there is too late for anything. */
+  /** All packets below this number were evicted; later arrivals from there are stale. */
   #floor = 0;
   #mask = INITIAL_SLOTS - 1;
   #frames: (Buffer | undefined)[] = new Array<Buffer | undefined>(INITIAL_SLOTS).fill(undefined);
@@ -49,12 +49,12 @@ export class PacketRing {
     return seq >= this.lowest && seq <= this.highest ? this.#frames[seq & this.#mask] : undefined;
   }
 
-  /** When the packet came; only for one that is held. */
+  /** Arrival time of a held packet, ms. */
   arrivedMs(seq: number): number {
     return this.#arrivedMs[seq & this.#mask]!;
   }
 
-  /** Whether packets older than all held could still be taken: nothing has been let go yet. */
+  /** Whether older packets than those held are still accepted: nothing was evicted yet. */
   get takesOlder(): boolean {
     return this.#floor === 0;
   }

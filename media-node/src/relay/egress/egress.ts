@@ -24,11 +24,11 @@ import type { RtpSocket, RtpSockets, SocketAddress } from '../rtp-sockets.ts';
 import { LayerCursor } from './layer-cursor.ts';
 import { Rebase } from './rebase.ts';
 
-/** Trunks give up on a segment after about 600 ms (RelayMesh transport.kcp.deadlineMs): waiting longer brings nothing. */
+/** Trunks abandon a segment after about 600 ms (RelayMesh transport.kcp.deadlineMs), so a longer wait is useless. */
 const VIDEO_WAIT_MS = 600;
 /** The gate's longest wait; a receiver's own jitter buffer conceals what comes later. */
 const AUDIO_WAIT_MS = 300;
-/** An egress begins at a keyframe this young; an older one would only be caught up with. */
+/** Maximum age of the keyframe at which an egress starts; from an older one viewers would lag behind. */
 const MAX_KEYFRAME_AGE_MS = 500;
 const MAX_PACKET_BYTES = 2048;
 
@@ -71,14 +71,14 @@ interface OutgoingLayer {
   readonly counters: { packets: number; octets: number };
 }
 
-/** A carried stream at its last hop: put in order, renumbered so that viewers see one source, and handed to mediasoup. */
+/** A carried stream at its last hop: restores order, renumbers packets so that viewers see one source, and sends them to mediasoup. */
 export class Egress implements FrameSink {
   readonly counters: EgressCounters = { packets: 0, bytes: 0, dropped: 0 };
   readonly #options: EgressOptions;
   #tracks: (TrackDescription | undefined)[] = [];
   #epoch = -1;
   readonly #layers: (OutgoingLayer | undefined)[] = new Array<OutgoingLayer | undefined>(MAX_TRACKS * MAX_LAYERS).fill(undefined);
-  /** Survive an epoch: viewers keep their SSRC, numbers and timestamps. */
+  /** Kept across epochs: viewers keep their SSRC, numbers and timestamps. */
   readonly #rebases = new Map<string, Rebase>();
   readonly #outputs: Output[][] = Array.from({ length: MAX_TRACKS }, () => []);
   readonly #sockets = new Map<string, RtpSocket>();
@@ -102,7 +102,7 @@ export class Egress implements FrameSink {
     for (const track of description.tracks) this.#startTrack(track.track);
   }
 
-  /** Sends a track to one more place. Resolves to the local address, from which packets come and which takes RTCP. */
+  /** Sends a track to one more destination. Resolves to the local address, which sends the packets and receives RTCP. */
   async attach(track: number, attachment: Attachment): Promise<SocketAddress> {
     const socket = await this.#socketTo(attachment);
     const ssrcs = new Array<number | undefined>(MAX_LAYERS).fill(undefined);
@@ -113,14 +113,14 @@ export class Egress implements FrameSink {
   }
 
   /**
-   * Ends what attach began for this place and SSRC. The socket stays for what is attached next: the plain transport takes packets from this address only.
+   * Undoes `attach` for this destination and SSRC. The socket stays open, since the plain transport accepts packets from this address only.
    */
   detach(track: number, to: SocketAddress, ssrc: number): void {
     const socket = this.#sockets.get(`${to.ip}:${to.port}`);
     this.#outputs[track] = this.#outputs[track]!.filter((output) => output.socket !== socket || !output.ssrcs.includes(ssrc));
   }
 
-  /** A layer that was not wanted comes again: its numbers begin anew, at a keyframe. */
+  /** A layer is requested again: it restarts at a keyframe, with new numbers. */
   restartLayer(track: number, layer: number): void {
     this.#layers[track * MAX_LAYERS + layer] = undefined;
   }
@@ -134,7 +134,7 @@ export class Egress implements FrameSink {
   }
 
   onEpoch(epoch: number): void {
-    // Rings are empty now: cursors into them are of no use. The description of the new epoch may have come before.
+    // The rings are empty now, so cursors into them are void. The description of the new epoch may have come before.
     if (epoch !== this.#epoch) this.#layers.fill(undefined);
   }
 
@@ -157,7 +157,7 @@ export class Egress implements FrameSink {
     }
   }
 
-  /** Passes the gaps that were waited for long enough; returns when to come again. */
+  /** Skips gaps whose deadline has passed; returns when to call again, ms. */
   tick(nowMs: number): number {
     let dueMs = Infinity;
     for (const outgoing of this.#layers) {
@@ -168,7 +168,7 @@ export class Egress implements FrameSink {
     return dueMs;
   }
 
-  /** Packets given up for lost, over all layers of this epoch. */
+  /** Packets counted as lost, over all layers of this epoch. */
   get lost(): number {
     return this.#layers.reduce((sum, outgoing) => sum + (outgoing?.cursor.lost ?? 0), 0);
   }
@@ -180,7 +180,7 @@ export class Egress implements FrameSink {
     this.#outputs.forEach((outputs) => (outputs.length = 0));
   }
 
-  /** What the rings hold already goes out at once, from a young keyframe on. */
+  /** Sends what the rings already hold, from a recent keyframe on. */
   #startTrack(track: number): void {
     if (this.#outputs[track]!.length === 0) return;
     for (const { layer } of this.#tracks[track]?.layers ?? []) {
@@ -254,7 +254,7 @@ export class Egress implements FrameSink {
       setTimestamp(packet, 0, outTimestamp);
       setSsrc(packet, 0, ssrc);
       this.#count(socket.send(packet, length), length);
-      // The kernel usually takes a packet within the call; one that it did not is still being read from.
+      // The kernel usually takes a packet within the call. Otherwise the socket still reads the buffer.
       if (socket.queued > 0) this.#scratch = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
     }
   }
@@ -268,7 +268,7 @@ export class Egress implements FrameSink {
     this.counters.bytes += bytes;
   }
 
-  /** One socket for each place, since a plain transport takes the first sender that it hears as its peer. */
+  /** One socket for each destination, since a plain transport accepts packets only from its first sender. */
   async #socketTo(to: SocketAddress): Promise<RtpSocket> {
     const key = `${to.ip}:${to.port}`;
     const known = this.#sockets.get(key);

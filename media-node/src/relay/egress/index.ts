@@ -1,2 +1,2 @@
-/** The last hop: order restored, one numbering for viewers, out to mediasoup. */
+/** The last hop: restores order, renumbers for viewers, and sends to mediasoup. */
 export { Egress, type Attachment, type EgressCounters } from './egress.ts';

@@ -2,27 +2,27 @@ import { frameMarks, KEYFRAME } from '@millrace/api/trunk';
 import { MAX_RING_SPAN, type PacketRing } from '../carried-stream/index.ts';
 
 export interface CursorActions {
-  /** In order. After `restarted` the numbers have no relation to those before. */
+  /** Called in order. `restarted`: the numbers have no relation to earlier ones. */
   emit(frame: Buffer, seq: number, restarted: boolean): void;
   requestKeyframe(): void;
 }
 
 export interface CursorOptions {
   ring: PacketRing;
-  /** Begin at a keyframe, and ask for one when a gap stays open. */
+  /** Start at a keyframe, and request one when a gap is skipped. */
   keyframes: boolean;
-  /** How long a packet waits for those before it. */
+  /** How long a packet waits for missing ones before it, ms. */
   waitMs: number;
 }
 
-/** Two round trips of a long way: what has not come then was not sent. */
+/** Two round trips of a long path: a packet missing for longer is not in flight. */
 const KEYFRAME_WAIT_MS = 250;
-/** While the cursor waits for a keyframe to begin with, it asks for one this often. */
+/** Interval of keyframe requests while the cursor waits for a keyframe to start at. */
 const ASK_AGAIN_MS = 1000;
 
 /**
- * Order for one track and layer at the last hop, restored from the ring that holds the packets anyway. A gap is waited for;
- * one that stays open is passed, and shows in the numbers, so that decoders know.
+ * Restores the order of one track and layer at the last hop, reading from the ring that holds the packets. It waits for gaps to fill and skips them after
+ * a deadline; a skipped gap stays visible in the sequence numbers, so that decoders notice the loss.
  */
 export class LayerCursor {
   readonly #options: CursorOptions;
@@ -39,19 +39,19 @@ export class LayerCursor {
     this.#actions = actions;
   }
 
-  /** For packets that are missing. */
+  /** Whether it waits for missing packets. */
   get waits(): boolean {
     return this.#pausedSinceMs !== Infinity;
   }
 
-  /** With a keyframe behind the gap the picture goes on without what is missing, so that only a retransmission under way is waited for. */
+  /** When the gap is skipped, ms. Earlier with a keyframe behind the gap, from which decoding can continue. */
   get deadlineMs(): number {
     const { ring, keyframes, waitMs } = this.#options;
     const mayGoOn = keyframes && ring.keyframe > this.#next;
     return this.#pausedSinceMs + (mayGoOn ? Math.min(waitMs, KEYFRAME_WAIT_MS) : waitMs);
   }
 
-  /** Starts with what the ring holds: at its last keyframe if that is not older than `maxAgeMs`. */
+  /** Starts at the ring's last keyframe if it is not older than `maxAgeMs`. */
   start(nowMs: number, maxAgeMs: number): void {
     const { ring, keyframes } = this.#options;
     const { keyframe } = ring;
@@ -80,7 +80,7 @@ export class LayerCursor {
     return false;
   }
 
-  /** Passes the gap when it was waited for long enough. */
+  /** Skips gaps whose deadline has passed. */
   tick(nowMs: number): void {
     while (nowMs >= this.deadlineMs) this.#pass(nowMs);
   }
@@ -106,7 +106,7 @@ export class LayerCursor {
       this.#restarted = false;
       this.#next += 1;
     }
-    // The wait for the next gap began when the first packet behind it came.
+    // The wait for the next gap began when the first packet behind it arrived.
     this.#pausedSinceMs = ring.highest < this.#next ? Infinity : Math.min(nowMs, ring.arrivedMs(ring.nextHeld(this.#next)));
   }
 }

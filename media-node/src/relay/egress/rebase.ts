@@ -1,6 +1,6 @@
 /**
- * Numbers and timestamps of one layer as viewers see them: without a step, whatever publisher is behind the name. Within an
- * epoch they keep their distances, so that a gap stays a gap and sender reports stay true.
+ * Maps sequence numbers and timestamps of one layer to those that viewers see, which are continuous across publishers. Within an epoch distances are
+ * kept, so that gaps stay gaps and sender reports stay correct.
  */
 export class Rebase {
   readonly #clockRate: number;
@@ -8,7 +8,7 @@ export class Rebase {
   #timestampOffset = 0;
   #source = -1;
   #lastSeq = -1;
-  /** Pictures may be sent before others that are shown earlier (B-frames): the last one is not the latest. */
+  /** Highest timestamp sent. With B-frames it need not be the last one sent. */
   #latestTimestamp: number | undefined;
   #latestSentMs = 0;
 
@@ -16,7 +16,7 @@ export class Rebase {
     this.#clockRate = clockRate;
   }
 
-  /** Before the first packet of a source (an epoch and layer), and where the numbers begin anew within one. */
+  /** Call before the first packet of a source (an epoch and layer), and where its numbers restart. */
   restart(source: number, seq: number, timestamp: number, nowMs: number): void {
     if (this.#lastSeq !== -1) {
       this.#seqOffset = this.#lastSeq + 1 - seq;
@@ -25,7 +25,7 @@ export class Rebase {
     this.#source = source;
   }
 
-  /** As much later as time went by since the packet with the latest time, at least one tick. */
+  /** The highest timestamp plus the time elapsed since it was sent, at least one tick. */
   #continued(nowMs: number): number {
     return (this.#latestTimestamp ?? 0) + Math.max(1, Math.round(((nowMs - this.#latestSentMs) * this.#clockRate) / 1000));
   }
@@ -35,7 +35,7 @@ export class Rebase {
     return this.#lastSeq & 0xffff;
   }
 
-  /** Of a packet that is sent now. */
+  /** Timestamp of a packet that is sent now. */
   timestamp(timestamp: number, nowMs: number): number {
     const out = (timestamp + this.#timestampOffset) >>> 0;
     if (this.#latestTimestamp === undefined || ((out - this.#latestTimestamp) | 0) > 0) {
@@ -45,7 +45,7 @@ export class Rebase {
     return out;
   }
 
-  /** Of a sender report; undefined while nothing of its source was sent. */
+  /** Timestamp of a sender report; undefined while no packet of its source was sent. */
   reported(timestamp: number, source: number): number | undefined {
     return source === this.#source ? (timestamp + this.#timestampOffset) >>> 0 : undefined;
   }

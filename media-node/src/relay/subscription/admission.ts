@@ -1,19 +1,19 @@
 import { MAX_PATH_HOPS, type RefusalCode, type Subscribe } from '@millrace/api/trunk';
 
-/** What of this node's state decides whether a subscriber gets a stream here. */
+/** The state of this node on which the admission of a subscriber depends. */
 export interface AdmissionState {
   self: string;
   /** The node has the relay role: it forwards what others publish. */
   relays: boolean;
   /** Set when the stream is published here. */
   originEpoch: number | undefined;
-  /** The nodes that the stream comes from, when it comes from another one. */
+  /** The nodes upstream, when the stream comes from another node. */
   upstream: readonly string[];
   carried: boolean;
   downstreams: number;
 }
 
-/** Subscribers of one stream behind one node; more belong to further nodes of the tree. */
+/** Most downstream nodes of one stream at one node; more need further relays. */
 export const MAX_DOWNSTREAMS = 2000;
 
 export interface Refusal {

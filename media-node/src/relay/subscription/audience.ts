@@ -2,7 +2,7 @@ import { MAX_PATH_HOPS, type StreamDescription } from '@millrace/api/trunk';
 import type { MeasuredPath, SubscriptionEffects } from './effects.ts';
 import type { Downstream, Wants } from './wants.ts';
 
-/** What the nodes behind this one are told about one stream. */
+/** Notifies downstream nodes about one stream. */
 export class Audience {
   readonly #stream: string;
   readonly #self: string;
@@ -16,7 +16,7 @@ export class Audience {
     this.#effects = effects;
   }
 
-  /** The stream flows: whoever waits for that is told. */
+  /** The stream flows: confirms all waiting subscriptions. */
   confirm(description: StreamDescription | undefined, upstream: readonly string[]): void {
     if (!description) return;
     const { epoch, tracks } = description;
@@ -42,8 +42,8 @@ export class Audience {
   }
 
   /**
-   * No way is left here: those behind may have one. Who was served stays known, since it may have none either; who was
-   * not is refused.
+   * No route is left here, but downstream nodes may have one. Confirmed subscriptions are told `lost` and stay, since they may have no other
+   * route either; waiting ones are refused.
    */
   lose(reason: string): void {
     for (const downstream of [...this.#wants.downstreams.values()]) {

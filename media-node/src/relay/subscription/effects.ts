@@ -6,13 +6,13 @@ export interface Conversations {
   video: number;
 }
 
-/** What a node holds of a track and layer, and whether packets from before that are still taken. */
+/** The packets of a track and layer that a node holds, and whether it still accepts older ones. */
 export interface HeldRange extends HeldPosition {
   from: number;
   takesOlder: boolean;
 }
 
-/** How a stream stands at this node, for those who pull it here. */
+/** State of a stream at this node, for local pulls. */
 export type StreamStatus = 'flowing' | 'lost' | 'ended';
 
 /** The path that a stream takes to this node. */
@@ -31,18 +31,18 @@ export interface ServedDownstream {
   conversations: Conversations;
 }
 
-/** What the state machine has done to the world. Calls are made in order; none may throw or call back. */
+/** Effects of the state machine, called in order. Implementations must not throw or call back. */
 export interface SubscriptionEffects {
   /** To a node that may have to be dialled first. */
   sendUpstream(hop: Hop, message: TrunkControlMessage): void;
   /** To a peer with a trunk. */
   sendDownstream(peer: string, message: TrunkControlMessage): void;
-  /** Media of these conversations of the peer belongs to the stream from now on. */
+  /** Maps these conversations of the peer to the stream. */
   bind(stream: string, peer: string, id: number, conversations: Conversations): void;
   unbind(stream: string, peer: string, id: number, conversations: Conversations): void;
   /**
-   * Forward the stream to a downstream, or change what is forwarded. `masks[track]`: bit n is layer n. Packets behind each
-   * of `held` are retransmitted first; of a layer wanted anew without a position, those from the last keyframe on.
+   * Forward the stream to a downstream, or change what is forwarded. `masks[track]`: bit n is layer n. Packets after each
+   * position of `held` are replayed first; newly requested layers without a position start at the last keyframe.
    */
   serve(stream: string, downstream: ServedDownstream, masks: Uint8Array, held: HeldPosition[]): void;
   stopServing(stream: string, downstream: ServedDownstream): void;
@@ -52,7 +52,7 @@ export interface SubscriptionEffects {
   path(stream: string, path: MeasuredPath): void;
   /** To the publisher of a stream whose origin is this node. */
   requestKeyframe(stream: string, track: number, layer: number): void;
-  /** Nobody wants it any more. */
+  /** Nobody requests the stream any more. */
   forget(stream: string): void;
   held(stream: string): HeldRange[];
   /** The trunk to a peer as measured now. */

@@ -1,13 +1,13 @@
 import { exponentialMs } from '@millrace/service';
 import { routeKey, type Route } from './routes.ts';
 
-/** A node or a way that failed is passed over for this long, when there is another one. */
+/** How long a failed node or route is avoided while there is another one. */
 const AVOID_MS = 2000;
 const RETRY = { baseMs: 250, maxMs: 5000 };
-/** A publisher that dropped out comes back within seconds, and its viewers are waiting. */
+/** Shorter, since a publisher that dropped out usually returns within seconds. */
 const RETRY_ENDED = { baseMs: 250, maxMs: 1000 };
 
-/** What failed lately for one stream, and when to try again after everything did. */
+/** Recent failures of one stream's nodes and routes, and the back-off after all routes failed. */
 export class Failures {
   readonly #nodes = new Map<string, number>();
   readonly #routes = new Map<string, number>();
@@ -28,7 +28,7 @@ export class Failures {
     this.#nodes.delete(name);
   }
 
-  /** The next hop lives, but says that this way does not lead to the stream. */
+  /** The next hop is alive but reports that this route does not lead to the stream. */
   route(route: Route, nowMs: number): void {
     this.#routes.set(routeKey(route.hops), nowMs + AVOID_MS);
   }
@@ -38,19 +38,19 @@ export class Failures {
     return (this.#routes.get(routeKey(route.hops)) ?? -Infinity) > nowMs;
   }
 
-  /** Doubles from 250 ms to 5 s, with jitter of a quarter so that the viewers of a dead relay do not come back as one. */
+  /** Doubles from 250 ms to 5 s, with jitter of a quarter, so that the subscribers of a dead relay do not retry in step. */
   scheduleRetry(nowMs: number, after: 'lost' | 'ended'): void {
     this.#attempts += 1;
     const delayMs = exponentialMs(after === 'lost' ? RETRY : RETRY_ENDED, this.#attempts);
     this.retryAtMs = nowMs + delayMs * (0.75 + 0.5 * this.#random());
   }
 
-  /** Control gave other ways, or the same anew: what a way was worth before says little. Nodes that failed stay avoided. */
+  /** Control sent new routes: forgets failed routes. Failed nodes stay avoided. */
   forgiveRoutes(): void {
     this.#routes.clear();
   }
 
-  /** Before another round over all ways. */
+  /** Forgets all failures, before the next round over all routes. */
   forgive(): void {
     this.#nodes.clear();
     this.#routes.clear();

@@ -1,6 +1,6 @@
 import { MAX_LAYERS } from '@millrace/api/trunk';
 
-/** A request goes up at once; the next for the same track and layer not sooner than this. */
+/** Minimum interval between requests upstream for the same track and layer. */
 export const KEYFRAME_INTERVAL_MS = 300;
 
 /** Coalesces the keyframe requests of one stream's viewers. */
@@ -8,7 +8,7 @@ export class KeyframeRequests {
   readonly #lastMs = new Map<number, number>();
   readonly #pending = new Set<number>();
 
-  /** True when the request is to go up now; else it goes with the next one due, unless a keyframe comes first. */
+  /** True: send the request upstream now. False: it is sent when the interval is over, unless a keyframe arrives first. */
   request(track: number, layer: number, nowMs: number): boolean {
     const key = track * MAX_LAYERS + layer;
     const lastMs = this.#lastMs.get(key);
@@ -20,12 +20,12 @@ export class KeyframeRequests {
     return true;
   }
 
-  /** Whoever asked has its keyframe. */
+  /** A keyframe arrived, which answers the pending request. */
   seen(track: number, layer: number): void {
     this.#pending.delete(track * MAX_LAYERS + layer);
   }
 
-  /** Calls `send` for what is due; returns when to come again. */
+  /** Calls `send` for due requests; returns when to call again, ms. */
   flush(nowMs: number, send: (track: number, layer: number) => void): number {
     let nextMs = Infinity;
     for (const key of this.#pending) {

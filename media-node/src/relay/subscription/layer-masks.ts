@@ -1,6 +1,6 @@
 import { MAX_TRACKS, type LayerMask } from '@millrace/api/trunk';
 
-/** Wanted layers by track; bit n is layer n. All of them until something else is said. */
+/** Requested layers by track; bit n is layer n. The default is all layers. */
 export function allLayers(): Uint8Array {
   return new Uint8Array(MAX_TRACKS).fill(0xff);
 }
@@ -11,7 +11,7 @@ export function masksOf(wanted: LayerMask): Uint8Array {
   return masks;
 }
 
-/** Tracks that are wanted whole are left out. */
+/** Tracks of which all layers are requested are omitted. */
 export function wantedLayers(masks: Uint8Array): LayerMask {
   const wanted: LayerMask = [];
   masks.forEach((mask, track) => {
@@ -20,7 +20,7 @@ export function wantedLayers(masks: Uint8Array): LayerMask {
   return wanted;
 }
 
-/** What has to come, so that each of these gets what it wants; everything while there is nobody to ask. */
+/** The union of these masks; all layers when there are none. */
 export function unionOf(all: Uint8Array[]): Uint8Array {
   if (all.length === 0) return allLayers();
   const union = new Uint8Array(MAX_TRACKS);

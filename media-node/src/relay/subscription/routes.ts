@@ -1,16 +1,16 @@
 import type { Hop } from '@millrace/api/trunk';
 
-/** A way upstream: the next hop first, the origin last. */
+/** A route upstream: the next hop first, the origin last. */
 export interface Route {
   hops: Hop[];
-  /** Whose way it is: it goes when that one changes it. */
+  /** The request that it comes from: when that request changes, so does the route. */
   owner: string;
 }
 
-/** What one of those who want the stream offers as ways to it. */
+/** The routes of one request for the stream. */
 export interface RouteSource {
   owner: string;
-  /** On this node: its control has the say over those behind it. */
+  /** From a local pull; takes precedence over downstream nodes. */
   local: boolean;
   path: Hop[];
   backup: Hop[];
@@ -20,19 +20,19 @@ export function routeKey(hops: readonly Hop[]): string {
   return hops.map((hop) => `${hop.node}@${hop.host}:${hop.port}`).join('>');
 }
 
-/** From this node's own place in a path on; the whole of it for the node that it was made for. */
+/** The hops after this node; all hops when this node is not on the path. */
 function fromOwnPlace(hops: Hop[], self: string): Hop[] {
   const place = hops.findIndex((hop) => hop.node === self);
   return hops.slice(place + 1);
 }
 
 /**
- * Ways in the order to try: paths before backups, local ones before those of nodes behind this one. A backup made for a node
- * behind is of use only when this node is on it. Ways through this node or through one that subscribes here are loops.
+ * Routes in the order to try: paths before backups, those of local pulls before those of downstream nodes. A downstream node's backup is used only
+ * when this node is on it. Routes through this node or through a downstream node are loops and are left out.
  */
 export function routesFor(self: string, sources: RouteSource[], downstream: ReadonlySet<string>): Route[] {
   const ordered = [...sources.filter((source) => source.local), ...sources.filter((source) => !source.local)];
-  const ways: Route[] = [
+  const routes: Route[] = [
     ...ordered.map(({ owner, path }) => ({ owner, hops: path })),
     ...ordered.map(({ owner, local, backup }) => ({
       owner,
@@ -40,7 +40,7 @@ export function routesFor(self: string, sources: RouteSource[], downstream: Read
     })),
   ];
   const seen = new Set<string>();
-  return ways.filter(({ hops }) => {
+  return routes.filter(({ hops }) => {
     if (hops.length === 0 || hops.some((hop) => hop.node === self || downstream.has(hop.node))) return false;
     const key = routeKey(hops);
     if (seen.has(key)) return false;

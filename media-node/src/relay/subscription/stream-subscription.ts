@@ -9,15 +9,15 @@ import { routeKey, routesFor, type Route } from './routes.ts';
 import { nextHop, REQUEST_TIMEOUT_MS, UpstreamLinks, type SubscriptionContext, type UpstreamLink } from './upstream-links.ts';
 import { downstreamOf, downstreamOwner, localOwner, Wants, type Downstream, type LocalWant } from './wants.ts';
 
-/** A relay keeps a stream this long after the last node behind it left: that one may be on its way back. */
+/** A relay keeps a stream this long after its last downstream node left, since it may return. */
 const RELAY_LINGER_MS = 1000;
 const PATH_REPORT_MS = 2000;
 
 type Message<T extends TrunkControlMessage['type']> = TrunkControlMessage & { type: T };
 
 /**
- * One stream at one node: one upstream, whatever is served here and behind. Time comes in with each call; `tick` does what
- * is due.
+ * One stream at one node: it has one upstream, however many local pulls and downstream nodes it serves. The caller passes the time in; `tick`
+ * handles due timers.
  */
 export class StreamSubscription {
   readonly name: string;
@@ -85,7 +85,7 @@ export class StreamSubscription {
     this.#end(epoch, reason, nowMs);
   }
 
-  // ---- those who want it
+  // ---- requests
 
   want(id: string, want: LocalWant, nowMs: number): void {
     this.#wants.locals.delete(id);
@@ -93,7 +93,7 @@ export class StreamSubscription {
     this.#lingerMs = want.lingerMs;
     this.#forgetAtMs = Infinity;
     this.#failures.forgiveRoutes();
-    // Due at once, so that the newcomer hears of the path.
+    // Due at once, so that the new pull learns the path.
     this.#pathReportAtMs = nowMs;
     this.#follow(localOwner(id), nowMs);
   }
@@ -181,7 +181,7 @@ export class StreamSubscription {
     if (behind) this.#afterLeaving(nowMs);
   }
 
-  /** What waits for its next try need not wait any longer. */
+  /** Ends the back-off: the peer may be on a route that failed. */
   trunkUp(peer: string, nowMs: number): void {
     this.#failures.forgiveNode(peer);
     if (nowMs < this.#failures.retryAtMs && this.#failures.retryAtMs < Infinity) this.#retry(nowMs);
@@ -189,7 +189,7 @@ export class StreamSubscription {
 
   // ---- time
 
-  /** Does what is due; returns when to come again, if nothing else happens. */
+  /** Handles due timers; returns when to call again, ms. */
   tick(nowMs: number): number {
     const keyframeDueMs = this.#keyframes.flush(nowMs, (track, layer) => this.#sendKeyframeRequest(track, layer));
     const { next } = this.#links;
@@ -211,7 +211,7 @@ export class StreamSubscription {
 
   // ---- choosing an upstream
 
-  /** After someone came or changed what it wants: see that the stream comes, by the way of whom it concerns. */
+  /** A request is new or has changed: requests the stream, or follows the route of this request. */
   #follow(owner: string, nowMs: number): void {
     if (this.#origin) return;
     const { active, next } = this.#links;
@@ -221,18 +221,19 @@ export class StreamSubscription {
     else this.#links.update();
   }
 
-  /** The way that `owner` wants, when it has a say and it is another one than the stream takes. */
+  /** The route that `owner` requests, if it may choose the route and it differs from the current one. */
   #newRouteOf(owner: string): Route | undefined {
     const current = this.#links.next ?? this.#links.active;
     const source = this.#wants.sources().find((other) => other.owner === owner);
     if (!current || !source) return undefined;
-    const hasSay = source.local || current.route.owner === owner || this.#wants.epochOf(owner) > (this.#description?.epoch ?? -1);
-    if (!hasSay) return undefined;
+    const mayChoose =
+      source.local || current.route.owner === owner || this.#wants.epochOf(owner) > (this.#description?.epoch ?? -1);
+    if (!mayChoose) return undefined;
     const [route] = routesFor(this.#context.self, [{ ...source, backup: [] }], this.#behind());
     return route && routeKey(route.hops) !== routeKey(current.route.hops) ? route : undefined;
   }
 
-  /** A planned change: make before break. Further up behind the same next hop, it is that one's to make. */
+  /** A planned change of route, make before break. When the next hop stays the same, it makes the change further upstream. */
   #changeRoute(route: Route, nowMs: number): void {
     const { active, next } = this.#links;
     const current = next ?? active;
@@ -261,7 +262,7 @@ export class StreamSubscription {
     if (this.#wants.isEmpty) this.#afterLeaving(nowMs);
   }
 
-  /** A lost upstream that still knows this node tries by itself: it is left in peace, others are asked. */
+  /** Tries other routes. An active upstream that reported `lost` retries by itself and is kept meanwhile. */
   #retry(nowMs: number): void {
     this.#failures.forgive();
     const { active, next } = this.#links;
@@ -269,7 +270,7 @@ export class StreamSubscription {
     this.#tryRoutes('no way to the stream works', nowMs);
   }
 
-  /** Local fast reroute: goes on by another way, when the one in use is gone. */
+  /** Local fast reroute: switches to another route when the current one has failed. */
   #repair(reason: string, nowMs: number): void {
     const { active, next } = this.#links;
     if (this.#origin || active?.state === 'standing' || this.#wants.isEmpty) return;
@@ -286,7 +287,7 @@ export class StreamSubscription {
     return new Set(this.#wants.downstreams.keys());
   }
 
-  // ---- what becomes of an upstream
+  // ---- state changes of an upstream
 
   #onSubscribed(link: UpstreamLink, message: Message<'subscribed'>, nowMs: number): void {
     if (message.path.includes(this.#context.self)) return this.#onFailed(link, 'the path leads back here', true, nowMs);
@@ -320,7 +321,7 @@ export class StreamSubscription {
     this.#repair(reason, nowMs);
   }
 
-  /** No media after SUBSCRIBED is no failure: a publisher may be silent. No SUBSCRIBED is one. */
+  /** No answer is a failure. No media after SUBSCRIBED is not, since a publisher may be silent. */
   #onOverdue(link: UpstreamLink, nowMs: number): void {
     if (link.state === 'standing') return this.#promote(nowMs);
     this.#failures.node(nextHop(link), nowMs);
@@ -333,12 +334,12 @@ export class StreamSubscription {
     if (isOld || link !== this.#links.active) return this.#onFailed(link, message.reason, false, nowMs);
     this.#failures.route(link.route, nowMs);
     this.#links.drop(link, false);
-    // A way to the next publisher of the name is being made already.
+    // A route to the next publisher of the same name is being set up already.
     if (this.#links.next) return;
     this.#end(message.epoch, message.reason, nowMs);
   }
 
-  // ---- telling those who want it
+  // ---- notifications
 
   #describe(epoch: number, tracks: TrackDescription[]): void {
     const known = this.#description;
@@ -359,7 +360,7 @@ export class StreamSubscription {
   #end(epoch: number, reason: string, nowMs: number): void {
     this.#audience.end(epoch, reason);
     this.#setStatus('ended', reason);
-    // Whoever stays waits for the next publisher of the name.
+    // Remaining requests wait for the next publisher of the same name.
     if (!this.#wants.isEmpty) this.#failures.scheduleRetry(nowMs, 'ended');
     else this.#forgetAtMs = nowMs;
   }
@@ -390,7 +391,7 @@ export class StreamSubscription {
   }
 }
 
-/** The same subscription with what its subscriber wants now. */
+/** Updates a subscription with the subscriber's new request. */
 function changed(downstream: Downstream, message: Subscribe): Downstream {
   const { path, backup, via, epoch, held } = message;
   return Object.assign(downstream, { path, backup, via, epoch, held, masks: masksOf(message.layers) });

@@ -4,10 +4,10 @@ import { StreamSubscription } from './stream-subscription.ts';
 import type { SubscriptionContext } from './upstream-links.ts';
 import type { LocalWant } from './wants.ts';
 
-/** Conversations below are the trunk's own. */
+/** Lower conversation numbers are reserved for the trunk. */
 const MIN_CONVERSATION = 16;
 const MAX_STREAMS = 20_000;
-/** Of one peer, and peers: the rest finds out when their trunk is gone. */
+/** Most ended subscriptions of one peer that it has not been notified of. */
 const MAX_UNNOTIFIED = 4096;
 const MAX_UNNOTIFIED_PEERS = 1500;
 
@@ -31,7 +31,7 @@ export class Subscriptions {
   readonly #upstreamIds = new Map<number, string>();
   /** Subscriptions of others, by peer and their number. */
   readonly #downstreamIds = new Map<string, string>();
-  /** Peers that could not be told that a subscription is over: they are when their trunk is back. */
+  /** Ended subscriptions by peer of which the peer has not been notified: sent when its trunk is up again. */
   readonly #unnotified = new Map<string, number[]>();
   readonly #context: SubscriptionContext;
   #nextId: number;
@@ -39,7 +39,7 @@ export class Subscriptions {
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
-    // Not from 0, so that a restarted node does not meet the numbers of its earlier life.
+    // A random start, so that a restarted node does not reuse the numbers of its previous run.
     this.#nextId = Math.floor(options.random() * 0x7fff_ffff);
     this.#context = {
       self: options.self,
@@ -65,7 +65,7 @@ export class Subscriptions {
     this.#forgetOver(nowMs);
   }
 
-  /** A pull on this node wants the stream, or changes its way or layers. */
+  /** A local pull requests the stream, or changes its routes or layers. */
   want(stream: string, id: string, want: LocalWant, nowMs: number): void {
     this.#streamOf(stream).want(id, want, nowMs);
   }
@@ -110,7 +110,7 @@ export class Subscriptions {
     for (const stream of this.#streams.values()) stream.trunkLost(peer, nowMs);
   }
 
-  /** Does what is due; returns when to come again, if nothing else happens. */
+  /** Handles due timers; returns when to call again, ms. */
   tick(nowMs: number): number {
     let dueMs = Infinity;
     for (const stream of this.#streams.values()) dueMs = Math.min(dueMs, stream.tick(nowMs));
@@ -146,7 +146,7 @@ export class Subscriptions {
     const name = this.#upstreamIds.get(message.id);
     const stream = name === undefined ? undefined : this.#streams.get(name);
     if (stream) return stream.onUpstream(peer, message, nowMs);
-    // An answer that crossed the end of its subscription.
+    // The answer crossed an UNSUBSCRIBE.
     if (message.type === 'subscribed') this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id: message.id });
   }
 

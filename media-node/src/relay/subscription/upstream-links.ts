@@ -4,10 +4,10 @@ import { masksOf, sameMasks, wantedLayers } from './layer-masks.ts';
 import { routeKey, type Route } from './routes.ts';
 import { olderThanHeld, type Downstream, type Wants } from './wants.ts';
 
-/** An upstream that does not answer within this has failed. */
+/** An upstream that does not answer within this time has failed. */
 export const REQUEST_TIMEOUT_MS = 1000;
 
-/** One subscription of this node at its next hop. */
+/** One subscription of this node at its next hop upstream. */
 export interface UpstreamLink {
   readonly id: number;
   readonly conversations: Conversations;
@@ -15,14 +15,14 @@ export interface UpstreamLink {
   /** requested: no answer yet; standing: SUBSCRIBED; lost: the upstream has lost its own and keeps trying. */
   state: 'requested' | 'standing' | 'lost';
   readonly requestedAtMs: number;
-  /** Media has come over it. */
+  /** Media has arrived on it. */
   flowing: boolean;
-  /** Nodes upstream as the next hop tells them, itself first. */
+  /** Nodes upstream as reported by the next hop, itself first. */
   nodes: string[];
-  /** Of the path behind the next hop. */
+  /** RTT and loss of the path beyond the next hop. */
   rttMs: number;
   lossPercent: number;
-  /** The request as sent last: what changed since is sent as an update. */
+  /** The last request sent; a change is sent as an update. */
   request: Subscribe;
 }
 
@@ -38,17 +38,17 @@ export interface SubscriptionContext {
   readonly effects: SubscriptionEffects;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
-  /** A new subscription at this peer. */
+  /** Allocates a new subscription at this peer. */
   open(stream: string, peer: string): { id: number; conversations: Conversations };
-  /** It is over; `told`: the peer knows, or need not. */
+  /** The subscription has ended; `told`: the peer knows, or need not. */
   closed(peer: string, id: number, told: boolean): void;
 }
 
 /** The subscriptions that bring one stream here: the one in use, and the one to be used next. */
 export class UpstreamLinks {
-  /** What the stream comes from. */
+  /** The link that delivers the stream. */
   active: UpstreamLink | undefined;
-  /** What it is to come from: taken once it delivers, or at once when nothing else does. */
+  /** The link that is being set up: becomes active once it delivers, or at once when there is no active one. */
   next: UpstreamLink | undefined;
   readonly #stream: string;
   readonly #context: SubscriptionContext;
@@ -60,7 +60,7 @@ export class UpstreamLinks {
     this.#wants = wants;
   }
 
-  /** Subscribes by this route, from what is held here on; the answer decides about it. */
+  /** Subscribes along this route, from the positions held here. */
   request(route: Route, nowMs: number): void {
     if (this.next) this.drop(this.next, true);
     const peer = route.hops[0]!.node;
@@ -74,7 +74,7 @@ export class UpstreamLinks {
     effects.bind(this.#stream, peer, id, conversations);
   }
 
-  /** Tells the upstreams what changed: layers, way, backup. */
+  /** Sends the upstreams changed layers, routes and backups. */
   update(): void {
     for (const link of [this.active, this.next]) {
       if (!link) continue;
@@ -85,14 +85,14 @@ export class UpstreamLinks {
     }
   }
 
-  /** A node behind holds less than this one, which has not let anything go: the upstream fills that. */
+  /** Asks the upstream for older packets, for a downstream that holds less than this node. */
   fetchOlder(downstream: Downstream): void {
     if (!this.active || downstream.held.length === 0) return;
     const older = olderThanHeld(downstream.held, this.#context.effects.held(this.#stream));
     if (older.length > 0) this.#context.effects.sendUpstream(this.active.route.hops[0]!, { ...this.active.request, held: older });
   }
 
-  /** The next one is in use from now on. */
+  /** Makes the next link the active one. */
   promote(): void {
     const old = this.active;
     this.active = this.next;
@@ -100,7 +100,7 @@ export class UpstreamLinks {
     if (old) this.drop(old, true);
   }
 
-  /** `tell`: the peer is to know; false when it said so itself, or cannot be told. */
+  /** `tell`: notify the peer; false when the peer ended the subscription or cannot be reached. */
   drop(link: UpstreamLink, tell: boolean): void {
     const { effects } = this.#context;
     if (link === this.active) this.active = undefined;

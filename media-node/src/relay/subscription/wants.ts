@@ -3,14 +3,14 @@ import type { HeldRange, ServedDownstream } from './effects.ts';
 import { masksOf, unionOf } from './layer-masks.ts';
 import type { RouteSource } from './routes.ts';
 
-/** What a pull on this node asks for. */
+/** A local pull's request. */
 export interface LocalWant {
-  /** Empty: the stream is to be published on this node. */
+  /** Empty when the stream is published on this node. */
   path: Hop[];
   backup: Hop[];
   masks: Uint8Array;
   lingerMs: number;
-  /** The oldest epoch of use. */
+  /** The oldest acceptable epoch. */
   epoch?: number;
 }
 
@@ -34,7 +34,7 @@ export function downstreamOf(peer: string, message: Subscribe): Downstream {
 export const localOwner = (id: string): string => `local:${id}`;
 export const downstreamOwner = (peer: string): string => `node:${peer}`;
 
-/** Everyone who wants one stream at this node. */
+/** All requests for one stream at this node, from local pulls and downstream nodes. */
 export class Wants {
   readonly locals = new Map<string, LocalWant>();
   /** By node: a node has one subscription of a stream. */
@@ -54,14 +54,14 @@ export class Wants {
     return newest === -1 ? undefined : newest;
   }
 
-  /** -1 when `owner` takes any. */
+  /** The oldest epoch that `owner` accepts; -1 for any. */
   epochOf(owner: string): number {
     const behind = [...this.downstreams.values()].find((downstream) => downstreamOwner(downstream.peer) === owner);
     return behind?.epoch ?? -1;
   }
 
   sources(): RouteSource[] {
-    // The latest local wish first: it has the newest route.
+    // The latest local request first: it has the newest route.
     const locals = [...this.locals]
       .reverse()
       .map(([id, { path, backup }]) => ({ owner: localOwner(id), local: true, path, backup }));
@@ -74,7 +74,7 @@ export class Wants {
     return [...locals, ...behind];
   }
 
-  /** What the upstream is told about whom this subscription is for. */
+  /** `via` and `backup` of a SUBSCRIBE that is sent on behalf of `owner`. */
   origin(owner: string, self: string): { via: string[]; backup: Hop[] } {
     const behind = [...this.downstreams.values()].find((downstream) => downstreamOwner(downstream.peer) === owner);
     if (behind) return { via: [...behind.via, self], backup: behind.backup };
@@ -82,7 +82,7 @@ export class Wants {
     return { via: [self], backup: local?.backup ?? [] };
   }
 
-  /** From where to have the stream sent: behind what is held here, or further back for one behind who holds less. */
+  /** Positions after which the upstream replays: those held here, or older ones for a downstream that holds less. */
   positions(held: HeldRange[]): HeldPosition[] {
     const waiting = [...this.downstreams.values()].filter((downstream) => downstream.state === 'waiting');
     const asked = waiting.flatMap((downstream) => downstream.held);
@@ -101,7 +101,7 @@ export class Wants {
   }
 }
 
-/** Positions from before what is held here, of which the packets in between would still be taken. */
+/** Positions older than what is held here, where the packets in between are still accepted. */
 export function olderThanHeld(asked: HeldPosition[], held: HeldRange[]): HeldPosition[] {
   return asked.filter((position) => {
     const range = held.find(
