@@ -2,7 +2,7 @@
 setup := scripts/setup/main.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e bench load lint audit format generate clean
+.PHONY: help up down test e2e campaign bench load lint audit format generate clean
 
 ifdef SOURCE
 up: export MILLRACE_SOURCE := $(SOURCE)
@@ -26,6 +26,10 @@ test: ## types, lint, layers, spelling, format and all tests beside the code (ON
 
 e2e: ## tests on a real Kubernetes API with real browsers (ONLY=name for files whose path contains it)
 	@exec $(setup) node worker ffmpeg chromium firefox gstreamer kubernetes -- node scripts/test/e2e.ts $(ONLY)
+
+campaign: ## the long runs of what make test and make e2e do briefly: 10,000 simulations of the operator, property and fuzz tests with five seeds
+	@SIMULATION_RUNS=10000 $(MAKE) --no-print-directory e2e ONLY=operator-simulation
+	@for seed in 2 3 4 5 6; do $(MAKE) --no-print-directory test ONLY="api service kube control media-node sdk link-emulator standalone" FUZZ_SEED=$$seed || exit 1; done
 
 bench: ## measure: first frame, gap after a relay's death, packets per CPU-second
 	@exec $(setup) node worker ffmpeg chromium -- node bench/src/main.ts
