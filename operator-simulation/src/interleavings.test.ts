@@ -6,7 +6,7 @@ import type { Script } from './script.ts';
 
 // Two replicas of the operator, as in a cluster, on a simulated API and fleet in virtual time. This test runs a sample of seeds;
 // e2e/operator-simulation.e2e.test.ts runs 10,000. A failure prints its seed and the shortest failing script.
-const { SIMULATION_SEED = '1', SIMULATION_RUNS = '400', SIMULATION_SCRIPT } = process.env;
+const { SIMULATION_SEED = '1', SIMULATION_RUNS = '200', SIMULATION_SCRIPT } = process.env;
 
 describe('the operator in the fault simulation', () => {
   test('under any faults it converges, creates nothing twice, kills no session, writes only while it leads, and becomes idle', async (t) => {
