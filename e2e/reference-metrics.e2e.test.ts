@@ -11,7 +11,7 @@ import { APP_KEY, eventually, NAMESPACE, Servers, type RunningNode } from './src
 
 const PAGE = new URL('../docs/reference/metrics.md', import.meta.url).pathname;
 /** Nouns that count themselves. */
-const COUNTED = /_(agents|streams|sessions|workers|trunks|subscribers|packets|objects|items|nodes)$/;
+const COUNTED = /_(agents|streams|sessions|publishers|workers|trunks|subscribers|packets|objects|items|nodes)$/;
 
 interface Sample {
   name: string;
