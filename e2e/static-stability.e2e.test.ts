@@ -85,7 +85,7 @@ describe('nodes and control without an operator', { timeout: 180_000 }, () => {
       nodes
         .get('c-pull')!
         .readiness()
-        .reasons.some((reason) => reason.includes('control is not reached')),
+        .reasons.some((reason) => reason.includes('control cannot be reached')),
     );
     const viewer = await browser.newPage();
     await playStream(viewer, { whepUrl: pull.url, token: pull.token });
