@@ -154,7 +154,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     );
     const after = await receivedVideo(viewer.page);
     assert.deepEqual(after.ssrcs, before.ssrcs);
-    assert.equal((await fetch(viewer.session, { method: 'OPTIONS' })).status, 204);
+    assert.equal((await fetch(viewer.session)).status, 200);
     t.diagnostic(`Chromium: ${JSON.stringify({ before, after })}`);
     // All that it got it could decode: it asked for no keyframe, and lost no packet; what it dropped for want of CPU it counts itself.
     assert.equal(after.packetsLost, before.packetsLost);

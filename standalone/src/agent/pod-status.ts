@@ -1,3 +1,4 @@
+import { ipFamilyOf } from '@millrace/api';
 import type { Addresses } from './environment.ts';
 import type { ContainerStatus, Pod, PodStatus } from './pod.ts';
 import { kubeTime } from './pod.ts';
@@ -35,12 +36,18 @@ export function podStatus(
     phase,
     conditions,
     hostIP: hostIPs[0]!,
-    hostIPs: hostIPs.map((ip) => ({ ip })),
+    hostIPs: oneOfEachFamily(hostIPs),
     podIP: podIPs[0]!,
-    podIPs: podIPs.map((ip) => ({ ip })),
+    podIPs: oneOfEachFamily(podIPs),
     startTime: previous?.startTime ?? kubeTime(nowMs),
     containerStatuses: containers,
   };
+}
+
+/** A kube-apiserver refuses a pod status with two addresses of one family; the environment of the pod names them all. */
+function oneOfEachFamily(addresses: readonly string[]): { ip: string }[] {
+  const families = addresses.map(ipFamilyOf);
+  return addresses.filter((_, index) => families.indexOf(families[index]) === index).map((ip) => ({ ip }));
 }
 
 function phaseOf(pod: Pod, containers: ContainerStatus[]): string {
