@@ -256,6 +256,28 @@ describe('the MediaEdge controller', () => {
     assert.equal(Progressing?.message, `The API refuses MediaNode ${refused}: PATCH ${NODES}/${refused}: ${message}`);
   });
 
+  test('a node that could not be told to drain is not replaced yet', async () => {
+    const { putEdge, named, clock, api, change } = start();
+    putEdge('alpha', spec({ replicas: 2 }));
+    await pass(clock, 1_000);
+    const [{ metadata }] = named<Stored>(PODS) as [Stored];
+    change(`${NODES}/${metadata.name}`, (node) => ({ ...node, status: { agent: { replica: 'c' }, load: { sessions: 1 } } }));
+    change(`${PODS}/${metadata.name}`, (pod) => ({ ...pod, spec: { nodeName: 'host-1' } }));
+    let isFailing = true;
+    api.faults = {
+      fail: ({ method, path }) =>
+        isFailing && method === 'PATCH' && path.includes(`/medianodes/${metadata.name}?`)
+          ? { code: 409, reason: 'Conflict' }
+          : undefined,
+    };
+    api.put('/api/v1/nodes/host-1', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'host-1' }, spec: { unschedulable: true } });
+    await pass(clock, 5_000);
+    assert.equal(named<Stored>(PODS).length, 2);
+    isFailing = false;
+    await pass(clock, 20_000);
+    assert.equal(named<Stored>(PODS).length, 3, 'the draining node and two that serve');
+  });
+
   test('an edge that cannot be held by its finalizer says so and creates no node', async () => {
     const { putEdge, named, clock, api } = start();
     api.faults = {

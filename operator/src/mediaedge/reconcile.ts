@@ -146,8 +146,14 @@ export class MediaEdgeReconciler {
   ): Promise<void> {
     const { client, recorder } = this.#deps;
     const attempts = new Attempts(signal);
-    for (const node of plan.mediaNodes)
-      await attempts.try(`MediaNode ${node.metadata.name}`, () => this.#applyNode(key, node, signal));
+    const draining = new Set(observation.mediaNodes.filter(({ spec }) => spec.drain).map(({ metadata }) => metadata.name));
+    let undrained = 0;
+    for (const node of plan.mediaNodes) {
+      const isApplied = await attempts.try(`MediaNode ${node.metadata.name}`, () => this.#applyNode(key, node, signal));
+      if (!isApplied && node.spec.drain && !draining.has(node.metadata.name)) undrained++;
+    }
+    // A node that was not told to drain still serves, so that its replacement would be one node too many.
+    const create = Math.max(0, plan.create - undrained);
     for (const event of plan.events) recorder.event(edge, event);
     for (const pod of plan.deletePods) {
       const { name = '', uid = '', resourceVersion = '' } = pod.metadata ?? {};
@@ -158,7 +164,7 @@ export class MediaEdgeReconciler {
     }
     let createRefused: string | undefined;
     await attempts.try('creation of pods', async () => {
-      const refused = await this.#createNodes(key, edge, observation, plan.create, attempts, signal);
+      const refused = await this.#createNodes(key, edge, observation, create, attempts, signal);
       createRefused = refused?.why;
       if (refused) throw refused.error;
     });
