@@ -210,7 +210,20 @@ async function createServer(worker: types.Worker, binds: readonly string[], port
   }
 }
 
+/**
+ * Holds what comes at once while the worker is busy: the replay after an outage, a keyframe at a high bit rate, the reports of many viewers. Linux
+ * gives at most net.core.rmem_max and wmem_max.
+ */
+const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+
 /** Listen settings of a mediasoup UDP socket. A socket on `::` takes IPv6 only, because IPv4 has its own socket. */
 export function listenInfo(ip: string, port: Pick<types.TransportListenInfo, 'port' | 'portRange'>): types.TransportListenInfo {
-  return { protocol: 'udp', ip, flags: { ipv6Only: ip.includes(':') }, ...port };
+  return {
+    protocol: 'udp',
+    ip,
+    flags: { ipv6Only: ip.includes(':') },
+    recvBufferSize: SOCKET_BUFFER_BYTES,
+    sendBufferSize: SOCKET_BUFFER_BYTES,
+    ...port,
+  };
 }

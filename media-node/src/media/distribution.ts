@@ -3,7 +3,7 @@ import type { TrackDescription } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
-import type { MediaCore } from './cores.ts';
+import { listenInfo, type MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import { Feeds } from './feeds.ts';
 import type { TrackNumbers } from './router-codecs.ts';
@@ -61,7 +61,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       const { tracks } = await described(stream, egress);
       router = await core.worker.createRouter();
       const plain = await router.createPlainTransport({
-        listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
+        listenInfo: listenInfo('127.0.0.1', { portRange: LOOPBACK_PORTS }),
         rtcpMux: true,
       });
       if (router.closed) throw new Error('the router is closed');

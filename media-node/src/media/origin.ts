@@ -4,7 +4,7 @@ import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import { checkCarried } from './carried-tracks.ts';
-import type { MediaCore } from './cores.ts';
+import { listenInfo, type MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { IngestHandle } from '../relay/index.ts';
 import { codecCapabilities, producedCodec } from './router-codecs.ts';
@@ -73,7 +73,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     try {
       const transport = await createTransport(router);
       const egress = await router.createPlainTransport({
-        listenInfo: { protocol: 'udp', ip: '127.0.0.1', portRange: LOOPBACK_PORTS },
+        listenInfo: listenInfo('127.0.0.1', { portRange: LOOPBACK_PORTS }),
         rtcpMux: true,
       });
       const feeds: TrackFeed[] = [];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { accountFrames, type ReceivedPacket } from './frame-ledger.ts';
+import { accountFrames, findHoles, type ReceivedPacket } from './frame-ledger.ts';
 
 const FRAME = 3000;
 
@@ -37,6 +37,8 @@ describe('frame accounting', () => {
     // The first packet after the gap does not follow its predecessor, so its frame counts as incomplete.
     assert.deepEqual([complete, missingFrames, missingPackets], [13, 6, 15]);
     assert.equal(longestGapMs, 7 * 33);
+    assert.deepEqual(findHoles(packets, FRAME), [{ atMs: 10 * 33, packets: 15, frames: 5 }]);
+    assert.deepEqual(findHoles(stream(20), FRAME), []);
   });
 
   test('a late packet delays its frame and the following ones; none is missing', () => {
