@@ -90,7 +90,7 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
   const ops = await serveOps(config, place, registry, readiness);
   undo.push(() => ops.close());
   const access = new AccessControl(() => channel.settings?.tokenKeys ?? [], clock);
-  const parts = { hub, sessions, access, directory: channel, logger, clock };
+  const parts = { hub, relay, sessions, access, directory: channel, logger, clock };
   const signaling = await serveSignaling(config, place, registry, parts);
   undo.push(() => signaling.close());
   const trunkAt = trunkHosts(addresses.hosts, place.listen);

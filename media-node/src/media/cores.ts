@@ -227,3 +227,6 @@ export function listenInfo(ip: string, port: Pick<types.TransportListenInfo, 'po
     ...port,
   };
 }
+
+/** For the sockets between workers and the relay thread. Their ports lie above those that a node declares. */
+export const LISTEN_ON_LOOPBACK = listenInfo('127.0.0.1', { portRange: { min: 43_000, max: 65_000 } });

@@ -3,11 +3,10 @@ import type { TrackDescription } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import type { PullSelection } from '../sdp/index.ts';
-import { listenInfo, type MediaCore } from './cores.ts';
+import { LISTEN_ON_LOOPBACK, type MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import { Feeds } from './feeds.ts';
 import type { TrackNumbers } from './router-codecs.ts';
-import { LOOPBACK_PORTS } from './origin.ts';
 import type { EgressHandle } from '../relay/index.ts';
 import { ownNumbers, servableNumbers } from './router-codecs.ts';
 import { Viewer, type ViewerTransport } from './viewer.ts';
@@ -61,7 +60,7 @@ export class Distribution extends EventEmitter<DistributionEvents> {
       const { tracks } = await described(stream, egress);
       router = await core.worker.createRouter();
       const plain = await router.createPlainTransport({
-        listenInfo: listenInfo('127.0.0.1', { portRange: LOOPBACK_PORTS }),
+        listenInfo: LISTEN_ON_LOOPBACK,
         rtcpMux: true,
       });
       if (router.closed) throw new Error('the router is closed');

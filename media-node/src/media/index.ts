@@ -1,5 +1,5 @@
 // Media on this node: the media workers and their ports (cores), streams published here (origin) and served here (distribution), and the hub that owns both.
-export { listenInfo, MediaCores, type MediaCore } from './cores.ts';
+export { LISTEN_ON_LOOPBACK, listenInfo, MediaCores, type MediaCore } from './cores.ts';
 export { StreamHub, type PublishedStream } from './hub.ts';
 export type { Origin } from './origin.ts';
 export type { StreamDirectory } from './stream-directory.ts';

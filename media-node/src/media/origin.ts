@@ -4,7 +4,7 @@ import { Problem } from '@millrace/service';
 import type { types } from 'mediasoup';
 import { relayedExtensions, type PushTrack } from '../sdp/index.ts';
 import { checkCarried } from './carried-tracks.ts';
-import { listenInfo, type MediaCore } from './cores.ts';
+import { LISTEN_ON_LOOPBACK, type MediaCore } from './cores.ts';
 import { orWorkerLost, WORKER_DIED, type Ending } from './ending.ts';
 import type { IngestHandle } from '../relay/index.ts';
 import { codecCapabilities, producedCodec } from './router-codecs.ts';
@@ -73,7 +73,7 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     try {
       const transport = await createTransport(router);
       const egress = await router.createPlainTransport({
-        listenInfo: listenInfo('127.0.0.1', { portRange: LOOPBACK_PORTS }),
+        listenInfo: LISTEN_ON_LOOPBACK,
         rtcpMux: true,
       });
       const feeds: TrackFeed[] = [];
@@ -197,9 +197,6 @@ function refusal(error: unknown): unknown {
   const detail = error instanceof Error ? error.message : String(error);
   return new Problem(400, 'Unusable media parameters', { detail: `the media worker refuses them: ${detail}` });
 }
-
-/** Ports of the loopback sockets between workers and the relay thread. They lie above the ports that a node declares. */
-export const LOOPBACK_PORTS = { min: 43_000, max: 65_000 };
 
 /** RFC 6184 section 8.1. */
 const SPROP = 'sprop-parameter-sets';

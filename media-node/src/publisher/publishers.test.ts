@@ -14,6 +14,7 @@ const VARIATIONS: [name: string, varied: Variation][] = [
   ['seed 3 with parameter sets in its description alone', { ...variation(3), parameterSets: 'sprop' }],
   ['seed 8 with parameter sets in its description alone', { ...variation(8), parameterSets: 'sprop' }],
   ['seed 3 with parameter sets once', { ...variation(3), parameterSets: 'once' }],
+  ['seed 8 with an open GOP', { ...variation(8), parameterSets: 'sprop', gop: 'open' }],
 ];
 const BASE: Variation = { ...variation(1), codec: 'VP8', parameterSets: 'each', hasAudio: true, announced: 'right' };
 

@@ -10,6 +10,8 @@ type ParameterSets = 'each' | 'once' | 'sprop';
 /** Sequence and picture parameter set of a 640x360 Constrained Baseline stream. */
 const SPS = Buffer.from('Z0LAHtkAoC/5YQAAAwABAAADAGSPFi5I', 'base64');
 const PPS = Buffer.from('aMuMsg==', 'base64');
+/** SEI message with recovery_frame_cnt 0 (H.264 section D.1.8). */
+const RECOVERY_POINT = Buffer.from([0x06, 6, 1, 0xc4, 0x80]);
 
 /** How one publisher's RTP looks. Everything that a real encoder may choose varies with the seed. */
 export interface Variation {
@@ -28,6 +30,8 @@ export interface Variation {
   timestamp: number;
   /** Frames from one keyframe to the next. */
   keyframeInterval: number;
+  /** Of H.264: later keyframes are IDR pictures, or recovery points. */
+  gop: 'closed' | 'open';
 }
 
 /** Equal seeds give equal publishers. */
@@ -50,6 +54,7 @@ export function variation(seed: number): Variation {
     seq: pick(0, below(65_536), 65_530),
     timestamp: pick(0, below(2 ** 32), 2 ** 32 - 90_000),
     keyframeInterval: pick(15, 30, 60),
+    gop: pick('closed', 'open'),
   };
 }
 
@@ -129,10 +134,11 @@ export class VariedPublisher {
 
   #h264Kind(isKeyframe: boolean): H264Kind {
     if (!isKeyframe) return 'delta';
-    const { parameterSets } = this.variation;
+    const { gop, parameterSets } = this.variation;
     const isInBand = parameterSets === 'each' || (parameterSets === 'once' && !this.#hasSentSets);
     this.#hasSentSets ||= isInBand;
-    return isInBand ? 'keyframe' : 'idr';
+    if (isInBand) return 'keyframe';
+    return gop === 'open' && this.#frame > 0 ? 'recovery' : 'idr';
   }
 
   #nextFrame(): Buffer[] {
@@ -171,16 +177,20 @@ function vp8Packet(isKeyframe: boolean, isFirst: boolean, bytes: number): Buffer
   return Buffer.concat([body, Buffer.alloc(Math.max(0, bytes - body.length), 0x22)]);
 }
 
-type H264Kind = 'keyframe' | 'idr' | 'delta';
+type H264Kind = 'keyframe' | 'idr' | 'recovery' | 'delta';
 
 /**
- * A keyframe begins with a STAP-A of both parameter sets (RFC 6184 section 5.7.1). Slices are made up but for the head of a frame's first one: it starts at
+ * A keyframe begins with a STAP-A of both parameter sets, a recovery point with one of its SEI message (RFC 6184 section 5.7.1). Slices are made up but for the head of a frame's first one: it starts at
  * macroblock 0 and names picture parameter set 0 (ITU-T H.264 section 7.3.3).
  */
 function h264Packet(kind: H264Kind, isFirst: boolean, bytes: number): Buffer {
-  const slice = h264Payload(kind === 'delta' ? 'delta' : 'idr', Math.max(4, bytes - 60));
-  if (isFirst) slice.set(kind === 'delta' ? [0x9a] : [0x88, 0x84], 1);
-  if (kind !== 'keyframe') return slice;
-  const units = [SPS, PPS, slice].flatMap((unit) => [Buffer.from([unit.length >> 8, unit.length & 255]), unit]);
+  const isIdr = kind === 'keyframe' || kind === 'idr';
+  const slice = h264Payload(isIdr ? 'idr' : 'delta', Math.max(4, bytes - 60));
+  if (isFirst) slice.set(isIdr ? [0x88, 0x84] : [0x9a], 1);
+  if (kind === 'idr' || kind === 'delta') return slice;
+  const units = [...(kind === 'keyframe' ? [SPS, PPS] : [RECOVERY_POINT]), slice].flatMap((unit) => [
+    Buffer.from([unit.length >> 8, unit.length & 255]),
+    unit,
+  ]);
   return Buffer.concat([Buffer.from([0x78]), ...units]);
 }

@@ -3,6 +3,7 @@ import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/tru
 import type { Attachment, EgressCounters } from './egress/index.ts';
 import type { LayerSource } from './ingest.ts';
 import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
+import type { PublisherPortAddresses, PublisherPortRequest } from './publisher-port.ts';
 import type { SocketAddress } from './rtp-sockets.ts';
 import type { MeasuredPath } from './subscription/index.ts';
 
@@ -88,6 +89,8 @@ export interface RelayStats {
 interface RelayCommands {
   configure: [settings: RelaySettings, answer: void];
   ingest: [request: IngestRequest, answer: SocketAddress];
+  openPublisherPort: [request: PublisherPortRequest, answer: PublisherPortAddresses];
+  closePublisherPort: [request: { id: string }, answer: void];
   setSources: [request: { id: string; sources: LayerSource[] }, answer: void];
   setRtt: [request: { id: string; rttMs: number }, answer: void];
   ingestStats: [request: { id: string }, answer: IngestCounters];

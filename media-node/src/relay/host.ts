@@ -3,6 +3,7 @@ import type { MeshSettings } from '@millrace/api';
 import { realClock } from '@millrace/service';
 import { DEFAULT_TRUNK_SETTINGS, DgramIo, TRUNK_VERSION, TrunkEndpoint, type TrunkSettings } from '../trunk/index.ts';
 import type { CommandAnswer, CommandArgument, RelayCommand, RelayEvent, RelaySettings } from './commands.ts';
+import { PublisherPorts } from './publisher-port.ts';
 import { RelayNode } from './relay-node.ts';
 import { DgramRtpSockets } from './rtp-sockets.ts';
 
@@ -21,6 +22,7 @@ export class RelayHost {
   readonly #endpoint: TrunkEndpoint;
   readonly #relay: RelayNode;
   readonly #handlers: Handlers;
+  readonly #publisherPorts = new PublisherPorts(() => realClock.now());
   #mesh: string | undefined;
 
   static async start(options: RelayHostOptions, emit: (event: RelayEvent) => void): Promise<RelayHost> {
@@ -70,6 +72,8 @@ export class RelayHost {
     return {
       configure: (settings) => this.#configure(settings),
       ingest: (request) => relay.ingest(request),
+      openPublisherPort: (request) => this.#publisherPorts.open(request),
+      closePublisherPort: ({ id }) => this.#publisherPorts.close(id),
       setSources: ({ id, sources }) => relay.setSources(id, sources),
       setRtt: ({ id, rttMs }) => relay.setRtt(id, rttMs),
       ingestStats: ({ id }) => relay.ingestStats(id),
@@ -101,6 +105,7 @@ export class RelayHost {
 
   async #close(): Promise<void> {
     this.#relay.close();
+    this.#publisherPorts.closeAll();
     await this.#endpoint.close();
   }
 }

@@ -4,5 +4,6 @@ export { EgressHandle, IngestHandle, type EgressEvents } from './handles.ts';
 export type { CarriedStats, EgressRequest, EgressStats, IngestRequest, RelayStats } from './commands.ts';
 export type { Attachment } from './egress/index.ts';
 export type { IngestCounters } from './ingest-counters.ts';
+export type { PublisherPortAddresses, PublisherPortRequest } from './publisher-port.ts';
 export type { SocketAddress } from './rtp-sockets.ts';
 export type { MeasuredPath } from './subscription/index.ts';

@@ -5,6 +5,7 @@ import { hopTo, type Hop } from '@millrace/api/trunk';
 import type { Logger } from '@millrace/service';
 import type { EgressRequest, IngestRequest, RelayEvent, RelayStats } from './commands.ts';
 import { EgressHandle, IngestHandle } from './handles.ts';
+import type { PublisherPortAddresses, PublisherPortRequest } from './publisher-port.ts';
 import { runInProcess, runInThread, type RelayRunner } from './relay-runner.ts';
 
 export interface RelayOptions {
@@ -66,6 +67,15 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
     this.#ingests.set(id, ingest);
     ingest.once('closed', () => this.#ingests.delete(id));
     return ingest;
+  }
+
+  /** Opens the port of a plain RTP publisher. Close it with `closePublisherPort`. @throws Error when no port of the range is free */
+  openPublisherPort(request: PublisherPortRequest): Promise<PublisherPortAddresses> {
+    return this.#running.call('openPublisherPort', request);
+  }
+
+  closePublisherPort(id: string): Promise<void> {
+    return this.#running.call('closePublisherPort', { id });
   }
 
   /** A pull on this node. Pulls of one stream share what comes over the trunk. */

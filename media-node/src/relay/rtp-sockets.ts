@@ -80,7 +80,8 @@ class DgramRtpSocket implements RtpSocket {
   }
 }
 
-function setBufferSizes(socket: Socket): void {
+/** As large as the kernel allows, up to what a burst needs. */
+export function setBufferSizes(socket: Socket): void {
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
     socket.setSendBufferSize(SEND_BUFFER_BYTES);

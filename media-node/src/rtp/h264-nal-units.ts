@@ -1,6 +1,7 @@
 /** NAL unit types (ITU-T H.264 table 7-1, RFC 6184 section 5.2). */
 export const NAL_SLICE = 1;
 export const NAL_IDR = 5;
+export const NAL_SEI = 6;
 export const NAL_SPS = 7;
 export const NAL_PPS = 8;
 export const NAL_STAP_A = 24;

@@ -72,6 +72,29 @@ describe('parameter sets of H.264', () => {
     assert.deepEqual(play(sets, [[idr()]]), [[SPS, PPS]]);
   });
 
+  test('go before a picture with a recovery point, of open GOP or intra refresh', () => {
+    const recoveryPoint = Buffer.from([0x06, 6, 1, 0xc4, 0x80]);
+    const bufferingFirst = Buffer.from([0x06, 0, 2, 0xaa, 0xbb, 6, 1, 0xc4, 0x80]);
+    const userData = Buffer.from([0x06, 5, 17, ...Array<number>(17).fill(6), 0x80]);
+    const sets = new H264ParameterSets({ packetizationMode: 1, sprop: SPROP });
+    assert.equal(sets.onArrival(recoveryPoint, 0, recoveryPoint.length, 1), true, 'the gate may open');
+    assert.equal(sets.onArrival(userData, 0, userData.length, 2), false);
+    const missing = play(sets, [
+      [recoveryPoint, slice()],
+      [userData, slice()],
+      [stapA(bufferingFirst, slice())],
+      [stapA(SPS, PPS), recoveryPoint, slice()],
+      [recoveryPoint, idr()],
+    ]);
+    assert.deepEqual(
+      missing.map((payloads) => payloads.map(types)),
+      [[[7, 8]], [], [], [], [[7, 8]], [], [], [], [[7, 8]], []],
+    );
+    const unknown = new H264ParameterSets({ packetizationMode: 1 });
+    assert.equal(unknown.onArrival(recoveryPoint, 0, recoveryPoint.length, 1), false);
+    assert.deepEqual(play(unknown, [[recoveryPoint, slice()]]), [[], []]);
+  });
+
   test('that change in the middle replace those of the SDP', () => {
     const sets = new H264ParameterSets({ packetizationMode: 1, sprop: SPROP });
     const wider = Buffer.concat([SPS, Buffer.from([1])]);

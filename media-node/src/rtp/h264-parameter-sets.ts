@@ -1,5 +1,5 @@
 import { BitReader } from './bit-reader.ts';
-import { NAL_FU_A, NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, NAL_STAP_A, nalParts, type NalPart } from './h264-nal-units.ts';
+import { NAL_FU_A, NAL_IDR, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, NAL_STAP_A, nalParts, type NalPart } from './h264-nal-units.ts';
 
 /** Parameter sets kept for one stream. Few are in use at once, though ids go up to 31 and 255 (H.264 section 7.4.2). */
 const MAX_SETS_OF_A_KIND = 32;
@@ -20,8 +20,9 @@ export interface H264Format {
 }
 
 /**
- * The parameter sets (SPS, PPS) of one H.264 source: the latest of each id, from its SDP and from its packets. They complete
- * an IDR picture that comes without them: no decoder that joins there, and no mediasoup, can begin without an SPS.
+ * The parameter sets (SPS, PPS) of one H.264 source: the latest of each id, from its SDP and from its packets. They complete a picture at
+ * which decoding can start and that comes without them: no decoder that joins there, and no mediasoup, can begin without an SPS. Such
+ * pictures are IDR pictures and those with a recovery point SEI message (open GOP, periodic intra refresh; H.264 section D.2.8).
  */
 export class H264ParameterSets {
   readonly #mode: number;
@@ -32,6 +33,8 @@ export class H264ParameterSets {
   readonly #freshSps = new Set<number>();
   readonly #freshPps = new Set<number>();
   #slicedTimestamp: number | undefined;
+  /** The timestamp of the picture that was completed last. */
+  #completedTimestamp: number | undefined;
 
   constructor(format: H264Format) {
     this.#mode = format.packetizationMode;
@@ -40,7 +43,7 @@ export class H264ParameterSets {
 
   /**
    * Learns from a packet as it comes, in any order.
-   * @returns whether it begins an IDR picture, has no SPS, and the sets that the picture refers to are known
+   * @returns whether decoding can start at this packet, it has no SPS, and the sets that the picture refers to are known
    */
   onArrival(buffer: Buffer, start: number, end: number, seq: number): boolean {
     if (!mayMatter(buffer, start, end) && !this.#fragment) return false;
@@ -51,13 +54,14 @@ export class H264ParameterSets {
       else this.#collect(buffer, part, seq);
     }
     if (parts.some(({ type }) => type === NAL_SPS)) return false;
+    if (parts.some((part) => isRecoveryPoint(buffer, part))) return this.#pictureParameters().length > 0;
     const idr = parts.find(({ type, begins }) => type === NAL_IDR && begins);
     return idr !== undefined && this.#neededBy(buffer, idr) !== undefined;
   }
 
   /**
    * Looks at a packet as it is forwarded, in order.
-   * @returns the payloads that belong in front of it: none, unless it begins an IDR picture whose sets did not come
+   * @returns the payloads that belong in front of it: none, unless decoding can start at it and the picture's sets did not come
    */
   missingBefore(buffer: Buffer, start: number, end: number, timestamp: number): Buffer[] {
     if (!mayMatter(buffer, start, end)) {
@@ -68,8 +72,11 @@ export class H264ParameterSets {
     for (const part of nalParts(buffer, start, end)) {
       if (part.type === NAL_SPS && part.begins) this.#freshSps.add(spsId(buffer, part));
       else if (part.type === NAL_PPS && part.begins) this.#freshPps.add(ppsIds(buffer, part).pps);
+      else if (isRecoveryPoint(buffer, part) && timestamp !== this.#completedTimestamp && this.#freshSps.size === 0)
+        missing = this.#kept(timestamp);
       else if (part.type >= NAL_SLICE && part.type <= NAL_IDR) {
-        if (part.type === NAL_IDR && part.begins && timestamp !== this.#slicedTimestamp) missing = this.#completing(buffer, part);
+        const isFirstSlice = part.begins && timestamp !== this.#slicedTimestamp && timestamp !== this.#completedTimestamp;
+        if (part.type === NAL_IDR && isFirstSlice) missing = this.#completing(buffer, part, timestamp);
         this.#onSlice(timestamp);
       }
     }
@@ -82,11 +89,22 @@ export class H264ParameterSets {
     if (this.#freshPps.size > 0) this.#freshPps.clear();
   }
 
-  #completing(buffer: Buffer, idr: NalPart): Buffer[] {
+  #completing(buffer: Buffer, idr: NalPart, timestamp: number): Buffer[] {
     const needed = this.#neededBy(buffer, idr);
     if (!needed || (this.#freshPps.has(needed.pps) && this.#freshSps.has(needed.sps))) return NONE;
-    const pps = [...this.#pps.values()].filter(({ sps }) => this.#sps.has(sps));
-    return packetize([...this.#sps.values(), ...pps.map(({ nal }) => nal)], this.#mode);
+    return this.#kept(timestamp);
+  }
+
+  #kept(timestamp: number): Buffer[] {
+    const pps = this.#pictureParameters();
+    if (pps.length === 0) return NONE;
+    this.#completedTimestamp = timestamp;
+    return packetize([...this.#sps.values(), ...pps], this.#mode);
+  }
+
+  /** The PPSs whose SPS is known. */
+  #pictureParameters(): Buffer[] {
+    return [...this.#pps.values()].filter(({ sps }) => this.#sps.has(sps)).map(({ nal }) => nal);
   }
 
   /** The sets that the first slice of a picture refers to, if they are known. */
@@ -126,6 +144,27 @@ export class H264ParameterSets {
 }
 
 const NONE: Buffer[] = [];
+
+const SEI_RECOVERY_POINT = 6;
+
+/** Whether an SEI NAL unit holds a recovery point message (H.264 sections 7.3.2.3.1 and D.1.8). */
+function isRecoveryPoint(buffer: Buffer, { type, begins, start, end }: NalPart): boolean {
+  if (type !== NAL_SEI || !begins) return false;
+  for (let at = start; at + 2 < end;) {
+    const [payloadType, afterType] = readSeiNumber(buffer, at, end);
+    if (payloadType === SEI_RECOVERY_POINT) return true;
+    const [size, afterSize] = readSeiNumber(buffer, afterType, end);
+    at = afterSize + size;
+  }
+  return false;
+}
+
+/** Bytes of 255 and a last one, which add up. Returns the number and the position behind it. */
+function readSeiNumber(buffer: Buffer, from: number, end: number): [value: number, next: number] {
+  let at = from;
+  while (at < end && buffer[at] === 0xff) at += 1;
+  return [(at - from) * 255 + (at < end ? buffer[at]! : 0), at + 1];
+}
 
 /** Fast path: two bytes identify non-IDR slices and fragments, which are most packets. */
 function mayMatter(buffer: Buffer, start: number, end: number): boolean {

@@ -4,5 +4,6 @@ export { SessionRegistry, type EndedSession } from './registry.ts';
 export { openWebRtcPush } from './webrtc-push.ts';
 export { acceptPullAnswer, offerWebRtcPull, openWebRtcPull, type PullOpening } from './webrtc-pull.ts';
 export { openPlainPull, openPlainPush } from './plain-rtp.ts';
+export type { PublisherPortOpener } from './plain-transport.ts';
 export { restartIce } from './ice-restart.ts';
 export { SessionMover } from './mover.ts';

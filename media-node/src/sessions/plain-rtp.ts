@@ -1,26 +1,18 @@
-import type {
-  PlainDescription,
-  PlainPullRequest,
-  PlainPushRequest,
-  PlainTrack,
-  Srtp,
-  StreamPolicy,
-  StreamState,
-} from '@millrace/api';
-import { canonicalHost, ipFamilyOf } from '@millrace/api';
+import type { PlainDescription, PlainPullRequest, PlainPushRequest, PlainTrack, StreamPolicy, StreamState } from '@millrace/api';
+import { ipFamilyOf } from '@millrace/api';
 import { Problem } from '@millrace/service';
-import type { types } from 'mediasoup';
-import { WILDCARD } from '../addresses/index.ts';
-import { listenInfo } from '../media/index.ts';
 import { looksLikeRtcp, offerPull, relayedCodec, RTCP_LIKE_REMEDY, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
+import {
+  clientFacing,
+  openPushTransport,
+  openTransport,
+  type ClientFacing,
+  type PlainTransportContext,
+} from './plain-transport.ts';
 import { newSessionId, Session } from './session.ts';
 import { requireAddress, type OpenContext, type OpenRequest } from './webrtc-push.ts';
 
-export interface PlainContext extends OpenContext {
-  /** IP addresses that media sockets may be bound to. */
-  binds: readonly string[];
-  rtpPorts: { min: number; max: number };
-}
+export type PlainContext = OpenContext & PlainTransportContext;
 
 /** `client`: IP address of the request's connection. */
 type PlainRequest = OpenRequest & { client: string | undefined };
@@ -40,6 +32,7 @@ export async function openPlainPush(
   const tracks = body.tracks.map((track, index) => plainTrack(track, index));
   body.tracks.forEach((track, index) => requireDistinct(track, index, body.tracks));
   const id = newSessionId();
+  let address: ClientFacing | undefined;
   const published = await context.hub.publish({
     stream: request.stream,
     session: id,
@@ -47,7 +40,11 @@ export async function openPlainPush(
     coreKey: body.group ?? request.user ?? request.stream,
     tracks,
     mayPublish: request.mayPublish,
-    createTransport: (router) => openTransport(context, router, local, body),
+    createTransport: async (router) => {
+      const opened = await openPushTransport(context, router, local, body);
+      address = opened.address;
+      return opened.transport;
+    },
   });
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'push', published });
@@ -57,7 +54,7 @@ export async function openPlainPush(
     ...codecOf(codec),
     payloadType: body.tracks[track]!.payloadType,
   }));
-  return { session, body: { session: session.id, ...describe(local, published.origin.transport), tracks: described } };
+  return { session, body: { session: session.id, ...address!, tracks: described } };
 }
 
 /** RTP to a native client. @throws Problem */
@@ -82,44 +79,7 @@ export async function openPlainPull(
     const { codecs, encodings } = viewer.consumers.get(track)!.rtpParameters;
     return { track, kind, ...codecOf(codecs[0]!), payloadType: codecs[0]!.payloadType, ssrc: encodings![0]!.ssrc! };
   });
-  return { session, body: { session: session.id, ...describe(local, transport), tracks } };
-}
-
-async function openTransport(
-  context: PlainContext,
-  router: types.Router,
-  local: string,
-  { address, srtp }: PlainPullRequest,
-): Promise<types.PlainTransport> {
-  const { binds, rtpPorts } = context;
-  const bind = binds.includes(local) ? local : WILDCARD[ipFamilyOf(local)!];
-  // With neither, the session would be whose packet comes first.
-  if (!address && !srtp)
-    throw new Problem(400, 'Invalid request body', {
-      detail: 'address or srtp: one is needed; say where you send from and receive, or encrypt with keys of your own',
-    });
-  if (srtp) checkKey(srtp);
-  const transport = await router
-    .createPlainTransport({
-      listenInfo: listenInfo(bind, { portRange: rtpPorts }),
-      rtcpMux: true,
-      comedia: address === undefined,
-      ...(srtp ? { enableSrtp: true, srtpCryptoSuite: srtp.cryptoSuite } : {}),
-    })
-    .catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new Problem(503, 'No RTP port', {
-        detail: `none of ${rtpPorts.min}-${rtpPorts.max} could be opened (${why})`,
-        headers: { 'retry-after': '5' },
-      });
-    });
-  if (address || srtp) {
-    await transport.connect({
-      ...(address ? { ip: canonicalHost(address.ip), port: address.port } : {}),
-      ...(srtp ? { srtpParameters: { cryptoSuite: srtp.cryptoSuite, keyBase64: srtp.keyBase64 } } : {}),
-    });
-  }
-  return transport;
+  return { session, body: { session: session.id, ...clientFacing(local, transport), tracks } };
 }
 
 /** The address of this node that the client is told: of the family in which it sends and receives. @throws Problem 400, 503 */
@@ -133,26 +93,6 @@ function localAddress(context: PlainContext, { client, body }: PlainRequest & { 
   throw new Problem(400, 'Invalid request body', {
     detail: `address.ip: ${body.address.ip} is ${family}, and this node has no ${family} address (it has ${addresses.current.join(', ')}); name an address of the other family`,
   });
-}
-
-/** Key plus salt, in bytes (RFC 3711 section 8.2, RFC 7714 section 12). */
-const KEY_BYTES = { AES_CM_128_HMAC_SHA1_80: 30, AES_CM_128_HMAC_SHA1_32: 30, AEAD_AES_128_GCM: 28, AEAD_AES_256_GCM: 44 };
-
-function checkKey({ cryptoSuite, keyBase64 }: Srtp): void {
-  const bytes = Buffer.from(keyBase64, 'base64').length;
-  if (bytes === KEY_BYTES[cryptoSuite]) return;
-  throw new Problem(400, 'Invalid request body', {
-    detail: `srtp.keyBase64: ${cryptoSuite} needs ${KEY_BYTES[cryptoSuite]} bytes of key and salt, these are ${bytes}; make them e.g. with "openssl rand -base64 ${KEY_BYTES[cryptoSuite]}"`,
-  });
-}
-
-function describe(ip: string, transport: types.PlainTransport): Pick<PlainDescription, 'ip' | 'port' | 'srtp'> {
-  const { srtpParameters, tuple } = transport;
-  return {
-    ip,
-    port: tuple.localPort,
-    ...(srtpParameters ? { srtp: { cryptoSuite: srtpParameters.cryptoSuite, keyBase64: srtpParameters.keyBase64 } } : {}),
-  };
 }
 
 function plainTrack(track: PlainTrack, index: number): PushTrack {

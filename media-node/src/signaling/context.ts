@@ -5,7 +5,7 @@ import type { AnnouncedAddresses } from '../addresses/index.ts';
 import { tokensOf, type AccessControl, type Caller } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
-import type { Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
+import type { PublisherPortOpener, Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
 
 export interface IceServer {
   urls: readonly string[];
@@ -30,6 +30,7 @@ export interface SignalingContext {
   /** Where plain RTP may listen, as `planBinds` has it. */
   binds: readonly string[];
   rtpPorts: { min: number; max: number };
+  relay: PublisherPortOpener;
   /** New sessions by client address. */
   sessionRate: AddressRate;
   /** All requests by client address. */

@@ -43,7 +43,7 @@ describe('WHIP', { timeout: 60_000 }, () => {
   test('refusals say what is wrong', async () => {
     const token = await node.token('push', 'live/*');
     const table: [Promise<Response>, number, RegExp][] = [
-      [post('/whip/live/x'), 401, /a token for push is needed/],
+      [post('/whip/live/anonymous'), 401, /a token for push is needed/],
       [post('/whip/live/x', { token: 'rubbish' }), 401, /not a JWT/],
       [post('/whip/live/x', { token: await node.token('pull', 'live/*') }), 403, /for pull, not for push/],
       [post('/whip/other/x', { token }), 403, /for live\/\*, not for other\/x/],

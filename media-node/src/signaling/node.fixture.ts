@@ -71,6 +71,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const app = signalingApp({
     node: name,
     hub,
+    relay,
     sessions,
     access: new AccessControl(() => [jwk], clock),
     directory,
