@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import type { Campaign, CampaignResult } from '@millrace/operator-simulation';
 
 // `make campaign` runs 10,000; the unit tests of operator-simulation run a sample of seeds. Split so that no single test runs long.
-const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 500);
+const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 1000);
 const PIECES = 20;
 const AT_ONCE = 2;
 
