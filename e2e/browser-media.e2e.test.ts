@@ -81,11 +81,11 @@ function oneNode(name: BrowserName): void {
   }
 }
 
-async function askForLayer(session: string, wish: object): Promise<void> {
+async function askForLayer(session: string, preference: object): Promise<void> {
   const response = await fetch(`${session}/layers`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(wish),
+    body: JSON.stringify(preference),
   });
   assert.equal(response.status, 200, await response.text());
 }

@@ -77,7 +77,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     await eventually('a node can be placed', async () =>
       (await control.call('push', { token: APP_KEY, body: { stream: 'live/demo' } })).status === 200 ? true : undefined,
     );
-    const wish = {
+    const request = {
       stream: 'live/demo',
       user: 'anna',
       region: 'north',
@@ -85,8 +85,8 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
       group: 'g',
       exclude: ['other'],
     };
-    for (const act of ['push', 'pull']) assert.equal((await control.call(act, { token: APP_KEY, body: wish })).status, 200);
-    assert.equal((await control.call('push', { body: wish })).status, 401);
+    for (const act of ['push', 'pull']) assert.equal((await control.call(act, { token: APP_KEY, body: request })).status, 200);
+    assert.equal((await control.call('push', { body: request })).status, 401);
     assert.equal((await control.call('push', { token: APP_KEY, body: { stream: 'nonsense', more: 1 } })).status, 400);
     assert.equal((await control.call('push', { token: APP_KEY, body: 'hello' })).status, 415);
     assert.equal((await control.call('push', { token: APP_KEY, body: { stream: 'a/b', user: 'x'.repeat(20_000) } })).status, 413);

@@ -18,7 +18,7 @@ const CONTROL = 'live/control';
 const WEAK_WAY = ['y', 'x', 'a'];
 const OTHER_WAY = ['y', 'w', 'a'];
 /** Less of the time than that judges nothing. */
-const LEAST_CALM_SHARE = 1 / 3;
+const MIN_CALM_SHARE = 1 / 3;
 const FREEZE_MS = 200;
 /** A second in which the control stream, over a link without loss, stood for as long, or the emulator was as late, says something of the machine only. */
 const BUSY_MS = 100;
@@ -91,8 +91,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
       emulatorLateMs: Math.max(...seconds.map(({ latestMs }) => latestMs)),
     });
     t.diagnostic(figures);
-    if (calm.length * FRAME_MS < LEAST_CALM_SHARE * SECONDS * 1_000)
-      return t.skip(`the machine is too busy to judge: ${figures}`);
+    if (calm.length * FRAME_MS < MIN_CALM_SHARE * SECONDS * 1_000) return t.skip(`the machine is too busy to judge: ${figures}`);
     assert.ok(decodable >= 0.99, figures);
     assert.ok(seen.heard >= beside.heard - 0.01, figures);
     assert.ok(longestFreezeMs < FREEZE_MS, figures);

@@ -108,7 +108,7 @@ export const SessionStatus = z.object({
 export type SessionStatus = z.infer<typeof SessionStatus>;
 
 const Layers = z.object({ spatialLayer: z.number().int(), temporalLayer: z.number().int().optional() });
-/** spatialLayers: how many the stream has. current: what is sent; null: nothing yet. preferred: what was wished; absent: the best. */
+/** spatialLayers: how many the stream has. current: what is sent; null: nothing yet. preferred: the requested layers; absent: the best ones. */
 export const LayerState = z.object({
   track: z.number().int().nonnegative(),
   spatialLayers: z.number().int().positive(),

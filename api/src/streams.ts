@@ -7,7 +7,7 @@ import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { DEFAULT_PATH_POLICY_KEY } from './path-policy.ts';
 import { MAX_NODE_NAME } from './trunk/media-frame.ts';
-import { trackDescriptionSchema, tracksSchema } from './trunk/description.ts';
+import { trackDescriptionSchema, tracksSchema, type TrackDescription as Track } from './trunk/description.ts';
 
 /** An exact stream name, or one with `*`, which stands for any run of characters inside its half (it never crosses the `/`). */
 export const STREAM_PATTERN = /^[A-Za-z0-9_.*-]{1,64}\/[A-Za-z0-9_.*-]{1,128}$/;
@@ -31,7 +31,7 @@ export const Port = z.number().int().min(0).max(65535);
 
 /** ids, SSRCs and payload type are those of the RTP that leaves the origin and travel verbatim on trunks. */
 export const TrackDescription = trackDescriptionSchema;
-export type TrackDescription = z.infer<typeof trackDescriptionSchema>;
+export type TrackDescription = Track;
 export type CodecDescription = TrackDescription['codec'];
 export type LayerDescription = TrackDescription['layers'][number];
 

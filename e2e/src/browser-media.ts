@@ -77,13 +77,13 @@ export interface Playback {
   audioPackets: number;
   /** Since the start, as in RTCInboundRtpStreamStats. */
   audioEnergy: number;
-  /** Brightest value less darkest one within the picture, 0 to 255: Chromium's camera shows shapes, Firefox's one colour. */
+  /** Difference between the brightest and the darkest value of the picture, 0 to 255. Chromium's fake camera shows shapes, Firefox's a single colour. */
   spread: number;
   /** Mean difference of the picture's values from those of the observation before, 0 to 255: a black or frozen picture has none. */
   motion: number;
 }
 
-/** What the page's player shows right now. */
+/** What the page's player shows at this moment. */
 export function observePlayback(page: Page): Promise<Playback> {
   return page.evaluate(async () => {
     const pc = (globalThis as { player?: RTCPeerConnection }).player!;

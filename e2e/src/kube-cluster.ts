@@ -29,7 +29,7 @@ export interface KubeCluster {
   kubectl: (...args: string[]) => Promise<string>;
   /** kubectl with `input` on stdin, e.g. for `apply -f -`. */
   kubectlWithInput: (input: string, ...args: string[]) => Promise<string>;
-  /** kubectl, however it ends. */
+  /** Runs kubectl and returns its outcome, whatever the exit status. */
   tryKubectl: (args: string[], options?: { input?: string; env?: NodeJS.ProcessEnv }) => Promise<KubectlEnd>;
   /** Ends kube-apiserver as a crash would. */
   killApiServer: () => Promise<void>;

@@ -163,7 +163,7 @@ export function observeSdk(page: Page, sinceMs = 0): Promise<SdkView> {
   }, sinceMs);
 }
 
-/** Looks again until it is as wanted; rejects with what was seen last. */
+/** Polls until the view is as expected; rejects with the last one. */
 export async function sdkUntil(page: Page, what: string, wanted: (view: SdkView) => boolean, withinMs: number): Promise<SdkView> {
   const until = Date.now() + withinMs;
   for (;;) {

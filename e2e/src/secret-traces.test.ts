@@ -45,6 +45,6 @@ test('what is no secret is not found', () => {
   assert.deepEqual(all.find('here', randomBytes(50_000).toString('base64') + randomBytes(50_000).toString('hex')), []);
 });
 
-test('a value too short to tell from chance is refused', () => {
+test('a value that is too short to rule out a coincidence is refused', () => {
   assert.throws(() => traces('abc'), /s0 has 3 bytes/);
 });

@@ -11,9 +11,9 @@ export interface Trace {
   readonly place: string;
 }
 
-/** So many characters in a row are no chance: 72 bits of base64. */
+/** As many characters in a row do not match by coincidence: 72 bits of base64. */
 const PART = 12;
-const SHORTEST = 8;
+const MIN_BYTES = 8;
 
 /**
  * Finds secrets in texts, whole or in parts (an error message that quotes some characters of a token leaks them, too), as they are and as
@@ -24,7 +24,7 @@ export class SecretTraces {
 
   add({ name, value }: KnownSecret): void {
     const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value);
-    if (bytes.length < SHORTEST) throw new Error(`${name} has ${bytes.length} bytes: too few to tell it from chance`);
+    if (bytes.length < MIN_BYTES) throw new Error(`${name} has ${bytes.length} bytes: too few to rule out a coincidence`);
     const text = bytes.toString();
     const isText = Buffer.from(text).equals(bytes);
     for (const form of isText ? [text, JSON.stringify(text).slice(1, -1)] : []) this.#learn(name, 'as it is', form);

@@ -13,7 +13,7 @@ export interface CallOptions {
   body?: unknown;
   type?: string;
   accept?: string;
-  /** null: no Authorization header. */
+  /** `null` sends no Authorization header. */
   token?: string | null;
   agent?: string;
 }
@@ -22,7 +22,7 @@ export interface WatchEvent {
   object: Answer['body'];
 }
 
-/** Plain HTTP calls to the API of a kubeconfig, as tests make them: nothing is retried, nothing is hidden. */
+/** Plain HTTP calls to the API of a kubeconfig, for tests, without retries. */
 export class ApiClient {
   readonly url: string;
   readonly token: string;

@@ -8,7 +8,7 @@ import { widgetCrd } from './widget-crd.ts';
 export interface ConformanceTarget {
   /** Text of a kubeconfig of somebody who may do everything. */
   kubeconfig: () => string | Promise<string>;
-  /** Has the API forget all but its present state, as compaction and a restart do. */
+  /** Makes the API forget all earlier revisions, as compaction and a restart do. */
   forgetHistory: () => Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export class World {
     this.#api?.close();
   }
 
-  /** Asks until the answer satisfies; fails with the last one. */
+  /** Polls until the answer satisfies; fails with the last one. */
   async eventually(path: string, isRight: (answer: Answer) => boolean, timeoutMs = 15_000): Promise<Answer> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {

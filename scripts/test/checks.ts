@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Tally } from './tally.ts';
 
-/** Per checkout, outside of it: what tsc and prettier remember to be quick the next time. Both go by content, so it may be removed or old. */
+/** The caches of tsc and prettier, one folder for each checkout, outside of it. Both compare content, so the folder may be old or missing. */
 function memory(): string {
   const checkout = createHash('sha256').update(process.cwd()).digest('hex').slice(0, 12);
   const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'millrace', 'checks', checkout);

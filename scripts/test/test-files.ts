@@ -11,7 +11,7 @@ export interface TestRunOptions {
   concurrency: number;
   /** A test that takes longer has failed. */
   timeoutMs: number;
-  /** What still runs after this is ended; against files that hang where no test's timeout sees it. */
+  /** Test files that still run after this time are ended, because a file can hang outside of any test's timeout. */
   totalMs: number;
 }
 

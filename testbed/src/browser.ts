@@ -15,7 +15,7 @@ export interface Browser {
   /** An empty page of an http origin on this machine, in a window of its own, where camera and microphone are fakes. */
   newPage(): Promise<Page>;
   close(): Promise<void>;
-  /** SIGKILL to all of its processes at once: nothing says goodbye. */
+  /** Sends SIGKILL to all its processes at once, so that no connection is closed properly. */
   kill(): void;
 }
 

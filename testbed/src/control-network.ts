@@ -252,7 +252,7 @@ const tokenRequests: Resource = {
   namespaced: true,
 };
 
-/** Real processes take real time: looks again until it is so, 10 s at most. */
+/** Polls until the condition holds, for 10 s at most. */
 export async function eventually(condition: () => boolean | Promise<boolean>, what: string, withinMs = 10_000): Promise<void> {
   const until = Date.now() + withinMs;
   while (!(await condition())) {

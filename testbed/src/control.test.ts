@@ -264,8 +264,8 @@ describe('control and its nodes', () => {
       async () => ((await (await place({ stream: 'app/x', region: 'far' })).json()) as PlacementResponse).node === 'http-1',
       'its first report',
     );
-    const wish = { stream: 'app/x', region: 'far', user: 'anna', rtpTo: '203.0.113.9' };
-    const placed = (await (await place(wish)).json()) as PlacementResponse;
+    const request = { stream: 'app/x', region: 'far', user: 'anna', rtpTo: '203.0.113.9' };
+    const placed = (await (await place(request)).json()) as PlacementResponse;
     assert.equal(placed.url, `${node.identity().endpoints.signalingUrl}/whip/app/x`);
     const verdict = await verifyMediaToken(placed.token, channel.snapshot!.tokenKeys, {
       act: 'push',

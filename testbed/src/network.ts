@@ -136,7 +136,7 @@ export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Looks again and again until `look` gives something; fails with its last complaint. */
+/** Polls until `look` returns a value. Fails with its last error. */
 export async function eventually<T>(
   what: string,
   timeoutMs: number,

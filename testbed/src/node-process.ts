@@ -32,7 +32,7 @@ export function pidOfNode(node: string): number {
   return pids[0];
 }
 
-/** All that run as this node: more than one would be a fault. */
+/** All processes of this node; more than one is a fault. */
 export function pidsOfNode(node: string): number[] {
   return processes().flatMap(({ pid, commandLine }) => (commandLine === `millrace-media-node ${node}` ? [pid] : []));
 }

@@ -194,7 +194,7 @@ export interface MediaEdgeStatus {
   desired?: number;
   /** Nodes that are ready, connected to control, and not being drained. */
   ready?: number;
-  /** Pods made from the present template and not being drained. */
+  /** Pods made from the current template and not being drained. */
   updated?: number;
   /** Pods that are being emptied before deletion. */
   draining?: number;

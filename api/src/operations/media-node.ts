@@ -189,7 +189,7 @@ const layers: Operation[] = [
     method: 'GET',
     path: '/whep/sessions/{id}/layers',
     tag: 'WHEP',
-    summary: 'Simulcast and SVC layers of the tracks that have some: what there is, what is sent, what was wished',
+    summary: 'Simulcast and SVC layers of the tracks that have several: which exist, which is sent, which was requested',
     access: 'session',
     parameters: sessionId,
     answers: { 200: json('The layers', LayersResponse), 404: gone },

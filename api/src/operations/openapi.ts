@@ -3,12 +3,12 @@ import { CHALLENGE, type Answer, type Content, type Operation, type Service } fr
 import { meaningOf } from './access.ts';
 import { named } from './schemas.ts';
 
-type JsonObject = Record<string, unknown>;
+type OpenApiObject = Record<string, unknown>;
 
 /** The OpenAPI 3.1 document of a service. Equal input gives equal output, key order included. */
-export function openApiDocument(service: Service): JsonObject {
+export function openApiDocument(service: Service): OpenApiObject {
   const components = new Components();
-  const paths: Record<string, JsonObject> = {};
+  const paths: Record<string, OpenApiObject> = {};
   for (const operation of service.operations) {
     const path = (paths[operation.path] ??= {});
     path[operation.method.toLowerCase()] = operationObject(operation, service, components);
@@ -32,7 +32,7 @@ export function openApiDocument(service: Service): JsonObject {
   };
 }
 
-function operationObject(operation: Operation, service: Service, components: Components): JsonObject {
+function operationObject(operation: Operation, service: Service, components: Components): OpenApiObject {
   const { id, tag, summary, detail, access, body } = operation;
   const answers = { ...service.always, ...operation.answers };
   const parameters = parametersOf(operation, components);
@@ -48,7 +48,7 @@ function operationObject(operation: Operation, service: Service, components: Com
   };
 }
 
-function parametersOf(operation: Operation, components: Components): JsonObject[] {
+function parametersOf(operation: Operation, components: Components): OpenApiObject[] {
   const inPath = Object.entries(operation.parameters ?? {}).map(([name, schema]) => ({
     name,
     in: 'path',
@@ -69,7 +69,7 @@ function parametersOf(operation: Operation, components: Components): JsonObject[
   return [...inPath, ...inQuery, ...inHeader];
 }
 
-function answerObject({ description, content, headers, events }: Answer, components: Components): JsonObject {
+function answerObject({ description, content, headers, events }: Answer, components: Components): OpenApiObject {
   return {
     description,
     ...(headers
@@ -89,7 +89,7 @@ function answerObject({ description, content, headers, events }: Answer, compone
   };
 }
 
-function contentObject(content: Content, components: Components): JsonObject {
+function contentObject(content: Content, components: Components): OpenApiObject {
   return Object.fromEntries(Object.entries(content).map(([type, schema]) => [type, { schema: components.schema(schema) }]));
 }
 
@@ -101,26 +101,26 @@ const isOptional = (access: Operation['access']): boolean => access === 'push' |
 class Components {
   readonly #used = new Map<string, z.ZodType>();
 
-  schema(type: z.ZodType): JsonObject {
+  schema(type: z.ZodType): OpenApiObject {
     const name = named.get(type)?.id;
     if (name !== undefined) {
       this.#used.set(name, type);
       return { $ref: reference(name) };
     }
     const { $defs = {}, ...schema } = convert(type);
-    for (const id of Object.keys($defs as JsonObject)) this.#use(id);
+    for (const id of Object.keys($defs as OpenApiObject)) this.#use(id);
     return schema;
   }
 
   /** Every used one, with those that it uses, in order of name. */
-  schemas(): JsonObject {
-    const done: JsonObject = {};
+  schemas(): OpenApiObject {
+    const done: OpenApiObject = {};
     for (let todo = [...this.#used.keys()]; todo.length > 0; todo = [...this.#used.keys()].filter((id) => !(id in done))) {
       for (const id of todo) {
         const { $defs = {}, ...schema } = convert(this.#used.get(id)!);
         // A named schema is given as a reference to itself among the definitions.
-        done[id] = schema['$ref'] === reference(id) ? ($defs as JsonObject)[id] : schema;
-        for (const inner of Object.keys($defs as JsonObject)) this.#use(inner);
+        done[id] = schema['$ref'] === reference(id) ? ($defs as OpenApiObject)[id] : schema;
+        for (const inner of Object.keys($defs as OpenApiObject)) this.#use(inner);
       }
     }
     return Object.fromEntries(Object.entries(done).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -140,14 +140,14 @@ function typeOf(id: string): z.ZodType {
 const reference = (id: string): string => `#/components/schemas/${id}`;
 
 /** `input`: what a value may be before it is parsed, which is what travels. */
-function convert(type: z.ZodType): JsonObject {
-  const schema = z.toJSONSchema(type, { metadata: named.registry, io: 'input', override: simplify }) as JsonObject;
+function convert(type: z.ZodType): OpenApiObject {
+  const schema = z.toJSONSchema(type, { metadata: named.registry, io: 'input', override: simplify }) as OpenApiObject;
   delete schema['$schema'];
-  return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/')) as JsonObject;
+  return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/')) as OpenApiObject;
 }
 
 /** A well-known format says more than the pattern that checks it. */
-function simplify({ jsonSchema }: { jsonSchema: JsonObject }): void {
+function simplify({ jsonSchema }: { jsonSchema: OpenApiObject }): void {
   delete jsonSchema['id'];
   if (['ipv4', 'ipv6', 'date-time', 'uri'].includes(String(jsonSchema['format']))) delete jsonSchema['pattern'];
   if (jsonSchema['contentEncoding'] === 'base64') {

@@ -89,7 +89,7 @@ export class Servers {
   }
 }
 
-/** Looks again and again until there is something. */
+/** Polls until there is a value. */
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,

@@ -44,7 +44,7 @@ export interface GateActions<P> {
   requestKeyframe(): void;
 }
 
-interface Suspect<P> {
+interface UnconfirmedPacket<P> {
   seq: number;
   marks: FrameMarks;
   packet: P;
@@ -72,7 +72,7 @@ export class ForwardingGate<P> {
   #rttMs: number | undefined;
   #pausedSinceMs = Infinity;
   #lastRequestMs = -Infinity;
-  #suspect: Suspect<P> | undefined;
+  #unconfirmed: UnconfirmedPacket<P> | undefined;
   /** Held packets that may open the gate once the packets before them have arrived or timed out. */
   #candidates: { seq: number; arrivedMs: number }[] = [];
   #isNewSource = false;
@@ -114,9 +114,9 @@ export class ForwardingGate<P> {
     if (this.#isNewSource && extended !== this.#expected)
       return this.#restart({ seq, marks, packet, bytes, hints, arrivedMs: nowMs });
     this.#isNewSource = false;
-    if (extended === 'restart' || (!this.#unwrapper.isNear(extended) && (this.#followsSuspect(seq) || hints & TIME_JUMPED)))
+    if (extended === 'restart' || (!this.#unwrapper.isNear(extended) && (this.#followsUnconfirmed(seq) || hints & TIME_JUMPED)))
       return this.#onJump({ seq, marks, packet, bytes, hints, arrivedMs: nowMs });
-    if (this.#suspect) this.#dropSuspect();
+    if (this.#unconfirmed) this.#dropUnconfirmed();
     this.#unwrapper.accept(extended);
     this.#place(extended, marks, packet, bytes, nowMs, hints);
   }
@@ -235,28 +235,28 @@ export class ForwardingGate<P> {
    * A packet of another sequence: the sender restarted if a second packet confirms it (RFC 3550 appendix A.1). The two may arrive in either
    * order, and both are kept.
    */
-  #onJump(packet: Suspect<P>): void {
-    const first = this.#suspect;
-    if (!first || !this.#followsSuspect(packet.seq)) {
-      this.#dropSuspect();
-      this.#suspect = packet;
+  #onJump(packet: UnconfirmedPacket<P>): void {
+    const first = this.#unconfirmed;
+    if (!first || !this.#followsUnconfirmed(packet.seq)) {
+      this.#dropUnconfirmed();
+      this.#unconfirmed = packet;
       return;
     }
-    this.#suspect = undefined;
+    this.#unconfirmed = undefined;
     const inOrder = ((packet.seq - first.seq) & 0xffff) < 0x8000 ? [first, packet] : [packet, first];
-    this.#restart(...(inOrder as [Suspect<P>, Suspect<P>]));
+    this.#restart(...(inOrder as [UnconfirmedPacket<P>, UnconfirmedPacket<P>]));
   }
 
-  #followsSuspect(seq: number): boolean {
-    if (!this.#suspect || seq === this.#suspect.seq) return false;
-    const distance = (seq - this.#suspect.seq) & 0xffff;
+  #followsUnconfirmed(seq: number): boolean {
+    if (!this.#unconfirmed || seq === this.#unconfirmed.seq) return false;
+    const distance = (seq - this.#unconfirmed.seq) & 0xffff;
     return distance <= MAX_CONFIRMING_DISTANCE || distance >= 0x1_0000 - MAX_CONFIRMING_DISTANCE;
   }
 
   /** Starts a new sequence with these packets, in order. */
-  #restart(...packets: Suspect<P>[]): void {
+  #restart(...packets: UnconfirmedPacket<P>[]): void {
     this.#isNewSource = false;
-    if (this.#suspect) this.#dropSuspect();
+    if (this.#unconfirmed) this.#dropUnconfirmed();
     for (const held of this.#held.takeBelow(Infinity)) this.#actions.drop(held.packet, 'restart');
     this.#candidates = [];
     this.#late.run = 0;
@@ -269,9 +269,9 @@ export class ForwardingGate<P> {
       this.push(seq, marks, packet, bytes, arrivedMs, hints & ~TIME_JUMPED);
   }
 
-  #dropSuspect(): void {
-    if (this.#suspect) this.#actions.drop(this.#suspect.packet, 'restart');
-    this.#suspect = undefined;
+  #dropUnconfirmed(): void {
+    if (this.#unconfirmed) this.#actions.drop(this.#unconfirmed.packet, 'restart');
+    this.#unconfirmed = undefined;
   }
 
   #waitMs(): number {

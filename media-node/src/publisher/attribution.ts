@@ -8,7 +8,7 @@ export interface SuspectTrack {
   rtxPayloadType: number | undefined;
   /** SSRCs that the worker knows the track by. */
   ssrcs: readonly number[];
-  /** The SSRC may be learned: the track is one encoding, not one of several by SSRC or RID. */
+  /** Whether the SSRC may be learned: the track has one encoding, not several identified by SSRC or RID. */
   bySsrc: boolean;
   /** The packets may name their track or layer in a header extension (MID, RID). */
   byName: boolean;
@@ -18,10 +18,10 @@ export interface SuspectTrack {
 
 export interface Suspect {
   tracks: readonly SuspectTrack[];
-  /** Plain RTP: the worker drops what comes from another address without a word. */
+  /** Plain RTP: the worker silently drops packets from other addresses. */
   isPlain: boolean;
   isEncrypted: boolean;
-  /** SSRCs that were tried for a track in vain. */
+  /** SSRCs that were tried for a track without success. */
   tried: ReadonlySet<number>;
 }
 
@@ -48,7 +48,7 @@ export function attribute(suspect: Suspect, seen: UnclaimedPackets, others: read
   const { tracks } = suspect;
   const starving = tracks.filter(({ isFlowing }) => !isFlowing);
 
-  // The worker found a producer by MID or RID and refused the SSRC: without an SSRC to insist on, MID or RID decides.
+  // The worker found a producer by MID or RID and refused the SSRC: without an announced SSRC, MID or RID decides.
   const isNamedAnew = seen.refusedSsrcs.some((ssrc) => !tracks.some(({ ssrcs }) => ssrcs.includes(ssrc)));
   const remedies: Remedy[] = isNamedAnew ? starving.filter(({ byName }) => byName).map(({ track }) => ({ track })) : [];
 

@@ -25,7 +25,7 @@ export type Finding =
   | { kind: 'payload-type'; payloadType?: number; ssrc?: number }
   /** The media worker could not decrypt them. */
   | { kind: 'srtp' }
-  /** The media worker did not even look at them: they come from another address than announced, or are no RTP. */
+  /** The media worker ignored them: they come from another address than announced, or are not RTP. */
   | { kind: 'no-rtp' };
 
 export interface PublisherSample {
@@ -65,12 +65,12 @@ export interface PublisherHealth {
   finding?: Finding;
 }
 
-/** Without progress for this long a track is no longer taken to be receiving while packets arrive that do not pass. */
+/** Time without a passed packet after which a track whose packets still arrive no longer counts as receiving. */
 export const STALE_MS = 3000;
-/** A track that sends seldom (a still screen, discontinuous audio) is not silent before this. */
+/** A track that sends rarely (a still screen, discontinuous audio) counts as silent only after this time. */
 export const MAX_PAUSE_MS = 10_000;
 
-/** A publisher's health from what was known before and one sample. Pure. */
+/** Computes a publisher's health from its previous health and one sample. Pure. */
 export function judge(before: PublisherHealth | undefined, sample: PublisherSample, at: Moment): PublisherHealth {
   const nowMs = at.heardMs;
   const bytes = count(before?.bytes, sample.bytes, nowMs);
@@ -116,20 +116,20 @@ function trackState(track: {
   return isRecent(passed, nowMs, MAX_PAUSE_MS) ? 'Receiving' : 'Silent';
 }
 
-/** States that need someone's attention, the most telling first. */
+/** States that need attention, the most specific first. */
 const FAULTS: readonly PublisherState[] = ['NoKnownSsrc', 'UnknownPayloadType', 'WaitingForKeyframe'];
 const REST: readonly PublisherState[] = ['Receiving', 'Unreadable', 'Connecting', 'Silent'];
 
-/** A stream is as good as its worst track, except that a muted track beside one that sends is no fault. */
+/** The state of a stream is that of its worst track, except that a muted track beside one that sends is no fault. */
 function summaryOf(states: readonly PublisherState[]): PublisherState {
   return [...FAULTS, ...REST].find((state) => states.includes(state)) ?? 'Connecting';
 }
 
-/** Not even a muted publisher is silent for this long: media, RTCP (RFC 3550 section 6.2: every 5 s) or a consent check (RFC 7675 section 5.1) comes. */
+/** Even a muted publisher sends more often than this: media, RTCP (RFC 3550 section 6.2: every 5 s) or a consent check (RFC 7675 section 5.1) comes. */
 export const MAX_SILENCE_MS = 10_000;
-/** From its creation to the first byte. */
+/** Maximum time from its creation to the first byte. */
 export const MAX_UNUSED_MS = 30_000;
-/** How long a publisher may send what nothing can use. Longer than an encoder takes to send a keyframe by itself. */
+/** How long a publisher may send unusable packets. Longer than encoders wait between keyframes. */
 export const MAX_UNUSABLE_MS = 60_000;
 
 /** Why the publisher's name is released. Few and constant: they are metric labels too. */

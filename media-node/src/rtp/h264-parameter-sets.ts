@@ -12,7 +12,7 @@ interface PictureParameters {
   sps: number;
 }
 
-export interface H264Format {
+export interface H264Packetization {
   /** RFC 6184 section 6.2: 0 allows single NAL units alone. */
   packetizationMode: number;
   /** `sprop-parameter-sets` of the SDP (RFC 6184 section 8.1). */
@@ -36,7 +36,7 @@ export class H264ParameterSets {
   /** The timestamp of the picture that was completed last. */
   #completedTimestamp: number | undefined;
 
-  constructor(format: H264Format) {
+  constructor(format: H264Packetization) {
     this.#mode = format.packetizationMode;
     for (const encoded of (format.sprop ?? '').split(',')) this.#learn(Buffer.from(encoded, 'base64'));
   }

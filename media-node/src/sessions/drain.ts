@@ -1,9 +1,9 @@
-/** How long moves are spread out at most: a full node's viewers must not arrive elsewhere at once. */
+/** Maximum time over which moves are spread, so that a full node's viewers do not arrive elsewhere at once. */
 const SPREAD_MS = 60_000;
 const PER_SESSION_MS = 20;
 
 /**
- * When each session of a draining node is told to move: in order, evenly, within at most half of the time left.
+ * When each session of a draining node gets its `move` notice: in order, evenly spread over at most half of the remaining time.
  * @returns delays in ms from now, by session
  */
 export function planMoves<T>(sessions: readonly T[], leftMs: number): { session: T; afterMs: number }[] {

@@ -17,7 +17,7 @@ export interface MoverParts {
 
 /** How long to wait for a replaced worker, which is usually faster than a connection to another node. */
 const REPLACED_WITHIN_MS = 1000;
-/** How long a displaced session may take to hear of its move. */
+/** How long a displaced session is kept so that its client can receive the `move` notice. */
 const DISPLACED_MS = 10_000;
 /** The minimum interval between moves of displaced sessions, so that a full core's viewers do not all reconnect at once. */
 const DISPLACED_EVERY_MS = 5;
@@ -47,7 +47,7 @@ export class SessionMover {
     );
   }
 
-  /** Draining was called off. */
+  /** The drain was cancelled. */
   stop(): void {
     for (const timer of this.#timers) this.#parts.clock.clearTimeout(timer);
     this.#timers = [];

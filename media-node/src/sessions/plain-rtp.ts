@@ -22,7 +22,7 @@ const KEYFRAME_REQUESTS = [
   { type: 'ccm', parameter: 'fir' },
 ];
 
-/** RTP from a native client, no ICE, no DTLS. @throws Problem */
+/** Opens a publisher's session over plain RTP, without ICE and DTLS. @throws Problem */
 export async function openPlainPush(
   context: PlainContext,
   request: PlainRequest & { body: PlainPushRequest; mayPublish: (policy: StreamPolicy) => void },
@@ -57,7 +57,7 @@ export async function openPlainPush(
   return { session, body: { session: session.id, ...address!, tracks: described } };
 }
 
-/** RTP to a native client. @throws Problem */
+/** Opens a viewer's session over plain RTP. @throws Problem */
 export async function openPlainPull(
   context: PlainContext,
   request: PlainRequest & { body: PlainPullRequest; state: StreamState },
@@ -82,7 +82,7 @@ export async function openPlainPull(
   return { session, body: { session: session.id, ...clientFacing(local, transport), tracks } };
 }
 
-/** The address of this node that the client is told: of the family in which it sends and receives. @throws Problem 400, 503 */
+/** The node's address for this client, of the family in which the client sends and receives. @throws Problem 400, 503 */
 function localAddress(context: PlainContext, { client, body }: PlainRequest & { body: PlainPullRequest }): string {
   requireAddress(context);
   const { addresses } = context;
@@ -115,7 +115,7 @@ function plainTrack(track: PlainTrack, index: number): PushTrack {
     mid: String(index),
     kind: track.kind,
     rtpParameters: {
-      // A name for the worker, which wants one where the SSRC is not known; no packet carries it.
+      // The worker needs a MID where the SSRC is unknown; no packet carries it.
       mid: String(index),
       codecs: [
         {
@@ -131,14 +131,14 @@ function plainTrack(track: PlainTrack, index: number): PushTrack {
         },
       ],
       headerExtensions: [],
-      // Without an SSRC: it is learned from the first packets.
+      // Without an SSRC, it is learned from the first packets.
       encodings: [track.ssrc === undefined ? {} : { ssrc: track.ssrc }],
       rtcp: { reducedSize: true },
     },
   };
 }
 
-/** Without an SSRC a track is known by its payload type, which must be its own then. */
+/** Without an SSRC, a track is identified by its payload type, which no other track may have. */
 function requireDistinct({ ssrc, payloadType }: PlainTrack, index: number, all: readonly PlainTrack[]): void {
   if (ssrc !== undefined || all.every((other, at) => at === index || other.payloadType !== payloadType)) return;
   throw new Problem(400, 'Invalid request body', {
@@ -153,7 +153,7 @@ function codecOf(codec: {
   parameters?: unknown;
 }): Pick<PlainDescription['tracks'][number], 'mimeType' | 'clockRate' | 'channels' | 'parameters'> {
   const { mimeType, clockRate, channels, parameters } = codec;
-  // mediasoup checks them to be strings and numbers.
+  // mediasoup has checked that they are strings and numbers.
   const known = (parameters ?? {}) as PlainDescription['tracks'][number]['parameters'];
   return { mimeType, clockRate, ...(channels !== undefined ? { channels } : {}), parameters: known };
 }

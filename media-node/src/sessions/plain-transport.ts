@@ -15,17 +15,17 @@ export interface PlainTransportContext {
   relay: PublisherPortOpener;
 }
 
-/** The address and the keys that the client is told. */
+/** The address and the SRTP key in the answer to the client. */
 export type ClientFacing = Pick<PlainDescription, 'ip' | 'port' | 'srtp'>;
 
-/** Opens a transport that the client reaches at its own port. @throws Problem */
+/** Opens a transport whose port the client uses directly. @throws Problem */
 export async function openTransport(
   { binds, rtpPorts }: PlainTransportContext,
   router: types.Router,
   local: string,
   { address, srtp }: PlainPullRequest,
 ): Promise<types.PlainTransport> {
-  // With neither, the session would be whose packet comes first.
+  // With neither, anybody's first packet would take over the session.
   if (!address && !srtp)
     throw new Problem(400, 'Invalid request body', {
       detail: 'address or srtp: one is needed; say where you send from and receive, or encrypt with keys of your own',

@@ -5,7 +5,7 @@ import type { Session } from './session.ts';
 export interface SessionLimits {
   /** Sessions of this node, publishers and viewers together. */
   sessions: number;
-  /** Of those, from one client address; absent: no further bound. */
+  /** The same for one client address; absent: no further limit. */
   perAddress?: number;
   /** Sessions of one client address that have not connected yet. */
   pendingPerAddress: number;
@@ -14,14 +14,14 @@ export interface SessionLimits {
 interface RegistryEvents {
   added: [Session];
   removed: [Session, reason: string];
-  /** This node no longer has the session's media, but the network does. */
+  /** The network still has the session's media, but this node does not. */
   displaced: [Session, reason: string];
 }
 
 /** How many ended sessions are remembered, so that ending one twice is not an error. The oldest is forgotten first. */
 const MAX_ENDED = 10_000;
 
-/** What is left of a session after its end. */
+/** What is remembered of an ended session. */
 export type EndedSession = Pick<Session, 'kind' | 'protocol'> & { reason: string };
 
 /** Every session of this node. A slot is reserved before anything is opened for a client, so that a burst cannot overrun the capacity. */
@@ -49,7 +49,7 @@ export class SessionRegistry extends EventEmitter<RegistryEvents> {
     return this.#sessions.get(id);
   }
 
-  /** One that ended not long ago. */
+  /** A session that ended recently. */
   ended(id: string): EndedSession | undefined {
     return this.#ended.get(id);
   }

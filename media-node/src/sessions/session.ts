@@ -11,13 +11,13 @@ export type Protocol = 'whip' | 'whep' | 'short' | 'rtp';
 export type SessionMedia =
   | { kind: 'push'; published: PublishedStream }
   | { kind: 'pull'; viewer: Viewer; selections: readonly PullSelection[] }
-  /** An offer of ours waits for the viewer's answer. */
+  /** The node's offer waits for the viewer's answer. */
   | { kind: 'offered'; viewer: Viewer; selections: readonly PullSelection[]; tracks: readonly TrackDescription[] };
 
-/** `displaced`: the session's media is gone from this node, and the client is about to be told where to reconnect. */
+/** `displaced`: the session's media is gone from this node, and the client is about to get a `move` notice. */
 export type SessionState = 'pending' | 'connected' | 'interrupted' | 'displaced' | 'closed';
 
-/** What a client hears over its event stream. */
+/** The events that a client receives over its event stream. */
 export type SessionNotice =
   | { event: 'move'; data: { url: string; signaling: string; reason: string; deadlineAt: string } }
   /** The publisher is gone; the session waits for another publisher of the name. */
@@ -38,11 +38,11 @@ interface SessionEvents {
 export interface SessionTimeouts {
   /** From creation to a working transport. */
   connectMs: number;
-  /** From a lost transport to giving it up; an ICE restart within it goes on. */
+  /** How long a lost transport may stay lost before the session ends; an ICE restart within it continues the session. */
   interruptedMs: number;
 }
 
-/** A client's session: one transport with what it publishes or plays. */
+/** A client's session: one transport and the media that it publishes or plays. */
 export class Session extends EventEmitter<SessionEvents> {
   readonly id: string;
   readonly protocol: Protocol;
@@ -52,7 +52,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly createdAt: number;
   /** The remote ICE generation; a PATCH for another one is a restart. */
   remoteUfrag = '';
-  /** First mid, for fragments. */
+  /** The first MID, which SDP fragments need. */
   firstMid = '0';
   /** Names the ICE generation of both ends (RFC 9725 section 4.3.1). */
   etag = newTag();
@@ -100,12 +100,12 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#state;
   }
 
-  /** A publisher's health, as judged last; undefined before the first look, and of a viewer. */
+  /** The publisher's latest health; undefined before the first check, and for viewers. */
   get publisher(): PublisherStatus | undefined {
     return this.media?.kind === 'push' ? this.media.published.status : undefined;
   }
 
-  /** The last notice of how things stand, which a late listener must still hear. */
+  /** The last notice that still applies, for listeners that join later. */
   get standingNotice(): SessionNotice | undefined {
     return this.#lastNotice;
   }
@@ -115,7 +115,7 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.media.kind === 'push' ? this.media.published.origin.transport : this.media.viewer.transport;
   }
 
-  /** Ties the session to its media: what ends one ends the other. */
+  /** Binds the session to its media: when either ends, so does the other. */
   bind(media: SessionMedia): void {
     const rebind = this.media !== undefined;
     this.media = media;
@@ -146,7 +146,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.emit('notice', notice);
   }
 
-  /** @param ending superseded: the client is told not to come back */
+  /** @param ending superseded: the client must not reconnect */
   close(reason: string, ending: 'over' | 'superseded' = 'over'): void {
     if (this.#state === 'closed') return;
     this.notify({ event: 'ended', data: { reason, ...(ending === 'superseded' ? { final: true } : {}) } });
@@ -170,7 +170,7 @@ export class Session extends EventEmitter<SessionEvents> {
     transport.on('dtlsstatechange', judge);
   }
 
-  /** The client gets as long as after a lost connection to hear of it and go. */
+  /** The client has as much time to leave as after a lost transport. */
   #displace(reason: string): void {
     if (this.#state === 'closed' || this.#state === 'displaced') return;
     this.#state = 'displaced';

@@ -25,7 +25,7 @@ import {
 
 type PullRequest = OpenRequest & { state: StreamState };
 
-/** The session with the answer to a viewer's offer, or with an offer of ours. */
+/** The session and the SDP for the client: an answer to its offer, or the node's own offer. */
 export interface PullOpening {
   session: Session;
   sdp: string;
@@ -35,7 +35,7 @@ export interface PullOpening {
 export async function openWebRtcPull(context: OpenContext, request: PullRequest & { offer: string }): Promise<PullOpening> {
   requireAddress(context);
   const offer = parseDescription(request.offer, 'offer');
-  // An offer that cannot be served opens nothing. The directory's word may be older than the stream's own, which counts.
+  // Nothing is opened for an offer that cannot be served. The stream's own description counts, because the directory's may be older.
   if (request.state.tracks) negotiatePull(offer, request.state.tracks);
   const distribution = await context.hub.distribute(request.state);
   return answerPull(context, request, offer, negotiatePull(offer, distribution.tracks), distribution);
@@ -69,7 +69,7 @@ async function answerPull(
   }
 }
 
-/** Makes the viewer an offer. It counts as pending until `acceptPullAnswer`. @throws Problem */
+/** Offers the stream to the viewer. The session is pending until `acceptPullAnswer`. @throws Problem */
 export async function offerWebRtcPull(context: OpenContext, request: PullRequest): Promise<PullOpening> {
   requireAddress(context);
   const distribution = await context.hub.distribute(request.state);

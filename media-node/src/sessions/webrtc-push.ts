@@ -80,7 +80,7 @@ export function createWebRtcTransport(router: types.Router, core: MediaCore): Pr
   });
 }
 
-/** Our end of a transport, for a description. */
+/** The node's end of a transport, for a session description. */
 export function localTransport(
   { iceParameters, iceCandidates, dtlsParameters }: types.WebRtcTransport,
   addresses: AnnouncedAddresses,
@@ -92,13 +92,13 @@ export function localTransport(
   return { iceParameters, iceCandidates: announcedCandidates(iceCandidates, addresses.current), dtlsParameters };
 }
 
-/** @throws Problem 503 while there is nothing that a client could send to: no announced name has resolved yet */
+/** @throws Problem 503 while no announced name has resolved, so that clients have no address to send to */
 export function requireAddress({ addresses }: Pick<OpenContext, 'addresses'>): void {
   if (addresses.current.length > 0) return;
   throw new Problem(503, 'No address', { detail: addresses.problems.join('; '), headers: { 'retry-after': '5' } });
 }
 
-/** RFC 8829 section 5.2.1 wants 62 random bits or so in a session id; 48 are what a safe integer holds. */
+/** RFC 8829 section 5.2.1 recommends 62 random bits for a session id; 48 fit a safe integer. */
 export function newIdentity(): { sessionId: string; version: number } {
   return { sessionId: String(randomInt(2 ** 47)), version: 1 };
 }

@@ -13,7 +13,7 @@ export function signalingApp(context: SignalingContext): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(identifyClient(context.isTrusted), tolerantPaths);
-  // Any page may use the signalling: what protects it is the token (RFC 9725 section 4.7).
+  // Pages of any origin may use the signalling: the token protects it (RFC 9725 section 4.7).
   app.use(cors(['*']), limitRequests(context.requestRate, context.onRefused));
   app.use(whipRoutes(context), whepRoutes(context), shortFormRoutes(context), plainRtpRoutes(context), referenceRoutes());
   app.use(notFoundHandler, problemHandler(context.logger));

@@ -13,7 +13,7 @@ export interface IceServer {
   credential?: string;
 }
 
-/** What the handlers work with. */
+/** What the handlers share. */
 export interface SignalingContext {
   /** Name of this node. */
   node: string;
@@ -27,15 +27,15 @@ export interface SignalingContext {
   region: string;
   iceServers: readonly IceServer[];
   addresses: AnnouncedAddresses;
-  /** Where plain RTP may listen, as `planBinds` has it. */
+  /** IP addresses on which plain RTP may listen (`planBinds`). */
   binds: readonly string[];
   rtpPorts: { min: number; max: number };
   relay: PublisherPortOpener;
-  /** New sessions by client address. */
+  /** Limits new sessions by client address. */
   sessionRate: AddressRate;
-  /** All requests by client address. */
+  /** Limits all requests by client address. */
   requestRate: AddressRate;
-  /** Proxies whose X-Forwarded-For and Forwarded are believed. */
+  /** Whether an address is a proxy whose X-Forwarded-For and Forwarded headers count. */
   isTrusted: (address: string) => boolean;
   onRefused: (reason: HttpRefusal) => void;
   timeouts: SessionTimeouts;
@@ -50,7 +50,7 @@ export interface Entry {
   address: string;
 }
 
-/** A session's bare id; the short forms write `<node>~<id>`. */
+/** A session's id without the node's name; the short forms write `<node>~<id>`. */
 export function sessionId(context: Pick<SignalingContext, 'node'>, ref: unknown): string {
   const text = String(ref);
   const prefix = signalingSessionId(context.node, '');
@@ -61,7 +61,7 @@ export function findSession(context: Pick<SignalingContext, 'node' | 'sessions'>
   return context.sessions.get(sessionId(context, ref));
 }
 
-/** A request that wants a session: its stream and who asks. @throws Problem 400, 429 */
+/** Checks a request for a session: its stream, its caller, and the rate of new sessions. @throws Problem 400, 429 */
 export async function enter(
   context: SignalingContext,
   req: Request,
@@ -81,8 +81,8 @@ export async function enter(
 }
 
 /**
- * Sends the client to another node (307) when this one takes no more.
- * @throws Problem 307 with Location, or 503 with Retry-After when no other node takes it either
+ * Redirects the client to another node (307) when this node is full or drains.
+ * @throws Problem 307 with Location, or 503 with Retry-After when no other node has room
  */
 export async function requireRoom(
   context: SignalingContext,
@@ -124,7 +124,7 @@ function redirectUrl(base: string, req: Request, caller: Caller): string {
   return url.href;
 }
 
-/** A description's error as the client should see it. */
+/** The response to an unusable session description. */
 export function sdpProblem(error: unknown): unknown {
   if (!(error instanceof SdpError)) return error;
   const title = error.status === 406 ? 'Media not acceptable' : 'Unusable session description';

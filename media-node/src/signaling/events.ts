@@ -2,9 +2,9 @@ import { openEventStream, Problem } from '@millrace/service';
 import type { Request, Response } from 'express';
 import type { Session, SessionNotice } from '../sessions/index.ts';
 
-/** Of a session to its events, in Link headers. */
+/** The link relation from a session to its event stream. */
 export const EVENTS_RELATION = 'urn:millrace:events';
-/** The SDK holds a node that says nothing for 12 s to be hanging. */
+/** The SDK considers a node hung after 12 s without a byte. */
 const KEEPALIVE_MS = 5_000;
 const MAX_LISTENERS = 4;
 const MAX_UNSENT_BYTES = 64 * 1024;
@@ -18,14 +18,14 @@ export function streamEvents(session: Session, req: Request, res: Response): voi
     });
   if (!openEventStream(req, res)) return;
   const write = ({ event, data }: SessionNotice): void => {
-    // One that does not read is ended: it can ask again, and hears the standing notice then.
+    // The stream of a client that does not read is ended. When it reconnects, it gets the standing notice.
     if (res.writableLength > MAX_UNSENT_BYTES) return void res.destroy();
     res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
   };
   const end = (): void => {
     res.end();
   };
-  // Proxies cut silent connections, and clients leave them.
+  // Proxies and clients close silent connections.
   const keepalive = setInterval(() => res.write(': \n\n'), KEEPALIVE_MS);
   keepalive.unref();
   session.on('notice', write);

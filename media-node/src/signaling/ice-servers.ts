@@ -5,8 +5,7 @@ import type { SignalingContext } from './context.ts';
 import { iceServerLinks, setLinks } from './resource.ts';
 
 /**
- * Names the ICE servers to a client that asks with OPTIONS before it makes its offer (RFC 9725 section 4.6). Those with credentials only to
- * holders of a token for the stream: anybody could relay traffic of any kind with them.
+ * Answers OPTIONS with the ICE servers, for clients that need them before their offer (RFC 9725 section 4.6). Servers with credentials are named only to holders of a token for the stream, because anybody could relay any traffic with them.
  */
 export function linkIceServers(context: SignalingContext, act: TokenAction): RequestHandler {
   const hasSecrets = context.iceServers.some(({ credential }) => credential !== undefined);

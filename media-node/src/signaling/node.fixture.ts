@@ -14,7 +14,7 @@ import { signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
   name?: string;
-  /** Shared by nodes of one test: who publishes what, and the key of their trunks. */
+  /** What the nodes of one test share: who publishes what, and the key of their trunks. */
   network?: TestNetwork;
   sessions?: number;
   roles?: string[];
@@ -229,7 +229,7 @@ class TestDirectory implements StreamDirectory {
   }
 
   release(): void {
-    // Nothing is told of changes here.
+    // No listener is notified of changes.
   }
 
   alternatives(): Promise<string[]> {
@@ -242,7 +242,7 @@ export function sessionUrl(response: Response): string {
   return new URL(response.headers.get('location')!, response.url).href;
 }
 
-/** Polls until `probe` gives something. Rejects after `withinMs` with what was waited for. */
+/** Polls until `probe` returns a truthy value. Rejects after `withinMs` with the name of the condition. */
 export async function eventually<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,

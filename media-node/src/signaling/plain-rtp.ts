@@ -8,8 +8,7 @@ import { endSession, noSession, statusOf } from './resource.ts';
 import { requireRtpTarget } from './rtp-target.ts';
 
 /**
- * Plain RTP, or SRTP with keys in the body, for native clients that speak no ICE and no DTLS. Only with a token, whatever the stream's policy:
- * packets without a handshake go wherever the caller says.
+ * Plain RTP, or SRTP with keys in the body, for native clients without ICE and DTLS. Needs a token whatever the stream's policy is, because packets go to the address that the caller names, without a handshake.
  */
 export function plainRtpRoutes(context: SignalingContext): Router {
   const router = Router();
@@ -53,7 +52,7 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       res.status(201).json(opened.body);
     })
     .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
-  // A client without ICE asks here whether its session still lives.
+  // Lets a client without ICE check whether its session still exists.
   router
     .route('/rtp/sessions/:id')
     .get((req, res) => {

@@ -2,7 +2,7 @@ import { mediaNodeService, openApiDocument } from '@millrace/api/operations';
 import { allowMethods } from '@millrace/service';
 import { Router } from 'express';
 
-/** GET /openapi.json: what this server offers. */
+/** GET /openapi.json: the OpenAPI document of this server. */
 export function referenceRoutes(): Router {
   const router = Router();
   let document: object | undefined;

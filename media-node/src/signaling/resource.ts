@@ -43,7 +43,7 @@ export function sendCreated(
   res.status(201).type(SDP).send(sdp);
 }
 
-/** One header line for each: clients that look for a relation in a line need not take lists apart. */
+/** One header line for each link, because some clients do not split lists. */
 export function setLinks(res: Response, links: readonly string[]): void {
   if (links.length > 0) res.set('link', [...links]);
 }
@@ -75,7 +75,7 @@ export function noSession(context: SignalingContext, id: unknown): Problem {
 }
 
 /**
- * Ends a session. One that has ended already is as the client wants it: it may have lost an answer, or a race with the session's own end.
+ * Ends a session. Ending it twice is no error: the client may have missed the first answer, or the session may just have ended by itself.
  * @throws Problem 404
  */
 export function endSession(
@@ -94,7 +94,7 @@ export function statusOf(session: Session): SessionStatus {
   return { session: id, stream, kind, protocol, state, since, ...(publisher ? { publisher } : {}) };
 }
 
-/** The session of WHIP or WHEP at `path`/{id}: GET tells how it is, PATCH trickles and restarts ICE, DELETE ends it. */
+/** The WHIP or WHEP session at `path`/{id}: GET returns its status, PATCH trickles candidates or restarts ICE, DELETE ends it. */
 export function sessionRoutes(router: Router, context: SignalingContext, path: string, kind: 'push' | 'pull'): void {
   const app = path.split('/')[2]!;
   router
@@ -132,7 +132,7 @@ async function patchSession(context: SignalingContext, session: Session, req: Re
   const fragment = readFragment(text);
   const sameGeneration = fragment.usernameFragment === session.remoteUfrag;
   const ifMatch = req.headers['if-match'];
-  // The user name in the fragment tells the generation as well as the ETag does, so that candidates without If-Match do no harm.
+  // The user name in the fragment identifies the ICE generation as the ETag does, so If-Match is optional for candidates.
   if (ifMatch === undefined && !sameGeneration)
     throw new Problem(428, 'Precondition Required', { detail: `send If-Match with the session's ETag, or "*" to restart ICE` });
   if (ifMatch !== undefined && !isAny(ifMatch) && (!matches(ifMatch, session.etag) || !sameGeneration)) {
@@ -142,7 +142,7 @@ async function patchSession(context: SignalingContext, session: Session, req: Re
   }
   if (sameGeneration) {
     // An ICE-lite agent answers checks from any address, so the client's candidates only need to be well-formed (RFC 8445 section 2.5).
-    // No ETag: the generation is as it was (RFC 9725 section 4.3.2).
+    // No ETag, because the ICE generation is unchanged (RFC 9725 section 4.3.2).
     res.status(204).end();
     return;
   }

@@ -21,7 +21,7 @@ const local = ranges([
 function ranges(list: readonly Range[]): (address: string) => boolean {
   const blocked = new BlockList();
   for (const [address, bits] of list) blocked.addSubnet(address, bits, isIPv4(address) ? 'ipv4' : 'ipv6');
-  // BlockList sees an IPv4 address in an IPv6 one (RFC 4291 section 2.5.5.2).
+  // BlockList also matches IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2).
   return (address) => (isIPv4(address) || isIPv6(address)) && blocked.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 

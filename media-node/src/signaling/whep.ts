@@ -59,7 +59,7 @@ export function whepRoutes(context: SignalingContext): Router {
   return router;
 }
 
-/** A viewer by any of the SDP forms; without an offer it gets one. @throws Problem */
+/** Opens a viewer's session with its offer or, without one, with an offer of this node. @throws Problem */
 export async function openPull(
   context: SignalingContext,
   req: Parameters<typeof requireRoom>[1],

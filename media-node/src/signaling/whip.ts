@@ -38,7 +38,7 @@ export function whipRoutes(context: SignalingContext): Router {
   return router;
 }
 
-/** A publisher by any of the SDP forms. @throws Problem */
+/** Opens a publisher's session. @throws Problem */
 export async function openPush(
   context: SignalingContext,
   entry: Entry,
@@ -57,7 +57,7 @@ export async function openPush(
         address,
         offer,
         group,
-        // Someone without a token must not end a live publisher before the policy is known.
+        // A caller without a token must not end a live publisher before the policy is known.
         ...(caller.kind === 'anonymous' ? { takeoverAllowed: false } : {}),
         ...(replaces !== undefined ? { replaces } : {}),
         mayPublish: (policy) => context.access.requirePermission(caller, 'push', policy),

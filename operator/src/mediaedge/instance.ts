@@ -26,7 +26,7 @@ export interface Instance {
   readonly pod: Pod;
   readonly node: MediaNode | undefined;
   readonly createdMs: number;
-  /** Made from the present template. */
+  /** Made from the current template. */
   readonly current: boolean;
   readonly state: 'active' | 'draining' | 'terminating' | 'finished';
   /** The kubelet reports it ready, and its agent is connected to control. */
@@ -115,7 +115,7 @@ function acknowledgedMs(node: MediaNode): number | undefined {
   return (status?.programmedGeneration ?? -1) >= (metadata.generation ?? Infinity) ? Infinity : undefined;
 }
 
-/** When a node of the present template that is not ready has been so for too long (ms since the epoch); Infinity when it is ready. */
+/** When a node of the current template that is not ready has been so for too long (ms since the epoch); Infinity when it is ready. */
 export function progressDeadlineMs({ ready, current, createdMs, pod, node }: Instance, edge: MediaEdge): number {
   if (ready || !current) return Infinity;
   const since = [findCondition(pod.status?.conditions, 'Ready'), findCondition(node?.status?.conditions, 'AgentConnected')]

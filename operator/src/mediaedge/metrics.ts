@@ -11,7 +11,7 @@ export class EdgeMetrics {
   constructor(registry: Registry) {
     this.#nodes = new Gauge({
       name: 'millrace_operator_edge_nodes',
-      help: 'Nodes of a MediaEdge, by state (desired, ready, updated: of the present template, draining); a count',
+      help: 'Nodes of a MediaEdge, by state (desired, ready, updated: of the current template, draining); a count',
       labelNames: ['namespace', 'edge', 'state'],
       registers: [registry],
     });

@@ -24,7 +24,7 @@ export interface EdgeObservation {
   readonly createRefused?: string;
   /** Other writes for this edge that the API has just refused. */
   readonly refusals?: readonly Refusal[];
-  /** Pods of the present template fail and are replaced, one after the other; undefined when none did for a while, or all are ready. */
+  /** Pods of the current template fail and are replaced, one after the other; undefined when none did for a while, or all are ready. */
   readonly failing?: Failing | undefined;
   /** Whether a replica of control is alive. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;

@@ -19,7 +19,7 @@ import { DisruptionBudgets } from './disruption-budget.ts';
 import { observeInstance } from './instance.ts';
 import { Attempts, whyRefused } from '../attempts.ts';
 import { isPaused } from '../paused.ts';
-import { tellStatus } from '../tell-status.ts';
+import { applyStatus } from '../apply-status.ts';
 import { desiredMediaNode } from './media-node.ts';
 import { observeFailures } from './failures.ts';
 import { wantedReplicas, type EdgeObservation, type EdgePlan, type Failing } from './model.ts';
@@ -183,7 +183,7 @@ export class MediaEdgeReconciler {
     const told = isRefused
       ? planEdge({ ...observation, refusals, ...(createRefused === undefined ? {} : { createRefused }) })
       : plan;
-    await attempts.try('status', () => this.#tellStatus(edge, told, signal));
+    await attempts.try('status', () => this.#applyStatus(edge, told, signal));
     attempts.throwFailures();
     if (plan.finalizer === 'remove') {
       const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
@@ -253,14 +253,14 @@ export class MediaEdgeReconciler {
     await this.#nodes.delete(key, node, remove);
   }
 
-  async #tellStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
+  async #applyStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
     for (const event of plan.statusEvents) this.#deps.recorder.event(edge, event);
     const { name, namespace = '' } = edge.metadata;
     const apply = async (status: EdgePlan['status']): Promise<MediaEdge> => {
       const desired = { metadata: { name, namespace }, status } as MediaEdge;
       return (await this.#applier.apply(mediaEdges, desired, edge, { subresource: 'status', signal })).object;
     };
-    await this.#edges.update(objectKey(edge), () => tellStatus(plan.status, this.#deps.clock.wall(), apply));
+    await this.#edges.update(objectKey(edge), () => applyStatus(plan.status, this.#deps.clock.wall(), apply));
   }
 
   /** Without the finalizer no node is made: a deletion of the edge would take it without a drain. So a refusal is told at once. */
@@ -270,7 +270,7 @@ export class MediaEdgeReconciler {
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const refusals = [{ what: `finalizer ${FINALIZER}`, why: whyRefused(error) }];
-      await this.#tellStatus(edge, planEdge({ ...(await this.#observe(key, edge, signal)), refusals }), signal);
+      await this.#applyStatus(edge, planEdge({ ...(await this.#observe(key, edge, signal)), refusals }), signal);
       throw error;
     }
   }

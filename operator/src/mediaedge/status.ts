@@ -117,7 +117,7 @@ function progressing(observation: EdgeObservation, counts: Counts, active: reado
     const message = `${ready} of ${desired} nodes are ready; pods have been failing and replaced for more than ${edge.spec.update.progressDeadlineSeconds} s, last ${failing.last}`;
     return { status: 'False', reason: REASON.deadlineExceeded, message };
   }
-  if (updated < replicas) return yes(REASON.rollingOut, `${updated} of ${desired} nodes are of the present template`);
+  if (updated < replicas) return yes(REASON.rollingOut, `${updated} of ${desired} nodes are of the current template`);
   if (replicas < desired || create > 0) return yes(REASON.scalingUp, `${replicas} of ${desired} nodes exist`);
   if (ready < desired) return yes(REASON.waitingForNodes, notReadyMessage(counts, active));
   if (replicas > desired || draining > 0)
@@ -216,7 +216,7 @@ function loadOf(old: Status['load'], instances: readonly Instance[]): Status['lo
   };
 }
 
-/** Told when it begins; what else stalls an edge tells itself by the events of its nodes. */
+/** Reported when the stall begins. The events of nodes report other stalls. */
 function stalledEvents(old: readonly Condition[] | undefined, conditions: readonly Condition[]): EventInput[] {
   const before = findCondition(old, CONDITION.progressing);
   const after = findCondition(conditions, CONDITION.progressing);

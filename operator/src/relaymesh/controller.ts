@@ -3,7 +3,7 @@ import { mediaNodes, relayMeshes } from '@millrace/api';
 import type { Controller, Informer, ReconcileContext } from '@millrace/kube';
 import { Attempts, whyRefused } from '../attempts.ts';
 import { isPaused } from '../paused.ts';
-import { tellStatus } from '../tell-status.ts';
+import { applyStatus } from '../apply-status.ts';
 import { Applier, createController, isRefusal, objectKey, PendingWrites, trigger } from '@millrace/kube';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
@@ -274,7 +274,7 @@ class RelayMeshReconciler {
       const options = { signal, subresource: 'status' } as const;
       return (await this.#applier.apply(relayMeshes, desired as unknown as RelayMesh, mesh, options)).object;
     };
-    await this.#writes.update(objectKey(mesh), () => tellStatus(status, this.#deps.clock.wall(), apply));
+    await this.#writes.update(objectKey(mesh), () => applyStatus(status, this.#deps.clock.wall(), apply));
   }
 
   /** Events on transitions only: a route that moved, a pair that lost its last path. */

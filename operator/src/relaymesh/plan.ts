@@ -26,7 +26,7 @@ export interface LeftOut {
 }
 
 /** Viewers' nodes of one region that enter the mesh through the same relays: they share their routes. */
-interface Entry {
+interface ViewerGroup {
   readonly region: string;
   readonly sources: readonly string[];
   readonly members: readonly MeshNode[];
@@ -126,7 +126,7 @@ interface PlannedRoute {
 function planRoute(
   observed: MeshObservation,
   graph: Graph,
-  entry: Entry,
+  entry: ViewerGroup,
   originRegion: string,
   policy: NamedPolicy,
   now: number,
@@ -151,7 +151,7 @@ function planRoute(
   return { paths, since: choice.since, challenge: choice.challenge };
 }
 
-function queryFor(observed: MeshObservation, entry: Entry, originRegion: string, policy: NamedPolicy): PathQuery {
+function queryFor(observed: MeshObservation, entry: ViewerGroup, originRegion: string, policy: NamedPolicy): PathQuery {
   const { routing, preconfigured } = observed;
   const fixed =
     policy.key === DEFAULT_PATH_POLICY_KEY
@@ -175,7 +175,7 @@ function withoutPreconfigured(query: PathQuery, policy: NamedPolicy): PathQuery 
 }
 
 /** The primary path that the entry's nodes hold now; a relay's own path is stored without itself. */
-function programmedHops(entry: Entry, originRegion: string, policy: string): readonly string[] | undefined {
+function programmedHops(entry: ViewerGroup, originRegion: string, policy: string): readonly string[] | undefined {
   for (const node of entry.members) {
     const hops = node.routes.find((route) => route.originRegion === originRegion && route.policy === policy)?.paths[0]?.hops;
     if (hops) return node.roles.has('relay') ? [node.name, ...hops] : hops;
@@ -183,7 +183,7 @@ function programmedHops(entry: Entry, originRegion: string, policy: string): rea
   return undefined;
 }
 
-function entriesOf(nodes: readonly MeshNode[], attached: ReadonlyMap<string, readonly string[]>): Entry[] {
+function entriesOf(nodes: readonly MeshNode[], attached: ReadonlyMap<string, readonly string[]>): ViewerGroup[] {
   const entries = new Map<string, { region: string; sources: readonly string[]; members: MeshNode[] }>();
   for (const node of nodes) {
     if (!node.roles.has('pull')) continue;
@@ -196,7 +196,7 @@ function entriesOf(nodes: readonly MeshNode[], attached: ReadonlyMap<string, rea
   return [...entries.values()];
 }
 
-function regionRoute(from: string, entry: Entry, policy: string, planned: PlannedRoute): RegionRoute {
+function regionRoute(from: string, entry: ViewerGroup, policy: string, planned: PlannedRoute): RegionRoute {
   const [primary, backup] = planned.paths;
   const holds = (node: MeshNode) =>
     node.acknowledged && programmedHops({ ...entry, members: [node] }, from, policy)?.join(' ') === primary?.hops.join(' ');
@@ -234,7 +234,7 @@ function compare(x: string, y: string): number {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-function challengeKey(key: string, entry: Entry): string {
+function challengeKey(key: string, entry: ViewerGroup): string {
   return `${key} ${entry.sources.join(' ')}`;
 }
 

@@ -3,7 +3,7 @@ import type { Change } from '@millrace/kube';
 import type { NamedPolicy } from './model.ts';
 import { routeKey } from './plan.ts';
 
-interface Entry {
+interface RouteFacts {
   readonly uid: string | undefined;
   readonly generation: number | undefined;
   readonly policy: NamedPolicy;
@@ -18,7 +18,7 @@ interface Counted<T> {
 
 /** The path policies that the StreamRoutes of one namespace ask for, and the routes that their streams take: all that a mesh needs of them. */
 export class StreamPolicies {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, RouteFacts>();
   readonly #policies = new Map<string, Counted<NamedPolicy>>();
   readonly #inUse = new Map<string, Counted<string>>();
 
@@ -60,7 +60,7 @@ const DEFAULT_POLICY: NamedPolicy = {
   avoidProviders: [],
 };
 
-function entryOf({ metadata, spec, status }: StreamRoute, before: Entry | undefined): Entry {
+function entryOf({ metadata, spec, status }: StreamRoute, before: RouteFacts | undefined): RouteFacts {
   const { uid, generation } = metadata;
   const isSameSpec = before !== undefined && generation !== undefined && before.uid === uid && before.generation === generation;
   const policy = isSameSpec ? before.policy : policyOf(spec.path);

@@ -10,7 +10,7 @@ import {
   type Trigger,
 } from '@millrace/kube';
 import { isPaused } from '../paused.ts';
-import { tellStatus } from '../tell-status.ts';
+import { applyStatus } from '../apply-status.ts';
 import type { TermDependencies } from '../term.ts';
 import { NodeIndex } from './node-index.ts';
 import { pausedStatus, planRoute, type RouteObservation } from './plan.ts';
@@ -66,7 +66,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
       return (await applier.apply(streamRoutes, desired, route, { subresource: 'status', signal })).object;
     };
     for (const event of plan.events) deps.recorder.event(route, event);
-    await writes.update(key, () => tellStatus(plan.status, clock.wall(), apply));
+    await writes.update(key, () => applyStatus(plan.status, clock.wall(), apply));
     return { requeueAfterMs: writes.recheckAfterMs(key) };
   };
 

@@ -15,7 +15,7 @@ export interface Shadowed {
 }
 
 /** The part of a StreamRoute that the index needs. */
-interface Entry extends RoutePrecedence {
+interface IndexedRoute extends RoutePrecedence {
   readonly uid: string | undefined;
   readonly generation: number | undefined;
   readonly patterns: readonly string[];
@@ -32,8 +32,8 @@ interface Entry extends RoutePrecedence {
  */
 export class RouteIndex {
   readonly #matches: (pattern: string, name: string) => boolean;
-  readonly #entries = new Map<string, Entry>();
-  readonly #byPriority = new Map<number, StreamPatternIndex<Entry>>();
+  readonly #entries = new Map<string, IndexedRoute>();
+  readonly #byPriority = new Map<number, StreamPatternIndex<IndexedRoute>>();
   readonly #byPolicy = new Map<string, Set<string>>();
   readonly #byRegion = new Map<string, Set<string>>();
   readonly #byCarrier = new Map<string, Set<string>>();
@@ -65,7 +65,7 @@ export class RouteIndex {
   shadowedPatterns(name: string): Shadowed[] {
     const own = this.#entries.get(name);
     return (own?.patterns ?? []).flatMap((pattern) => {
-      const winner = this.#winnerOver(own as Entry, pattern);
+      const winner = this.#winnerOver(own as IndexedRoute, pattern);
       return winner ? [{ pattern, by: winner.name }] : [];
     });
   }
@@ -90,9 +90,9 @@ export class RouteIndex {
     return this.#entries.get(name)?.carriers ?? [];
   }
 
-  #winnerOver(own: Entry, pattern: string): Entry | undefined {
-    let winner: Entry | undefined;
-    const challenge = (rival: Entry): void => {
+  #winnerOver(own: IndexedRoute, pattern: string): IndexedRoute | undefined {
+    let winner: IndexedRoute | undefined;
+    const challenge = (rival: IndexedRoute): void => {
       if (rival.name !== own.name && (!winner || wins(rival, winner))) winner = rival;
     };
     for (const [priority, patterns] of this.#byPriority) {
@@ -103,7 +103,7 @@ export class RouteIndex {
   }
 
   /** Names of the routes that have a pattern which this route shadows. */
-  *#shadowedBy(entry: Entry): Generator<string> {
+  *#shadowedBy(entry: IndexedRoute): Generator<string> {
     for (const pattern of entry.patterns) {
       for (const [priority, patterns] of this.#byPriority) {
         if (priority < entry.priority) for (const { value } of patterns.within(pattern)) yield value.name;
@@ -112,7 +112,7 @@ export class RouteIndex {
     }
   }
 
-  #add(entry: Entry): void {
+  #add(entry: IndexedRoute): void {
     this.#entries.set(entry.name, entry);
     let patterns = this.#byPriority.get(entry.priority);
     if (!patterns) this.#byPriority.set(entry.priority, (patterns = new StreamPatternIndex(this.#matches)));
@@ -122,7 +122,7 @@ export class RouteIndex {
     for (const node of entry.carriers) put(this.#byCarrier, node, entry.name);
   }
 
-  #remove(entry: Entry): void {
+  #remove(entry: IndexedRoute): void {
     this.#entries.delete(entry.name);
     const patterns = this.#byPriority.get(entry.priority);
     for (const pattern of entry.patterns) patterns?.delete(pattern, entry);
@@ -145,7 +145,7 @@ export function namedRegions({ spec }: StreamRoute): readonly (readonly [field: 
   return Object.entries(fields).flatMap(([field, regions]) => (regions ?? []).map((region) => [field, region] as const));
 }
 
-function entryOf(route: StreamRoute, before: Entry | undefined): Entry {
+function entryOf(route: StreamRoute, before: IndexedRoute | undefined): IndexedRoute {
   const { metadata, spec, status } = route;
   const isSameSpec = before !== undefined && before.uid === metadata.uid && before.generation === metadata.generation;
   const streams = status?.streams ?? [];
@@ -163,7 +163,7 @@ function entryOf(route: StreamRoute, before: Entry | undefined): Entry {
 }
 
 /** Whether both shadow, and are shadowed by, the same patterns. */
-function hasSamePrecedence(a: Entry, b: Entry): boolean {
+function hasSamePrecedence(a: IndexedRoute, b: IndexedRoute): boolean {
   return (
     a.priority === b.priority &&
     a.createdAt === b.createdAt &&

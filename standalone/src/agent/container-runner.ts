@@ -12,7 +12,7 @@ import { startProbe } from './probes.ts';
 import { RestartBackoff, shouldRestart } from './restart-policy.ts';
 import type { Ending } from './restart-policy.ts';
 
-/** Everything a process is started with. */
+/** What a process is started with. */
 export interface Launch {
   argv: string[];
   env: Record<string, string>;
@@ -26,9 +26,9 @@ export interface ContainerDeps {
   exec: ExecClient;
   log: LogFile;
   restartPolicy: string | undefined;
-  /** Command line and environment, worked out anew for each start. Rejects when something they need is missing. */
+  /** Computes command line and environment for each start. Rejects when a Secret, ConfigMap or key is missing. */
   prepare: (container: Container) => Promise<Launch>;
-  /** Called whenever `status()` would say something else. */
+  /** Called when the result of `status()` changes. */
   onChange: () => void;
 }
 const configRetryMs = 5000;
@@ -51,7 +51,7 @@ export class ContainerRunner {
   #stopping = false;
   #isReplacing = false;
 
-  /** `earlier` is what an earlier run of the agent reported of this container. */
+  /** `earlier` is the container's status as an earlier run of the agent reported it. */
   constructor(container: Container, deps: ContainerDeps, earlier?: ContainerStatus) {
     this.#container = container;
     this.#deps = deps;
@@ -78,7 +78,7 @@ export class ContainerRunner {
     };
   }
 
-  /** Ended, and by its restart policy not to run again. */
+  /** Ended, and not to be restarted according to its restart policy. */
   get isOver(): boolean {
     return this.#state.terminated !== undefined;
   }
@@ -94,12 +94,12 @@ export class ContainerRunner {
     if (!this.#stopping) this.#spawn(launch);
   }
 
-  /** Cannot start yet, for a reason outside of it. */
+  /** Cannot start yet, for a reason outside the container. */
   hold(message: string): void {
     this.#change({ waiting: { reason: 'ContainerCreating', message } });
   }
 
-  /** Has the container run another image, if it is another. */
+  /** Changes the container's image and restarts it if the image differs. */
   changeImage(image: string | undefined): void {
     if (this.#stopping || image === this.#container.image) return;
     this.#container = { ...this.#container, ...(image === undefined ? {} : { image }) };
@@ -226,7 +226,7 @@ export class ContainerRunner {
     }, delayMs);
   }
 
-  /** SIGTERM, and SIGKILL to the whole group after `graceMs`; resolves when nothing of it runs. */
+  /** Sends SIGTERM, and SIGKILL to the whole group after `graceMs`. Resolves when no process of the group is left. */
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.#deps;
     this.#stopping = true;

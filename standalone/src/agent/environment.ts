@@ -1,8 +1,8 @@
 import type { Container, Pod } from './pod.ts';
 
-/** Addresses of the machine that stand for the pod's and the host's: they are the same here. */
+/** The machine's addresses, which serve as pod and host addresses. */
 export interface Addresses {
-  /** The first is the preferred one; on this machine there may be several of a family. */
+  /** The preferred address first; there may be several of one family. */
   hostIPs: readonly string[];
   podIPs: readonly string[];
 }

@@ -18,8 +18,7 @@ export interface ExecAnswer {
 }
 
 /**
- * Runs commands from a small process of its own. To fork the agent's process, with the API server and all else in it, takes
- * some 20 ms, in which nothing else in it runs; nine nodes that are probed every two seconds took a tenth of a core.
+ * Runs commands from a small process of its own, because forking the agent's process, which contains the API server, blocks it for about 20 ms: probing nine nodes every two seconds took a tenth of a core.
  */
 export class ExecClient {
   readonly #waiting = new Map<number, (ok: boolean) => void>();

@@ -1,6 +1,6 @@
-/** What a node can run: programs of this machine, each in place of an image. */
+/** The images that a node can run: each stands for a program of this machine. */
 export interface LocalImages {
-  /** Names of the images, for people. */
+  /** Names of the images, for messages. */
   images: readonly string[];
   /** The command line that stands for an image; undefined: no such image here. */
   commandFor: (reference: string) => readonly string[] | undefined;
@@ -17,14 +17,14 @@ export function localImages(programs: Readonly<Record<string, readonly string[]>
   };
 }
 
-/** Without tag and digest; a colon before the last slash is a registry's port. */
+/** The name without tag and digest. A colon before the last slash belongs to a registry's port. */
 function repositoryOf(reference: string): string {
   const [name = ''] = reference.split('@');
   const tag = name.lastIndexOf(':');
   return tag > name.lastIndexOf('/') ? name.slice(0, tag) : name;
 }
 
-/** There is nothing here that could run as this image. */
+/** No program of this machine stands for this image. */
 export class UnknownImageError extends Error {
   constructor(reference: string, images: readonly string[]) {
     super(

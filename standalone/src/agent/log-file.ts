@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** The log of one container: a file and the one before it, neither larger than `maxBytes`. */
+/** The log of one container: the current file and the previous one, each at most `maxBytes` long. */
 export class LogFile {
   readonly #path: string;
   readonly #maxBytes: number;
@@ -32,7 +32,7 @@ export class LogFile {
     }
   }
 
-  /** What is kept, oldest first; the last `tailLines` of it when given. */
+  /** Returns the stored lines, oldest first; with `tailLines` only the last ones. */
   read(tailLines?: number): string {
     const parts = [`${this.#path}.1`, this.#path].filter(existsSync).map((path) => readFileSync(path, 'utf8'));
     const text = parts.join('');

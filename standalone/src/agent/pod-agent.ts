@@ -24,25 +24,25 @@ export interface PodAgentOptions {
   nodeName: string;
   /** Volumes, logs and the list of running processes; readable by this user only. */
   dataDir: string;
-  /** The program that stands for an image; its arguments are the container's args. Undefined: no such image here, see `localImages`. */
+  /** The program that stands for an image, to which the container's args are added; undefined when there is none (see `localImages`). */
   commandFor: LocalImages['commandFor'];
-  /** Names of the images that there are, told to whoever asks for another. */
+  /** Names of the known images, for the error about an unknown one. */
   images?: LocalImages['images'];
   /** Labels of the Node beside hostname, os and arch: pods choose by nodeSelector. */
   labels?: Record<string, string>;
-  /** Addresses that pods are told as their own and their host's, the preferred one first; default 127.0.0.1. */
+  /** Addresses given to pods as pod and host addresses, the preferred one first; default 127.0.0.1. */
   addresses?: readonly string[];
   /** Variables of the agent's environment that containers inherit. */
   inheritEnv?: readonly string[];
-  /** How long processes may take to end when the agent is stopped; default 5 s. */
+  /** Time that processes get to end when the agent stops; default 5 s. */
   stopGraceMs?: number;
   logger?: Logger;
   clock?: Clock;
 }
 export interface PodAgent {
-  /** Ends every process that it started; the pods stay and run again when the agent is next started. */
+  /** Ends every process that it started. The pods remain and run again after the agent's next start. */
   stop(): Promise<void>;
-  /** Has the group of a process that somebody else leads ended too, should this process die. Returns how to take that back. */
+  /** Also ends the process group of another process when this process dies. Returns a function that cancels this. */
   adopt(pid: number): () => void;
 }
 const inheritedByDefault = [
@@ -58,7 +58,7 @@ const inheritedByDefault = [
 ];
 const rescheduleMs = 2000;
 
-/** Registers the node, ends what an earlier life left running, and runs the pods of the node from then on. */
+/** Registers the node, ends processes that an earlier run left behind, and then runs the node's pods. */
 export async function startPodAgent(options: PodAgentOptions): Promise<PodAgent> {
   const agent = new Agent(options);
   await agent.start();
@@ -167,7 +167,7 @@ class Agent implements PodAgent {
     this.#scheduleTimer = this.#clock.setTimeout(() => void this.#schedule(), delayMs);
   }
 
-  /** Binds what can run here, one after the other, since each takes ports from those after it. */
+  /** Binds the pods that can run here, one at a time, because each one takes ports from the following ones. */
   async #schedule(): Promise<void> {
     const { nodeName } = this.#options;
     const all = this.#informer.store.list();

@@ -70,7 +70,7 @@ export class PodRunner {
     return this.#logs.get(container);
   }
 
-  /** Makes the volumes, then starts the containers; tries again until both work or the pod ends. */
+  /** Creates the volumes, then starts the containers. Retries until both succeed or the pod ends. */
   start(): void {
     this.#publish();
     void this.#prepareVolumes().then(
@@ -88,7 +88,7 @@ export class PodRunner {
     );
   }
 
-  /** A newer state of the object: deletion and images are what matters, the rest of a running pod's spec does not change. */
+  /** Handles a newer version of the pod. Only deletion and images matter, because the rest of a running pod's spec is immutable. */
   update(pod: Pod): void {
     this.#pod = pod;
     if (!this.#ending)
@@ -99,7 +99,7 @@ export class PodRunner {
     this.#ending = this.#end(graceMs).then(() => this.#finalise());
   }
 
-  /** The object is gone without a farewell: nothing may go on running. */
+  /** The pod object was removed without a graceful deletion: no process of it may go on. */
   abandon(): Promise<void> {
     this.#ending ??= this.#end(abandonedGraceMs);
     return this.#ending.then(() => {
@@ -108,7 +108,7 @@ export class PodRunner {
     });
   }
 
-  /** The agent stops: processes end, the pod stays and is run again by the agent's next life. */
+  /** Ends the processes because the agent stops. The pod remains, and the next agent runs it again. */
   async shutdown(graceMs: number): Promise<void> {
     this.#ending ??= this.#end(graceMs);
     await this.#ending;
@@ -121,7 +121,7 @@ export class PodRunner {
     this.#publish();
   }
 
-  /** Tells the API that nothing of the pod runs any more: only then is its object removed. */
+  /** Tells the API that no process of the pod is left, which then removes the object. */
   async #finalise(): Promise<void> {
     const { client, clock, logger } = this.#deps;
     const { name = '', namespace = 'default', uid } = this.#pod.metadata ?? {};

@@ -44,7 +44,7 @@ export function podStatus(
   };
 }
 
-/** A kube-apiserver refuses a pod status with two addresses of one family; the environment of the pod names them all. */
+/** A kube-apiserver refuses a pod status with two addresses of one family. The pod's environment has all of them. */
 function oneOfEachFamily(addresses: readonly string[]): { ip: string }[] {
   const families = addresses.map(ipFamilyOf);
   return addresses.filter((_, index) => families.indexOf(families[index]) === index).map((ip) => ({ ip }));

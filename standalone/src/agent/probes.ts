@@ -14,7 +14,7 @@ export interface ProbeTarget {
   exec: ExecClient;
 }
 
-/** Carries out one probe; true when it succeeds within its timeout. */
+/** Runs one probe. True when it succeeds within its timeout. */
 async function runProbe(probe: Probe, target: ProbeTarget): Promise<boolean> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
   const { env, cwd } = target;
@@ -67,7 +67,7 @@ function tcpProbe(host: string, port: number, timeoutMs: number): Promise<boolea
   });
 }
 
-/** Counts results against a probe's thresholds; says when the verdict changes. */
+/** Counts results against a probe's thresholds and reports when the verdict changes. */
 class Threshold {
   readonly #success: number;
   readonly #failure: number;
@@ -80,7 +80,7 @@ class Threshold {
     this.#failure = probe.failureThreshold ?? 3;
   }
 
-  /** True when the verdict is another one after this result. */
+  /** True when this result changes the verdict. */
   add(ok: boolean): boolean {
     this.#streak = ok === this.#last ? this.#streak + 1 : 1;
     this.#last = ok;
@@ -90,7 +90,7 @@ class Threshold {
   }
 }
 
-/** Runs a probe again and again until stopped; `onVerdict` hears each change of verdict. */
+/** Runs a probe periodically until stopped. `onVerdict` is called with each change of the verdict. */
 export function startProbe(clock: Clock, probe: Probe, target: ProbeTarget, onVerdict: (ok: boolean) => void): () => void {
   const threshold = new Threshold(probe);
   let isStopped = false;

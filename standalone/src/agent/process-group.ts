@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** A process by more than its number, which the kernel uses again: when it started, in ticks since boot. */
+/** Identifies a process by its number, which the kernel reuses, and its start time in ticks since boot. */
 export interface ProcessId {
   pid: number;
   startTicks: string;
@@ -19,13 +19,13 @@ export function startTicksOf(pid: number): string | undefined {
   }
 }
 
-/** Starts a process as the leader of its own group, so that whatever it starts can be ended with it. */
+/** Starts a process as the leader of its own group, so that its children can be ended with it. */
 export function spawnGroup(argv: readonly string[], options: { env: Record<string, string>; cwd: string }): ChildProcess {
   const [file = '', ...args] = argv;
   return spawn(file, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Signals the process alone, as a kubelet signals a container's first process: what it has started it ends itself, in its own order. */
+/** Signals the process alone, as a kubelet signals a container's first process, which ends its own children. */
 export function signalLeader(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);
@@ -34,7 +34,7 @@ export function signalLeader(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Signals a whole group; false when none of it is left. */
+/** Signals a whole group. False when no process of it is left. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(-pid, signal);
@@ -43,7 +43,7 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Whether any process of the group lives: the leader's own pid may be gone while its children go on. */
+/** Whether any process of the group lives. Children may outlive the leader. */
 export function groupLives(pid: number): boolean {
   return readdirSync('/proc').some((entry) => {
     if (!/^\d+$/.test(entry)) return false;
@@ -58,15 +58,14 @@ export function groupLives(pid: number): boolean {
 }
 
 /**
- * Whether a group is still the one that was started: its leader lives, or is gone while others of it live on. While any does, the kernel
- * gives the leader's number to nobody else; `boot` has to be the same, of course.
+ * Whether a group is still the one that was started: its leader lives, or other processes of it do. While any of them lives, the kernel does not reuse the leader's number. `boot` must be the same.
  */
 export function isSameGroup({ pid, startTicks }: ProcessId): boolean {
   const now = startTicksOf(pid);
   return now === undefined ? groupLives(pid) : now === startTicks;
 }
 
-/** Changes with each boot, after which all process numbers are given anew. */
+/** Changes with each boot, which restarts the numbering of processes. */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

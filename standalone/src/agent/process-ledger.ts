@@ -7,8 +7,7 @@ import type { ProcessId } from './process-group.ts';
 import { bootId, isSameGroup, signalGroup, startTicksOf } from './process-group.ts';
 
 /**
- * Which process groups the agent runs, told to two watchmen: the guard process, which ends them when the agent dies, and
- * a file, from which the agent's next life ends what even the guard left.
+ * Records the process groups that the agent runs, in two places: with the guard process, which ends them when the agent dies, and in a file, from which the next agent ends what the guard missed.
  */
 export class ProcessLedger {
   readonly #file: string;
@@ -75,7 +74,7 @@ export class ProcessLedger {
     if (this.#guard?.stdin?.writable) this.#guard.stdin.write(`${line}\n`);
   }
 
-  /** A full disk costs the second watchman for a while, not the process that was just started. */
+  /** A full disk only makes the file incomplete for a while; the process that was just started continues. */
   #save(): void {
     clearTimeout(this.#saveAgain);
     try {
@@ -94,7 +93,7 @@ interface Ledger {
   processes: ProcessId[];
 }
 
-/** Processes of this boot; of an earlier one none is left. */
+/** Processes of this boot. None of an earlier boot is left. */
 function parseLedger(text: string): ProcessId[] {
   try {
     const { boot, processes } = JSON.parse(text) as Ledger;

@@ -7,7 +7,7 @@ export interface Ending {
 }
 
 const RESTART = { baseMs: 1000, maxMs: 60_000 };
-/** A container that ran this long has recovered: its back-off starts anew. */
+/** A container that ran this long resets its back-off. */
 const recoveredMs = 60_000;
 
 export function shouldRestart(policy: string | undefined, ending: Ending): boolean {

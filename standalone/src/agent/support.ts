@@ -3,7 +3,7 @@ import { kubeTime } from './pod.ts';
 
 const volumeKinds = ['emptyDir', 'hostPath', 'secret', 'configMap', 'projected'];
 
-/** What a pod asks for and processes of one machine cannot give: such a pod is refused rather than run as something else. */
+/** Features of a pod that processes of one machine cannot provide. Such a pod is refused rather than run differently. */
 export function unsupported({ spec }: Pod): string[] {
   const { initContainers = [], ephemeralContainers = [], containers = [], volumes = [] } = spec ?? {};
   return [
@@ -34,7 +34,7 @@ function ofVolume({ name, ...kinds }: Volume): string[] {
   return kind && !volumeKinds.includes(kind) ? [`spec.volumes[${name}].${kind}`] : [];
 }
 
-/** The status of a pod that is refused, as kubelet gives to pods that it does not admit: Failed, with the reason. */
+/** The status of a refused pod, as a kubelet gives to pods that it does not admit: Failed, with the reason. */
 export function refusedStatus(fields: readonly string[], nowMs: number): PodStatus {
   const message = `this node runs pods as processes of its machine and does not do ${fields.join(', ')}: remove that, or use a cluster`;
   const time = kubeTime(nowMs) as unknown as Date;

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:
 import { dirname, join, resolve } from 'node:path';
 import type { Container, Pod, Volume } from './pod.ts';
 
-/** What volumes are filled from. */
+/** The sources of volumes. */
 export interface VolumeSources {
   /** Values decoded; undefined when the object does not exist. */
   secret(name: string): Promise<Record<string, Buffer> | undefined>;

@@ -31,7 +31,7 @@ export interface ResourceType {
   custom: boolean;
   /** Whether many can be deleted at once: all kinds but Namespace. */
   deletesCollections: boolean;
-  /** Told to whoever uses a version that is to go. */
+  /** The warning for clients of a deprecated version. */
   deprecation?: string;
   schema: Schema;
   columns: Column[];
@@ -44,7 +44,7 @@ export interface ResourceType {
   scale?: NonNullable<NonNullable<CrdVersion['subresources']>['scale']>;
   nameStyle: 'subdomain' | 'label' | 'path';
   applyDefaults(object: JsonObject): void;
-  /** Field errors of the object, metadata excepted. `old` makes it an update; `subresource` says through which door. */
+  /** Field errors of the object, metadata excepted. `old` makes it an update; `subresource` says the subresource that is written. */
   validate(object: KubeObject, old?: KubeObject, subresource?: Subresource): FieldError[];
   /** Removes unknown fields in place; returns their paths. */
   prune(object: JsonObject): string[];

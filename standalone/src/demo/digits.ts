@@ -1,4 +1,4 @@
-/** Digits of 3 x 5 dots, one number a row, the high bit left. */
+/** Digits of 3 x 5 dots: one number for each row, the leftmost dot in the highest bit. */
 const GLYPHS: Record<string, readonly number[]> = {
   '0': [7, 5, 5, 5, 7],
   '1': [2, 6, 2, 2, 7],

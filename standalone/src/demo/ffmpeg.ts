@@ -11,7 +11,7 @@ import { AUDIO, VIDEO } from './tracks.ts';
 export interface Source {
   readonly name: string;
   readonly inputs: readonly string[];
-  /** What of the inputs goes out as video, and as audio. */
+  /** Which streams of the inputs are sent as video and as audio. */
   readonly video: string;
   readonly audio?: string;
   readonly feed: (stdin: Writable, signal: AbortSignal) => Promise<void>;
@@ -48,7 +48,7 @@ const VIDEO_CODEC = [
   '-pix_fmt',
   'yuv420p',
 ];
-/** A keyframe a second, with its parameter sets in band: a plain RTP source hears no keyframe requests. */
+/** One keyframe each second, with its parameter sets in band, because FFmpeg ignores keyframe requests over plain RTP. */
 const VIDEO_RATE = [
   '-b:v',
   '1200k',
@@ -74,7 +74,7 @@ export function clockSource(): Source {
   };
 }
 
-/** Somebody's clip, over and over, with the clock laid over it. @throws Error when there is no such file or FFmpeg cannot read it */
+/** A given clip in a loop, with the clock drawn over it. @throws Error when there is no such file or FFmpeg cannot read it */
 export function fileSource(path: string, ffmpeg = ffmpegPath()): Source {
   if (!existsSync(path)) throw new Error(`SOURCE=${path}: there is no such file (looked for ${resolve(path)})`);
   const { stderr: probe, error } = spawnSync(ffmpeg, ['-hide_banner', '-i', path], { encoding: 'utf8' });
@@ -99,13 +99,13 @@ export function fileSource(path: string, ffmpeg = ffmpegPath()): Source {
   };
 }
 
-/** Cuts a part out of our picture and makes it as large as it is on the clip; the cells keep their sharp edges. */
+/** Cuts the clock out of the generated picture and scales it for the clip, without smoothing its cells. */
 function cut({ x, y, width, height }: Box): string {
   const grow = CLIP_WIDTH / WIDTH;
   return `crop=${width}:${height}:${x}:${y},scale=${width * grow}:${height * grow}:flags=neighbor`;
 }
 
-/** Lays it where it was; the clip ends with the clock, that is, with this process. */
+/** Overlays it in the same place. The clip ends with the clock, that is, with this process. */
 function lay({ x, y }: Box): string {
   const grow = CLIP_WIDTH / WIDTH;
   return `overlay=${x * grow}:${y * grow}:eof_action=endall`;
@@ -121,9 +121,7 @@ function cannotStart({ message }: Error): Error {
 }
 
 /**
- * Runs FFmpeg towards a local RTP port until it ends or the signal aborts. `adopt` is told its process, whose tone never ends,
- * and returns what to call when it is over.
- * @throws Error with FFmpeg's last words
+ * Runs FFmpeg towards a local RTP port until it ends or the signal aborts. `adopt` gets its process, which does not end by itself, and returns a function to call when it has ended. @throws Error with the end of FFmpeg's log
  */
 export async function runFfmpeg(
   source: Source,
@@ -176,7 +174,7 @@ function outputs(source: Source, url: string): string[] {
   return source.audio ? [...video, '-map', source.audio, ...AUDIO_CODEC, ...rtp(AUDIO)] : video;
 }
 
-/** Writes frames in real time; each bears the time at which it was painted. Waits while FFmpeg is behind. */
+/** Writes frames in real time, each with the time at which it was painted. Waits while FFmpeg is behind. */
 async function feedFrames(stdin: Writable, signal: AbortSignal, draw: typeof paint): Promise<void> {
   const picture = createPicture(WIDTH, HEIGHT);
   const startMs = performance.now();
@@ -189,7 +187,7 @@ async function feedFrames(stdin: Writable, signal: AbortSignal, draw: typeof pai
   stdin.end();
 }
 
-/** Writes and waits until the bytes may be painted over: a stream keeps those that it could not pass on at once. */
+/** Writes and waits until the buffer may be reused, because a stream keeps the bytes that it could not pass on at once. */
 function written(stdin: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

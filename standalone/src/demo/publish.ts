@@ -16,16 +16,16 @@ export interface PublishOptions {
   readonly place: () => Promise<PlacementResponse>;
   readonly signal: AbortSignal;
   readonly onState: (state: string) => void;
-  /** Told each process that is started; returns what to call when it is over. */
+  /** Called with each process that is started; returns a function to call when it has ended. */
   readonly adopt: (pid: number) => () => void;
 }
 
-const FIRST_RETRY_MS = 250;
-const LONGEST_RETRY_MS = 4_000;
+const INITIAL_RETRY_MS = 250;
+const MAX_RETRY_MS = 4_000;
 
 /** Publishes a source with FFmpeg by plain RTP, and again elsewhere when the node is lost, until the signal aborts. */
 export async function publishForever(options: PublishOptions): Promise<void> {
-  let retryMs = FIRST_RETRY_MS;
+  let retryMs = INITIAL_RETRY_MS;
   while (!options.signal.aborted) {
     const startedAt = Date.now();
     try {
@@ -35,7 +35,7 @@ export async function publishForever(options: PublishOptions): Promise<void> {
       options.onState(error instanceof Error ? error.message : String(error));
     }
     // What ran for a while was well: only failures in a row are slowed down.
-    retryMs = Date.now() - startedAt > 10_000 ? FIRST_RETRY_MS : Math.min(LONGEST_RETRY_MS, retryMs * 2);
+    retryMs = Date.now() - startedAt > 10_000 ? INITIAL_RETRY_MS : Math.min(MAX_RETRY_MS, retryMs * 2);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, retryMs);
       options.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
@@ -77,7 +77,7 @@ interface RtpSession {
   readonly port: number;
 }
 
-/** Where requests to the node come from: it takes plain RTP from there only. */
+/** The address from which requests reach the node, which accepts plain RTP only from it. */
 async function addressTowards({ signaling }: PlacementResponse): Promise<string> {
   const { address } = await lookup(new URL(signaling).hostname.replace(/^\[|\]$/g, ''));
   return localAddressTo(address);
@@ -121,7 +121,7 @@ function funnel(socket: Socket, session: RtpSession, onRefused: () => void): voi
 
 const WATCH_INTERVAL_MS = 1_000;
 
-/** Ends when the node no longer knows the session: plain RTP has no other way to notice. */
+/** Resolves when the node no longer knows the session; plain RTP has no other sign of it. */
 async function watchSession(placement: PlacementResponse, id: string, signal: AbortSignal, onLost: () => void): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 
 const asOther = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 
-/** A file system of some megabytes in a mount namespace of its own (mount_namespaces(7)); gone with `remove`. */
+/** A file system of some megabytes in a mount namespace of its own (mount_namespaces(7)); removed with `remove`. */
 export class SmallDisk {
   /** The folder, for programs that run inside. */
   readonly path: string;
@@ -37,7 +37,7 @@ export class SmallDisk {
     return ['nsenter', `--target=${this.#holder}`, '--mount', ...user, '--', ...argv];
   }
 
-  /** Takes all the room that there is; returns how to give it back. */
+  /** Fills the file system. Returns a function that frees the space. */
   fill(): () => void {
     const filler = join(this.outside, 'filler');
     const file = openSync(filler, 'w');

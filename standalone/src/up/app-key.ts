@@ -6,7 +6,7 @@ import { APP_KEYS_SECRET } from '@millrace/control';
 /** The name under which the console calls control. */
 const APP = 'console';
 
-/** The console's key for control, made at the first start. Throws when somebody's own Secret has none for it. */
+/** The console's key for control, made at the first start. Throws when a Secret that Millrace did not create lacks it. */
 export async function ensureAppKey(client: KubeClient, namespace: string, signal: AbortSignal): Promise<string> {
   const ref = { namespace, name: APP_KEYS_SECRET };
   const made = randomBytes(24).toString('base64url');

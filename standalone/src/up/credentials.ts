@@ -23,7 +23,7 @@ export function loadCredentials(dir: StateDir): Credentials {
   return made;
 }
 
-/** The same as the API server wants them: who is behind a token. */
+/** The same by token, as the API server needs them. */
 export function usersByToken(credentials: Credentials): Record<string, { user: string; groups: string[] }> {
   return Object.fromEntries(USERS.map((user) => [credentials[user], { user, groups: ['system:masters'] }]));
 }

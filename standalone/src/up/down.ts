@@ -1,7 +1,7 @@
 import type { UpConfig } from './config.ts';
 import { StateDir, processStart } from './state-dir.ts';
 
-/** Nodes with viewers get some seconds to tell them; then everything ends. */
+/** Nodes with viewers get a few seconds to send `move` notices before everything ends. */
 const PATIENCE_MS = 40_000;
 
 /** Stops the network of this folder and waits until it is gone. Returns the exit code. */

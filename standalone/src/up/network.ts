@@ -26,13 +26,13 @@ import { lastWords, type LogTail } from './trouble.ts';
 import type { StateDir } from './state-dir.ts';
 
 const NAMESPACE = 'default';
-/** Whoever manages the network does so on this machine. */
+/** Only users of this machine manage the network. */
 const API_HOST = '127.0.0.1';
 const IMAGE = 'millrace/media-node';
 const ROOT = new URL('../../../', import.meta.url);
 const MEDIA_NODE_MAIN = fileURLToPath(new URL('media-node/src/main.ts', ROOT));
 
-/** A running network, seen by those who start it. */
+/** A running network, as its starter sees it. */
 export interface Network {
   readonly consoleUrl: string;
   readonly controlUrl: string;
@@ -187,7 +187,7 @@ function firstRegion(edges: readonly MediaEdge[]): string {
   return pulling.at(-1) ?? edges[0]?.spec.region ?? '';
 }
 
-/** Follows meshes, edges and nodes, and tells what keeps the network from being whole. */
+/** Follows meshes, edges and nodes, and reports what is not ready. */
 function watchReadiness(
   client: KubeClient,
   dir: StateDir,

@@ -1,6 +1,6 @@
 import type { Clock } from '@millrace/service';
 
-/** Tells a person what is going on: one line a step, with the time that long ones have taken. */
+/** Reports progress: one line for each step, with the duration of long ones. */
 export class Progress {
   readonly #clock: Clock;
   readonly #write: (line: string) => void;

@@ -4,7 +4,7 @@ import { isTrue } from '@millrace/kube';
 import { NODE_LABEL } from '@millrace/operator';
 import { troublesOf, type LogTail } from './trouble.ts';
 
-/** What tells whether a network is whole. */
+/** The objects from which the readiness of a network follows. */
 export interface Observed {
   readonly edges: readonly MediaEdge[];
   readonly meshes: readonly RelayMesh[];
@@ -14,8 +14,7 @@ export interface Observed {
 }
 
 /**
- * What keeps the network from being whole, in words; undefined when nothing does. What an earlier life of the network wrote
- * into statuses stays there until it is overwritten: nodes count only when they called control since `startedAtMs` (Unix).
+ * What is not ready yet, as text; undefined when everything is. Statuses of an earlier run remain until they are overwritten, so nodes count only if they connected to control since `startedAtMs` (Unix).
  */
 export function missing({ edges, meshes, nodes, pods, logTail }: Observed, startedAtMs: number): string | undefined {
   // Times in the API have whole seconds.

@@ -1,7 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a running network tells of itself, for `make down` and a second `make up`. */
+/** The record of a running network, for `make down` and a second `make up`. */
 export interface RunningNetwork {
   readonly pid: number;
   /** Start time of the process in clock ticks since boot (proc(5), stat field 22): tells it from a later process of the same pid. */
@@ -17,7 +17,7 @@ export interface NetworkUse {
   readonly edges: readonly { readonly name: string; readonly region: string; readonly roles: readonly string[] }[];
 }
 
-/** Who has the folder, from its start on. */
+/** The process that uses the folder, from its start on. */
 const OWNER = 'owner.json';
 /** How to use the network, once it is whole. */
 const RUNNING = 'running.json';
@@ -46,7 +46,7 @@ export class StateDir {
   }
 
   /**
-   * Makes the folder and takes it for this process. Returns the network that has it already, in which case nothing is taken.
+   * Creates the folder and claims it for this process. Returns the network that already uses it, in which case nothing is claimed.
    * @throws Error naming the folder and the remedy when it cannot be written to.
    */
   claim(): RunningNetwork | undefined {
@@ -67,7 +67,7 @@ export class StateDir {
     }
   }
 
-  /** The record appears whole (link(2)): nobody takes one that is being written for that of a network that was killed. */
+  /** The record appears at once (link(2)), so that a half-written one is never mistaken for that of a killed network. */
   #take(): boolean {
     const draft = this.file(`${OWNER}.${process.pid}`);
     try {
@@ -82,7 +82,7 @@ export class StateDir {
     }
   }
 
-  /** Tells others how to use the network, now that it runs. */
+  /** Records how to use the network, now that it runs. */
   publish(use: NetworkUse): void {
     const draft = this.file(`${RUNNING}.new`);
     writeFileSync(draft, JSON.stringify({ ...own(), ...use }), { mode: 0o600 });

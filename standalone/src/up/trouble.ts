@@ -1,10 +1,10 @@
 import type { MediaEdge } from '@millrace/api';
 import type { Pod } from '@millrace/kube';
 
-/** Last words of a container, the latest last; empty when it said nothing. */
+/** The last log lines of a container, the latest last. */
 export type LogTail = (pod: Pod, container: string) => readonly string[];
 
-/** Why an edge is not ready, one line for each thing that is wrong: its pods' reasons with their last words, or else its own condition. */
+/** Why an edge is not ready, one line for each problem: its pods' reasons with their last log lines, or else the edge's condition. */
 export function troublesOf(edge: MediaEdge, pods: readonly Pod[], logTail: LogTail): string[] {
   const ofPods = pods.flatMap((pod) => podTrouble(pod, logTail));
   if (ofPods.length > 0) return ofPods;
@@ -35,7 +35,7 @@ const MAX_CHARACTERS = 300;
 /** Of pino: errors and what is worse. */
 const ERROR_LEVEL = 50;
 
-/** What a node's log says last that explains an end: errors among its records, and whatever is no record, such as a stack's first line. */
+/** The last lines of a node's log that explain why it ended: error records, and lines that are not records, such as the first line of a stack. */
 export function lastWords(log: string): string[] {
   const words = log.split('\n').flatMap((line) => {
     if (line.trim() === '' || /^\s+at /.test(line)) return [];

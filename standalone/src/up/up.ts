@@ -13,7 +13,7 @@ import { summaryOf, whatNext } from './what-next.ts';
 const DEMO_STREAM = 'live/demo';
 const READY_TIMEOUT_MS = 180_000;
 
-/** Starts the network of this folder and runs it until it is told to stop. Returns the exit code. */
+/** Starts the network of this folder and runs it until a signal stops it. Returns the exit code. */
 export async function up(config: UpConfig): Promise<number> {
   const dir = new StateDir(config.stateDir);
   const progress = new Progress(realClock);

@@ -13,7 +13,7 @@ export function summaryOf({ metadata, spec }: MediaEdge): EdgeSummary {
 const LAPTOP_EDGES = ['tokyo-push', 'frankfurt-relay', 'virginia-pull'];
 const APP_KEY = `kubectl get secret millrace-app-keys -o jsonpath='{.data.console}' | base64 -d`;
 
-/** What a person can do with a running network: with the one of the laptop's manifest the README's walk, with any other its own edges. */
+/** What to try with a running network: the README's steps with the laptop's manifest, the network's own edges with any other. */
 export function whatNext({ consoleUrl, controlUrl, kubeconfig, edges }: NetworkUse): string {
   const isLaptops = LAPTOP_EDGES.every((name) => edges.some((edge) => edge.name === name));
   const isShared = !isLoopbackHost(new URL(consoleUrl).hostname.replace(/^\[|\]$/g, ''));

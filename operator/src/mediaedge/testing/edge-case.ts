@@ -10,7 +10,7 @@ import { templateHash } from '../pod.ts';
 export const NOW_MS = Date.parse('2026-01-01T00:00:00Z');
 const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
 
-/** One node of a case; all that is not said is as on a healthy node of the present template. */
+/** One node of a case; all that is not said is as on a healthy node of the current template. */
 interface NodeCase {
   ageS?: number;
   ready?: boolean;

@@ -80,7 +80,7 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
   return { object, created: false, warnings };
 }
 
-/** Of an object that nobody tracked: all that it has belongs to whoever made it. */
+/** For an object without managed fields, all its fields belong to the manager that created it. */
 function entryBeforeFirstApply(type: ResourceType, live: KubeObject): ManagedFieldsEntry {
   return {
     manager: 'before-first-apply',

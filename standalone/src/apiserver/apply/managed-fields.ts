@@ -19,7 +19,7 @@ const unownedMetadata =
     ' ',
   );
 
-/** What of an object has owners: everything but identity and what the server itself writes. */
+/** The part of an object whose fields have owners: all but its identity and what the server itself writes. */
 export function ownable(type: ResourceType, object: KubeObject, door: Subresource | undefined): JsonObject {
   if (door === 'status') return object.status === undefined ? {} : { status: object.status };
   const content: JsonObject = { ...asJson(object) };

@@ -7,7 +7,7 @@ export interface StaticUser {
 }
 const digest = (token: string) => createHash('sha256').update(token).digest('hex');
 
-/** Who a bearer token stands for. Tokens are kept as digests, so that looking one up takes the same time whatever it is. */
+/** Maps bearer tokens to users. Tokens are stored as digests, so that a lookup takes the same time for every token. */
 export class StaticTokens {
   readonly #users: Map<string, Identity>;
 

@@ -75,7 +75,7 @@ export class ServiceAccountTokens {
       .sign(this.#privateKey);
   }
 
-  /** Who the token stands for and which of `audiences` it is for. Throws an Error saying why it is not valid. */
+  /** Returns the token's user and those of `audiences` that it is valid for. Throws an Error saying why it is not valid. */
   async review(token: string, audiences: string[]): Promise<{ user: TokenUser; audiences: string[] }> {
     const { payload } = await jwtVerify(token, this.#publicKey, {
       issuer,

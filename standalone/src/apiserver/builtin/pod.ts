@@ -2,12 +2,12 @@ import type { FieldError, JsonObject } from '@millrace/api/validation';
 import { duplicate, forbidden, invalid, isObject, jsonEqual, notSupported, required } from '@millrace/api/validation';
 import type { KubeObject } from '../object.ts';
 
-interface Container extends JsonObject {
+interface ContainerObject extends JsonObject {
   name: string;
 }
 
-function containersOf(spec: JsonObject): Container[] {
-  return [spec['initContainers'], spec['containers']].flatMap((list) => (Array.isArray(list) ? (list as Container[]) : []));
+function containersOf(spec: JsonObject): ContainerObject[] {
+  return [spec['initContainers'], spec['containers']].flatMap((list) => (Array.isArray(list) ? (list as ContainerObject[]) : []));
 }
 
 function setDefault(object: JsonObject, key: string, value: JsonObject[string]): void {
@@ -95,7 +95,7 @@ export function newPodStatus(pod: KubeObject): JsonObject {
 export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
   const spec = pod.spec ?? {};
   const errors: FieldError[] = [];
-  const containers = Array.isArray(spec['containers']) ? (spec['containers'] as Container[]) : [];
+  const containers = Array.isArray(spec['containers']) ? (spec['containers'] as ContainerObject[]) : [];
   if (containers.length === 0) errors.push(required('spec.containers'));
   const volumes = Array.isArray(spec['volumes']) ? spec['volumes'].filter(isObject).map((volume) => volume['name']) : [];
   volumes.forEach((name, index) => {

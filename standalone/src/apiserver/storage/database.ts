@@ -83,7 +83,7 @@ function open(file: string): DatabaseSync {
   }
 }
 
-/** What SQLite's words mean for whoever has to mend it. */
+/** What SQLite's error means and how to fix it. */
 function remedy(why: string): string {
   if (/locked/.test(why)) return 'Another process uses this folder: stop it, or choose another folder';
   if (/full|no space/i.test(why)) return 'Free space on this disk and start again';

@@ -16,7 +16,7 @@ interface PendingWrite extends Change {
 }
 const idOf = (namespace: string, name: string) => `${namespace}/${name}`;
 
-/** By which objects of a resource are told apart and ordered. */
+/** The key that identifies and orders the objects of a resource. */
 export const objectId = ({ metadata }: KubeObject): string => idOf(metadata.namespace ?? '', metadata.name);
 
 /**

@@ -122,7 +122,7 @@ export function validateMetadata(object: KubeObject, type: ResourceType, old?: K
 const isQualified = (finalizer: string) =>
   finalizer.includes('/') || ['kubernetes', 'orphan', 'foregroundDeletion'].includes(finalizer);
 
-/** What is better not done, though it is taken: told in Warning headers. */
+/** Accepted but discouraged content, which Warning headers report. */
 export function metadataWarnings({ finalizers = [], ownerReferences = [] }: ObjectMeta, { custom }: ResourceType): string[] {
   const loose = custom ? finalizers.filter((finalizer) => !isQualified(finalizer) && !finalizer.includes('.')) : [];
   const uids = ownerReferences.map(({ uid }) => uid);

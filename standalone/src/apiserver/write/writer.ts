@@ -82,7 +82,7 @@ export class Writer {
     return { ...object, metadata: { ...metadata, ...(entries.length ? { managedFields: entries } : {}) } };
   }
 
-  /** Puts a whole object in the place of the old one; a uid in it is a precondition. */
+  /** Replaces an object as a whole; a uid in it is a precondition. */
   async update(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
     const { uid } = (isObject(body) && isObject(body['metadata']) ? body['metadata'] : {}) as Partial<ObjectMeta>;
     const current = this.latest(target)?.metadata.uid;
@@ -121,7 +121,7 @@ export class Writer {
     }
   }
 
-  /** Stores `next` in place of `old` through the target's door (main resource or status), if anything changes. */
+  /** Stores `next` in place of `old` through the target (main resource or status), if anything changes. */
   async replace(
     target: Target,
     next: KubeObject,

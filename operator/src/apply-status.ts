@@ -1,7 +1,7 @@
 import { whyRefused } from './attempts.ts';
 import { isRefusal, setCondition, type Condition } from '@millrace/kube';
 
-interface Told {
+interface StatusWithConditions {
   observedGeneration?: number;
   conditions?: Condition[];
 }
@@ -10,7 +10,11 @@ interface Told {
  * Applies a status. Where the API refuses it, its conditions are applied alone, with a Ready that is False for this reason: an object whose
  * status cannot be written must not go on showing its last success. Throws what `apply` threw.
  */
-export async function tellStatus<S extends Told, T>(status: S, nowMs: number, apply: (status: S) => Promise<T>): Promise<T> {
+export async function applyStatus<S extends StatusWithConditions, T>(
+  status: S,
+  nowMs: number,
+  apply: (status: S) => Promise<T>,
+): Promise<T> {
   try {
     return await apply(status);
   } catch (error) {
@@ -23,7 +27,7 @@ export async function tellStatus<S extends Told, T>(status: S, nowMs: number, ap
       message: `The API refuses this status (${error.reason}), so that only its conditions are shown: ${whyRefused(error)}`,
       ...(observedGeneration === undefined ? {} : { observedGeneration }),
     } as const;
-    const reduced: Told = { ...(observedGeneration === undefined ? {} : { observedGeneration }) };
+    const reduced: StatusWithConditions = { ...(observedGeneration === undefined ? {} : { observedGeneration }) };
     await apply({ ...reduced, conditions: setCondition(conditions, ready, nowMs) } as S);
     throw error;
   }
