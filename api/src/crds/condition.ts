@@ -6,12 +6,12 @@ export interface Condition {
   type: string;
   /** Whether it holds. */
   status: 'True' | 'False' | 'Unknown';
-  /** The metadata.generation that it was judged for. */
+  /** The metadata.generation from which it was computed. */
   observedGeneration?: number;
   /** When status last changed. */
   lastTransitionTime: string;
-  /** Why, as one CamelCase word. */
+  /** Reason as one CamelCase word. */
   reason: string;
-  /** Why, for people. */
+  /** Human-readable explanation. */
   message: string;
 }

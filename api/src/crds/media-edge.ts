@@ -22,7 +22,7 @@ export interface MediaEdge {
   status?: MediaEdgeStatus;
 }
 
-/** What the edge should be. */
+/** Desired state of the edge. */
 export interface MediaEdgeSpec {
   /** Routing domain of the nodes, such as a data centre or a cloud region. Cannot be changed. */
   region: string;
@@ -40,7 +40,7 @@ export interface MediaEdgeSpec {
   network: MediaEdgeNetwork;
   /** Cores of each node. A change replaces the pods one by one. */
   cpu: MediaEdgeCpu;
-  /** What one node takes before the scheduler passes it by. A change of sessions or egressMbps replaces the pods one by one. */
+  /** Capacity of one node. The scheduler places no more sessions on a node that has reached it. A change of sessions or egressMbps replaces the pods one by one. */
   capacity: MediaEdgeCapacity;
   /** How a node is emptied before its pod is deleted, whether by scaling down, a rolling update, kubectl drain or deletion of the edge. */
   drain: MediaEdgeDrain;
@@ -72,7 +72,7 @@ export interface MediaEdgeNetwork {
   opsPort: number;
   /** UDP ports for plain RTP of native clients. 0 and 0 let the node pick. */
   rtpPorts: MediaEdgeNetworkRtpPorts;
-  /** Addresses that clients and other nodes are told, IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
+  /** Addresses announced to clients and other nodes - IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
   announcedAddress: MediaEdgeNetworkAnnouncedAddress;
   /** Secret of type kubernetes.io/tls with the certificate of the signalling port. Without it signalling is plain HTTP. */
   tlsSecretRef?: MediaEdgeNetworkTlsSecretRef;
@@ -86,7 +86,7 @@ export interface MediaEdgeNetworkRtpPorts {
   max: number;
 }
 
-/** Addresses that clients and other nodes are told, IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
+/** Addresses announced to clients and other nodes - IPv4, IPv6 or both. WebRTC clients get all of them as candidates; URLs hold the first. */
 export interface MediaEdgeNetworkAnnouncedAddress {
   /** HostIP stands for the addresses of the pod's host, PodIP for those of the pod, Static for those given in address or addresses (for hosts behind one-to-one NAT). Default: "HostIP". */
   source: 'HostIP' | 'PodIP' | 'Static';
@@ -110,7 +110,7 @@ export interface MediaEdgeCpu {
   pinning: 'none' | 'affinity' | 'static';
 }
 
-/** What one node takes before the scheduler passes it by. A change of sessions or egressMbps replaces the pods one by one. */
+/** Capacity of one node. The scheduler places no more sessions on a node that has reached it. A change of sessions or egressMbps replaces the pods one by one. */
 export interface MediaEdgeCapacity {
   /** Publishers and viewers together. Default: 1000. */
   sessions: number;
@@ -184,13 +184,13 @@ export interface MediaEdgeTemplateImagePullSecret {
   name: string;
 }
 
-/** What the edge is. Written by the operator. */
+/** Observed state of the edge. Written by the operator. */
 export interface MediaEdgeStatus {
-  /** The metadata.generation that this status answers to. */
+  /** The metadata.generation from which this status was computed. */
   observedGeneration?: number;
   /** Pods that exist and are not being drained, whether ready or not (read by the scale subresource). */
   replicas?: number;
-  /** Nodes wanted now. */
+  /** Desired number of nodes. */
   desired?: number;
   /** Nodes that are ready, connected to control, and not being drained. */
   ready?: number;
@@ -202,7 +202,7 @@ export interface MediaEdgeStatus {
   selector?: string;
   /** Sum over nodes that report (cpuPercent is their mean). Absent while none does. */
   load?: MediaEdgeStatusLoad;
-  /** Where the ready nodes take WHIP and WHEP; at most 64 of them. */
+  /** Signalling URLs (WHIP and WHEP) of the ready nodes; at most 64. */
   endpoints?: MediaEdgeStatusEndpoint[];
   /** Accepted, ResolvedRefs, Progressing, Draining and the summary Ready. */
   conditions?: Condition[];

@@ -22,7 +22,7 @@ export interface MediaNode {
   status?: MediaNodeStatus;
 }
 
-/** What the node is and should do. */
+/** Identity and desired state of the node. */
 export interface MediaNodeSpec {
   /** Name of its MediaEdge. Cannot be changed. */
   edge: string;
@@ -34,7 +34,7 @@ export interface MediaNodeSpec {
   provider: string;
   /** Last-mile network of the node. */
   isp?: string;
-  /** What it does. */
+  /** Roles of the node. */
   roles: ('push' | 'pull' | 'relay')[];
   /** The pod it runs in. Its agent must prove this uid. Cannot be changed. */
   pod: MediaNodePod;
@@ -42,7 +42,7 @@ export interface MediaNodeSpec {
   cordoned: boolean;
   /** The node is being emptied; present only while that is so. */
   drain?: MediaNodeDrain;
-  /** What it takes before the scheduler passes it by. */
+  /** Capacity of the node. The scheduler places no more sessions on it once it has reached this. */
   capacity: MediaNodeCapacity;
   /** Relays of its region that it attaches to, at most 2. Empty for relays. */
   relays?: string[];
@@ -70,7 +70,7 @@ export interface MediaNodeDrain {
   deadline: string;
 }
 
-/** What it takes before the scheduler passes it by. */
+/** Capacity of the node. The scheduler places no more sessions on it once it has reached this. */
 export interface MediaNodeCapacity {
   /** Publishers and viewers together. */
   sessions: number;
@@ -104,13 +104,13 @@ export interface MediaNodeRoutePath {
   costMs: number;
 }
 
-/** What the node reports. Written by control, when a value leaves its band and at least every 5 minutes. */
+/** Report of the node. Written by control when a value changes notably, and at least every 5 minutes. */
 export interface MediaNodeStatus {
   /** Its connection to control. */
   agent?: MediaNodeStatusAgent;
   /** Where it is reached. */
   endpoints?: MediaNodeStatusEndpoints;
-  /** What it does. Absent means unknown, never zero. */
+  /** Load of the node. Absent means unknown, never zero. */
   load?: MediaNodeStatusLoad;
   /** Its trunks, as it measures them. Where there are more than fit, those to its peers come first. */
   links?: MediaNodeStatusLink[];
@@ -132,11 +132,11 @@ export interface MediaNodeStatus {
 export interface MediaNodeStatusAgent {
   /** The replica of control that holds it, which is the name of that replica's Lease. */
   replica?: string;
-  /** Chosen anew each time the node's process starts. */
+  /** Identifies the process; chosen at random when it starts. */
   bootId?: string;
   /** When it connected. */
   since?: string;
-  /** When the report shown here came in. */
+  /** When the report shown here arrived. */
   lastReportAt?: string;
 }
 
@@ -156,7 +156,7 @@ export interface MediaNodeStatusEndpoints {
   opsUrl?: string;
 }
 
-/** What it does. Absent means unknown, never zero. */
+/** Load of the node. Absent means unknown, never zero. */
 export interface MediaNodeStatusLoad {
   /** CPU use, percent of its cores. */
   cpuPercent?: number;
@@ -178,7 +178,7 @@ export interface MediaNodeStatusLoad {
 export interface MediaNodeStatusLink {
   /** The other MediaNode. */
   peer: string;
-  /** How it works. */
+  /** State of the trunk. */
   state: 'Up' | 'Degraded' | 'Down';
   /** Round trip time, ms. */
   rttMs?: number;

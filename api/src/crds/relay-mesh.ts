@@ -22,7 +22,7 @@ export interface RelayMesh {
   status?: RelayMeshStatus;
 }
 
-/** What the mesh should be. Every field has a default, so {} is a working mesh. */
+/** Desired state of the mesh. Every field has a default, so {} is a working mesh. */
 export interface RelayMeshSpec {
   /** Which MediaEdges belong to the mesh, among those whose meshRef names it. */
   members: RelayMeshMembers;
@@ -32,7 +32,7 @@ export interface RelayMeshSpec {
   probe: RelayMeshProbe;
   /** How routes are chosen. The cost of a trunk is RTT/2 and the weighted penalties, ms. */
   routing: RelayMeshRouting;
-  /** Preconfigured routes, used as long as they work, whatever they cost. */
+  /** Preconfigured routes, used as long as they work, regardless of their cost. */
   routes?: RelayMeshRoute[];
 }
 
@@ -62,17 +62,17 @@ export interface RelayMeshMembersSelectorMatchExpression {
 
 /** How packets travel on a trunk. */
 export interface RelayMeshTransport {
-  /** Repeat requests (KCP). */
+  /** Retransmission (KCP). */
   kcp: RelayMeshTransportKcp;
   /** Forward error correction. */
   fec: RelayMeshTransportFec;
-  /** Rate that one trunk sends at most, Mbit/s. What exceeds it waits; audio and lower simulcast layers go first. Default: 1000. */
+  /** Maximum rate of one trunk, Mbit/s. Packets above it wait; audio and lower simulcast layers are sent first. Default: 1000. */
   rateCapMbps: number;
   /** Key of the trunks. They are always encrypted and authenticated. */
   encryption: RelayMeshTransportEncryption;
 }
 
-/** Repeat requests (KCP). */
+/** Retransmission (KCP). */
 export interface RelayMeshTransportKcp {
   /** Time between flushes, ms. Default: 10. */
   intervalMs: number;
@@ -92,7 +92,7 @@ export interface RelayMeshTransportFec {
   mode: 'Off' | 'Fixed';
   /** Packets of a group; only with mode Fixed. Default: 10. */
   dataShards: number;
-  /** Parity packets of a group, as many losses of it are repaired without asking; only with mode Fixed. Default: 2. */
+  /** Parity packets of a group - so many losses of a group are repaired without retransmission; only with mode Fixed. Default: 2. */
   parityShards: number;
 }
 
@@ -118,19 +118,19 @@ export interface RelayMeshProbe {
 
 /** How routes are chosen. The cost of a trunk is RTT/2 and the weighted penalties, ms. */
 export interface RelayMeshRouting {
-  /** Most trunks on a route between relays. Default: 4. */
+  /** Maximum number of trunks on a route between relays. Default: 4. */
   maxHops: number;
   /** Paths held for each pair of regions, the first in use and the rest as backups. Default: 2. */
   paths: number;
-  /** What adds to the cost of a trunk. */
+  /** Weights of the penalties that are added to the cost of a trunk. */
   weights: RelayMeshRoutingWeights;
   /** When a route that works is left for a better one. */
   hysteresis: RelayMeshRoutingHysteresis;
-  /** How a node notices by itself that a trunk in use is dead. */
+  /** How a node detects by itself that a trunk in use is dead. */
   fastReroute: RelayMeshRoutingFastReroute;
 }
 
-/** What adds to the cost of a trunk. */
+/** Weights of the penalties that are added to the cost of a trunk. */
 export interface RelayMeshRoutingWeights {
   /** ms of cost for each ms of jitter. Default: 2. */
   jitter: number;
@@ -148,15 +148,15 @@ export interface RelayMeshRoutingHysteresis {
   improvementPercent: number;
   /** Evaluations in a row, 5 s apart, in which the other must be better. Default: 3. */
   windows: number;
-  /** Shortest time on a route before it is left, s, unless it fails. Default: 10. */
+  /** Minimum time on a route before another one is chosen, s, unless it fails. Default: 10. */
   dwellSeconds: number;
 }
 
-/** How a node notices by itself that a trunk in use is dead. */
+/** How a node detects by itself that a trunk in use is dead. */
 export interface RelayMeshRoutingFastReroute {
   /** Longest silence on a trunk in use, ms; any packet counts. Default: 40. */
   heartbeatMs: number;
-  /** High goes to the backup after less evidence, Low after more. Default: "Medium". */
+  /** High switches to the backup after less evidence, Low after more. Default: "Medium". */
   sensitivity: 'Low' | 'Medium' | 'High';
 }
 
@@ -170,9 +170,9 @@ export interface RelayMeshRoute {
   via: string[];
 }
 
-/** What the mesh is. Written by the operator. */
+/** Observed state of the mesh. Written by the operator. */
 export interface RelayMeshStatus {
-  /** The metadata.generation that this status answers to. */
+  /** The metadata.generation from which this status was computed. */
   observedGeneration?: number;
   /** Nodes in the mesh. */
   memberCount?: number;
@@ -180,9 +180,9 @@ export interface RelayMeshStatus {
   members?: RelayMeshStatusMember[];
   /** Trunks between relays. A trunk carries both directions and counts once. */
   links?: RelayMeshStatusLinks;
-  /** Routes chosen, those included for which routes has no room. */
+  /** Number of chosen routes, including those that the list in routes leaves out. */
   routeCount?: number;
-  /** What is not programmed because a MediaNode has no room for it. Absent while there is room for everything. */
+  /** Routes and links that are not programmed because they exceed the limits of a MediaNode. Absent while everything fits. */
   leftOut?: RelayMeshStatusLeftOut;
   /** The chosen routes by pair of regions and path policy, those that streams take first, at most 200. */
   routes?: RelayMeshStatusRoute[];
@@ -198,21 +198,21 @@ export interface RelayMeshStatusMember {
   edge: string;
   /** Its region. */
   region: string;
-  /** What it does. */
+  /** Roles of the node. */
   roles: ('push' | 'pull' | 'relay')[];
-  /** Connected nodes report, Disconnected ones did once, Pending ones never did, Draining ones take nothing new. */
+  /** Connected nodes report, Disconnected nodes reported earlier, Pending nodes have never reported, Draining nodes take no new sessions. */
   state: 'Connected' | 'Disconnected' | 'Pending' | 'Draining';
 }
 
 /** Trunks between relays. A trunk carries both directions and counts once. */
 export interface RelayMeshStatusLinks {
-  /** Trunks that the relays should keep to each other. */
+  /** Desired number of trunks between relays. */
   total?: number;
   /** Trunks in good state. */
   up?: number;
   /** Trunks with high loss or delay. */
   degraded?: number;
-  /** Trunks that carry nothing. */
+  /** Trunks that carry no packets. */
   down?: number;
   /** The worst directions of trunks, worst first, at most 50. */
   worst?: RelayMeshStatusLinksWorst[];
@@ -234,7 +234,7 @@ export interface RelayMeshStatusLinksWorst {
   lossPercent?: number;
 }
 
-/** What is not programmed because a MediaNode has no room for it. Absent while there is room for everything. */
+/** Routes and links that are not programmed because they exceed the limits of a MediaNode. Absent while everything fits. */
 export interface RelayMeshStatusLeftOut {
   /** Routes, by pair of regions and path policy. */
   routes?: number;
@@ -252,7 +252,7 @@ export interface RelayMeshStatusRoute {
   policy: string;
   /** The path that new streams take. */
   primary?: RelayMeshStatusRoutePrimary;
-  /** The path that a node changes to by itself when the primary fails. It shares as few relays and trunks with the primary as it can. */
+  /** The path that a node switches to by itself when the primary fails. It shares as few relays and trunks with the primary as possible. */
   backup?: RelayMeshStatusRouteBackup;
   /** Whether every node that needs the route has acknowledged it. */
   programmed: boolean;
@@ -272,7 +272,7 @@ export interface RelayMeshStatusRoutePrimary {
   lossPercent?: number;
 }
 
-/** The path that a node changes to by itself when the primary fails. It shares as few relays and trunks with the primary as it can. */
+/** The path that a node switches to by itself when the primary fails. It shares as few relays and trunks with the primary as possible. */
 export interface RelayMeshStatusRouteBackup {
   /** Relays, from the one in the publisher's region to the one in the viewers'. */
   hops: string[];

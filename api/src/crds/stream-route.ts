@@ -22,15 +22,15 @@ export interface StreamRoute {
   status?: StreamRouteStatus;
 }
 
-/** What holds for the streams. For each stream one StreamRoute counts - the one with the highest priority, then the most specific pattern, then the oldest, then the first by name. */
+/** Settings of the streams. For each stream one StreamRoute counts - the one with the highest priority, then the most specific pattern, then the oldest, then the first by name. */
 export interface StreamRouteSpec {
   /** Names as app/name, or patterns in which * stands for any run of characters except a slash, such as live/*. */
   streams: string[];
   /** Higher wins over lower where several StreamRoutes match. Default: 0. */
   priority: number;
-  /** Publishing. */
+  /** Settings of publishing. */
   origin: StreamRouteOrigin;
-  /** Where viewers are served. */
+  /** Settings of playing. */
   distribution: StreamRouteDistribution;
   /** Which path the streams take between regions. Until the operator has planned it, viewers of a stream with via or avoid wait up to 3 s and are then told to try again; others are served over the default path. */
   path: StreamRoutePath;
@@ -40,15 +40,15 @@ export interface StreamRouteSpec {
   access: StreamRouteAccess;
 }
 
-/** Publishing. */
+/** Settings of publishing. */
 export interface StreamRouteOrigin {
-  /** Regions where publishers are taken. Absent or empty means all. */
+  /** Regions where publishers are accepted. Absent or empty means all. */
   regions?: string[];
-  /** What a second publisher of a live name gets - Reject refuses it, Takeover ends the first. Default: "Reject". */
+  /** How a second publisher of a live name is treated - Reject refuses it, Takeover ends the first one. Default: "Reject". */
   onDuplicate: 'Reject' | 'Takeover';
 }
 
-/** Where viewers are served. */
+/** Settings of playing. */
 export interface StreamRouteDistribution {
   /** Regions where viewers are served. Absent or empty means all. */
   regions?: string[];
@@ -84,19 +84,19 @@ export interface StreamRouteQuality {
 
 /** Who may publish and play. */
 export interface StreamRouteAccess {
-  /** Token asks publishers for a token from control, Public takes anybody. Default: "Token". */
+  /** Token requires a token from control, Public lets anybody publish. Default: "Token". */
   publish: 'Token' | 'Public';
-  /** Token asks viewers for a token from control, Public serves anybody. Default: "Token". */
+  /** Token requires a token from control, Public lets anybody play. Default: "Token". */
   play: 'Token' | 'Public';
 }
 
-/** What the streams do. Runtime fields are written by control, conditions and policyKey by the operator. */
+/** Observed state of the streams. Control writes the runtime fields, the operator writes conditions and policyKey. */
 export interface StreamRouteStatus {
-  /** The metadata.generation that the conditions answer to. */
+  /** The metadata.generation from which the conditions were computed. */
   observedGeneration?: number;
   /** Key of the path policy, as in the routes of RelayMesh status; "default" where path says nothing. */
   policyKey?: string;
-  /** Streams published now that this StreamRoute counts for. */
+  /** Number of published streams to which this StreamRoute applies. */
   activeStreams?: number;
   /** Viewers of them, in all regions. */
   viewers?: number;
@@ -110,7 +110,7 @@ export interface StreamRouteStatus {
 export interface StreamRouteStatusStream {
   /** Its name, app/name. */
   name: string;
-  /** Number of the present publication; grows with each new publisher of the name. */
+  /** Number of the current publication; grows with each new publisher of the name. */
   epoch: number;
   /** When it was published. */
   since?: string;
@@ -118,7 +118,7 @@ export interface StreamRouteStatusStream {
   origin: StreamRouteStatusStreamOrigin;
   /** Viewers, in all regions. */
   viewers?: number;
-  /** Whether what the publisher sends is of use, judged by what passes the forwarding-control gate of its node. */
+  /** Whether the publisher sends usable media, judged by the packets that pass the forwarding-control gate of its node. */
   publisher?: StreamRouteStatusStreamPublisher;
   /** The paths it takes, by region of the viewers, at most 32. */
   paths?: StreamRouteStatusStreamPath[];
@@ -132,13 +132,13 @@ export interface StreamRouteStatusStreamOrigin {
   node: string;
 }
 
-/** Whether what the publisher sends is of use, judged by what passes the forwarding-control gate of its node. */
+/** Whether the publisher sends usable media, judged by the packets that pass the forwarding-control gate of its node. */
 export interface StreamRouteStatusStreamPublisher {
   /** Receiving when viewers get media; Connecting at first; otherwise what is wrong. */
   state: 'Connecting' | 'Receiving' | 'WaitingForKeyframe' | 'NoKnownSsrc' | 'UnknownPayloadType' | 'Unreadable' | 'Silent';
   /** When this state began. */
   since?: string;
-  /** What is wrong and what to do about it. */
+  /** The problem and its remedy. */
   message?: string;
 }
 
