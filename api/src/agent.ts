@@ -213,6 +213,9 @@ export const MeshSettings = z.object({
 });
 export type MeshSettings = z.infer<typeof MeshSettings>;
 
+/** Nodes whose addresses a node is given: those it probes, its relays, and those on its routes. */
+export const MAX_SNAPSHOT_PEERS = 1500;
+
 export const Peer = z.object({ node: NodeName, region: RegionName, host: Host, otherHosts: OtherHosts.optional(), port: Port });
 export type Peer = z.infer<typeof Peer>;
 
@@ -238,7 +241,7 @@ export const NodeSettings = z.object({
   tokenKeys: z.array(PublicJwk).max(8),
   mesh: MeshSettings.optional(),
   /** Nodes that this one dials: those it probes, its relays, those on its routes. An origin's address comes with its stream. */
-  peers: z.array(Peer).max(2000),
+  peers: z.array(Peer).max(MAX_SNAPSHOT_PEERS),
   /** Names, out of peers, of the nodes to probe. */
   probe: z.array(NodeName).max(500),
   /** The relays of its own region that this node is attached to; empty for relays. */

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { MeshSettings, NodeSettings, Peer, PublicJwk, StreamPolicy, StreamState } from '@millrace/api';
+import {
+  MAX_SNAPSHOT_PEERS,
+  type MeshSettings,
+  type NodeSettings,
+  type Peer,
+  type PublicJwk,
+  type StreamPolicy,
+  type StreamState,
+} from '@millrace/api';
 import type { StreamEntry } from '../directory/index.ts';
 import type { NodeAddress, NodeSpec } from '../fleet/index.ts';
 
@@ -11,7 +19,7 @@ export interface SettingsInput {
   addressOf: (node: string) => NodeAddress | undefined;
 }
 
-/** All nodes whose address the settings of this one contain. */
+/** All nodes whose addresses the settings of this one need, the most important first: relays, peers to probe, then routes in their order. */
 export function mentions(spec: NodeSpec): Set<string> {
   const names = new Set<string>([...spec.relays, ...spec.peers.map((peer) => peer.node)]);
   for (const route of spec.routes) for (const path of route.paths) for (const hop of path.hops) names.add(hop);
@@ -19,13 +27,18 @@ export function mentions(spec: NodeSpec): Set<string> {
   return names;
 }
 
-/** The settings of one node. A node whose address is unknown is left out of peers and probe, and so are paths over it. */
+/**
+ * The settings of one node. A node whose address is unknown is left out of peers and probe, and so are paths over it. The same goes for nodes
+ * beyond MAX_SNAPSHOT_PEERS.
+ */
 export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsInput): NodeSettings {
   const peers: Peer[] = [];
-  for (const name of [...mentions(spec)].sort()) {
+  for (const name of mentions(spec)) {
     const address = addressOf(name);
     if (address) peers.push({ node: name, ...address });
+    if (peers.length === MAX_SNAPSHOT_PEERS) break;
   }
+  peers.sort((a, b) => (a.node < b.node ? -1 : 1));
   const known = new Set([spec.name, ...peers.map((peer) => peer.node)]);
   return {
     generation: spec.generation,
