@@ -1,6 +1,4 @@
-/** Longer values are ignored: no parameter that distinguishes formats is that long. */
-const MAX_VALUE_CHARS = 256;
-const MAX_NAME_CHARS = 64;
+/** More than a stream may have (`MAX_CODEC_PARAMETERS`), so that a publisher who sends too many is told. */
 const MAX_PARAMETERS = 64;
 /** Hexadecimal even when all digits are decimal (RFC 6184 section 8.1). */
 const HEXADECIMAL = new Set(['profile-level-id', 'max-recv-level']);
@@ -17,7 +15,7 @@ export function parseFmtp(config: string): Record<string, string | number> {
     const at = part.indexOf('=');
     const name = (at < 0 ? part : part.slice(0, at)).trim().toLowerCase();
     const value = at < 0 ? '' : part.slice(at + 1).trim();
-    if (name === '' || name === '__proto__' || name.length > MAX_NAME_CHARS || value.length > MAX_VALUE_CHARS) continue;
+    if (name === '' || name === '__proto__') continue;
     if (++count > MAX_PARAMETERS) break;
     parameters[name] = !HEXADECIMAL.has(name) && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
   }

@@ -116,12 +116,12 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     sessions,
     directory,
     relay,
-    token: (act: 'push' | 'pull', stream: string, claims: { rtpTo?: string } = {}) =>
+    token: (act: 'push' | 'pull', stream: string, claims: { rtpTo?: string; sub?: string } = {}) =>
       new SignJWT({ act, stream, ...claims })
         .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
         .setIssuer('millrace')
         .setAudience('millrace-media')
-        .setSubject('someone')
+        .setSubject(claims.sub ?? 'someone')
         .setJti('1')
         .setIssuedAt()
         .setExpirationTime('1m')
@@ -160,6 +160,8 @@ export function newNetwork(): TestNetwork {
 class TestDirectory implements StreamDirectory {
   readonly settings: NodeSettings;
   readonly published: TestNetwork['published'];
+  /** The users that publishers gave, by stream. */
+  readonly users = new Map<string, string | undefined>();
   readonly #node: string;
   readonly #trunkPort: number;
   readonly #policy: StreamPolicy;
@@ -201,6 +203,7 @@ class TestDirectory implements StreamDirectory {
         }),
       );
     }
+    this.users.set(stream, request.user);
     this.#epoch += 1;
     const origin = { node: this.#node, region: 'a', host: '127.0.0.1', port: this.#trunkPort };
     this.published.set(stream, {

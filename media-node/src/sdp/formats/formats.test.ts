@@ -214,7 +214,7 @@ describe('a=fmtp', () => {
       fc.property(fc.oneof(fc.string({ maxLength: 400 }), fc.stringMatching(/^([a-z=; ]|__proto__){0,40}$/)), (text) => {
         for (const [name, value] of Object.entries(parseFmtp(text))) {
           assert.equal(name, name.toLowerCase());
-          assert.ok(typeof value === 'number' ? Number.isSafeInteger(value) : value.length <= 256);
+          assert.ok(typeof value === 'number' ? Number.isSafeInteger(value) : value.length <= text.length);
         }
       }),
     );
