@@ -3,6 +3,7 @@ import type { KubeClient } from './client.ts';
 import { isNotFound, outcomeUnknown } from './errors.ts';
 import type { Informer } from './informer.ts';
 import type { KubeMetrics } from './metrics.ts';
+import { OwnedEntries } from './owned-entries.ts';
 import { objectKey, parseKey, refOf, type KubeObject, type ObjectRef } from './object.ts';
 import { compareResourceVersions } from './resource-version.ts';
 import type { Change } from './store.ts';
@@ -59,10 +60,10 @@ export interface PendingWritesOptions<T extends KubeObject> {
 export class PendingWrites<T extends KubeObject> {
   readonly #options: PendingWritesOptions<T>;
   readonly #timeoutMs: number;
-  readonly #creates = new Map<string, Create<T>>();
+  readonly #creates = new OwnedEntries<Create<T>>();
   /** By uid. */
-  readonly #deletes = new Map<string, Delete>();
-  readonly #updates = new Map<string, Update<T>>();
+  readonly #deletes = new OwnedEntries<Delete>();
+  readonly #updates = new OwnedEntries<Update<T>>();
   readonly #unsubscribe: (() => void)[];
 
   constructor(options: PendingWritesOptions<T>) {
@@ -128,16 +129,16 @@ export class PendingWrites<T extends KubeObject> {
   /** Reads from the API the objects of overdue writes. Call it before `view`. Throws KubeError. */
   async verify(owner: string, signal: AbortSignal): Promise<void> {
     const now = this.#options.clock.now();
-    const isOverdue = (entry: Entry): boolean => entry.expiresMs <= now && entry.owner === owner;
-    for (const [key, entry] of this.#creates) if (isOverdue(entry)) await this.#verifyCreate(key, entry, signal);
-    for (const [uid, entry] of this.#deletes) if (isOverdue(entry)) await this.#verifyDelete(uid, entry, signal);
-    for (const [key, entry] of this.#updates) if (isOverdue(entry)) await this.#verifyUpdate(key, entry, signal);
+    const isOverdue = (entry: Entry): boolean => entry.expiresMs <= now;
+    for (const [key, entry] of this.#creates.of(owner)) if (isOverdue(entry)) await this.#verifyCreate(key, entry, signal);
+    for (const [uid, entry] of this.#deletes.of(owner)) if (isOverdue(entry)) await this.#verifyDelete(uid, entry, signal);
+    for (const [key, entry] of this.#updates.of(owner)) if (isOverdue(entry)) await this.#verifyUpdate(key, entry, signal);
   }
 
   /** Returns the owner's objects, given those in the informer's store. */
   view(owner: string, cached: T[]): View<T> {
     const known = new Set(cached.map((object) => object.metadata?.uid));
-    const creates = [...this.#creates].filter(([, create]) => create.owner === owner);
+    const creates = this.#creates.of(owner);
     const created = creates.flatMap(([, { object }]) => (object && !known.has(object.metadata?.uid) ? [object] : []));
     const current = cached.map((object) => this.#updates.get(objectKey(object))?.object ?? object);
     return {
@@ -152,8 +153,8 @@ export class PendingWrites<T extends KubeObject> {
    * writes as requeueAfterMs, because they may never appear in the cache (created and deleted between two lists).
    */
   recheckAfterMs(owner: string): number | undefined {
-    const entries: Entry[] = [...this.#creates.values(), ...this.#deletes.values(), ...this.#updates.values()];
-    const times = entries.filter((entry) => entry.owner === owner).map(({ expiresMs }) => expiresMs);
+    const all: OwnedEntries<Entry>[] = [this.#creates, this.#deletes, this.#updates];
+    const times = all.flatMap((entries) => entries.of(owner).map(([, { expiresMs }]) => expiresMs));
     return times.length === 0 ? undefined : Math.max(1, Math.min(...times) - this.#options.clock.now());
   }
 
@@ -170,7 +171,7 @@ export class PendingWrites<T extends KubeObject> {
   }
 
   #observeList(number: number): void {
-    for (const entries of [this.#creates, this.#deletes, this.#updates] as Map<string, Entry>[])
+    for (const entries of [this.#creates, this.#deletes, this.#updates] as OwnedEntries<Entry>[])
       for (const [key, { answeredAfterList }] of entries) if (answeredAfterList < number) entries.delete(key);
   }
 
