@@ -8,3 +8,4 @@
 export { FakeClock } from './fake-clock.ts';
 export { quietLogger } from './quiet-logger.ts';
 export * from './statistics.ts';
+export { withoutIpv6 } from './without-ipv6.ts';
