@@ -40,16 +40,17 @@ export class RelayHost {
     const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
     this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });
     const warn = (error: Error) => emit({ type: 'warning', message: error.message, fields: {} });
-    this.#endpoint.on('trunk', (trunk) =>
+    this.#endpoint.on('trunk', (trunk) => {
       trunk.on('refused', ({ lowest, highest }) => {
         const theirs = lowest === highest ? `version ${lowest}` : `versions ${lowest} to ${highest}`;
-        warn(
-          new Error(
-            `${trunk.peer} speaks ${theirs} of the trunk protocol, this node ${TRUNK_VERSION}: update the older of the two`,
-          ),
-        );
-      }),
-    );
+        const message = `${trunk.peer} speaks ${theirs} of the trunk protocol, this node ${TRUNK_VERSION}: update the older of the two`;
+        warn(new Error(message));
+      });
+      trunk.on('unreachable', (hosts) => {
+        const message = `no trunk to ${trunk.peer}: none of its hosts (${hosts.join(', ')}) has an address that this node can send to from ${io.local.address}; give both nodes an address of one family, IPv4 or IPv6, and names that resolve`;
+        warn(new Error(message));
+      });
+    });
     this.#relay = new RelayNode({
       node: options.node,
       trunks: this.#endpoint,

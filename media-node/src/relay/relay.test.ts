@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { after, describe, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { createLogger } from '@millrace/service';
+import { quietLogger } from '@millrace/testkit';
 import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
 import type { EgressHandle } from './handles.ts';
@@ -33,8 +34,8 @@ after(async () => {
   for (const close of closers.reverse()) await close();
 });
 
-async function relay(node: string, thread: boolean): Promise<Relay> {
-  const started = await Relay.start({ trunk: { host: '127.0.0.1', port: 0 }, logger, self: { node }, roles: ['relay'], thread });
+async function relay(node: string, thread: boolean, host = '127.0.0.1', to = logger): Promise<Relay> {
+  const started = await Relay.start({ trunk: { host, port: 0 }, logger: to, self: { node }, roles: ['relay'], thread });
   closers.push(() => started.close());
   await started.configure({ mesh, peers: [], probe: [] });
   return started;
@@ -48,7 +49,7 @@ async function udp(): Promise<Socket> {
   return socket;
 }
 
-const hop = (node: string, at: Relay) => ({ node, host: '127.0.0.1', port: at.trunkPort });
+const hop = (node: string, at: Relay, host = '127.0.0.1') => ({ node, host, port: at.trunkPort });
 
 /** Sends a packet each 4 ms and collects the RTP that comes out, until `count` came. */
 async function pump(out: Socket, send: (n: number) => void, count: number): Promise<Buffer[]> {
@@ -117,6 +118,42 @@ describe('relays on real sockets', () => {
       await egress.close();
     });
   }
+
+  test('RTP goes from a node with IPv4 alone, over a relay with both families, to a node with IPv6 alone', async () => {
+    const [a, b, c] = await Promise.all([relay('a', true), relay('b', true, '::'), relay('c', true, '::1')]);
+    const ingest = await a.ingest({ stream: 'live/families', epoch: 1, tracks: [video], rttMs: 1 });
+    // As in a node's settings: the relay's hosts of both families, of which a peer uses those that it can reach.
+    const path = [{ ...hop('b', b, '127.0.0.1'), otherHosts: ['::1'] }, hop('a', a)];
+    const egress = await c.egress({ stream: 'live/families', path, lingerMs: 1000 });
+    assert.equal((await egress.described(10_000)).epoch, 1);
+    const out = await udp();
+    await egress.attach(0, { ip: '127.0.0.1', port: out.address().port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
+    const publisher = await udp();
+    const payload = h264Payload('keyframe', 1000);
+    const packets = await pump(
+      out,
+      (n) => {
+        const packet = rtpPacket({ payloadType: 102, ssrc: 1000, seq: n, timestamp: n * 900, marker: true, payload });
+        publisher.send(packet, ingest.address.port, ingest.address.ip);
+      },
+      100,
+    );
+    assert.ok(packets.length >= 100);
+    assert.deepEqual((await egress.stats()).nodes, ['b', 'a']);
+    await egress.close();
+    await ingest.close('the end');
+  });
+
+  test('nodes without a common address family do not reach each other, and the log says why', async () => {
+    const { logger: recorder, lines } = quietLogger();
+    const [a, c] = await Promise.all([relay('a', true), relay('c', true, '::1', recorder)]);
+    const ingest = await a.ingest({ stream: 'live/apart', epoch: 1, tracks: [video], rttMs: 1 });
+    const egress = await c.egress({ stream: 'live/apart', path: [hop('a', a)], lingerMs: 1000 });
+    await assert.rejects(egress.described(3_000), /a does not answer/);
+    assert.match(lines.map(({ msg }) => msg).join('\n'), /no trunk to a: none of its hosts \(127\.0\.0\.1\).*from ::1.*one family/);
+    await egress.close();
+    await ingest.close('the end');
+  });
 
   test('a second relay on the same port is refused with the reason', async () => {
     const first = await relay('a', true);

@@ -232,6 +232,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     const hosts = [peer.host, ...(peer.otherHosts ?? [])];
     void Promise.all(hosts.map((host) => this.io.resolve(host).catch(() => []))).then((found) => {
       const addresses = [...new Set(found.flat())].slice(0, MAX_ADDRESSES_OF_PEER);
+      trunk.resolved(hosts, addresses.length);
       this.aim(
         trunk,
         addresses.map((address) => ({ address, port: peer.port })),

@@ -39,6 +39,8 @@ interface TrunkEvents {
   lost: [LostReason];
   /** The peer speaks only other versions of the protocol. Not authenticated, so for the log only. */
   refused: [{ lowest: number; highest: number }];
+  /** None of the peer's hosts has an address of a family that this node sends to. */
+  unreachable: [hosts: readonly string[]];
   closed: [];
 }
 
@@ -68,6 +70,7 @@ export class Trunk extends EventEmitter<TrunkEvents> {
   onMedia: (conversation: number, payload: Buffer) => void = () => {};
   /** Versions that the peer said it speaks, when it refused ours. */
   refusedBy: { lowest: number; highest: number } | undefined;
+  private isUnreachable = false;
   /** When the state last changed, for the endpoint's housekeeping. */
   sinceMs: number;
   private readonly host: TrunkHost;
@@ -183,6 +186,12 @@ export class Trunk extends EventEmitter<TrunkEvents> {
     if (association && this.link.rebinds !== this.rebindsSeen) this.peerMoved(association, nowMs);
     association?.receive(plaintext, nowMs);
     return association?.malformed === before;
+  }
+
+  /** The addresses found for the peer's hosts. Emits 'unreachable' when there are none, once until there are some. */
+  resolved(hosts: readonly string[], addressCount: number): void {
+    if (addressCount === 0 && !this.isUnreachable) this.emit('unreachable', hosts);
+    this.isUnreachable = addressCount === 0;
   }
 
   /** Emits 'refused' once for each change, however often the peer repeats it. */
