@@ -75,7 +75,22 @@ export function builtinKinds(world: World): void {
       assert.equal((await world.api.del(`${pods}/bound`, { gracePeriodSeconds: 0 })).code, 200);
       assert.equal((await world.api.get(`${pods}/bound`)).code, 404);
     });
-    test('their status is written through its door, binding sets PodScheduled', async () => {
+    test('their status has at most one address of each IP family', async () => {
+      await world.api.post(pods, pod('addressed'));
+      const patch = (...ips: string[]) =>
+        world.api.mergePatch(`${pods}/addressed/status`, { status: { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) } });
+      assert.equal((await patch('192.0.2.1', '2001:db8::1')).code, 200);
+      for (const ips of [
+        ['192.0.2.1', '192.0.2.2'],
+        ['192.0.2.1', '2001:db8::1', '2001:db8::2'],
+      ]) {
+        const { code, body } = await patch(...ips);
+        assert.equal(code, 422);
+        assert.match(body.message, /status\.podIPs: Invalid value: .*may specify no more than one IP for each IP family/);
+      }
+    });
+
+    test('their status is written through its subresource, binding sets PodScheduled', async () => {
       await world.api.post(pods, pod('reported'));
       await bind('reported', 'n1');
       const status = {
@@ -221,7 +236,7 @@ export function builtinKinds(world: World): void {
   });
 
   describe('Nodes', () => {
-    test('register with status, are cordoned by a patch, and keep their own status door', async () => {
+    test('register with status, are cordoned by a patch, and keep their own status subresource', async () => {
       const name = `node-${world.namespace}`;
       const { code, body } = await world.api.post('/api/v1/nodes', {
         metadata: { name, labels: { zone: 'a' } },

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { FieldError, JsonObject } from '@millrace/api/validation';
 import { duplicate, forbidden, invalid, isObject, jsonEqual, notSupported, required } from '@millrace/api/validation';
 import type { KubeObject } from '../object.ts';
@@ -147,6 +148,28 @@ export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
       ),
     );
   }
+  errors.push(...podIpErrors(pod['status']));
+  return errors;
+}
+
+/** One address of each family at most (validatePodIPs in kube-apiserver). */
+function podIpErrors(status: unknown): FieldError[] {
+  if (!isObject(status as JsonObject) || !Array.isArray((status as JsonObject)['podIPs'])) return [];
+  const listed = (status as JsonObject)['podIPs'] as JsonObject[];
+  const families = listed.map((entry) => isIP(String(entry['ip'])));
+  const errors: FieldError[] = families.flatMap((family, index) =>
+    family === 0
+      ? [
+          invalid(
+            `status.podIPs[${index}]`,
+            listed[index]!['ip'],
+            'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+          ),
+        ]
+      : [],
+  );
+  if (errors.length === 0 && new Set(families).size < families.length)
+    errors.push(invalid('status.podIPs', listed, 'may specify no more than one IP for each IP family'));
   return errors;
 }
 
