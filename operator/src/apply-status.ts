@@ -7,8 +7,8 @@ interface StatusWithConditions {
 }
 
 /**
- * Applies a status. Where the API refuses it, its conditions are applied alone, with a Ready that is False for this reason: an object whose
- * status cannot be written must not go on showing its last success. Throws what `apply` threw.
+ * Applies a status. When the API rejects it, applies only its conditions, with Ready set to False and the reason: an object must not keep
+ * showing its last success when its status cannot be written. Throws whatever `apply` threw.
  */
 export async function applyStatus<S extends StatusWithConditions, T>(
   status: S,

@@ -29,7 +29,7 @@ export class Attempts {
     this.#signal = signal;
   }
 
-  /** True when it succeeded. Throws only at the end of a term. */
+  /** Returns whether the write succeeded. Throws only at the end of a leadership term. */
   async try(what: string, write: () => Promise<unknown>): Promise<boolean> {
     try {
       await write();

@@ -18,7 +18,7 @@ export const OperatorConfig = z.object({
     .string()
     .regex(/^wss?:\/\/[^/]+\/v1\/agent$/, 'must be ws(s)://host[:port]/v1/agent')
     .default('ws://millrace-control:8080/v1/agent')
-    .describe('where media nodes find control'),
+    .describe('URL at which media nodes connect to control'),
   mediaNodeImage: z.string().min(1).max(512).optional().describe('image of media nodes whose MediaEdge names none'),
   watchHosts: z.boolean().default(true).describe('drain media nodes on cordoned hosts; needs to read Nodes'),
   opsHost: z
@@ -33,8 +33,8 @@ export const OperatorConfig = z.object({
     .default(9091)
     .describe('TCP port of /metrics, /healthz and /readyz; 0 picks a free one'),
   metricsFrom: MetricsFrom,
-  qps: z.number().positive().max(10_000).default(50).describe('requests a second to the API in the long run'),
-  burst: z.number().int().positive().max(10_000).default(100).describe('requests to the API at once'),
-  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info').describe('least level logged'),
+  qps: z.number().positive().max(10_000).default(50).describe('sustained requests per second to the Kubernetes API'),
+  burst: z.number().int().positive().max(10_000).default(100).describe('burst of requests to the Kubernetes API'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info').describe('minimum level that is logged'),
 });
 export type OperatorConfig = z.infer<typeof OperatorConfig>;

@@ -1,4 +1,4 @@
-// The operator: turns MediaEdges, RelayMeshes and StreamRoutes into pods, routes and status. It talks to the Kubernetes API alone.
+// The operator turns MediaEdges, RelayMeshes and StreamRoutes into pods, routes and status. It talks only to the Kubernetes API.
 //
 //   main.ts       the process: flags, environment, signals
 //   start.ts      startOperator: client, ops server, operator

@@ -43,14 +43,14 @@ import { createStreamRouteController } from './streamroute/index.ts';
 
 export interface OperatorOptions {
   readonly client: KubeClient;
-  /** In the Lease; unique for this process' life. Default: host and a uuid. */
+  /** Holder identity in the Lease, unique for the life of this process. Default: host name and a UUID. */
   readonly identity?: string | undefined;
   /** Watches only this namespace; default all. */
   readonly namespace?: string | undefined;
   /** Where the Leases of the operator and of control's replicas live. */
   readonly leaseNamespace: string;
   readonly pods: PodSettings;
-  /** Reads Kubernetes Nodes, so that nodes of cordoned hosts are drained; needs the right to. */
+  /** Watch Kubernetes Nodes, so that the operator drains nodes on cordoned hosts. Requires permission to read Nodes. */
   readonly watchHosts: boolean;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -62,10 +62,10 @@ export interface OperatorOptions {
 
 const LEASE_NAME = 'millrace-operator';
 const COMPONENT = 'millrace-operator';
-/** For the lists at the start of a term. */
+/** Maximum time for the lists at the start of a leadership term, ms. */
 const REFRESH_MS = 60_000;
 
-/** The caches of all kinds that the controllers look at. They run in every replica, so that a new leader starts warm. */
+/** Runs the caches in every replica, so that a new leader starts warm, and the controllers in the leader. */
 export class Operator {
   readonly #options: OperatorOptions;
   readonly #elector: LeaderElector;
@@ -93,13 +93,13 @@ export class Operator {
     this.#routes = this.#informer(streamRoutes);
     this.#nodes = this.#informer(mediaNodes, { indexers: mediaNodeIndexers });
     this.#pods = this.#informer(pods, { indexers: podIndexers, selection: { labelSelector: NODE_LABEL.edge } });
-    // Only there: the Leases of a cluster's hosts change all the time and concern nobody here.
+    // Only this namespace: the Leases of the cluster's hosts change constantly and do not matter here.
     this.#leases = this.#informer(leases, { selection: { namespace: options.leaseNamespace } });
     this.#hosts = options.watchHosts ? this.#informer(nodes) : undefined;
     this.#replicas = new ControlReplicas(this.#leases, clock);
   }
 
-  /** Ready once the caches are full, whether it leads or waits to. */
+  /** Ready once all caches have synced, whether this replica leads or not. */
   readiness(): Readiness {
     const missing = this.#informers
       .filter(({ hasSynced }) => !hasSynced)
@@ -111,14 +111,14 @@ export class Operator {
     return this.#isLeading;
   }
 
-  /** Who leads, as far as this process has seen; undefined: nobody. */
+  /** Identity of the leader as far as this process has seen; undefined when there is none. */
   get leader(): string | undefined {
     return this.#elector.holder;
   }
 
   /** Runs until the signal aborts; settles when everything has stopped and the Lease is released. */
   async run(signal: AbortSignal): Promise<void> {
-    // The caches outlive the last term, so that controllers finish what they do on caches that still move.
+    // The caches stop after the last term ends, so that controllers finish their work on live caches.
     const caches = new AbortController();
     const running = this.#informers.map((informer) => informer.run(caches.signal));
     try {
@@ -169,8 +169,8 @@ export class Operator {
   }
 
   /**
-   * A new leader knows nothing of its predecessor's last writes but what the API says, and its watches may lag behind without knowing.
-   * So a term begins with lists of the newest state. False when they cannot be had: the Lease is then given back.
+   * A new leader knows of its predecessor's last writes only what the API shows, and its watches may lag unnoticed. So a term begins with
+   * lists of the newest state. Returns false when these fail; the Lease is then released.
    */
   async #refreshCaches(signal: AbortSignal): Promise<boolean> {
     const { clock, logger } = this.#options;
@@ -183,7 +183,7 @@ export class Operator {
       await Promise.all(this.#informers.map((informer) => informer.refresh(scope.signal)));
       return true;
     } catch (error) {
-      logger.warn({ err: error }, 'the newest state could not be listed; leaving the lead');
+      logger.warn({ err: error }, 'the newest state could not be listed; giving up leadership');
       return false;
     } finally {
       clock.clearTimeout(timer);

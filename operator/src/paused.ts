@@ -1,4 +1,4 @@
-/** The condition of a paused object: the rest of its status is from before the pause. */
+/** The condition of a paused object. The rest of its status is from before the pause. */
 export const PAUSED_CONDITION = {
   type: 'Paused',
   status: 'True',
@@ -11,7 +11,7 @@ interface Annotated {
   metadata: { annotations?: Record<string, string> };
 }
 
-/** Whether people asked the operator to leave an object alone: the annotation counts whatever its value, unless that is "false". */
+/** Whether the operator must leave an object alone: the annotation is set to anything but "false". */
 export function isPaused({ metadata }: Annotated): boolean {
   return (metadata.annotations?.['millrace.dev/paused'] ?? 'false') !== 'false';
 }

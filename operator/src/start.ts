@@ -21,11 +21,11 @@ export interface StartOptions {
   ops?: { host: string; port: number };
   /** Addresses or CIDRs that may read /metrics; default private networks. */
   metricsFrom?: readonly string[];
-  /** Requests a second to the API in the long run, and at once. */
+  /** Sustained requests per second to the API, and their burst. */
   qps?: number;
   burst?: number;
   logger: Logger;
-  /** To share a process' registry; by default the operator has its own. */
+  /** Shares the registry of a process; by default the operator has its own. */
   registry?: Registry;
 }
 
@@ -33,13 +33,13 @@ export interface OperatorHandle {
   /** Base URL of /metrics, /healthz and /readyz. */
   opsUrl: string;
   isLeading(): boolean;
-  /** Settles when the operator has stopped by itself, which only a fault of its own makes it do; rejects with that. */
+  /** Settles when the operator has stopped by itself, which only an internal failure causes; rejects with that error. */
   finished: Promise<void>;
-  /** Stops gracefully: what is under way is finished or given up within 10 s, then the Lease is released. */
+  /** Stops gracefully: finishes or aborts work in progress within 10 s, then releases the Lease. */
   stop(): Promise<void>;
 }
 
-/** Starts the operator in this process: one among replicas, of which one leads. */
+/** Starts one replica of the operator in this process. One of the replicas leads. */
 export async function startOperator(options: StartOptions): Promise<OperatorHandle> {
   const { kubeconfig, logger } = options;
   const registry = options.registry ?? createMetrics({ service: 'operator' });

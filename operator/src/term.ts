@@ -1,7 +1,7 @@
 import type { Clock, Logger } from '@millrace/service';
 import type { EventRecorder, Fence, KubeClient, KubeMetrics } from '@millrace/kube';
 
-/** What every controller is given for a term of leadership. */
+/** What every controller gets for a leadership term. */
 export interface TermDependencies {
   /** Fenced: writes only while this process leads. */
   readonly client: KubeClient;

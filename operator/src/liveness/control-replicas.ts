@@ -7,8 +7,8 @@ const CONTROL_LEASE_PREFIX = 'millrace-control-';
 const DEFAULT_LEASE_MS = 15_000;
 
 /**
- * Which replicas of control are alive, by their Leases. Time is counted here from when a renewal was seen, so that clocks need not agree
- * (as leader election does). What a dead replica wrote about its nodes is frozen: it says nothing about the nodes.
+ * Tracks by their Leases which replicas of control are alive. As in leader election, a Lease expires its duration after this process saw its
+ * last renewal, so that clocks need not agree. Statuses that a dead replica wrote are stale and say nothing about its nodes.
  */
 export class ControlReplicas {
   readonly #clock: Clock;

@@ -15,7 +15,7 @@ export const NO_CHANGES: Changes = { create: 0, drain: [], resume: [], remove: [
 
 /** Maximum number of pods created at a time, so that a wrong template does not flood the API. */
 const CREATE_BURST = 20;
-/** A pod that failed sooner than this after it was made is replaced only then. */
+/** Minimum age at which a failed pod is replaced, ms: a host where every pod fails at once is not flooded. */
 export const FAILED_RETRY_MS = 10_000;
 /** Decides which nodes to create, drain, restore and delete. */
 export function planChanges(observation: EdgeObservation, instances: readonly Instance[]): Changes {
@@ -24,7 +24,7 @@ export function planChanges(observation: EdgeObservation, instances: readonly In
   const left = instances.filter((instance) => !removed.has(instance));
   const draining = left.filter(({ state }) => state === 'draining');
   const evicted = left.filter((instance) => instance.state === 'active' && isOnCordonedHost(instance, observation));
-  // A pod that failed a moment ago still counts as a node: this delays its replacement.
+  // A pod that failed within FAILED_RETRY_MS still counts as a node, which delays its replacement.
   const active = left.filter(({ state }) => state === 'active' || state === 'finished').filter((one) => !evicted.includes(one));
   const resume = planResume(observation, active.length, draining);
   const kept = [...active, ...resume];
@@ -47,7 +47,7 @@ export function planChanges(observation: EdgeObservation, instances: readonly In
   };
 }
 
-/** Pods to delete now: finished ones, and draining ones that are empty or out of time. */
+/** Pods to delete now: finished pods, and draining pods that are empty or past their drain deadline. */
 function removal(instance: Instance, observation: EdgeObservation): Changes['remove'] {
   const { edge, nowMs } = observation;
   if (instance.state === 'finished') {
@@ -60,7 +60,7 @@ function removal(instance: Instance, observation: EdgeObservation): Changes['rem
   if (instance.neverServed) return [removeBecause(instance, 'it never served')];
   const left = occupancy(instance, observation);
   if (left.known && left.sessions === 0) return [removeBecause(instance, 'it is drained')];
-  if (!(nowMs >= drainDeadlineMs(instance, edge))) return []; // nor when it is not known since when it drains
+  if (!(nowMs >= drainDeadlineMs(instance, edge))) return []; // also when the start of the drain is unknown (NaN)
   const rest = left.known ? `${left.sessions} sessions were left` : `what was left is unknown: ${left.why}`;
   const message = `Deleting ${instance.name}: its drain timeout of ${edge.spec.drain.timeoutSeconds} s ran out; ${rest}`;
   return [{ instance, event: { type: 'Warning', reason: EVENT.drainTimedOut, message } }];
@@ -70,7 +70,7 @@ function removeBecause(instance: Instance, why: string): Changes['remove'][numbe
   return { instance, event: { type: 'Normal', reason: EVENT.deleted, message: `Deleting ${instance.name}: ${why}` } };
 }
 
-/** Draining nodes that the edge needs again: they are cheaper than new ones and may still have sessions. */
+/** Draining nodes that the edge needs again. Resuming them is cheaper than creating new ones, and they may still have sessions. */
 function planResume(observation: EdgeObservation, activeCount: number, draining: readonly Instance[]): Instance[] {
   const missing = wantedReplicas(observation.edge) - activeCount - observation.uncertainCreates;
   return draining
@@ -79,7 +79,7 @@ function planResume(observation: EdgeObservation, activeCount: number, draining:
     .slice(0, Math.max(0, missing));
 }
 
-/** Nodes that drain for an update count against maxSurge; those that drain for other reasons do not hold up their replacement. */
+/** Nodes that drain because of an update count against maxSurge. Nodes that drain for other reasons do not delay their replacement. */
 function planCreate(observation: EdgeObservation, active: readonly Instance[], draining: readonly Instance[]): number {
   const { edge, uncertainCreates, settings } = observation;
   const wanted = wantedReplicas(edge);
@@ -110,7 +110,7 @@ function planDrain(observation: EdgeObservation, active: readonly Instance[]): C
   let readyBudget = left.filter(({ ready }) => ready).length - leastReady;
   let countBudget = left.length - leastReady;
   const updates = rest.filter((instance) => {
-    // A node that never served costs nothing to replace; an unready node that may have sessions does.
+    // Replacing a node that never served costs nothing; an unready node may have sessions.
     if (instance.neverServed) return true;
     if (instance.ready ? readyBudget <= 0 : countBudget <= 0) return false;
     if (instance.ready) readyBudget--;
@@ -120,7 +120,7 @@ function planDrain(observation: EdgeObservation, active: readonly Instance[]): C
   return [...above, ...updates.map((instance) => ({ instance, why: 'it is of an older template' }))];
 }
 
-/** Outdated before current, not ready before ready, few sessions before many (unknown counts as many), old before new. */
+/** Drain order: outdated before current, unready before ready, few sessions before many (unknown counts as many), old before new. */
 function byWhoGoesFirst(a: Instance, b: Instance): number {
   return (
     Number(a.current) - Number(b.current) ||

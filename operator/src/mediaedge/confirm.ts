@@ -4,16 +4,16 @@ import type { EdgeObservation, EdgePlan } from './model.ts';
 import { planEdge } from './plan.ts';
 import { selectorOf } from './pod.ts';
 
-/** An observation and its plan, with everything that the plan deletes or replaces read from the API itself. */
+/** An observation and its plan, in which everything that the plan deletes or replaces was read from the API. */
 export interface Confirmed {
   readonly observation: EdgeObservation;
   readonly plan: EdgePlan;
 }
 
 /**
- * A cache may lag by minutes without notice, and after a restore of the API each cache may show a different time. Before the operator
- * deletes nodes, it therefore reads them and their edge from the API and plans again, until the plan deletes only nodes that it read. Before
- * it creates nodes, it lists the edge's pods from the API. Returns undefined when the edge is gone. Throws KubeError.
+ * A cache may lag by minutes unnoticed, and after a restore of the API each cache may show a different time. Before the operator deletes
+ * nodes, it therefore reads them and their edge from the API and plans again, until the plan deletes only nodes that it has read. Before it
+ * creates nodes, it lists the edge's pods from the API. Returns undefined when the edge is gone. Throws KubeError.
  */
 export async function confirmPlan(
   client: KubeClient,

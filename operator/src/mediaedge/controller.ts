@@ -65,7 +65,7 @@ function edgesOfPod(pod: Pod): string[] {
   return owner?.kind === 'MediaEdge' ? [`${pod.metadata?.namespace ?? ''}/${owner.name}`] : [];
 }
 
-/** Hosts change every few seconds (heartbeats); only a cordon or its end concerns edges. */
+/** Hosts change every few seconds (heartbeats); edges depend only on whether they are cordoned. */
 function edgesOnHost({ pods }: MediaEdgeDependencies, host: Node, old: Node | undefined): string[] {
   if ((host.spec?.unschedulable ?? false) === (old?.spec?.unschedulable ?? false)) return [];
   return pods.store.byIndex('host', host.metadata?.name ?? '').flatMap(edgesOfPod);

@@ -5,7 +5,7 @@ import type { TermDependencies } from '../term.ts';
 import type { EdgeMetrics } from './metrics.ts';
 import type { PodSettings } from './pod.ts';
 
-/** What the MediaEdge controller looks at. */
+/** What the MediaEdge controller works with. */
 export interface MediaEdgeDependencies extends TermDependencies {
   readonly edges: Informer<MediaEdge>;
   /** With the indexes of `podIndexers`. */

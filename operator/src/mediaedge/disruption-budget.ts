@@ -7,16 +7,16 @@ import { FIELD_MANAGER, LABEL } from './names.ts';
 const RECHECK_MS = 300_000;
 
 /**
- * One PodDisruptionBudget an edge, which refuses the eviction of pods in use and of no others. So `kubectl drain` goes on as soon as
- * a node is empty: the operator drains the nodes of a cordoned host, and takes their in-use label away when they are.
+ * Keeps one PodDisruptionBudget for each edge. It blocks the eviction of pods in use and of no others. `kubectl drain` therefore proceeds as
+ * soon as a node is empty: the operator drains the nodes of a cordoned host and removes their in-use label when they are empty.
  *
- * `unhealthyPodEvictionPolicy` stays at its default: AlwaysAllow would also evict a node that is unready because one of its workers died or
- * control is away, while it serves sessions. What is unhealthy and serves nobody loses the label instead.
+ * `unhealthyPodEvictionPolicy` keeps its default: AlwaysAllow would also evict a node that serves sessions but is unready, because one of its
+ * workers died or control is unavailable. An unhealthy node that serves nobody loses the label instead.
  */
 export class DisruptionBudgets {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  /** By uid of the edge, when it was last seen (monotonic). */
+  /** By uid of the edge: when its budget was last seen (monotonic, ms). */
   readonly #seenMs = new Map<string, number>();
 
   constructor(client: KubeClient, clock: Clock) {

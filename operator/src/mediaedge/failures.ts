@@ -5,7 +5,7 @@ import { LABEL } from './names.ts';
 
 /**
  * Tracks whether the pods of an edge keep failing. Each failed pod is replaced by one that has not reached its deadline yet, so the pods
- * alone do not show it. The state ends when every node is ready, or after a progress deadline without a failure.
+ * alone do not show that. The edge stops failing when every node is ready, or when no pod failed for one progress deadline.
  */
 export function observeFailures(
   before: Failing | undefined,

@@ -4,19 +4,19 @@ import { CONTAINER, LABEL } from './names.ts';
 
 /** Maximum age of a report that still counts, ms. Control renews it at least every 10 s for nodes that drain. */
 const FRESH_MS = 15_000;
-/** When the time of the acknowledgement is not known: sessions on their way when the drain began are in the reports from here on. */
+/** Used when the time of the acknowledgement is unknown: reports older than this may miss sessions that were being set up as the drain began. */
 const SETTLE_MS = 3_000;
-/** A pod's first MediaNode is made at once after it. */
+/** Maximum time between the creation of a pod and of its first MediaNode, ms. */
 const MADE_TOGETHER_MS = 5_000;
 
-/** The sessions left on a node: a number only when a recent report gave it. Unknown is never zero. */
+/** The sessions left on a node: a number only when a recent report gave it. Unknown never counts as zero. */
 export type Occupancy = { known: true; sessions: number } | { known: false; why: string };
 
-/** What decides an instance's occupancy, apart from its own report. */
+/** The inputs of a node's occupancy besides its own report. */
 export interface DrainView {
   /** ms since the epoch. */
   readonly nowMs: number;
-  /** Whether this replica of control is alive; what a dead one wrote says nothing about now. */
+  /** Whether this replica of control is alive. What a dead replica wrote says nothing about the present. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;
 }
 
@@ -26,14 +26,14 @@ export interface Instance {
   readonly pod: Pod;
   readonly node: MediaNode | undefined;
   readonly createdMs: number;
-  /** Made from the current template. */
+  /** Created from the current template. */
   readonly current: boolean;
   readonly state: 'active' | 'draining' | 'terminating' | 'finished';
   /** The kubelet reports it ready, and its agent is connected to control. */
   readonly ready: boolean;
-  /** It never connected to control and is not ready, so control cannot have sent anybody to it. */
+  /** It never connected to control and is not ready, so control cannot have placed a session on it. */
   readonly neverServed: boolean;
-  /** Its container does not run and control lost its agent: it serves nobody, whatever it reported last. */
+  /** Its container does not run and its agent is disconnected: it serves nobody, whatever it reported last. */
   readonly isDown: boolean;
   /** Sessions by the last report, however old; undefined when it never reported. */
   readonly lastSessions: number | undefined;
@@ -67,14 +67,14 @@ export function observeInstance(
   };
 }
 
-/** Only what the kubelet says positively counts: a pod without a container status may run. */
+/** Requires that the kubelet reports the container as stopped: a pod without a container status may run. */
 function isDown(pod: Pod, node: MediaNode | undefined): boolean {
   const state = pod.status?.containerStatuses?.find(({ name }) => name === CONTAINER)?.state;
   const isStopped = state !== undefined && !state.running && (state.waiting ?? state.terminated) !== undefined;
   return isStopped && !isTrue(node?.status?.conditions, 'AgentConnected');
 }
 
-/** A MediaNode that was recreated after a deletion does not know what its pod served before. */
+/** A MediaNode that was recreated after a deletion does not show what its pod served before. */
 function isFirst(pod: Pod, node: MediaNode | undefined): boolean {
   if (!node) return pod.status?.phase !== 'Running';
   const [podMs, nodeMs] = [pod.metadata?.creationTimestamp, node.metadata.creationTimestamp].map((time) =>
@@ -84,8 +84,8 @@ function isFirst(pod: Pod, node: MediaNode | undefined): boolean {
 }
 
 /**
- * What is left on a draining node. Zero counts only from a node that is connected, has acknowledged that it takes nothing new, and
- * reported so recently, since the drain began: whatever is missing means unknown.
+ * The sessions left on a draining node. Zero counts only when the node is connected, has acknowledged that it takes no new sessions, and has
+ * reported zero since. If any of that is missing, the occupancy is unknown.
  */
 export function occupancy(instance: Instance, view: DrainView): Occupancy {
   const { nowMs } = view;
@@ -98,16 +98,16 @@ export function occupancy(instance: Instance, view: DrainView): Occupancy {
   const acknowledged = acknowledgedMs(node);
   if (acknowledged === undefined) return { known: false, why: 'it has not acknowledged the drain' };
   const sinceMs = Date.parse(spec?.drain?.since ?? '') || Infinity;
-  // Times are whole seconds: a report of the second of the acknowledgement may be from before it.
+  // Times are whole seconds: a report from the same second as the acknowledgement may be older than it.
   const isSince = acknowledged === Infinity ? reportedMs >= sinceMs + SETTLE_MS : reportedMs > acknowledged;
-  if (!isSince) return { known: false, why: 'it has not reported since it took nothing new' };
-  // A node that takes nothing new cannot leave zero again, so a zero from after its acknowledgement holds while it is connected.
+  if (!isSince) return { known: false, why: 'it has not reported since it acknowledged the drain' };
+  // A node that takes no new sessions stays at zero, so a zero from after its acknowledgement holds while the node is connected.
   const stays = sessions === 0 && reportedMs > acknowledged && view.isReplicaAlive(status?.agent?.replica);
   if (!stays && nowMs - reportedMs > FRESH_MS) return { known: false, why: 'its last report is too old' };
   return { known: true, sessions };
 }
 
-/** When the node acknowledged its drain (ms since the epoch), Infinity when that is not recorded; undefined when it did not. */
+/** When the node acknowledged its drain (ms since the epoch); Infinity when that time is not recorded, undefined when it has not. */
 function acknowledgedMs(node: MediaNode): number | undefined {
   const { status, metadata } = node;
   const draining = findCondition(status?.conditions, 'Draining');
@@ -115,7 +115,7 @@ function acknowledgedMs(node: MediaNode): number | undefined {
   return (status?.programmedGeneration ?? -1) >= (metadata.generation ?? Infinity) ? Infinity : undefined;
 }
 
-/** When a node of the current template that is not ready has been so for too long (ms since the epoch); Infinity when it is ready. */
+/** When an unready node of the current template exceeds its progress deadline (ms since the epoch); Infinity when it is ready. */
 export function progressDeadlineMs({ ready, current, createdMs, pod, node }: Instance, edge: MediaEdge): number {
   if (ready || !current) return Infinity;
   const since = [findCondition(pod.status?.conditions, 'Ready'), findCondition(node?.status?.conditions, 'AgentConnected')]
@@ -124,7 +124,7 @@ export function progressDeadlineMs({ ready, current, createdMs, pod, node }: Ins
   return Math.max(createdMs, ...since) + edge.spec.update.progressDeadlineSeconds * 1000;
 }
 
-/** When the drain of an instance ends at the latest, by the timeout as it stands now: shortening it helps a drain under way. */
+/** When the drain of an instance ends at the latest. Uses the current timeout, so that shortening it applies to a drain in progress. */
 export function drainDeadlineMs(instance: Instance, edge: MediaEdge): number {
   return Date.parse(instance.node?.spec.drain?.since ?? '') + edge.spec.drain.timeoutSeconds * 1000;
 }

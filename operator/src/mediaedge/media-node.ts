@@ -3,7 +3,7 @@ import { apiVersionOf, controllerRef, formatTime, type Pod } from '@millrace/kub
 import type { Instance } from './instance.ts';
 import { LABEL } from './names.ts';
 
-/** The fields of a MediaNode that this controller applies: who it is, and whether it drains. Routes are another controller's. */
+/** The fields of a MediaNode that this controller applies: identity and drain. The RelayMesh controller applies the routes. */
 export function desiredMediaNode(edge: MediaEdge, instance: Instance, nowMs: number): MediaNode {
   const leaving = instance.state !== 'active';
   return {
@@ -42,7 +42,7 @@ function identity(
   };
 }
 
-/** A pod that somebody else deletes is gone after its grace period, whatever the edge's policy says. */
+/** A pod that somebody else deletes is gone after its grace period, whatever the drain policy of the edge. */
 function drain(edge: MediaEdge, instance: Instance, nowMs: number): NonNullable<MediaNode['spec']['drain']> {
   const since = instance.node?.spec.drain?.since ?? formatTime(nowMs);
   const deadlineMs = Date.parse(since) + edge.spec.drain.timeoutSeconds * 1000;
@@ -51,7 +51,7 @@ function drain(edge: MediaEdge, instance: Instance, nowMs: number): NonNullable<
   return { policy: edge.spec.drain.policy, since, deadline: formatTime(deadlineMs) };
 }
 
-/** MediaNodes left behind by pods that are gone, or that belong to an earlier pod of the name. */
+/** MediaNodes whose pod is gone, or that belong to an earlier pod of the same name. */
 export function nodesWithoutPod(nodes: readonly MediaNode[], pods: readonly Pod[]): MediaNode[] {
   const uids = new Set(pods.map((pod) => pod.metadata?.uid));
   return nodes.filter((node) => !node.metadata.deletionTimestamp && !uids.has(node.spec.pod.uid));

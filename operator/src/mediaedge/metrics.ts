@@ -4,7 +4,7 @@ import type { MediaEdge } from '@millrace/api';
 
 const STATES = ['desired', 'ready', 'updated', 'draining'] as const;
 
-/** How many nodes an edge has and wants, for alerts: as in its status. */
+/** The desired and actual node counts of each edge, as in its status, for alerts. */
 export class EdgeMetrics {
   readonly #nodes: Gauge<'namespace' | 'edge' | 'state'>;
 
@@ -21,7 +21,7 @@ export class EdgeMetrics {
     for (const state of STATES) this.#nodes.set({ namespace, edge: name, state }, status[state] ?? 0);
   }
 
-  /** The edge is gone. */
+  /** Removes the series of an edge that is gone. */
   remove(namespace: string, edge: string): void {
     for (const state of STATES) this.#nodes.remove({ namespace, edge, state });
   }

@@ -8,23 +8,23 @@ export interface EdgeObservation {
   readonly edge: MediaEdge;
   /** Pods that the edge controls, own writes included. */
   readonly pods: readonly Pod[];
-  /** Being deleted, by anybody. */
+  /** Whether the pod is being deleted, by the operator or somebody else. */
   readonly isDeleting: (pod: Pod) => boolean;
-  /** Creations whose outcome is unknown: they count as nodes. */
+  /** Creations whose outcome is unknown. They count as nodes. */
   readonly uncertainCreates: number;
   readonly mediaNodes: readonly MediaNode[];
-  /** Hosts that take no new pods (kubectl cordon, kubectl drain). */
+  /** Cordoned hosts, which take no new pods (kubectl cordon, kubectl drain). */
   readonly cordonedHosts: ReadonlySet<string>;
-  /** What the edge refers to and does not exist. */
+  /** Objects that the edge refers to and that do not exist. */
   readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
-  /** Why the API does not say whether the TLS Secret exists. */
+  /** The API's error, when it cannot be read whether the TLS Secret exists. */
   readonly tlsSecretUnreadable?: string | undefined;
   readonly settings: PodSettings;
-  /** Why the API took no new pod (admission, quota, a ServiceAccount that is missing), when it was just tried. */
+  /** The API's error, when it has just rejected a new pod (admission, quota, a missing ServiceAccount). */
   readonly createRefused?: string;
-  /** Other writes for this edge that the API has just refused. */
+  /** Other writes for this edge that the API has just rejected. */
   readonly refusals?: readonly Refusal[];
-  /** Pods of the current template fail and are replaced, one after the other; undefined when none did for a while, or all are ready. */
+  /** Set while pods of the current template keep failing and being replaced; undefined once none failed for a while, or all are ready. */
   readonly failing?: Failing | undefined;
   /** Whether a replica of control is alive. */
   readonly isReplicaAlive: (replica: string | undefined) => boolean;
@@ -33,20 +33,20 @@ export interface EdgeObservation {
 }
 
 export interface EdgePlan {
-  /** How many pods to make. */
+  /** How many pods to create. */
   readonly create: number;
   readonly deletePods: readonly Pod[];
-  /** MediaNodes as they should be, one for each pod. */
+  /** The desired MediaNodes, one for each pod. */
   readonly mediaNodes: readonly MediaNode[];
   /** MediaNodes whose pod is gone. */
   readonly deleteMediaNodes: readonly MediaNode[];
-  /** Pods whose in-use label is not right. */
+  /** Pods whose in-use label must change. */
   readonly inUse: readonly { readonly pod: Pod; readonly inUse: boolean }[];
   readonly finalizer: 'keep' | 'remove';
   readonly status: NonNullable<MediaEdge['status']>;
-  /** The changes to nodes. */
+  /** Events about changes of nodes. */
   readonly events: readonly EventInput[];
-  /** The changes of the status. */
+  /** Events about changes of status. */
   readonly statusEvents: readonly EventInput[];
   readonly requeueAfterMs: number | undefined;
 }
@@ -54,13 +54,13 @@ export interface EdgePlan {
 export interface Failing {
   /** ms since the epoch. */
   readonly sinceMs: number;
-  /** The last failure. */
+  /** Time of the last failure, ms since the epoch. */
   readonly lastMs: number;
-  /** What is known of it. */
+  /** Description of the last failure: pod, reason, message. */
   readonly last: string;
 }
 
-/** Nodes that the edge wants now. */
+/** The number of nodes that the edge should have now. */
 export function wantedReplicas(edge: MediaEdge): number {
   return edge.metadata.deletionTimestamp ? 0 : edge.spec.replicas;
 }

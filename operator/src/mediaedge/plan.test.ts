@@ -9,7 +9,7 @@ import { planEdge } from './plan.ts';
 import { NOW_MS, observeCase, type EdgeCase } from './testing/edge-case.ts';
 
 /**
- * Golden cases: each file in testdata holds what is observed and what must be planned from it.
+ * Golden cases: each file in testdata holds an observation and the expected plan.
  * `UPDATE_GOLDEN=1 node --test …` rewrites the `expect` part; review the diff before you commit it.
  */
 const testdata = new URL('testdata/', import.meta.url);
@@ -85,7 +85,7 @@ const anyCase = fc.record({
 });
 
 describe('whatever is observed', () => {
-  test('a running pod is deleted only when it is known to be empty, never served, or its drain timeout ran out', () => {
+  test('a running pod is deleted only when it is known to be empty, never served, or has exceeded its drain timeout', () => {
     fc.assert(
       fc.property(anyCase, (given) => {
         for (const pod of planEdge(observeCase(given)).deletePods) {
@@ -101,7 +101,7 @@ describe('whatever is observed', () => {
     );
   });
 
-  test('nodes are made only up to replicas and maxSurge, those of unknown fate counted', () => {
+  test('nodes are created only up to replicas plus maxSurge, and creations of unknown outcome count', () => {
     fc.assert(
       fc.property(anyCase, (given) => {
         const plan = planEdge(observeCase(given));

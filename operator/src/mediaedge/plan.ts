@@ -10,10 +10,10 @@ import { templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
 import { planStatus } from './status.ts';
 
-/** How often a draining node's occupancy is looked at when nothing else happens. */
+/** How often the operator checks the occupancy of a draining node when no event triggers that. */
 const DRAIN_LOOK_MS = 5_000;
 
-/** What to do so that the edge becomes what its spec says. Equal input gives an equal plan. */
+/** Plans what to do so that the edge matches its spec. Equal input gives an equal plan. */
 export function planEdge(observation: EdgeObservation): EdgePlan {
   const { edge, nowMs } = observation;
   const instances = observe(observation);
@@ -43,7 +43,7 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
   };
 }
 
-/** Each pod that serves or drains has a MediaNode, which is recreated when somebody deletes it; a pod that is being deleted gets none. */
+/** Each pod that serves or drains has a MediaNode, which is recreated when somebody deletes it. A terminating pod gets no new one. */
 function hasMediaNode({ node, state }: Instance): boolean {
   return node !== undefined || state === 'active' || state === 'draining';
 }
@@ -61,8 +61,8 @@ function observe(observation: EdgeObservation): Instance[] {
 }
 
 /**
- * The label that the PodDisruptionBudget selects by. It is taken away only when the node is known to be empty, or known not to run: a pod
- * that keeps crashing holds no session and must not block the drain of its host. One that is merely unready may serve, and keeps it.
+ * The label that the PodDisruptionBudget selects by. It is removed only when the node is known to be empty, or known not to run: a pod
+ * that keeps crashing holds no session and must not block the drain of its host. A node that is merely unready may serve and keeps it.
  */
 function inUseChange(instance: Instance, observation: EdgeObservation): EdgePlan['inUse'] {
   if (instance.state === 'terminating' || instance.state === 'finished') return [];
@@ -79,7 +79,7 @@ function changeEvents(changes: Changes): EventInput[] {
   return [
     ...changes.remove.map(({ event }) => event),
     ...changes.drain.map(({ instance, why }) => normal(EVENT.draining, `Draining ${instance.name}: ${why}`)),
-    ...changes.resume.map(({ name }) => normal(EVENT.resumed, `Taking ${name} back from draining: it is wanted again`)),
+    ...changes.resume.map(({ name }) => normal(EVENT.resumed, `Taking ${name} back from draining: it is needed again`)),
   ];
 }
 

@@ -3,9 +3,9 @@ import type { MediaEdge } from '@millrace/api';
 import { controllerRef, type Pod } from '@millrace/kube';
 import { CONTAINER, LABEL, SERVICE_ACCOUNT, TOKEN_AUDIENCE } from './names.ts';
 
-/** What the operator adds to every pod from its own configuration. */
+/** Settings of the operator that go into every pod. */
 export interface PodSettings {
-  /** ws(s)://host/v1/agent, where nodes find control. */
+  /** ws(s)://host/v1/agent: the URL at which nodes connect to control. */
   controlUrl: string;
   /** For edges without spec.image. */
   defaultImage?: string | undefined;
@@ -17,10 +17,10 @@ type EnvVar = NonNullable<Container['env']>[number];
 
 const RUN_DIR = '/var/run/millrace';
 const STATE_DIR = '/var/lib/millrace';
-/** A node told to stop moves its sessions away for this long; one that was drained exits at once. */
+/** How long a node that is told to stop may take to move its sessions away, s. A drained node exits at once. */
 const GRACE_SECONDS = 30;
 
-/** The pod of one node. Its name becomes that of the node. */
+/** The pod of one node. The node takes its name. */
 export function buildPod(edge: MediaEdge, name: string, settings: PodSettings): Pod {
   const { labels, annotations, spec } = podTemplate(edge, settings);
   return {
@@ -37,7 +37,7 @@ export function buildPod(edge: MediaEdge, name: string, settings: PodSettings): 
   };
 }
 
-/** Changes whenever a pod made now would differ from one made before. */
+/** Hash of the pod template: changes whenever a pod created now would differ from an earlier one. */
 export function templateHash(edge: MediaEdge, settings: PodSettings): string {
   return createHash('sha256')
     .update(JSON.stringify(podTemplate(edge, settings)))
@@ -72,7 +72,7 @@ function podTemplate(
       enableServiceLinks: false,
       restartPolicy: 'Always',
       terminationGracePeriodSeconds: GRACE_SECONDS,
-      // hostNetwork pods otherwise resolve names as their host does and never find control's Service.
+      // By default a hostNetwork pod resolves names as its host does and never finds control's Service.
       ...(spec.network.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
       ...(template.nodeSelector ? { nodeSelector: template.nodeSelector } : {}),
       ...(template.tolerations ? { tolerations: template.tolerations } : {}),
@@ -137,7 +137,7 @@ function environment(edge: MediaEdge, settings: PodSettings): EnvVar[] {
 
 const fieldEnv = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
-/** Every fixed port is declared, so that the kube scheduler never puts two nodes that want the same one on a host. */
+/** Declares every fixed port, so that the kube scheduler never puts two nodes with the same port on a host. */
 function hostPorts(edge: MediaEdge): NonNullable<Container['ports']> {
   const { network, cpu, roles } = edge.spec;
   const relayOnly = roles.every((role) => role === 'relay');
@@ -149,14 +149,14 @@ function hostPorts(edge: MediaEdge): NonNullable<Container['ports']> {
       port(`media-${i}`, network.mediaPort + i, 'UDP'),
     ).flat(),
     ...port('trunk', network.trunkPort, 'UDP'),
-    // One of the plain RTP range stands for all: two ranges that overlap without being equal are the only thing it misses.
+    // One port of the plain RTP range represents the range. This misses only ranges that overlap without being equal.
     ...(relayOnly ? [] : port('rtp', network.rtpPorts.min, 'UDP')),
     ...port('signaling', network.signalingPort, 'TCP'),
     ...port('ops', network.opsPort, 'TCP'),
   ];
 }
 
-/** static: a Guaranteed pod with whole cores, which the kubelet's static policy makes exclusive. */
+/** static: a Guaranteed pod with whole cores, to which the kubelet's static CPU policy assigns exclusive CPUs. */
 function resources(edge: MediaEdge): NonNullable<Container['resources']> {
   const { cores, pinning } = edge.spec.cpu;
   const amounts = { cpu: String(cores), memory: `${512 + 512 * cores}Mi` };
@@ -164,7 +164,7 @@ function resources(edge: MediaEdge): NonNullable<Container['resources']> {
   return { requests: pinning === 'affinity' ? { cpu: amounts.cpu, memory: '256Mi' } : { cpu: '250m', memory: '256Mi' } };
 }
 
-/** A node that picks its own port cannot be asked by HTTP: it keeps a file in its state folder while it is ready. */
+/** Readiness of a node that picks its own port, which an HTTP probe cannot know: the node keeps a file in its state folder while it is ready. */
 function readinessProbe(opsPort: number): NonNullable<Container['readinessProbe']> {
   const timing = { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 };
   if (opsPort !== 0) return { httpGet: { path: '/readyz', port: opsPort }, ...timing };
@@ -172,8 +172,8 @@ function readinessProbe(opsPort: number): NonNullable<Container['readinessProbe'
 }
 
 /**
- * A process that hangs keeps its media workers, so clients notice nothing: after 30 s of it the kubelet starts the node anew. Where the port is not
- * known beforehand nobody asks.
+ * A hung process keeps its media workers, so clients notice nothing; after 30 s the kubelet restarts the container. A node whose port is not
+ * known in advance has no liveness probe.
  */
 function livenessProbe(opsPort: number): Pick<Container, 'livenessProbe'> {
   if (opsPort === 0) return {};

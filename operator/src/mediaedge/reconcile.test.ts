@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-/** The controller on an API in memory, with time that stands still unless moved. */
+/** The controller on an in-memory API, with a clock that moves only when a test moves it. */
 function start() {
   const api = new MemoryApi();
   const clock = new FakeClock();
@@ -82,12 +82,12 @@ interface Stored {
   status?: object;
 }
 
-/** Lets everything that needs no time happen. */
+/** Runs everything that does not wait for time to pass. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 60; i++) await turn();
 }
 
-/** What the caches would have to wait for is moved along in small steps. */
+/** Advances time in small steps, past the waits for late caches. */
 async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 100) {
     clock.advance(100);
@@ -98,7 +98,7 @@ async function pass(clock: FakeClock, ms: number): Promise<void> {
 const spec = (more: JsonObject = {}): JsonObject => ({ region: 'eu', roles: ['push', 'pull'], ...more });
 
 describe('the MediaEdge controller', () => {
-  test('creates each pod once, with its MediaNode, and holds the edge by a finalizer', async () => {
+  test('creates each pod once, with its MediaNode, and adds a finalizer to the edge', async () => {
     const { putEdge, named, clock, count, api } = start();
     putEdge('alpha', spec({ replicas: 3 }));
     await pass(clock, 1_000);
@@ -116,7 +116,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(edge.status?.selector, 'millrace.dev/edge=alpha');
   });
 
-  test('creates no pod twice while the watches are late', async () => {
+  test('creates no pod twice while the watches lag', async () => {
     const { putEdge, named, clock, api, change } = start();
     await pass(clock, 200);
     putEdge('alpha', spec({ replicas: 2 }));
@@ -129,7 +129,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(named<Stored>(PODS).length, 3);
   });
 
-  test('creates no pod twice when the answer to a creation was lost', async () => {
+  test('creates no pod twice when the response to a creation was lost', async () => {
     const { putEdge, named, clock, api } = start();
     let lost = 0;
     api.faults = {
@@ -139,7 +139,7 @@ describe('the MediaEdge controller', () => {
     await pass(clock, 10_000);
     assert.equal(lost, 1);
     assert.equal(named<Stored>(PODS).length, 1);
-    assert.equal(named<MediaNode>(NODES).length, 1, 'the pod got its MediaNode all the same');
+    assert.equal(named<MediaNode>(NODES).length, 1, 'the pod still got its MediaNode');
   });
 
   test('creates a pod again when the first creation never reached the server', async () => {
@@ -168,7 +168,7 @@ describe('the MediaEdge controller', () => {
     );
   });
 
-  test('a deleted edge goes when its nodes, which never served, are gone', async () => {
+  test('a deleted edge whose nodes never served is removed once they are gone', async () => {
     const { putEdge, named, clock, api, change } = start();
     putEdge('alpha', spec({ replicas: 2 }));
     await pass(clock, 500);
@@ -179,7 +179,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(api.objects.get(`${EDGES}/alpha`), undefined);
   });
 
-  test('labels a node that has sessions, so that its eviction is refused', async () => {
+  test('labels a node that has sessions, so that the API refuses its eviction', async () => {
     const { putEdge, named, clock, change, api } = start();
     putEdge('alpha', spec());
     await pass(clock, 500);
@@ -192,7 +192,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(labels()?.[LABEL.edge], 'alpha', 'its other labels stay');
   });
 
-  test('an edge whose pods the API refuses says so in its conditions and an Event, and goes on when they are taken', async () => {
+  test('an edge whose pods the API rejects reports it in its conditions and an Event, and recovers when the API accepts them', async () => {
     const { putEdge, named, clock, api } = start();
     let refused = true;
     let events = 0;
@@ -218,7 +218,7 @@ describe('the MediaEdge controller', () => {
     assert.deepEqual([Progressing?.status, Progressing?.reason], ['False', 'NodeCreationRefused']);
     assert.match(Progressing?.message ?? '', /^0 of 2 nodes exist; .*pods "alpha-\*" is forbidden: exceeded quota$/);
     assert.deepEqual([Ready?.status, Ready?.reason], ['False', 'NodeCreationRefused']);
-    assert.equal(events, 1, 'told once, though tried often');
+    assert.equal(events, 1, 'one Event for many attempts');
     const before = statuses;
     await pass(clock, 30_000);
     assert.equal(statuses, before, 'the same refusal is not written again');
@@ -233,7 +233,7 @@ describe('the MediaEdge controller', () => {
       (api.objects.get(`${EDGES}/${name}`) as unknown as MediaEdge).status?.conditions?.map((one) => [one.type, one]) ?? [],
     );
 
-  test('a MediaNode that the API refuses keeps neither the other nodes from theirs nor the edge from saying so', async () => {
+  test('a MediaNode that the API rejects does not stop the other nodes from getting theirs, and the edge reports it', async () => {
     const { putEdge, named, clock, api, change } = start();
     putEdge('alpha', spec({ replicas: 2 }));
     await pass(clock, 1_000);
@@ -256,7 +256,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(Progressing?.message, `The API refuses MediaNode ${refused}: PATCH ${NODES}/${refused}: ${message}`);
   });
 
-  test('a node that could not be told to drain is not replaced yet', async () => {
+  test('a node whose drain could not be written is not replaced yet', async () => {
     const { putEdge, named, clock, api, change } = start();
     putEdge('alpha', spec({ replicas: 2 }));
     await pass(clock, 1_000);
@@ -270,7 +270,12 @@ describe('the MediaEdge controller', () => {
           ? { code: 409, reason: 'Conflict' }
           : undefined,
     };
-    api.put('/api/v1/nodes/host-1', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'host-1' }, spec: { unschedulable: true } });
+    api.put('/api/v1/nodes/host-1', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'host-1' },
+      spec: { unschedulable: true },
+    });
     await pass(clock, 5_000);
     assert.equal(named<Stored>(PODS).length, 2);
     isFailing = false;
@@ -278,7 +283,7 @@ describe('the MediaEdge controller', () => {
     assert.equal(named<Stored>(PODS).length, 3, 'the draining node and two that serve');
   });
 
-  test('an edge that cannot be held by its finalizer says so and creates no node', async () => {
+  test('an edge to which the finalizer cannot be added reports it and creates no node', async () => {
     const { putEdge, named, clock, api } = start();
     api.faults = {
       fail: (request) =>
@@ -294,7 +299,7 @@ describe('the MediaEdge controller', () => {
     assert.match(Progressing?.message ?? '', /finalizer millrace\.dev\/drain: .*mediaedges is forbidden/);
   });
 
-  test('a budget that may not be made is told, logged as an error, and keeps no status from being written', async () => {
+  test('a PodDisruptionBudget that the operator may not create is reported and logged as an error, and status is still written', async () => {
     const { putEdge, clock, api, lines } = start();
     api.faults = {
       fail: (request) =>
@@ -309,7 +314,7 @@ describe('the MediaEdge controller', () => {
     assert.deepEqual([...new Set(logged)], ['error']);
   });
 
-  test('a TLS Secret that may not be read makes ResolvedRefs Unknown and stops nothing', async () => {
+  test('a TLS Secret that the operator may not read makes ResolvedRefs Unknown and blocks nothing else', async () => {
     const { putEdge, named, clock, api } = start();
     api.faults = {
       fail: (request) =>
@@ -322,7 +327,7 @@ describe('the MediaEdge controller', () => {
     assert.deepEqual([ResolvedRefs?.status, ResolvedRefs?.reason], ['Unknown', 'TlsSecretUnreadable']);
   });
 
-  test('touches nothing of a paused edge', async () => {
+  test('changes nothing of a paused edge', async () => {
     const { putEdge, named, clock, change } = start();
     putEdge('alpha', spec({ replicas: 1 }));
     await pass(clock, 500);

@@ -28,9 +28,9 @@ import { planEdge } from './plan.ts';
 import { buildPod, templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
 
-/** How often the operator looks for a missing Secret again. */
+/** How often the operator checks again for a TLS Secret that is missing or unreadable. */
 const SECRET_RECHECK_MS = 30_000;
-/** As in the names that Kubernetes generates: no vowels, no look-alikes. */
+/** Like the suffixes that Kubernetes generates: no vowels, no look-alikes. */
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
@@ -42,7 +42,7 @@ export class MediaEdgeReconciler {
   readonly #edges: PendingWrites<MediaEdge>;
   readonly #pods: PendingWrites<Pod>;
   readonly #nodes: PendingWrites<MediaNode>;
-  /** By uid of the edge; forgotten by a restart, which only delays a condition. */
+  /** By uid of the edge. Lost at a restart, which only delays a condition. */
   readonly #failing = new Map<string, Failing>();
   readonly #secrets = new Map<string, { found: boolean; unreadable: string | undefined; checkedMs: number }>();
 
@@ -71,10 +71,10 @@ export class MediaEdgeReconciler {
     for (const writes of [this.#edges, this.#pods, this.#nodes]) await writes.verify(key, signal);
     let edge = this.#edges.view(key, [cached]).objects[0] ?? cached;
     const isDeleting = edge.metadata.deletionTimestamp !== undefined;
-    if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // ours is done; others hold it, or its pods' deletion
+    if (isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) return {}; // our part is done: other finalizers, or foreground deletion of its pods, still hold it
     if (!isDeleting && !edge.metadata.finalizers?.includes(FINALIZER)) edge = await this.#hold(key, edge, signal);
     const confirmed = await confirmPlan(this.#deps.client, await this.#observe(key, edge, signal), signal);
-    if (!confirmed) return {}; // the edge is gone: its deletion is on its way to the cache
+    if (!confirmed) return {}; // the edge is gone and the cache has not caught up yet
     const { observation, plan } = confirmed;
     this.#learn(key, observation);
     edge = observation.edge;
@@ -87,7 +87,7 @@ export class MediaEdgeReconciler {
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
   }
 
-  /** What is remembered of edges that are gone. */
+  /** Drops what is remembered of edges that are gone. */
   #forget(): void {
     const uids = new Set(this.#deps.edges.store.list().map(({ metadata }) => metadata.uid ?? ''));
     for (const uid of this.#failing.keys()) if (!uids.has(uid)) this.#failing.delete(uid);
@@ -105,7 +105,7 @@ export class MediaEdgeReconciler {
     return failing;
   }
 
-  /** What was read beside the caches counts until they have caught up. */
+  /** Records what was read directly from the API, which counts until the caches have caught up. */
   #learn(key: string, { edge, pods: read, mediaNodes: nodes }: EdgeObservation): void {
     this.#edges.learn(key, edge);
     for (const pod of read) this.#pods.learn(key, pod);
@@ -134,8 +134,8 @@ export class MediaEdgeReconciler {
   }
 
   /**
-   * Cordons before it deletes, and makes what is missing before it reports. What fails keeps neither the other writes from being tried nor
-   * status from being told; what the API refuses is in that status. Everything that failed is tried again later.
+   * Carries out the plan: cordons nodes before it deletes pods, and creates what is missing before it reports status. One failed write stops
+   * neither the other writes nor the status update; status names what the API rejected. Every failed write is retried later.
    */
   async #carryOut(
     key: string,
@@ -147,17 +147,17 @@ export class MediaEdgeReconciler {
     const { client, recorder } = this.#deps;
     const attempts = new Attempts(signal);
     const draining = new Set(observation.mediaNodes.filter(({ spec }) => spec.drain).map(({ metadata }) => metadata.name));
-    let undrained = 0;
+    let failedDrains = 0;
     for (const node of plan.mediaNodes) {
       const isApplied = await attempts.try(`MediaNode ${node.metadata.name}`, () => this.#applyNode(key, node, signal));
-      if (!isApplied && node.spec.drain && !draining.has(node.metadata.name)) undrained++;
+      if (!isApplied && node.spec.drain && !draining.has(node.metadata.name)) failedDrains++;
     }
-    // A node that was not told to drain still serves, so that its replacement would be one node too many.
-    const create = Math.max(0, plan.create - undrained);
+    // A node whose drain could not be written still serves, so its replacement would exceed the planned number of nodes.
+    const create = Math.max(0, plan.create - failedDrains);
     for (const event of plan.events) recorder.event(edge, event);
     for (const pod of plan.deletePods) {
       const { name = '', uid = '', resourceVersion = '' } = pod.metadata ?? {};
-      const preconditions = { uid, resourceVersion }; // what changed since it was looked at is looked at again
+      const preconditions = { uid, resourceVersion }; // if the pod has changed since, the next reconcile decides again
       await attempts.try(`deletion of pod ${name}`, () =>
         this.#pods.delete(key, pod, () => client.delete(pods, refOf(pod), { preconditions, signal })),
       );
@@ -180,20 +180,20 @@ export class MediaEdgeReconciler {
       await attempts.try('PodDisruptionBudget', () => this.#budgets.ensure(edge, signal));
     const refusals = attempts.refusals.filter(({ what }) => what !== 'creation of pods');
     const isRefused = createRefused !== undefined || refusals.length > 0;
-    const told = isRefused
+    const reported = isRefused
       ? planEdge({ ...observation, refusals, ...(createRefused === undefined ? {} : { createRefused }) })
       : plan;
-    await attempts.try('status', () => this.#applyStatus(edge, told, signal));
+    await attempts.try('status', () => this.#writeStatus(edge, reported, signal));
     attempts.throwFailures();
     if (plan.finalizer === 'remove') {
       const others = (edge.metadata.finalizers ?? []).filter((name) => name !== FINALIZER);
       await this.#setFinalizers(edge, others, signal).catch((error: unknown) => {
-        if (!isNotFound(error)) throw error; // gone already: the cache was late
+        if (!isNotFound(error)) throw error; // it is already gone: the cache was late
       });
     }
   }
 
-  /** Stops at the first pod that the API rejects: the next one would be rejected too. */
+  /** Stops at the first pod that the API rejects, since it would reject the next one too. */
   async #createNodes(
     key: string,
     edge: MediaEdge,
@@ -208,7 +208,7 @@ export class MediaEdgeReconciler {
         await this.#createNode(key, edge, name, observation, attempts, signal);
       } catch (error) {
         if (!(error instanceof KubeError) || error.code < 400 || error.code >= 500) throw error;
-        // Without the name, which differs at each try, the same refusal is the same status.
+        // Each attempt uses another name. Without the name, the same error gives the same status.
         return { error, why: whyRefused(error).replaceAll(name, `${edge.metadata.name}-*`) };
       }
     }
@@ -228,7 +228,7 @@ export class MediaEdgeReconciler {
     const created = await this.#pods.create(key, refOf(pod), () =>
       client.create(pods, pod, { fieldManager: FIELD_MANAGER, signal }),
     );
-    recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Made node ${refOf(created).name}` });
+    recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Created node ${refOf(created).name}` });
     const facts = { templateHash: templateHash(edge, settings), isDeleting: observation.isDeleting(created) };
     const node = desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall());
     await attempts.try(`MediaNode ${edge.metadata.name}-*`, () => this.#applyNode(key, node, signal));
@@ -243,7 +243,7 @@ export class MediaEdgeReconciler {
     await this.#nodes.update(key, async () => (await this.#applier.apply(mediaNodes, node, known, { signal })).object);
   }
 
-  /** The caches of pods and MediaNodes are apart, so that the pod is asked for once more before its MediaNode goes. */
+  /** The caches of pods and MediaNodes are independent, so this reads the pod from the API before it deletes the pod's MediaNode. */
   async #deleteNode(key: string, node: MediaNode, signal: AbortSignal): Promise<void> {
     const { client } = this.#deps;
     const { namespace = '', uid = '' } = node.metadata;
@@ -253,7 +253,7 @@ export class MediaEdgeReconciler {
     await this.#nodes.delete(key, node, remove);
   }
 
-  async #applyStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
+  async #writeStatus(edge: MediaEdge, plan: EdgePlan, signal: AbortSignal): Promise<void> {
     for (const event of plan.statusEvents) this.#deps.recorder.event(edge, event);
     const { name, namespace = '' } = edge.metadata;
     const apply = async (status: EdgePlan['status']): Promise<MediaEdge> => {
@@ -263,19 +263,19 @@ export class MediaEdgeReconciler {
     await this.#edges.update(objectKey(edge), () => applyStatus(plan.status, this.#deps.clock.wall(), apply));
   }
 
-  /** Without the finalizer no node is made: a deletion of the edge would take it without a drain. So a refusal is told at once. */
+  /** Creates no node without the finalizer: a deletion of the edge would then remove its nodes without a drain. Reports a rejection at once. */
   async #hold(key: string, edge: MediaEdge, signal: AbortSignal): Promise<MediaEdge> {
     try {
       return await this.#setFinalizers(edge, [...(edge.metadata.finalizers ?? []), FINALIZER], signal);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const refusals = [{ what: `finalizer ${FINALIZER}`, why: whyRefused(error) }];
-      await this.#applyStatus(edge, planEdge({ ...(await this.#observe(key, edge, signal)), refusals }), signal);
+      await this.#writeStatus(edge, planEdge({ ...(await this.#observe(key, edge, signal)), refusals }), signal);
       throw error;
     }
   }
 
-  /** Only on the very version that was looked at: somebody else's finalizer must not be lost. */
+  /** Patches only the version that was observed, so that a finalizer added meanwhile is not lost. */
   async #setFinalizers(edge: MediaEdge, finalizers: string[], signal: AbortSignal): Promise<MediaEdge> {
     const { resourceVersion } = edge.metadata;
     const patch = { type: 'merge', patch: { metadata: { resourceVersion, finalizers } } } as const;
@@ -289,7 +289,7 @@ export class MediaEdgeReconciler {
     return meshRef !== undefined && !this.#deps.meshes.store.get(`${edge.metadata.namespace}/${meshRef.name}`);
   }
 
-  /** Asked for, not watched: watching Secrets would put every Secret of the cluster into this process. */
+  /** Reads the Secret instead of watching it: a watch would load every Secret of the cluster into this process. */
   async #findTlsSecret(edge: MediaEdge, signal: AbortSignal): Promise<'found' | 'missing' | { unreadable: string }> {
     const name = edge.spec.network.tlsSecretRef?.name;
     const { namespace = '' } = edge.metadata;

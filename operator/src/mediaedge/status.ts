@@ -14,7 +14,7 @@ type EdgeCondition = Pick<Condition, 'status' | 'reason' | 'message'>;
 const MAX_ENDPOINTS = maxItemsOf(mediaEdgeCrd, 'status.endpoints');
 const MAX_NAMED = 5;
 
-/** The status after the plan is done, and an Event when the edge becomes ready or stops being so. */
+/** The status once the plan is carried out, and an Event when the edge becomes ready or stops being ready. */
 export function planStatus(
   observation: EdgeObservation,
   instances: readonly Instance[],
@@ -66,7 +66,7 @@ function paused({ metadata }: MediaEdge, left: number): EdgeCondition {
   }
   return {
     ...verdict,
-    message: 'Annotated millrace.dev/paused: nodes are neither made, drained nor deleted until it is removed',
+    message: 'Annotated millrace.dev/paused: nodes are neither created, drained nor deleted until it is removed',
   };
 }
 
@@ -200,8 +200,8 @@ function endpoints(ready: readonly Instance[]): NonNullable<Status['endpoints']>
 }
 
 /**
- * Sum of the nodes that reported, in whole units. A value that moved little stays as it is, since each change is a write; small counts
- * are exact. Nodes that lost control count with their last report: what they carry did not vanish.
+ * Sum over the nodes that have reported, in whole units. A total that changed little keeps its old value, since each change is a write;
+ * small counts are exact. Nodes that lost control count with their last report, since they still carry their sessions.
  */
 function loadOf(old: Status['load'], instances: readonly Instance[]): Status['load'] {
   const loads = instances.flatMap(({ node }) => node?.status?.load ?? []);
@@ -216,7 +216,7 @@ function loadOf(old: Status['load'], instances: readonly Instance[]): Status['lo
   };
 }
 
-/** Reported when the stall begins. The events of nodes report other stalls. */
+/** An Event when the deadline is exceeded. Other causes of a stalled edge already show as events of its nodes. */
 function stalledEvents(old: readonly Condition[] | undefined, conditions: readonly Condition[]): EventInput[] {
   const before = findCondition(old, CONDITION.progressing);
   const after = findCondition(conditions, CONDITION.progressing);

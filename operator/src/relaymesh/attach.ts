@@ -5,10 +5,10 @@ import type { MeshNode } from './model.ts';
 const ATTACHED_RELAYS = 2;
 
 /**
- * The relays through which a node reaches the mesh. A relay needs no other relay to enter the mesh.
- * Those of before are kept while they stay, others are chosen by highest random weight
+ * The relays through which a node reaches the mesh. A relay needs no other relay for that.
+ * Present relays are kept while they exist. Others are chosen by highest random weight
  * (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998), so that nodes spread over relays
- * and a change of the set moves few of them.
+ * and a change of the set moves few nodes.
  */
 export function attachedRelays(node: MeshNode, relaysOfRegion: readonly MeshNode[]): readonly string[] {
   if (node.roles.has('relay')) return [];

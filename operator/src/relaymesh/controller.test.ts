@@ -28,7 +28,7 @@ const crds = {
   streamroutes: compileCrd(streamRouteCrd),
 };
 
-/** Refuses what the CRDs refuse, with the reason of kube-apiserver. */
+/** Rejects what the CRDs reject, with the reason that kube-apiserver gives. */
 function validate(path: string, body: Stored, stored: Stored | undefined): void {
   const crd = crds[path.split('/').at(-2) as keyof typeof crds];
   if (!crd) return;
@@ -48,7 +48,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-/** The controller on an API in memory that validates, with all-in-one nodes that are connected and acknowledge at once. */
+/** The controller on an in-memory API that validates, with all-in-one nodes that are connected and acknowledge at once. */
 function start() {
   const clock = new FakeClock();
   const api = new MemoryApi({ clock, admit: validate });
@@ -99,7 +99,7 @@ function start() {
       spec: { ...common, edge: region, mesh: 'world', pod: { name, uid: name }, capacity: { sessions: 10, egressMbps: 10 } },
     });
   };
-  /** What control writes: each node is connected, measures all others, and runs the generation that it was given. */
+  /** Writes status as control does: each node is connected, measures all others, and runs its current generation. */
   const report = (): void => {
     for (const name of nodeNames) {
       const path = `${GROUP}/medianodes/${name}`;

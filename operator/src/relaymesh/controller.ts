@@ -23,13 +23,13 @@ const FIELD_MANAGER = 'millrace-relaymesh';
 
 /** Minimum interval between two plans of a mesh, ms: the cost of a plan grows with the mesh. */
 const MIN_PLAN_INTERVAL_MS = 500;
-/** Looked at again without any news, so that a better route is seen and a changed Secret found. */
+/** Interval of reconciles without an event, ms: they notice better routes and changed Secrets. */
 const RECHECK_MS = 30_000;
 
-/** A MediaNode whose write failed is written again after so long. */
+/** Delay before a failed write of a MediaNode is retried, ms. */
 const RETRY_MS = 2_000;
 
-/** What the RelayMesh controller looks at. */
+/** What the RelayMesh controller works with. */
 export interface RelayMeshDependencies extends TermDependencies {
   readonly meshes: Informer<RelayMesh>;
   readonly edges: Informer<MediaEdge>;
@@ -38,7 +38,7 @@ export interface RelayMeshDependencies extends TermDependencies {
   readonly replicas: ControlReplicas;
 }
 
-/** What the controller remembers of a mesh between two reconciles; losing it costs time, never correctness. */
+/** State of a mesh between two reconciles. Losing it costs time, never correctness. */
 interface Memory {
   plannedAt: number;
   keyCheckedAt: number;
@@ -50,14 +50,14 @@ interface Memory {
   trials: ReadonlyMap<string, Trial>;
 }
 
-/** What was last written into a MediaNode that the cache does not show. Another program is written at once. */
+/** The last program written into a MediaNode that the cache does not show yet. A different program is written at once. */
 interface Trial {
   readonly program: string;
-  /** Of the MediaNode in the cache: a later one is written to at once, unless this was refused. */
+  /** resourceVersion of the MediaNode in the cache at that time. A later one is written to at once, unless the API refused this one. */
   readonly resourceVersion: string | undefined;
-  /** Why the API refused it. */
+  /** The error with which the API refused it. */
   readonly why: string | undefined;
-  /** Written again then (monotonic, ms): the cache may be late, or the API's mind may have changed. */
+  /** When to retry (monotonic, ms): the cache may be late, or the API may accept the write now. */
   readonly retryAt: number;
 }
 
@@ -106,7 +106,7 @@ export function createRelayMeshController(deps: RelayMeshDependencies): Controll
 class RelayMeshReconciler {
   readonly #deps: RelayMeshDependencies;
   readonly #applier: Applier;
-  /** A status is judged by the one before: while the cache is late, by the one that was written. */
+  /** The previous status from which conditions and events are derived: while the cache is late, the one that this process wrote. */
   readonly #writes: PendingWrites<RelayMesh>;
   readonly #memories = new Map<string, Memory>();
   readonly #streamPolicies = new Map<string, StreamPolicies>();
@@ -164,7 +164,7 @@ class RelayMeshReconciler {
       );
     const behind = nodes.filter((node) => isBehind(node, plan));
     const before = { behind: namesOf(behind), refused: reasonsOf(next.trials, plan) };
-    // Before the writes, since none of them may keep the status of another time standing; after them, what became of them.
+    // Status is written first, so that no failing write leaves an outdated status standing, and again after the writes with their outcome.
     await tell(before);
     const trials = await this.#program(mesh, behind, plan, next.trials, attempts, signal);
     const refused = reasonsOf(trials, plan);
@@ -201,7 +201,7 @@ class RelayMeshReconciler {
     return { plannedAt: 0, challenges, since, primaries, trials, key, keyCheckedAt: now };
   }
 
-  /** When the key cannot be read or created, routes are still programmed: established trunks keep working. */
+  /** Even when the key cannot be read or created, routes are programmed: established trunks keep working. */
   async #ensureKey(mesh: RelayMesh, signal: AbortSignal): Promise<KeyState & { created?: boolean }> {
     try {
       return await ensureTrunkKey(this.#deps.client, mesh, signal);
@@ -215,7 +215,7 @@ class RelayMeshReconciler {
     }
   }
 
-  /** Programs the nodes one after the other, each by itself. Returns what the cache has still to show. */
+  /** Programs the nodes one by one; the failure of one does not stop the others. Returns the writes that the cache does not show yet. */
   async #program(
     mesh: RelayMesh,
     behind: readonly MediaNode[],
@@ -303,7 +303,7 @@ function primariesOf(plan: MeshPlan): ReadonlyMap<string, string> {
   );
 }
 
-/** Whether what was tried last is this program on this very version, and it is too early to try again. */
+/** Whether the last attempt was for this program and this version of the object, and the retry is not due yet. */
 function isWaitingFor(known: Trial, program: string, resourceVersion: string | undefined, now: number): boolean {
   const isSameVersion = known.why !== undefined || known.resourceVersion === resourceVersion;
   return known.program === program && isSameVersion && now < known.retryAt;
@@ -316,14 +316,14 @@ const NOTHING: Pick<Memory, 'challenges' | 'since' | 'primaries' | 'trials'> = {
   trials: new Map(),
 };
 
-/** A member whose MediaNode does not hold what is planned for it. */
+/** A member whose MediaNode does not hold the planned program. */
 function isBehind({ metadata, spec }: MediaNode, { programs }: MeshPlan): boolean {
   const program = programs.get(metadata.name);
   if (!program) return false;
   return shapeOf({ relays: spec.relays ?? [], peers: spec.peers ?? [], routes: spec.routes ?? [] }) !== shapeOf(program);
 }
 
-/** The parts of a program that justify a write: changed costs alone do not. */
+/** The parts of a program that justify a write. Changed costs alone do not. */
 function shapeOf({ relays, peers, routes }: NodeProgram): string {
   return JSON.stringify([
     relays,
@@ -336,7 +336,7 @@ function namesOf(nodes: readonly MediaNode[]): ReadonlySet<string> {
   return new Set(nodes.map(({ metadata }) => metadata.name));
 }
 
-/** Why nodes that still need their program do not get it. */
+/** Why some nodes still lack their program. */
 function reasonsOf(trials: ReadonlyMap<string, Trial>, { programs }: MeshPlan): ReadonlyMap<string, string> {
   const reasons = [...trials].flatMap(([name, { program, why }]) => {
     const planned = programs.get(name);

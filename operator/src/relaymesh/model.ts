@@ -1,6 +1,6 @@
 import type { Challenge, CostWeights, Hysteresis, LinkReport, Path, PathPolicy } from './routing/index.ts';
 
-/** What the planner knows of a mesh: parsed from the resources, without Kubernetes shapes. */
+/** What the planner knows of a mesh, parsed from the resources into plain data. */
 export interface MeshObservation {
   readonly nodes: readonly MeshNode[];
   readonly reports: readonly LinkReport[];
@@ -11,9 +11,9 @@ export interface MeshObservation {
   readonly preconfigured: readonly PreconfiguredRoute[];
   /** Keys (`routeKey`) of the routes that streams take now, as far as StreamRoutes show it. */
   readonly inUse: ReadonlySet<string>;
-  /** Since when the route between two regions is chosen (ms), by `routeKey`; from status, so that a restart does not forget it. */
+  /** When the current route between two regions was chosen (ms), by `routeKey`. Read from status, so that it survives a restart. */
   readonly since: ReadonlyMap<string, number>;
-  /** Better paths under observation; forgotten by a restart, which only delays a switch. */
+  /** Better paths under observation. Lost at a restart, which only delays a switch. */
   readonly challenges: ReadonlyMap<string, Challenge>;
 }
 
@@ -28,13 +28,13 @@ export interface MeshNode {
   readonly priceCentsPerGb: number;
   /** Share of its egress capacity in use, percent; undefined: it has reported no load. */
   readonly utilizationPercent: number | undefined;
-  /** Connected to control, reporting now. */
+  /** Connected to a live replica of control, so its reports are current. */
   readonly fresh: boolean;
-  /** It was connected once. One that never was (its pod cannot start, say) carries nothing, and its MediaEdge tells why. */
+  /** It has connected at least once. A node that never has (its pod cannot start, say) carries nothing; its MediaEdge reports why. */
   readonly seen: boolean;
   /** Cordoned or draining: takes no new route. */
   readonly leaving: boolean;
-  /** What is programmed now, from MediaNode.spec: the memory of the planner. */
+  /** What MediaNode.spec holds now: the planner's memory. */
   readonly relays: readonly string[];
   readonly routes: readonly NodeRoute[];
   /** The node runs what its spec says. */
@@ -64,7 +64,7 @@ interface PreconfiguredRoute {
   readonly via: readonly string[];
 }
 
-/** A route as a viewer's node holds it: relays nearest to it first, the relay in the origin's region last. */
+/** A route as stored in a viewer's node: relays nearest to it first, the relay in the origin's region last. */
 export interface NodeRoute {
   readonly originRegion: string;
   readonly policy: string;

@@ -26,14 +26,14 @@ function membersOf(mesh: RelayMesh, edges: readonly MediaEdge[]): MediaEdge[] {
   );
 }
 
-/** What the planner knows from its last look. */
+/** What the controller remembers from the last plan. */
 export interface Remembered {
   readonly challenges: ReadonlyMap<string, Challenge>;
-  /** Since when each route is chosen, also those for which status has no room. */
+  /** When each route was chosen, also for routes that did not fit into status. */
   readonly since: ReadonlyMap<string, number>;
 }
 
-/** Reads what the planner needs out of the resources. */
+/** Extracts from the resources what the planner needs. */
 export function observeMesh(resources: MeshResources, remembered: Remembered): MeshObservation {
   const { mesh } = resources;
   const { routing } = mesh.spec;
@@ -80,7 +80,7 @@ function observeNode(node: MediaNode, edge: MediaEdge, isReplicaAlive: MeshResou
   };
 }
 
-/** Connected to a replica of control that is alive: what its status says is true now. */
+/** Whether the node is connected to a live replica of control, so that its status is current. */
 function isFresh(node: MediaNode, isReplicaAlive: MeshResources['isReplicaAlive']): boolean {
   return isTrue(node.status?.conditions, 'AgentConnected') && isReplicaAlive(node.status?.agent?.replica);
 }

@@ -6,7 +6,7 @@ import type { MeshNode, MeshObservation, NamedPolicy, NodeRoute, Role } from './
 import { planMesh, routeKey } from './plan.ts';
 
 /**
- * Golden cases: each file in testdata holds what is observed and what must be planned from it.
+ * Golden cases: each file in testdata holds an observation and the expected plan.
  * `UPDATE_GOLDEN=1 node --test …` rewrites the `expect` part; review the diff before you commit it.
  */
 interface MeshCase {
@@ -77,7 +77,7 @@ function observe(golden: MeshCase): MeshObservation {
   };
 }
 
-/** The plan in the few words that a reader compares. */
+/** A short form of the plan, for comparison. */
 function summary(plan: ReturnType<typeof planMesh>): unknown {
   return {
     programs: Object.fromEntries(

@@ -12,7 +12,7 @@ export interface MeshPlan {
   readonly routes: readonly RegionRoute[];
   /** Region pairs that have publishers on one side and viewers on the other, but no path. */
   readonly unreachable: readonly { readonly from: string; readonly to: string; readonly policy: string }[];
-  /** What MediaNodes have no room for; nothing is planned for it. */
+  /** What does not fit into the MediaNodes and is therefore not planned. */
   readonly leftOut: LeftOut;
   readonly challenges: ReadonlyMap<string, Challenge>;
 }
@@ -25,7 +25,7 @@ export interface LeftOut {
   readonly links: number;
 }
 
-/** Viewers' nodes of one region that enter the mesh through the same relays: they share their routes. */
+/** The nodes of one region with viewers that enter the mesh through the same relays. They share their routes. */
 interface ViewerGroup {
   readonly region: string;
   readonly sources: readonly string[];
@@ -79,7 +79,7 @@ export function planMesh(observed: MeshObservation, now: number): MeshPlan {
       });
       const known = routes.get(key);
       const route = regionRoute(origin, entry, policy.key, planned);
-      // Nodes of one region that enter the mesh elsewhere have a path of their own: the first is shown, all must run theirs.
+      // Nodes of one region that enter the mesh through other relays have a path of their own. Status shows the first; all must be programmed.
       routes.set(key, known ? { ...known, programmed: known.programmed && route.programmed } : route);
     }
     held.sort(compareRoutes);
@@ -112,7 +112,7 @@ export function planMesh(observed: MeshObservation, now: number): MeshPlan {
   };
 }
 
-/** The name of a route in maps: from the origin's region to the viewer's, under a policy. */
+/** Key of a route: from the origin's region to the viewer's, under a policy. */
 export function routeKey(from: string, to: string, policy: string): string {
   return `${from}>${to}/${policy}`;
 }
@@ -174,7 +174,7 @@ function withoutPreconfigured(query: PathQuery, policy: NamedPolicy): PathQuery 
   return policy.key === DEFAULT_PATH_POLICY_KEY ? { ...query, via: [] } : query;
 }
 
-/** The primary path that the entry's nodes hold now; a relay's own path is stored without itself. */
+/** The primary path that the entry's nodes hold now. A relay stores its path without itself. */
 function programmedHops(entry: ViewerGroup, originRegion: string, policy: string): readonly string[] | undefined {
   for (const node of entry.members) {
     const hops = node.routes.find((route) => route.originRegion === originRegion && route.policy === policy)?.paths[0]?.hops;
@@ -219,12 +219,12 @@ function regionsWith(nodes: readonly MeshNode[], role: 'push'): readonly string[
   return [...new Set(nodes.filter((node) => node.roles.has(role)).map((node) => node.region))].sort();
 }
 
-/** By origin, then policy, as people read it; which routes are in it decides `rankRouteRequests`. */
+/** Sorted by origin, then policy, for readers. `rankRouteRequests` decides which routes are included. */
 function compareRoutes(x: NodeRoute, y: NodeRoute): number {
   return compare(x.originRegion, y.originRegion) || compare(x.policy, y.policy);
 }
 
-/** Status has room for some: those in use come first. */
+/** Status has room for a limited number of routes; those in use come first. */
 function compareRegionRoutes(inUse: ReadonlySet<string>): (x: RegionRoute, y: RegionRoute) => number {
   const rank = ({ from, to, policy }: RegionRoute): number => (inUse.has(routeKey(from, to, policy)) ? 0 : 1);
   return (x, y) => rank(x) - rank(y) || compare(x.to, y.to) || compare(x.from, y.from) || compare(x.policy, y.policy);
@@ -238,7 +238,7 @@ function challengeKey(key: string, entry: ViewerGroup): string {
   return `${key} ${entry.sources.join(' ')}`;
 }
 
-/** Costs are written to a tenth of a ms: smaller changes are no reason to write. */
+/** Costs are rounded to a tenth of a ms, so that smaller changes cause no write. */
 function round(ms: number): number {
   return Math.round(ms * 10) / 10;
 }

@@ -67,18 +67,18 @@ describe('conditions of a mesh', () => {
     });
   });
 
-  test('a pod that never came up does not make the mesh unready: its edge tells of it', () => {
+  test('a pod that never came up does not make the mesh unready: its edge reports it', () => {
     const waiting = relay('c', { seen: false, fresh: false, acknowledged: false, roles: new Set(['relay']) });
     assert.equal(conditions([relay('a'), relay('b'), waiting], [['a', 'b']])['Ready'], 'True Ready');
   });
 
-  test('a relay that fell silent is named, and its links stay as they were', () => {
+  test('a relay without a connection to control is named, and its links keep their last state', () => {
     const found = conditions([relay('a'), relay('b', { fresh: false })], [['a', 'b']]);
     assert.equal(found['ProbesFresh'], 'False NodesSilent');
     assert.equal(found['Programmed'], 'True AllAcknowledged');
   });
 
-  test('nothing is known of a mesh without nodes', () => {
+  test('the conditions of a mesh without nodes are Unknown', () => {
     const found = conditions([], []);
     assert.deepEqual(
       [found['ProbesFresh'], found['Programmed'], found['ResolvedRefs']],
@@ -91,13 +91,13 @@ describe('conditions of a mesh', () => {
     assert.equal(conditions([relay('a'), relay('b')], [['a', 'b']], 'Up', programming)['Programmed'], 'False AwaitingNodes');
   });
 
-  test('what the API refuses comes before everything else', () => {
+  test('a rejection by the API takes precedence over all other reasons', () => {
     const programming = { behind: new Set(['b']), refused: new Map([['b', 'spec.routes: Too many']]) };
     const found = conditions([relay('a'), relay('b')], [['a', 'b']], 'Up', programming);
     assert.deepEqual([found['Programmed'], found['Ready']], ['False NodesRefused', 'False NodesRefused']);
   });
 
-  test('regions without a path are told', () => {
+  test('regions without a path are named', () => {
     assert.equal(conditions([relay('a'), relay('b')], [['a', 'b']], 'Down')['Programmed'], 'False Unreachable');
   });
 });

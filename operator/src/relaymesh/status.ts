@@ -11,10 +11,10 @@ import { MAX_NODE_PEERS, MAX_NODE_ROUTES } from './room.ts';
 import type { JudgedLink, LinkQuality, Path } from './routing/index.ts';
 import { linkKey, UNKNOWN_UTILIZATION_PERCENT } from './routing/index.ts';
 
-/** What stands between the mesh and its key, if anything. */
+/** Why the trunk key is not usable, if so. */
 export type KeyState = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string };
 
-/** What became of the plan on its way into the MediaNodes. */
+/** The outcome of writing the plan into the MediaNodes. */
 export interface Programming {
   /** Nodes whose MediaNode does not hold what is planned. */
   readonly behind: ReadonlySet<string>;
@@ -26,7 +26,7 @@ const MAX_MEMBERS = maxItemsOf(relayMeshCrd, 'status.members');
 const MAX_WORST_LINKS = maxItemsOf(relayMeshCrd, 'status.links.worst');
 const MAX_ROUTES = maxItemsOf(relayMeshCrd, 'status.routes');
 
-/** Nodes named in a message, at most. */
+/** Maximum number of nodes named in a message. */
 const NAMED = 5;
 
 /** RelayMesh.status from what was observed and planned. */
@@ -51,7 +51,7 @@ export function meshStatus(
   };
 }
 
-/** The status of a mesh that people asked to leave alone: as it is, and that it is so. */
+/** The status of a paused mesh: unchanged, plus the condition Paused. */
 export function pausedMeshStatus({ metadata, status }: RelayMesh, now: number): RelayMeshStatus {
   const condition = { ...PAUSED_CONDITION, observedGeneration: metadata.generation ?? 0 };
   return { ...status, conditions: setCondition(status?.conditions, condition, now) };
@@ -70,12 +70,12 @@ function membersStatus(observed: MeshObservation): NonNullable<RelayMeshStatus['
     }));
 }
 
-/** Relays that came up at least once. */
+/** Relays that have connected at least once. */
 function relaysSeen(observed: MeshObservation): MeshNode[] {
   return observed.nodes.filter((node) => node.roles.has('relay') && node.seen);
 }
 
-/** Trunks that should be: every pair of relays of which one probes the other. */
+/** The expected trunks: every pair of relays of which one probes the other. */
 function expectedLinks(observed: MeshObservation, { programs }: MeshPlan): number {
   const relays = new Set(relaysSeen(observed).map((node) => node.name));
   const ends = [...relays].map((relay) => (programs.get(relay)?.peers ?? []).filter(({ node }) => relays.has(node)).length);
@@ -126,7 +126,7 @@ function routeStatus(route: RegionRoute): NonNullable<RelayMeshStatus['routes']>
   };
 }
 
-/** Status reads from the publisher to the viewer, the way media flows. */
+/** Status lists hops from the publisher to the viewer, in the direction of media. */
 function pathStatus(path: Path) {
   return {
     hops: [...path.hops].reverse(),
@@ -271,7 +271,7 @@ function programmed(observed: MeshObservation, plan: MeshPlan, { behind, refused
   );
 }
 
-/** Each pair of regions once; under which policies is told where it is not all of them that fail. */
+/** Each pair of regions once, with its policies unless all of them fail. */
 function unreachablePairs(unreachable: MeshPlan['unreachable']): string[] {
   const policies = new Map<string, string[]>();
   for (const { from, to, policy } of unreachable) {
@@ -279,7 +279,7 @@ function unreachablePairs(unreachable: MeshPlan['unreachable']): string[] {
     policies.set(pair, [...(policies.get(pair) ?? []), policy]);
   }
   return [...policies].map(([pair, keys]) => {
-    // What no path of the default policy reaches, none under a stricter one does.
+    // When the default policy finds no path, no stricter policy does.
     if (keys.includes(DEFAULT_PATH_POLICY_KEY)) return pair;
     return `${pair} (${keys.length > 1 ? 'policies' : 'policy'} ${some(keys)})`;
   });

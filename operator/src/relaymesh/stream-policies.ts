@@ -22,7 +22,7 @@ export class StreamPolicies {
   readonly #policies = new Map<string, Counted<NamedPolicy>>();
   readonly #inUse = new Map<string, Counted<string>>();
 
-  /** Whether the change makes a difference to a mesh: another policy, or another route in use. */
+  /** Returns whether the change matters to a mesh: another policy, or another route in use. */
   apply({ type, object }: Change<StreamRoute>): boolean {
     const { name } = object.metadata;
     const before = this.#entries.get(name);
@@ -46,7 +46,7 @@ export class StreamPolicies {
     return [DEFAULT_POLICY, ...asked].sort((x, y) => (x.key < y.key ? -1 : 1));
   }
 
-  /** As far as StreamRoutes show it: each shows its streams with the most viewers. */
+  /** As far as StreamRoutes show it: each lists only its streams with the most viewers. */
   get inUse(): ReadonlySet<string> {
     return new Set(this.#inUse.keys());
   }
@@ -78,7 +78,7 @@ function policyOf(path: StreamRoute['spec']['path']): NamedPolicy {
   return { key: pathPolicyKey(path), policy, via: via ?? [], avoidRegions, avoidProviders };
 }
 
-/** True when it is the first. */
+/** Returns true for the first one. */
 function add<T>(counts: Map<string, Counted<T>>, key: string, value: T): boolean {
   const known = counts.get(key);
   if (known) known.count++;
@@ -86,7 +86,7 @@ function add<T>(counts: Map<string, Counted<T>>, key: string, value: T): boolean
   return !known;
 }
 
-/** True when it was the last. */
+/** Returns true for the last one. */
 function remove<T>(counts: Map<string, Counted<T>>, key: string): boolean {
   const known = counts.get(key);
   if (!known || --known.count > 0) return false;

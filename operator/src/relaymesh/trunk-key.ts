@@ -13,7 +13,7 @@ function trunkKeySecret(mesh: RelayMesh): string {
   return mesh.spec.transport.encryption.secretRef?.name ?? `${mesh.metadata.name}-trunk-key`;
 }
 
-/** Looks whether the mesh's key is there and usable; makes one where the mesh names none. Throws KubeError. */
+/** Checks that the mesh's key exists and is usable; creates one when the mesh names none. Throws KubeError. */
 export async function ensureTrunkKey(
   client: KubeClient,
   mesh: RelayMesh,
@@ -50,8 +50,8 @@ function judge(secret: Secret, name: string): KeyState {
 }
 
 /**
- * Without an owner: a mesh that is deleted and made again finds its key, and the trunks, which outlive it on the nodes, go on. With a new
- * key each of them would be cut.
+ * Sets no owner: a mesh that is deleted and recreated then finds its key, and its trunks, which the nodes keep meanwhile, stay up. A new
+ * key would cut all of them.
  */
 function newKey(mesh: RelayMesh, name: string): Secret {
   return {

@@ -6,27 +6,27 @@ import type { EdgeObservation } from '../model.ts';
 import { LABEL } from '../names.ts';
 import { templateHash } from '../pod.ts';
 
-/** 2026-01-01T00:00:00Z, the present of every case. */
+/** 2026-01-01T00:00:00Z, the current time of every case. */
 export const NOW_MS = Date.parse('2026-01-01T00:00:00Z');
 const SETTINGS = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
 
-/** One node of a case; all that is not said is as on a healthy node of the current template. */
+/** One node of a case. What is not given is as on a healthy node of the current template. */
 interface NodeCase {
   ageS?: number;
   ready?: boolean;
-  /** Since when it is ready, or not; default 60. */
+  /** How long ago its readiness changed, s; default 60. */
   readyChangeAgeS?: number;
   outdated?: boolean;
-  /** By the last report; absent: never reported. */
+  /** As in the last report; absent: it never reported. */
   sessions?: number | undefined;
-  /** false: its agent is not connected. Without sessions: it never was. */
+  /** false: its agent is not connected; without `sessions`, it never was. */
   connected?: boolean;
   reportAgeS?: number;
-  /** It acknowledged the generation that its spec has; default true. */
+  /** Whether it acknowledged the generation of its spec; default true. */
   acknowledged?: boolean;
-  /** Its condition Draining is True since then. */
+  /** How long ago its condition Draining became True, s. */
   drainSeenAgeS?: number;
-  /** Draining since then. */
+  /** How long ago its drain began, s. */
   drainAgeS?: number | undefined;
   phase?: 'Running' | 'Pending' | 'Failed' | 'Succeeded';
   waiting?: string;
@@ -37,7 +37,7 @@ interface NodeCase {
   podGone?: boolean;
   /** Its MediaNode is gone. */
   nodeGone?: boolean;
-  /** The replica of control that held its agent is gone, and another one wrote that nothing is known. */
+  /** The replica of control that held its agent is gone, and another replica set AgentConnected to Unknown. */
   orphaned?: boolean;
 }
 
@@ -61,9 +61,9 @@ export interface EdgeCase {
   /** The replica of control that holds the agents does not renew its Lease. */
   controlGone?: boolean;
   missing?: { mesh?: boolean; tlsSecret?: boolean };
-  /** Pods have been failing for so long. */
+  /** How long pods have been failing, s. */
   failingForS?: number;
-  /** The API took no new pod, for this reason. */
+  /** The error with which the API rejected a new pod. */
   createRefused?: string;
 }
 

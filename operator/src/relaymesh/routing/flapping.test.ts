@@ -7,7 +7,7 @@ import type { Path } from './paths.ts';
 const rule: Hysteresis = { improvementPercent: 15, windows: 3, dwellMs: 10_000 };
 const path = (name: string, costMs: number): Path => ({ hops: ['c-1', name, 'a-1'], costMs, rttMs: costMs, lossPercent: 0 });
 
-/** One evaluation of the mesh: the cost of each path, undefined while its link is down; and whether the operator restarted just before. */
+/** One evaluation of the mesh: the cost of each path (undefined while its link is down), and whether the operator restarted just before. */
 interface Look {
   afterMs: number;
   good: number | undefined;
@@ -21,7 +21,7 @@ interface Switch {
   forced: boolean;
 }
 
-/** Chooses at each look as the planner does. A restart forgets challenges; path and since are read back from what was written. */
+/** Chooses at each evaluation as the planner does. A restart loses challenges; the path and the time it was chosen are read from status. */
 function follow(looks: readonly Look[]): Switch[] {
   let [now, since, inUse] = [0, 0, 'good'];
   let challenge: Challenge | undefined;

@@ -22,7 +22,7 @@ export interface LinkQuality {
   readonly lossPercent: number;
 }
 
-/** What is known of the trunk between two relays, each direction by itself: loss often differs between the two. */
+/** Measurements of the trunk between two relays, for each direction: loss often differs between the two. */
 export interface Link {
   readonly a: string;
   readonly b: string;

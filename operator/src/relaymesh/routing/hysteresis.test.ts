@@ -7,7 +7,7 @@ import type { Path } from './paths.ts';
 const rule = { improvementPercent: 15, windows: 3, dwellMs: 10_000 };
 const path = (name: string, costMs: number): Path => ({ hops: ['c-1', name, 'a-1'], costMs, rttMs: costMs, lossPercent: 0 });
 
-/** Evaluates once a window and tells when (in windows) the route left `b-1`, or undefined. */
+/** Evaluates once per window. Returns the window in which the route left `b-1`, or undefined. */
 function windowsUntilSwitch(costs: { current: number; best: number }[], since = -1e9): number | undefined {
   let challenge: Challenge | undefined;
   for (const [i, cost] of costs.entries()) {

@@ -4,19 +4,19 @@ import { sameHops } from './paths.ts';
 /** RelayMesh.spec.routing.hysteresis: a route changes only when another is clearly and lastingly better. */
 export interface Hysteresis {
   readonly improvementPercent: number;
-  /** Evaluations in a row in which a better path must be seen. */
+  /** Number of consecutive evaluations in which a better path must be seen. */
   readonly windows: number;
-  /** A route stays at least this long, unless it breaks. */
+  /** Minimum time that a route stays, unless it breaks. */
   readonly dwellMs: number;
 }
 
-/** Time between two evaluations that count as separate windows. */
+/** Minimum time between two evaluations that count separately. */
 export const EVALUATION_WINDOW_MS = 5_000;
 
-/** Less than this is within the noise of any measurement, and no viewer can tell. */
+/** Smaller improvements are within the noise of measurement and not noticeable. */
 const MIN_IMPROVEMENT_MS = 2;
 
-/** A better path that is being watched: in how many windows it was seen, and when the last one was counted. */
+/** A better path under observation: the number of windows in which it was seen, and when the last one was counted. */
 export interface Challenge {
   readonly windows: number;
   readonly countedAt: number;

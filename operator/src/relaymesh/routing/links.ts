@@ -3,17 +3,17 @@ import { linkKey } from './graph.ts';
 
 type LinkState = 'Up' | 'Degraded' | 'Down';
 
-/** What one end of a trunk says of it. */
+/** What one end of a trunk reports. */
 export interface LinkReport {
   readonly from: string;
   readonly to: string;
   readonly state: LinkState;
   readonly rttMs: number;
-  /** Of what `from` receives. */
+  /** Measured on packets that `from` receives. */
   readonly jitterMs: number;
-  /** Of what `from` sends. */
+  /** Measured on packets that `from` sends. */
   readonly lossPercent: number;
-  /** Whether the reporting node is connected to control now; otherwise this is the last that was known. */
+  /** Whether the reporting node is connected to control now; otherwise this is its last known report. */
   readonly fresh: boolean;
 }
 
@@ -22,9 +22,9 @@ export interface JudgedLink extends Link {
 }
 
 /**
- * One judgement for each trunk from what its two ends say.
- * A fresh end that calls it down is believed: media needs both directions. Where neither end is fresh, what was known is frozen,
- * since a silent control plane says nothing about the trunk.
+ * Judges each trunk from the reports of its two ends.
+ * A fresh end that reports the trunk down is believed, since media needs both directions. When neither end is fresh, the last known state is
+ * kept, since losing the control plane says nothing about the trunk.
  */
 export function judgeLinks(reports: readonly LinkReport[]): JudgedLink[] {
   const pairs = new Map<string, LinkReport[]>();
@@ -55,8 +55,8 @@ function judge(ends: readonly LinkReport[]): JudgedLink {
 }
 
 /**
- * The direction in which `sender` sends: loss as the sender counts it, jitter as the receiver sees it. What only the other end tells is
- * taken from there, so that a direction without a measurement is never better than the one with it. The longer of two round trips counts.
+ * The direction in which `sender` sends: loss as the sender counts it, jitter as the receiver measures it. A value that only the other end
+ * reports is taken from there, so that an unmeasured direction never looks better than a measured one. The longer of the two RTTs counts.
  */
 function directionFrom(sender: string, values: readonly LinkReport[]): LinkQuality {
   const ofSender = values.find((end) => end.from === sender);

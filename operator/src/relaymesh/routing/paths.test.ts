@@ -14,7 +14,7 @@ function relay(node: string, extra: Partial<Relay> = {}): Relay {
   return { node, region: node.split('-')[0] as string, provider: 'p', priceCentsPerGb: 0, utilizationPercent: 0, ...extra };
 }
 
-/** Alike in both directions, unless `toA` says otherwise. */
+/** Equal quality in both directions, unless `toA` differs. */
 function link(a: string, b: string, rttMs: number, extra: Partial<LinkQuality> = {}, toA: Partial<LinkQuality> = extra): Link {
   const quality = { rttMs, jitterMs: 0, lossPercent: 0 };
   return { a, b, toB: { ...quality, ...extra }, toA: { ...quality, ...toA } };

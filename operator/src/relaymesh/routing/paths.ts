@@ -13,22 +13,22 @@ export interface Path {
 }
 
 export interface PathQuery {
-  /** Relays where the path may begin (the destination's side). */
+  /** Relays where the path may begin, on the destination's side. */
   readonly sources: readonly string[];
   readonly originRegion: string;
-  /** At most this many trunks between relays. */
+  /** Maximum number of trunks between relays. */
   readonly maxHops: number;
   readonly weights: CostWeights;
-  /** Regions to pass, in the order in which the path meets them from the source. */
+  /** Regions to pass, in order from the source. */
   readonly via: readonly string[];
   readonly avoidRegions: ReadonlySet<string>;
   readonly avoidProviders: ReadonlySet<string>;
 }
 
-/** More than any real path costs: a backup shares a relay or a link with another path only where nothing else exists. */
+/** Higher than any real path's cost: a backup shares a relay or a link with another path only when there is no alternative. */
 const SHARED_PENALTY_MS = 1_000_000;
 
-/** Partial paths kept for one (relay, regions passed): room for a detour when the cheapest one would make a loop. */
+/** Maximum number of partial paths kept for one (relay, regions passed): allows a detour when the cheapest one would form a loop. */
 const LABELS_PER_STATE = 4;
 
 interface Label {
@@ -74,7 +74,7 @@ function markUsed(used: Used, hops: readonly string[]): void {
   });
 }
 
-/** What a path costs now, or undefined when a relay or link of it is gone. */
+/** The current cost of a path; undefined when one of its relays or links is gone. */
 export function measurePath(graph: Graph, hops: readonly string[], weights: CostWeights): Path | undefined {
   let costMs = 0;
   let rttMs = 0;
@@ -93,7 +93,7 @@ export function measurePath(graph: Graph, hops: readonly string[], weights: Cost
   return { hops: [...hops], costMs, rttMs, lossPercent: (1 - delivered) * 100 };
 }
 
-/** Whether a path keeps what the query demands (it may have been chosen under another policy or mesh). */
+/** Whether a path satisfies the query: it may have been chosen under another policy or mesh. */
 export function satisfies(graph: Graph, hops: readonly string[], query: PathQuery): boolean {
   const relays = hops.map((node) => graph.relays.get(node));
   if (relays.some((relay) => !relay) || hops.length === 0 || hops.length - 1 > query.maxHops) return false;
@@ -145,7 +145,7 @@ function search(graph: Graph, query: PathQuery, used: Used): readonly string[] |
   return undefined;
 }
 
-/** A path that left a region does not come back to it: what looks cheaper so is only noise in what was measured. */
+/** A path never returns to a region that it left: an apparent gain from that is measurement noise. */
 function returns(graph: Graph, hops: readonly string[], next: Relay): boolean {
   const regions = hops.map((node) => graph.relays.get(node)?.region);
   return regions.at(-1) !== next.region && regions.includes(next.region);
@@ -155,7 +155,7 @@ function allowed(relay: Relay, query: PathQuery): boolean {
   return !query.avoidRegions.has(relay.region) && !query.avoidProviders.has(relay.provider);
 }
 
-/** How many of the regions to pass are behind us once `relay` is reached. */
+/** How many of the regions to pass have been passed once `relay` is reached. */
 function countPassed(query: PathQuery, passed: number, relay: Relay): number {
   let count = passed;
   while (count < query.via.length && query.via[count] === relay.region) count++;
