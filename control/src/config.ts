@@ -7,9 +7,12 @@ const region = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be
 
 /** Settings of a control replica: flags, environment (MILLRACE_…) or a YAML file. */
 export const ControlConfig = z.object({
-  kubeconfig: z.string().optional().describe('kubeconfig file; without it the usual places, in a pod its service account'),
-  context: z.string().optional().describe('context of the kubeconfig; without it the current one'),
-  namespace: z.string().optional().describe("namespace of the fleet; without it that of the kubeconfig's context, else default"),
+  kubeconfig: z
+    .string()
+    .optional()
+    .describe('kubeconfig file; default KUBECONFIG, ~/.kube/config, or the service account of the pod'),
+  context: z.string().optional().describe('context of the kubeconfig; default its current one'),
+  namespace: z.string().optional().describe("namespace of the fleet; default that of the kubeconfig's context, else default"),
   host: z.string().default('::').describe('address to listen on; :: stands for all, of IPv6 and IPv4'),
   port: port.default(8080).describe('port of the HTTP API and of the agents'),
   opsPort: port.default(9090).describe('port of /metrics, /healthz and /readyz'),
@@ -17,31 +20,36 @@ export const ControlConfig = z.object({
     .string()
     .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a name that can end the name of a Lease')
     .optional()
-    .describe('name of this replica, unique among them, e.g. its pod name; without it a random one'),
+    .describe('unique name of this replica, e.g. its pod name; default a random one'),
   redisUrl: z
     .string()
     .optional()
     .meta({ secret: true })
-    .describe('redis:// or rediss:// URL of the stream directory; without it memory, which serves one replica only'),
-  defaultRegion: region.optional().describe('region for clients of which nothing is known'),
+    .describe('redis:// or rediss:// URL of the stream directory; default in memory, which supports only one replica'),
+  defaultRegion: region.optional().describe('region of clients whose region is unknown'),
   regionsByCidr: z
     .record(z.string(), z.object({ region: region.optional(), isp: z.string().max(63).optional() }))
     .default({})
     .describe('clients by address, e.g. {"203.0.113.0/24": {"region": "eu-west", "isp": "one"}}; the longest prefix counts'),
   publicReads: z.boolean().default(false).describe('answer GETs without an app key'),
   corsOrigins: z.array(z.string()).default(['*']).describe('origins that browsers may call from; * for any'),
-  iceServers: z.array(IceServer).default([]).describe('ICE servers that clients are told, as JSON'),
-  tokenTtlSeconds: z.number().int().min(30).max(604_800).default(3600).describe('how long a media token opens a session, s'),
+  iceServers: z.array(IceServer).default([]).describe('ICE servers that control gives to clients, as JSON'),
+  tokenTtlSeconds: z.number().int().min(30).max(604_800).default(3600).describe('lifetime of a media token, s'),
   trustedProxies: TrustedProxies,
   metricsFrom: MetricsFrom,
-  requestsPerSecondPerAddress: z.number().positive().default(1000).describe('HTTP requests a second from one client address'),
+  requestsPerSecondPerAddress: z.number().positive().default(1000).describe('HTTP requests per second from one client address'),
   connectionsPerAddress: z
     .number()
     .int()
     .min(1)
     .default(2000)
-    .describe('HTTP and agent connections of one address; agents of a cluster may come over one'),
-  stopGraceSeconds: z.number().min(0).max(300).default(5).describe('how long nodes may take to move to another replica, s'),
-  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('least level that is logged'),
+    .describe('HTTP and agent connections from one address; all agents of a cluster may share one'),
+  stopGraceSeconds: z
+    .number()
+    .min(0)
+    .max(300)
+    .default(5)
+    .describe('how long control waits at shutdown for nodes to move to another replica, s'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('minimum level that is logged'),
 });
 export type ControlConfig = z.infer<typeof ControlConfig>;

@@ -16,11 +16,14 @@ export interface Control {
   agentUrl: string;
   opsUrl: string;
   replica: string;
-  /** Sends the nodes away and stops within about `graceMs` (default 3 s). */
+  /** Closes the agents' connections so that they move to another replica, and stops within about `graceMs` (default 3 s). */
   stop(graceMs?: number): Promise<void>;
 }
 
-/** Starts one replica of control; resolves when it listens. It becomes ready when it has read the cluster, and goes on with what it knows when the API is away. */
+/**
+ * Starts one replica of control; resolves when it listens. It becomes ready once it has read the cluster, and keeps working on its last known
+ * state while the API is unreachable.
+ */
 export async function startControl(options: ControlOptions): Promise<Control> {
   const { clock = realClock, random = Math.random } = options;
   const replica = options.replica ?? randomBytes(4).toString('hex');

@@ -6,7 +6,7 @@ import type { LiveStreams } from './streams/index.ts';
 const PAGE = 500;
 const RETRY_MS = 2000;
 
-/** Keeps fleet and live streams as the directory says: by its changes, and by reading all where changes may have been missed. */
+/** Updates fleet and live streams from the directory: from its changes, and by reading all of it when changes may have been missed. */
 export class DirectoryFollower {
   readonly #options: { directory: StreamDirectory; fleet: Fleet; streams: LiveStreams; clock: Clock; logger: Logger };
   #reading = false;
@@ -17,7 +17,7 @@ export class DirectoryFollower {
   constructor(options: { directory: StreamDirectory; fleet: Fleet; streams: LiveStreams; clock: Clock; logger: Logger }) {
     this.#options = options;
     options.directory.watch((change) => this.#heard(change));
-    // A deleted MediaNode's pod is gone: what it published is free at once.
+    // The pod of a deleted MediaNode is gone, so the names that it published are released at once.
     options.fleet.watch((change) => {
       if (change.type !== 'spec-gone') return;
       options.directory
@@ -26,7 +26,7 @@ export class DirectoryFollower {
     });
   }
 
-  /** Reads everything. When the directory is away it goes on trying, and resolves all the same. */
+  /** Reads the whole directory. Keeps retrying in the background when that fails; resolves in either case. */
   async readAll(): Promise<void> {
     if (this.#reading) {
       this.#again = true;
@@ -48,7 +48,7 @@ export class DirectoryFollower {
       for (const { node } of [...fleet.presences()]) if (!present.has(node)) fleet.deletePresence(node);
       streams.replace(entries);
     } catch (err) {
-      logger.warn({ err }, 'stream directory not read; what is known stays');
+      logger.warn({ err }, 'stream directory not read; keeping the last known state');
       if (!this.#stopped) this.#retry = clock.setTimeout(() => void this.readAll(), RETRY_MS);
     } finally {
       this.#reading = false;

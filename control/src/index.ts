@@ -1,3 +1,3 @@
-/** What the fleet and the apps call: agent gateway, stream directory, scheduler, policies, status. */
+/** The server for nodes and apps: agent gateway, stream directory, scheduler, policies, status. */
 export { startControl, TOKEN_KEY_SECRET, APP_KEYS_SECRET, type Control, type ControlOptions } from './control.ts';
 export { MemoryDirectory, RedisDirectory, type StreamDirectory } from './directory/index.ts';

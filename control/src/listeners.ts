@@ -20,9 +20,9 @@ import { TOKEN_KEY_SECRET } from './secrets.ts';
 export interface Listeners {
   url: string;
   opsUrl: string;
-  /** For the agents' upgrades. */
+  /** The server whose upgrades the gateway handles. */
   server: Server;
-  /** Ends the event streams; to be called before `close`. */
+  /** Ends the event streams. Call it before `close`. */
   endStreams(): void;
   close(graceMs: number): Promise<unknown>;
 }

@@ -9,13 +9,13 @@ export interface ControlOptions {
   /** Default: that of the kubeconfig's context, else `default`. */
   namespace?: string | undefined;
   host?: string;
-  /** 0: a free one. */
+  /** 0 picks a free port. */
   port: number;
-  /** /metrics, /healthz and /readyz on a port of their own; absent: on the same. */
+  /** A separate port for /metrics, /healthz and /readyz; absent: the port of the API. */
   opsPort?: number | undefined;
-  /** Shared by all replicas; absent: one in memory, for a single replica. It is closed at stop. */
+  /** Shared by all replicas; absent: an in-memory one, for a single replica. It is closed at stop. */
   directory?: StreamDirectory;
-  /** Unique among replicas that run at once; the Lease is called `millrace-control-<replica>`. */
+  /** Unique among the running replicas; the Lease is called `millrace-control-<replica>`. */
   replica?: string | undefined;
   regionsByCidr?: Readonly<Record<string, ClientRegion>>;
   defaultRegion?: string | undefined;
@@ -23,7 +23,7 @@ export interface ControlOptions {
   corsOrigins?: readonly string[];
   iceServers?: readonly IceServer[];
   tokenTtlSeconds?: number;
-  /** Addresses or CIDRs of proxies whose X-Forwarded-For and Forwarded are believed. */
+  /** Addresses or CIDRs of proxies whose X-Forwarded-For and Forwarded are trusted. */
   trustedProxies?: readonly string[];
   /** From one client address; default 1000 requests a second, 2000 connections. */
   requestsPerSecondPerAddress?: number;
@@ -31,7 +31,7 @@ export interface ControlOptions {
   /** Addresses or CIDRs that may read /metrics; default private networks. */
   metricsFrom?: readonly string[];
   heartbeatMs?: number;
-  /** How long, after the start, an unknown stream may still be announced; default 5 s in memory, none with a given directory. */
+  /** How long after the start an unknown stream may still be announced; default 5 s for the in-memory directory, none for a given one. */
   settleMs?: number;
   logger?: Logger;
   registry?: Registry;

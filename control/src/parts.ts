@@ -16,7 +16,7 @@ import { ReplicaLease, StatusWriters } from './status/index.ts';
 import { LiveStreams } from './streams/index.ts';
 import { AppKeys, SigningKeys } from './tokens/index.ts';
 
-/** What all parts of one replica share. */
+/** What the parts of one replica share. */
 export interface ReplicaContext {
   client: KubeClient;
   namespace: string;
@@ -29,7 +29,7 @@ export interface ReplicaContext {
 
 export type Parts = ReturnType<typeof createParts>;
 
-/** The parts of one replica and who tells whom of what. Nothing runs yet: see startControl. */
+/** Creates the parts of one replica and connects them. Starts nothing: see startControl. */
 export function createParts(options: ControlOptions, context: ReplicaContext) {
   const { client, namespace, replica, metrics, clock, random, logger } = context;
   const directory: StreamDirectory = options.directory ?? new MemoryDirectory({ clock });

@@ -13,13 +13,13 @@ interface FollowedSecrets {
   namespace: string;
   signingKeys: SigningKeys;
   appKeys: AppKeys;
-  /** The signing keys were read, or changed. */
+  /** Called when the signing keys were read or have changed. */
   onSigningKeys: () => void;
   clock: Clock;
   logger: Logger;
 }
 
-/** Keeps signing keys and app keys as their Secrets say, and creates the signing key where there is none. @returns what stops it */
+/** Loads signing keys and app keys from their Secrets, and creates the signing key when there is none. @returns a function that stops it */
 export function followSecrets(options: FollowedSecrets): () => Promise<unknown> {
   const { client, namespace, signingKeys, appKeys, onSigningKeys, logger } = options;
   const tokenKey = new NamedSecret({
@@ -28,7 +28,7 @@ export function followSecrets(options: FollowedSecrets): () => Promise<unknown> 
     name: TOKEN_KEY_SECRET,
     logger,
     onData: (data) => {
-      // Deleting the Secret is no rotation: nodes and clients still hold what its key signed.
+      // Deleting the Secret does not revoke its keys: nodes and clients still hold tokens that they signed.
       if (data === undefined) return;
       signingKeys
         .load(data)
@@ -55,7 +55,7 @@ export function followSecrets(options: FollowedSecrets): () => Promise<unknown> 
   };
 }
 
-/** Of replicas that start together the first one creates the key, and the others read it. */
+/** When replicas start together, the first creates the key and the others read it. */
 async function createTokenKey(
   { client, namespace, clock, logger }: FollowedSecrets,
   secret: NamedSecret,

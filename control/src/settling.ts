@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '@millrace/service';
 
 /**
- * After a start with an empty directory, an unknown stream may be live and merely not announced yet. Control has settled when every node
- * that was connected before is connected again, or `withinMs` after the start.
+ * After a start with an empty directory, an unknown stream may be live and just not announced yet. Control has settled once every node that
+ * was connected before is connected again, or `withinMs` after the start.
  */
 export class Settling {
   readonly #clock: Clock;
@@ -21,7 +21,7 @@ export class Settling {
     }
   }
 
-  /** To be called when a node has connected or the cluster has been read. */
+  /** Call it when a node has connected or the cluster has been read. */
   check(): void {
     if (!this.#done && !this.#missing()) this.#finish();
   }

@@ -23,7 +23,7 @@ interface Mesh {
   data: Readonly<Record<string, string>> | undefined;
 }
 
-/** Follows MediaNodes, StreamRoutes and RelayMeshes with their key Secrets, and keeps fleet, policies and meshes by them. */
+/** Watches MediaNodes, StreamRoutes, RelayMeshes and their key Secrets, and updates fleet, policies and mesh settings from them. */
 export class Cluster {
   readonly nodes: Informer<MediaNode>;
   readonly routes: Informer<StreamRoute>;
@@ -70,7 +70,7 @@ export class Cluster {
     await Promise.all([this.nodes, this.routes, this.#meshInformer].map((informer) => informer.whenSynced(signal)));
   }
 
-  /** Absent until both the mesh and its key are there. */
+  /** Undefined until both the mesh and its key exist. */
   meshOf(name: string): MeshSettings | undefined {
     const mesh = this.#meshes.get(name);
     return mesh?.data && meshSettingsOf(mesh.resource, mesh.data);
@@ -95,7 +95,7 @@ export class Cluster {
     const { client, namespace, logger } = this.#options;
     const onData = (data: Readonly<Record<string, string>> | undefined): void => {
       const mesh = this.#meshes.get(name);
-      // A deleted key is still in use by the nodes: it stays until another comes.
+      // Nodes still use a deleted key: control keeps it until another one appears.
       if (mesh?.secretName !== secretName || data === undefined) return;
       mesh.data = data;
       this.#options.onMeshChanged(name);

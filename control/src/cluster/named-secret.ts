@@ -6,11 +6,11 @@ export interface NamedSecretOptions {
   namespace: string;
   name: string;
   logger: Logger;
-  /** The Secret's data (base64), also at first; undefined when it is deleted. Not called while it does not exist yet. */
+  /** Called with the Secret's data (base64), initially and after each change; undefined when it is deleted. Not called before it exists. */
   onData: (data: Readonly<Record<string, string>> | undefined) => void;
 }
 
-/** Watches one Secret by name: control needs no right to read others. */
+/** Watches one Secret by name, so that control needs no permission to read others. */
 export class NamedSecret {
   readonly #informer: Informer<Secret>;
   readonly #stop = new AbortController();

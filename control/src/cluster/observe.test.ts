@@ -16,7 +16,7 @@ function policyOf(path: Partial<StreamRouteSpec['path']>) {
   return ruleOf({ metadata: { name: 'r' }, spec } as unknown as StreamRoute).policy;
 }
 
-test('via and avoid demand their path; a policy alone, or empty lists, only prefer one', () => {
+test('via and avoid require a path that satisfies them; a policy alone, or empty lists, only express a preference', () => {
   assert.equal(policyOf({ via: ['eu'] }).pathRequired, true);
   assert.equal(policyOf({ avoid: { providers: ['cloud-a'] } }).pathRequired, true);
   assert.equal(policyOf({ policy: 'LowestCost' }).pathRequired, undefined);

@@ -5,7 +5,7 @@ import { isTrue } from '@millrace/kube';
 import type { NodeSpec } from '../fleet/index.ts';
 import type { RouteRule } from '../routes/index.ts';
 
-/** A MediaNode as control needs it. */
+/** Extracts what control needs from a MediaNode. */
 export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
   const { host, otherHosts, trunkPort } = status?.endpoints ?? {};
   return {
@@ -29,12 +29,12 @@ export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
   };
 }
 
-/** A StreamRoute as control needs it. An empty list of regions means all, as an absent one does. */
+/** Extracts what control needs from a StreamRoute. An empty list of regions means all regions, as an absent one does. */
 export function ruleOf({ metadata, spec }: StreamRoute): RouteRule {
   const { origin, distribution, access, quality, path } = spec;
   const { via = [], avoid } = path;
   const isPathRequired = via.length + (avoid?.regions?.length ?? 0) + (avoid?.providers?.length ?? 0) > 0;
-  // Where nobody may watch there is nothing to prepare.
+  // Regions that may not play the stream need no prewarming.
   const mayServe = (region: string): boolean => !distribution.regions?.length || distribution.regions.includes(region);
   const prewarm = (distribution.prewarm ?? []).filter(mayServe);
   return {
@@ -62,8 +62,8 @@ export function trunkKeySecretOf({ metadata, spec }: RelayMesh): string {
 }
 
 /**
- * What nodes need of a mesh. `data`: the Secret's (base64): `psk` is current, `psk-…` are still accepted, in order of their names, which is
- * how a key is rotated. Without `psk` there is no mesh: trunks are never in the clear.
+ * The settings of a mesh that nodes need. `data` is that of the Secret (base64): `psk` is the current key; keys named `psk-…` are also
+ * accepted, in the order of their names, which allows rotation. Returns undefined without `psk`: trunks are never unencrypted.
  */
 export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Record<string, string>>): MeshSettings | undefined {
   if (!data['psk']) return undefined;

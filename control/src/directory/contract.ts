@@ -6,12 +6,12 @@ export interface DirectoryUnderTest {
   directory: StreamDirectory;
   /** The same directory as another control replica sees it; the same object where there is only one. */
   other: StreamDirectory;
-  /** Lets so many lease durations pass. */
+  /** Lets this many lease durations pass. */
   passLeases: (count: number) => Promise<void>;
   close: () => Promise<void>;
 }
 
-/** What every StreamDirectory must do. */
+/** The tests that every StreamDirectory must pass. */
 export function directoryContract(name: string, create: () => Promise<DirectoryUnderTest>): void {
   const withDirectory = (run: (under: DirectoryUnderTest) => Promise<void>) => async (): Promise<void> => {
     const under = await create();

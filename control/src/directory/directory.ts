@@ -17,10 +17,10 @@ export interface Claim extends Omit<StreamEntry, 'epoch' | 'since'> {
   takeover: boolean;
 }
 
-/** `replaced`: who lost the name to a takeover. A claim repeated by the same session gets the same epoch again. */
+/** `replaced`: the publisher that lost the name to a takeover. A repeated claim by the same session gets the same epoch. */
 export type PublishOutcome = { ok: true; entry: StreamEntry; replaced?: StreamEntry } | { ok: false; holder: StreamEntry };
 
-/** What a node says it publishes when it comes back, with the epochs that it was given. */
+/** The publications that a node announces when it reconnects, with the epochs that they were given. */
 export interface Announcement extends TrunkAddress {
   node: string;
   region: string;
@@ -34,7 +34,7 @@ export interface Held {
   holder: StreamEntry;
 }
 
-/** What a node last said, for every replica. `connectedAt`: ms since the Unix epoch; of two connections the later one counts. */
+/** The last hello and report of a node, shared by all replicas. `connectedAt`: ms since the Unix epoch; the later of two connections counts. */
 export interface NodePresence {
   node: string;
   replica: string;
@@ -65,39 +65,39 @@ export type DirectoryChange =
   | { type: 'removed'; stream: string; epoch: number }
   | { type: 'node'; presence: NodePresence }
   | { type: 'node-gone'; node: string }
-  /** Changes may have been missed: read again what matters. */
+  /** Changes may have been missed, so the watcher must read the directory again. */
   | { type: 'resync' };
 
 export interface StreamPage {
   items: StreamEntry[];
-  /** Give it to the next list; absent at the end. */
+  /** Pass it to the next list; absent on the last page. */
   continue?: string;
 }
 
-/** Methods reject when the store cannot be reached; what they acknowledged is not lost while its lease lasts. */
+/** Methods reject when the store cannot be reached. An acknowledged write is not lost while its lease lasts. */
 export interface StreamDirectory {
-  /** Gives the name to the claim, with an epoch above every earlier one, or says who holds it. */
+  /** Gives the name to the claim, with an epoch above every earlier one, or returns who holds it. */
   publish(claim: Claim): Promise<PublishOutcome>;
-  /** Takes back in what a node publishes, and drops what it published and no longer names. For a name held by two the higher epoch wins. */
+  /** Restores the publications of a node and drops its other entries. When two nodes hold a name, the higher epoch wins. */
   announce(announcement: Announcement): Promise<Held[]>;
-  /** false: this epoch is not the one that lives. */
+  /** Returns false when this epoch is not the current one. */
   unpublish(stream: string, epoch: number, session: string): Promise<boolean>;
   get(stream: string): Promise<StreamEntry | undefined>;
-  /** By name. */
+  /** Sorted by name. */
   list(query: { node?: string; prefix?: string; limit: number; continue?: string }): Promise<StreamPage>;
   /** Renews the lease of the node and of its streams. A presence of an earlier connection than the known one is ignored. */
   heartbeat(presence: NodePresence): Promise<void>;
-  /** Ends a node's lease now: its streams are gone. With `connectedAt`: only if that connection is still the node's. */
+  /** Ends a node's lease now and removes its streams. With `connectedAt`: only if that connection is still the node's latest. */
   dropNode(node: string, connectedAt?: number): Promise<void>;
   nodes(): Promise<NodePresence[]>;
-  /** Changes from now on, of all replicas, each stream's in the order they were made. Returns the function that ends it. */
+  /** Watches changes from all replicas, each stream's in order. Returns a function that ends the watch. */
   watch(listener: (change: DirectoryChange) => void): () => void;
   close(): Promise<void>;
 }
 
 export const DEFAULT_LEASE_MS = 15_000;
 
-/** max(wall ms, previous + 1): grows whatever the wall clock does, and across the loss of what was known. */
+/** max(wall ms, previous + 1): grows even when the wall clock steps back, or when earlier epochs are lost. */
 export function nextEpoch(wallMs: number, previous: number | undefined): number {
   return Math.max(Math.floor(wallMs), (previous ?? 0) + 1);
 }

@@ -18,10 +18,10 @@ interface Lease {
   streams: Set<string>;
 }
 
-/** How many past epochs are remembered; beyond that wall time alone keeps epochs growing. */
+/** How many past epochs are remembered. Of names beyond that, only wall time keeps epochs growing. */
 const REMEMBERED_EPOCHS = 100_000;
 
-/** The directory of one control process. After a restart nodes announce what they publish, which rebuilds it. */
+/** The directory of a single control process. After a restart, nodes announce what they publish, which rebuilds it. */
 export class MemoryDirectory implements StreamDirectory {
   readonly #clock: Clock;
   readonly #leaseMs: number;

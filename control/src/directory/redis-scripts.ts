@@ -2,7 +2,7 @@
  * The atomic operations in Redis, as Lua. KEYS[1] is the prefix with a hash tag, so that a cluster keeps all of it in one slot.
  *   <p>stream:<name>   hash: node session user epoch since body (JSON without epoch and since: cjson would turn [] into {})
  *   <p>streams         sorted set of names, score 0, for lists by name
- *   <p>epoch:<name>    the highest epoch given so far; forgotten after a week, when wall time has passed it anyway
+ *   <p>epoch:<name>    the highest epoch given so far; expires after a week, when wall time exceeds it anyway
  *   <p>node:<node>     hash: connectedAt presence
  *   <p>of:<node>       set: the streams of a node
  *   <p>leases          sorted set of nodes by the time their lease ends, in ms of Redis' own clock

@@ -42,7 +42,7 @@ export class RedisDirectory implements StreamDirectory {
     this.#subscriber = redis.duplicate({ enableOfflineQueue: true, commandTimeout: undefined });
   }
 
-  /** Rejects when Redis does not answer. `prefix` keeps several deployments apart; its braces make it one cluster slot. */
+  /** Rejects when Redis does not answer. `prefix` separates deployments; its braces are a hash tag that maps all keys to one cluster slot. */
   static async connect(options: {
     url: string;
     clock: Clock;
@@ -81,7 +81,7 @@ export class RedisDirectory implements StreamDirectory {
     await this.#subscriber.connect();
     this.#subscriber.on('message', (_channel, message) => this.#heard(message));
     await this.#subscriber.subscribe(`${this.#prefix}changes`);
-    // ioredis subscribes again by itself; what was said meanwhile is lost.
+    // ioredis subscribes again by itself, but the messages in between are lost.
     this.#subscriber.on('ready', () => this.#emit({ type: 'resync' }));
     this.#scheduleSweep();
   }
@@ -179,7 +179,7 @@ export class RedisDirectory implements StreamDirectory {
     return entriesOf((await this.#redis.millraceRead(this.#prefix, ...names)) as string[]);
   }
 
-  /** Sorted set members of one score are in byte order; 0xff sorts behind every character that a name can have. */
+  /** Members of equal score are in byte order; 0xff sorts after every character that a name can have. */
   #names(prefix: string, after: string | undefined, limit: number): Promise<string[]> {
     const from = after === undefined ? `[${prefix}` : `(${after}`;
     return this.#redis.zrangebylex(
@@ -223,7 +223,7 @@ export class RedisDirectory implements StreamDirectory {
   }
 }
 
-/** node session user epoch since body, as many times as there are. */
+/** Entries as a flat list: node session user epoch since body, repeated. */
 function entriesOf(fields: string[]): StreamEntry[] {
   const entries: StreamEntry[] = [];
   for (let i = 0; i + ENTRY_FIELDS <= fields.length; i += ENTRY_FIELDS) {

@@ -6,14 +6,14 @@ import type { Candidate } from '../scheduler/index.ts';
 import type { NodeAddress, NodeSpec } from './node-spec.ts';
 import { RegionRtts } from './region-rtts.ts';
 
-/** `address`: where a node listens has changed, which concerns those that dial it. */
+/** `address`: a node's address has changed, which concerns the nodes that dial it. */
 export type FleetChange =
   | { type: 'spec'; node: string; spec: NodeSpec; addressChanged: boolean }
   | { type: 'presence'; node: string; addressChanged: boolean; streams: ReadonlySet<string> }
   | { type: 'spec-gone'; node: string }
   | { type: 'presence-gone'; node: string; streams: ReadonlySet<string> };
 
-/** All media nodes, of this replica and of others. The cost of an update does not grow with the number of nodes. */
+/** All media nodes, connected to this replica or to others. The cost of an update does not grow with the number of nodes. */
 export class Fleet {
   readonly #clock: Clock;
   readonly #specs = new Map<string, NodeSpec>();
@@ -56,7 +56,7 @@ export class Fleet {
     return this.#presences.values();
   }
 
-  /** The nodes that carry a stream, by their reports. */
+  /** The nodes that carry a stream, according to their reports. */
   carriers(stream: string): ReadonlyMap<string, StreamReport> {
     return this.#carriers.get(stream) ?? new Map<string, StreamReport>();
   }
@@ -69,7 +69,7 @@ export class Fleet {
     return address && region !== undefined ? { region, ...address } : undefined;
   }
 
-  /** A node that some replica holds and that was heard lately; one that is silent may have lost its streams to another. */
+  /** Whether some replica is connected to the node and heard from it recently. A silent node may have lost its streams to another. */
   isLive(node: string, silentMs: number): boolean {
     const presence = this.#presences.get(node);
     if (!presence || this.#disconnected.has(node)) return false;
@@ -102,7 +102,7 @@ export class Fleet {
     const { node } = presence;
     const before = this.#presences.get(node);
     if (before && before.connectedAt > presence.connectedAt) return;
-    // The directory's echo of what this replica heard itself may come after the next report.
+    // The directory may echo an earlier report of a node of this replica after its next one.
     if (before?.connectedAt === presence.connectedAt && (before.reportedAt ?? 0) > (presence.reportedAt ?? 0)) return;
     const addressBefore = this.addressOf(node);
     this.#presences.set(node, presence);
@@ -123,12 +123,12 @@ export class Fleet {
     this.#emit({ type: 'presence-gone', node, streams });
   }
 
-  /** The connection `connectedAt` of this replica has ended; the node's lease runs on. */
+  /** Marks the connection `connectedAt` of this replica as ended; the node's lease continues. */
   setDisconnected(node: string, connectedAt: number): void {
     if (this.#presences.get(node)?.connectedAt === connectedAt) this.#disconnected.add(node);
   }
 
-  /** Counts a placement until the node's next report shows it. */
+  /** Counts a placement on the node until its next report includes it. */
   placed(node: string): void {
     this.#pending.set(node, (this.#pending.get(node) ?? 0) + 1);
   }
@@ -155,12 +155,12 @@ export class Fleet {
     });
   }
 
-  /** The least RTT measured between nodes of the two regions, ms. */
+  /** Lowest RTT measured between nodes of the two regions, ms. */
   regionRttMs(from: string, to: string): number | undefined {
     return this.#rtts.between(from, to, this.#presences.values(), (node) => this.#specs.get(node)?.region);
   }
 
-  /** Moves the index on; returns the streams that one of the two reports names. */
+  /** Updates the index. Returns the streams that either report names. */
   #carry(node: string, before: readonly StreamReport[], after: readonly StreamReport[]): Set<string> {
     const touched = new Set<string>();
     for (const { stream } of before) touched.add(stream);

@@ -1,3 +1,3 @@
-/** What control knows of the media nodes: what the operator wants of each, what each last said, who carries which stream. */
+/** What control knows of the media nodes: their specs, their last reports, and which of them carry each stream. */
 export { Fleet } from './fleet.ts';
 export type { NodeSpec, NodeAddress } from './node-spec.ts';

@@ -1,6 +1,6 @@
 import type { Role, TrunkAddress } from '@millrace/api';
 
-/** A MediaNode's spec, and what its status said last about where it is. */
+/** A MediaNode's spec, and the address that its status reported last. */
 export interface NodeSpec {
   name: string;
   generation: number;
@@ -18,9 +18,9 @@ export interface NodeSpec {
   relays: readonly string[];
   peers: readonly { node: string; region: string }[];
   routes: readonly { originRegion: string; policy: string; paths: readonly { hops: readonly string[] }[] }[];
-  /** Trunk endpoint as of MediaNode.status: what is known of a node that no replica has heard of yet. */
+  /** Trunk endpoint in MediaNode.status: used for a node from which no replica has heard yet. */
   lastAddress?: TrunkAddress | undefined;
-  /** Some replica wrote that it held the node's connection. */
+  /** Whether MediaNode.status says that the node was connected to a replica. */
   wasConnected?: boolean | undefined;
 }
 

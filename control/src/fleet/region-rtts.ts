@@ -1,10 +1,10 @@
 import type { Clock } from '@millrace/service';
 import type { NodePresence } from '../directory/index.ts';
 
-/** Distances hardly change; looking at all links for each placement would cost more than it tells. */
+/** How long the RTTs are cached, ms: they hardly change, and reading all links for each placement is expensive. */
 const KEEP_MS = 2000;
 
-/** The least RTT between regions by the links that nodes report. */
+/** Lowest RTT between regions over the links that nodes report. */
 export class RegionRtts {
   readonly #clock: Clock;
   #rtts = new Map<string, number>();

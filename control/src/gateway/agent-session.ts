@@ -23,17 +23,17 @@ export interface AgentContext {
   programmer: Programmer;
   /** Base signalling URLs of other nodes, best first. */
   alternatives: (request: { kind: 'push' | 'pull'; stream: string; user?: string | undefined; node: string }) => string[];
-  /** Resolves when a stream that is not known may be taken as not there. */
+  /** Resolves once an unknown stream counts as nonexistent. */
   settled: () => Promise<void>;
   clock: Clock;
 }
 
-/** A publisher whose node has been silent for so long does not keep a live one from its name. */
+/** A publisher whose node has been silent for this long loses its name to another publisher. */
 const SUSPECT_MS = 5000;
 const MAX_RUNNING = 512;
 const WARN_EVERY_MS = 10_000;
 
-/** A node that has said hello: what it publishes and wants, and the answers to its requests. */
+/** A connected node that has said hello: its publications and subscriptions, and the answers to its requests. */
 export class AgentSession implements ProgrammedNode {
   readonly node: string;
   readonly hello: Hello;
@@ -78,7 +78,7 @@ export class AgentSession implements ProgrammedNode {
     this.#connection.close(code, reason);
   }
 
-  /** Puts back into the directory what the node publishes, then tells it what has changed. */
+  /** Restores the node's publications in the directory, then sends the node what has changed. */
   async open(): Promise<void> {
     const { programmer, replica, heartbeatMs } = this.#context;
     await this.#heartbeat(undefined);
@@ -121,13 +121,13 @@ export class AgentSession implements ProgrammedNode {
     }
   }
 
-  /** Answers a request that cannot be read with an error. Ignores any other unknown message: a node of a later version may send it. */
+  /** Answers an unreadable request with an error. Ignores any other unknown message, since a node of a later version may send it. */
   unreadable(message: object, problem: string): void {
     const { type, id } = message as { type?: unknown; id?: unknown };
     const now = this.#context.clock.now();
     if (now - this.#warnedAt > WARN_EVERY_MS) {
       this.#warnedAt = now;
-      this.#logger.warn({ messageType: type, problem }, 'unreadable message of a node');
+      this.#logger.warn({ messageType: type, problem }, 'unreadable message from a node');
     }
     if (!Number.isSafeInteger(id)) return;
     const refusal = {
@@ -141,11 +141,11 @@ export class AgentSession implements ProgrammedNode {
     if (type === 'resolve') this.send({ type: 'resolved', ...refusal });
   }
 
-  /** Another publisher has got a name of this node's, or the directory has lost an entry of it. */
+  /** Handles a stream that this node published: another publisher has its name now, or the directory has lost the entry. */
   streamChanged({ stream, entry, before }: StreamChange): void {
     const mine = this.#published.get(stream);
     if (!mine) return;
-    // A node ends its own earlier publisher itself, once it has taken in the new one.
+    // A node ends its own earlier publisher by itself once it has accepted the new one.
     if (entry && entry.epoch > mine.epoch && entry.node !== this.node) {
       this.#kick(stream, mine.session, 'another publisher has taken over the name');
     } else if (!entry && before?.epoch === mine.epoch) {
@@ -181,10 +181,10 @@ export class AgentSession implements ProgrammedNode {
     };
     const presence: NodePresence = { node: this.node, replica, connectedAt: this.connectedAt, hello };
     const known = fleet.presence(this.node);
-    // A node that reconnects still has the load and streams of its last report.
+    // When a node reconnects, the load and streams of its last report still apply.
     const kept = known?.hello.bootId === bootId ? { report: known.report, reportedAt: known.reportedAt } : {};
     const heard = report ? { ...presence, report, reportedAt: clock.wall() } : { ...presence, ...kept };
-    // This replica knows at once, and also with the directory away.
+    // This replica learns it directly, even when the directory is unreachable.
     fleet.setPresence(heard);
     await this.#try('heartbeat', () => directory.heartbeat(heard));
   }
@@ -212,7 +212,7 @@ export class AgentSession implements ProgrammedNode {
     }
     await settled();
     const policy = streams.policyOf(stream);
-    // Nodes say so of publishers without a token. Those learn nothing of a name that is not theirs, and never hold it.
+    // Nodes set takeoverAllowed to false for publishers without a token. Such a publisher must not learn whether the name is taken.
     if (takeoverAllowed === false && policy.access.publish === 'Token')
       throw new Problem(401, 'Unauthorized', { detail: `a token is needed to publish ${stream}` });
     const { region, endpoints } = this.hello;
@@ -234,7 +234,7 @@ export class AgentSession implements ProgrammedNode {
     return { type: 'published', id, ok: true, epoch: entry.epoch, policy };
   }
 
-  /** No wait stands between what this session publishes and the claim, so that a name given back meanwhile is not claimed again. */
+  /** Nothing is awaited between reading the publication and the claim, so that a name released meanwhile is not claimed again. */
   async #describe({ stream, epoch, session, tracks }: Extract<NodeMessage, { type: 'describe' }>): Promise<void> {
     const mine = this.#published.get(stream);
     if (mine?.epoch !== epoch || mine.session !== session) return;
@@ -246,7 +246,7 @@ export class AgentSession implements ProgrammedNode {
     await this.#try('describe', async () => {
       const outcome = await directory.publish({ ...claim, takeover: false });
       if (!outcome.ok) return;
-      // The directory had lost the name: the node announces it, or hears that it is gone.
+      // The directory had lost the name. Drop this entry: the node announces the name, or learns that another publisher has it.
       if (outcome.entry.epoch !== epoch) await directory.unpublish(stream, outcome.entry.epoch, session);
       else streams.put(outcome.entry);
     });
@@ -298,7 +298,7 @@ export class AgentSession implements ProgrammedNode {
     this.send({ type: 'kick', session, stream, reason });
   }
 
-  /** Runs a request; what goes wrong becomes its answer. */
+  /** Runs a request and turns its failure into an answer. */
   #answer(request: Publish | Resolve | Alternatives, run: () => Promise<ControlMessage>): void {
     const refuse = (status: number, title: string, detail?: string, retryAfterSeconds?: number): void => {
       const refusal = {
@@ -320,7 +320,7 @@ export class AgentSession implements ProgrammedNode {
         (answer) => this.send(answer),
         (error: unknown) => {
           if (error instanceof Problem) return refuse(error.status, error.title, error.detail, retryAfterOf(error));
-          this.#logger.error({ err: error, request: request.type, stream: request.stream }, 'request of a node failed');
+          this.#logger.error({ err: error, request: request.type, stream: request.stream }, 'request from a node failed');
           return refuse(503, 'Stream directory not available', 'try again in a moment', 2);
         },
       )

@@ -9,19 +9,19 @@ export interface ConnectionOptions {
   logger: Logger;
   heartbeatMs: number;
   onMessage: (message: NodeMessage) => void;
-  /** A JSON object that is no message as we know it: of a later version, or wrong. */
+  /** A JSON object that is no valid message of this version. */
   onUnreadable: (message: object, problem: string) => void;
   onClose: (code: number, reason: string) => void;
 }
 
-/** In the long run a node needs some ten messages a second; at once as many as streams that start together. */
+/** A node needs about ten messages per second in the long run; the burst allows for streams that start together. */
 const MESSAGES_PER_SECOND = 200;
 const BURST = 1000;
 /** Maximum number of unsent bytes before control closes the connection of a node that does not read. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 const MISSED_HEARTBEATS = 3;
 
-/** One WebSocket of a node: parsed messages in, bounded rate and memory, dead peers noticed. */
+/** The WebSocket of a node. Parses messages, bounds rate and memory, and detects dead peers. */
 export class AgentConnection {
   readonly #options: ConnectionOptions;
   #allowance = BURST;
@@ -57,7 +57,7 @@ export class AgentConnection {
     socket.send(JSON.stringify(message));
   }
 
-  /** The reason (at most 123 bytes, RFC 6455 section 5.5) names the remedy. */
+  /** Closes with a reason (at most 123 bytes, RFC 6455 section 5.5) that names the remedy. */
   close(code: number, reason: string): void {
     const { socket, clock } = this.#options;
     if (socket.readyState === socket.CLOSED) return;
@@ -68,7 +68,7 @@ export class AgentConnection {
         .toString('utf8')
         .replace(/\ufffd$/, ''),
     );
-    // A peer that does not answer the close is let go.
+    // Drops a peer that does not answer the close handshake.
     clock.setTimeout(() => socket.terminate(), 2000).unref();
   }
 
@@ -86,7 +86,7 @@ export class AgentConnection {
     this.#options.onUnreadable(message, `${issue.path.map(String).join('.')}: ${issue.message}`);
   }
 
-  /** Reading stops until the allowance is back: TCP slows the sender down, nothing is lost. */
+  /** Stops reading until the rate limit allows more: TCP then slows the sender down, and no message is lost. */
   #throttle(): void {
     const { clock, socket } = this.#options;
     const now = clock.now();

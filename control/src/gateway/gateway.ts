@@ -21,21 +21,21 @@ export interface AgentGatewayOptions extends AgentContext {
   reviews: TokenReviews;
   logger: Logger;
   random: () => number;
-  /** Called once a node has said hello and is welcome. */
+  /** Called once a node has said hello and control has accepted it. */
   onConnected: (session: AgentSession) => void;
   /** Called when its connection has ended, unless another has replaced it. */
   onDisconnected: (session: AgentSession, reason: string) => void;
 }
 
 const HELLO_WITHIN_MS = 10_000;
-/** The operator makes the MediaNode right after the pod; a quick node is there first. */
+/** How long to wait for the MediaNode of a new pod, ms: the operator creates it right after the pod, and a fast node may dial before. */
 const SPEC_WITHIN_MS = 5000;
-/** Maximum number of connections that are not authenticated yet: bounds what unauthenticated clients cost. */
+/** Maximum number of unauthenticated connections: bounds what unauthenticated clients cost. */
 const MAX_UNKNOWN = 256;
-/** Nodes that are sent away come back spread over this time. */
+/** Time over which nodes that were sent away spread their reconnects, ms. */
 const BYE_SPREAD_MS = 2000;
 
-/** Takes the nodes' WebSockets. One connection a node counts: that of its latest process, and of that the latest. */
+/** Accepts the nodes' WebSockets. A node has one connection: the latest one of its latest process. */
 export class AgentGateway {
   readonly #options: AgentGatewayOptions;
   readonly #webSockets = new WebSocketServer({
@@ -70,7 +70,7 @@ export class AgentGateway {
     return this.#sessions.get(node);
   }
 
-  /** Takes upgrades of the server for the agent's path; others are refused. */
+  /** Handles upgrades to the agents' path; refuses all others. */
   attach(server: http.Server): void {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => socket.destroy());
@@ -81,7 +81,7 @@ export class AgentGateway {
     });
   }
 
-  /** Sends the nodes to another replica, or to the next process at the same address; ends what is left after `graceMs`. */
+  /** Sends the nodes to another replica, or to the next process at the same address; closes the remaining connections after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     const { random, clock } = this.#options;
@@ -214,7 +214,7 @@ export class AgentGateway {
     return undefined;
   }
 
-  /** Waits, bounded, for the operator and the watch to catch up with a pod that has just started. */
+  /** Waits for a bounded time until the operator and the watch catch up with a pod that has just started. */
   #specOf(podUid: string): Promise<NodeSpec | undefined> {
     const { fleet, clock } = this.#options;
     const spec = fleet.specByPodUid(podUid);
@@ -232,7 +232,7 @@ export class AgentGateway {
     });
   }
 
-  /** The node has a later connection at another replica: ours is a leftover. */
+  /** Closes our connection to the node when it has a later one to another replica. */
   #heardElsewhere(node: string): void {
     const session = this.#sessions.get(node);
     const presence = this.#options.fleet.presence(node);

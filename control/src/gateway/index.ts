@@ -1,3 +1,3 @@
-/** The server end of the agent channel: it authenticates media nodes, reads their messages and answers their requests. */
+/** Control's end of the agent channel: authenticates media nodes, reads their messages and answers their requests. */
 export { AgentGateway } from './gateway.ts';
 export { TokenReviews, reviewWith } from './token-reviews.ts';

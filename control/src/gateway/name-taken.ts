@@ -1,13 +1,13 @@
 import type { StreamReport } from '@millrace/api';
 import { Problem } from '@millrace/service';
 
-/** What a publisher of a name that is taken waits before it asks again: nodes free the name of one that is silent for as long. */
+/** How long a publisher of a taken name waits before it retries, s: the time after which a node releases the name of a silent publisher. */
 const RETRY_AFTER_SECONDS = 10;
 
 /**
- * 409 that says who holds the name, since when, and until when at most.
+ * A 409 that says who holds the name, since when, and until when at most.
  * @param holder since: ms since the Unix epoch
- * @param silence as the holder's node reports it; absent: it is not silent, as far as is known
+ * @param silence as the holder's node reports it; absent: the holder is not known to be silent
  */
 export function nameTaken(stream: string, holder: { region: string; since: number }, silence: StreamReport['silence']): Problem {
   const held = `${stream} has had a publisher in ${holder.region} since ${new Date(holder.since).toISOString()}`;

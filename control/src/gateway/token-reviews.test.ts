@@ -39,7 +39,7 @@ for (const [what, status] of wrong) {
   test(`a token that ${what} is refused`, async () => assert.equal((await setUp(status).reviews.check('t')).verdict, 'refused'));
 }
 
-test('a verdict is kept for a minute, then asked for again', async () => {
+test('a verdict is cached for a minute', async () => {
   const { clock, state, reviews } = setUp();
   await Promise.all([reviews.check('t'), reviews.check('t')]);
   clock.advance(59_000);
@@ -52,7 +52,7 @@ test('a verdict is kept for a minute, then asked for again', async () => {
   assert.equal(state.asked, 3);
 });
 
-test('with the API server away a known token is believed for ten minutes, an unknown one not', async () => {
+test('while the API server is unreachable a known token is accepted for ten minutes, an unknown one is not', async () => {
   const { clock, state, reviews } = setUp();
   await reviews.check('t');
   state.away = true;

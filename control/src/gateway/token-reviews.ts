@@ -10,18 +10,18 @@ export type TokenVerdict =
   /** The API server could not be reached. */
   | { verdict: 'unknown'; detail: string };
 
-/** Asks the API server about a token. Rejects when it cannot be reached. */
+/** Has the API server review a token. Rejects when it cannot be reached. */
 export type ReviewToken = (token: string) => Promise<TokenReview>;
 
-/** A pod's token is projected anew long before; a deleted pod's connection ends with its MediaNode. */
+/** How long a verdict is cached, ms. Kubelets rotate tokens more slowly, and the connection of a deleted pod ends with its MediaNode. */
 const FRESH_MS = 60_000;
-/** With the API server away nodes may still reconnect to another replica for so long. */
+/** How long a cached verdict lasts while the API server is unreachable, ms: nodes may still reconnect to another replica. */
 const STALE_MS = 600_000;
 const REFUSED_MS = 5000;
 const MAX_CACHED = 10_000;
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
-/** Tells which pod a projected service-account token belongs to, by TokenReview with control's own audience. Holds hashes, never tokens. */
+/** Finds the pod of a projected service-account token, by a TokenReview with control's own audience. Stores hashes, never tokens. */
 export class TokenReviews {
   readonly #review: ReviewToken;
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class TokenReviews {
     this.#namespace = options.namespace;
   }
 
-  /** A node reconnects far more often than its token changes, so verdicts are kept, bounded in number and time. */
+  /** A node reconnects far more often than its token changes, so verdicts are cached, bounded in number and time. */
   async check(token: string): Promise<TokenVerdict> {
     const hash = createHash('sha256').update(token).digest('base64url');
     const cached = this.#cache.get(hash);
@@ -61,7 +61,7 @@ export class TokenReviews {
     }
     const { authenticated, user, audiences, error } = review.status ?? {};
     if (!authenticated) return { verdict: 'refused', detail: error ?? 'the token is not valid' };
-    // A server that does not know about audiences leaves the list out, and has then not checked them.
+    // A server without support for audiences omits the list and has not checked them.
     if (!audiences?.includes(AGENT_TOKEN_AUDIENCE))
       return { verdict: 'refused', detail: `the token is not for ${AGENT_TOKEN_AUDIENCE}` };
     const prefix = `system:serviceaccount:${this.#namespace}:`;

@@ -10,7 +10,7 @@ import { TopologyFeed, topologyRoutes } from './topology.ts';
 
 export type { HttpContext } from './context.ts';
 
-/** The app, and what ends its event streams. */
+/** The Express app, and a function that ends its event streams. */
 export function controlApp(context: HttpContext): { app: Express; close: () => void } {
   const app = express();
   app.disable('x-powered-by');

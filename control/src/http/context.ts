@@ -13,15 +13,15 @@ export interface HttpContext {
   signingKeys: SigningKeys;
   appKeys: AppKeys;
   metrics: ControlMetrics;
-  /** GET without an app key: for a console on the same machine. */
+  /** Allows GET without an app key: for a console on the same machine. */
   publicReads: boolean;
   /** Origins that browsers may call from; `*` for any. */
   corsOrigins: readonly string[];
   iceServers: readonly IceServer[];
   tokenTtlSeconds: number;
-  /** Proxies whose X-Forwarded-For and Forwarded are believed. */
+  /** Proxies whose X-Forwarded-For and Forwarded are trusted. */
   isTrusted: (address: string) => boolean;
-  /** All requests by client address. */
+  /** Limits all requests by client address. */
   requestRate: AddressRate;
   onRefused: (reason: HttpRefusal) => void;
   clock: Clock;

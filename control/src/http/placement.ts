@@ -4,7 +4,7 @@ import { allowMethods, jsonBody, parseRequest, Problem } from '@millrace/service
 import { Router } from 'express';
 import type { HttpContext } from './context.ts';
 
-/** POST /v1/push and /v1/pull: a node, a token for it, and where to go when it cannot be reached. */
+/** POST /v1/push and /v1/pull: a node, a token for it, and alternatives when it cannot be reached. */
 export function placementRoutes(context: HttpContext): Router {
   const router = Router();
   for (const kind of ['push', 'pull'] as const) {

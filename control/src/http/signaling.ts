@@ -8,8 +8,8 @@ import { nothingFits } from './placement.ts';
 const MAX_BODY_BYTES = 256 * 1024;
 
 /**
- * The short signalling forms at control's address: the client repeats its request at the node it is sent to (307 keeps method and body).
- * The token is checked first, so that strangers learn nothing of the nodes.
+ * The short signalling forms at control's address: redirects the client to a node (307 keeps method and body).
+ * Checks the token first, so that unauthorized clients learn nothing about the nodes.
  */
 export function signalingRoutes(context: HttpContext): Router {
   const router = Router();
@@ -57,11 +57,11 @@ async function redirectToPlace(context: HttpContext, kind: 'push' | 'pull', req:
   context.metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
   const first = placed.ok ? placed.places[0] : undefined;
   if (!first) throw nothingFits(kind, stream, placed.ok ? [] : placed.reasons);
-  // The body keeps its token; a header is dropped where a redirect leaves the origin (Fetch section 4.4).
+  // The token stays in the body: clients drop a header when a redirect leaves the origin (Fetch section 4.4).
   redirect(res, first.signaling, `/signaling/${kind}`, valid === token ? undefined : valid);
 }
 
-/** @returns the token that is valid, of those that were shown. @throws Problem 401 or 403 where one is needed and none is */
+/** @returns the valid one of the given tokens. @throws Problem 401 or 403 when one is needed and none is valid */
 async function authorize(
   context: HttpContext,
   act: 'push' | 'pull',
@@ -80,7 +80,7 @@ async function authorize(
   throw refusal ?? bearerProblem(`token: missing; an app gets one with POST /v1/${act}`);
 }
 
-/** In the body, the Authorization header, the query (RFC 6750 section 2). */
+/** Tokens in the body, the Authorization header and the query (RFC 6750 section 2). */
 function tokensOf(req: Request, inBody: string | undefined): string[] {
   const { access_token: inQuery } = req.query;
   return [inBody, bearerToken(req.headers.authorization), inQuery].filter(

@@ -4,15 +4,15 @@ import { Router, type Request, type Response } from 'express';
 import type { HttpContext } from './context.ts';
 import { streamView } from './streams.ts';
 
-/** The picture is drawn at most this often, for all who look together. */
+/** Minimum interval between two snapshots of the topology, ms, shared by all listeners. */
 const EVERY_MS = 1000;
-/** Even without a change, so that proxies and clients see that the stream lives. */
+/** Maximum interval between events, ms, even without a change: shows proxies and clients that the stream is alive. */
 const AT_LEAST_EVERY_MS = 15_000;
 const MAX_LISTENERS = 200;
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const LIMITS = { nodes: 1000, links: 5000, routes: 2000, streams: 200 };
 
-/** The whole picture, bounded; `truncated` names what was cut. */
+/** The whole topology, bounded; `truncated` names what was left out. */
 function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'streams' | 'clock'>): Topology {
   const nodes: TopologyNode[] = [];
   const links: TopologyLink[] = [];
@@ -76,7 +76,7 @@ function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'stre
   };
 }
 
-/** Draws the picture once for all listeners, and only while there are any. */
+/** Builds the topology once for all listeners, and only while there are any. */
 export class TopologyFeed {
   readonly #context: HttpContext;
   readonly #listeners = new Set<Response>();
@@ -119,12 +119,12 @@ export class TopologyFeed {
     if (this.#timer || this.#listeners.size === 0) return;
     this.#timer = this.#context.clock.setTimeout(() => {
       this.#timer = undefined;
-      this.#tell();
+      this.#send();
       this.#schedule();
     }, EVERY_MS);
   }
 
-  #tell(): void {
+  #send(): void {
     const topology = this.get();
     const picture = JSON.stringify({ ...topology, at: '' });
     const now = this.#context.clock.now();
@@ -133,14 +133,14 @@ export class TopologyFeed {
     this.#sentAt = now;
     const event = `event: topology\ndata: ${JSON.stringify(topology)}\n\n`;
     for (const res of this.#listeners) {
-      // One that does not read skips pictures, and is ended when even the kept ones pile up.
+      // A listener that does not read skips events, and is disconnected when even the buffered ones exceed the limit.
       if (res.writableLength > MAX_UNSENT_BYTES) res.destroy();
       else if (!res.writableNeedDrain) res.write(event);
     }
   }
 }
 
-/** GET /v1/topology and its events. */
+/** GET /v1/topology and its event stream. */
 export function topologyRoutes(feed: TopologyFeed): Router {
   const router = Router();
   router

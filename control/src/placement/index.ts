@@ -1,2 +1,2 @@
-/** Answers "where to?": the scheduler on the fleet as it is now, with the StreamRoute's regions and the client's. */
+/** Places clients: runs the scheduler on the current fleet, with the StreamRoute's regions and the client's region. */
 export { Placer } from './placer.ts';

@@ -19,7 +19,7 @@ export interface PlacerOptions {
   fleet: Fleet;
   streams: LiveStreams;
   clientRegions: ClientRegions;
-  /** For clients of which nothing is known. */
+  /** Region of clients whose region is unknown. */
   defaultRegion?: string | undefined;
   random: () => number;
 }
@@ -34,7 +34,7 @@ export class Placer {
     this.#options = options;
   }
 
-  /** Places in order, the best first. The first counts as taken until its node reports again, unless `probe`. */
+  /** Returns nodes, the best first. Counts a placement on the first until its node reports again, unless `probe`. */
   place(query: PlacementQuery, probe = false): Placed {
     const { fleet, streams, clientRegions, defaultRegion, random } = this.#options;
     const { kind, stream, group } = query;
@@ -63,7 +63,7 @@ export class Placer {
   }
 
   #placeOf({ node, region }: Candidate, { kind, stream }: PlacementQuery): Place | undefined {
-    // A candidate has reported, so some replica has its hello.
+    // A candidate has reported, so some replica knows its hello.
     const signaling = this.#options.fleet.presence(node)?.hello.endpoints.signalingUrl.replace(/\/$/, '');
     if (signaling === undefined) return undefined;
     return { node, region, url: `${signaling}/${kind === 'push' ? 'whip' : 'whep'}/${stream}`, signaling };

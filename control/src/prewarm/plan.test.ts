@@ -25,28 +25,32 @@ function chosen(candidates: Candidate[], current: string[] = [], carriers: strin
   return chooseHolders({ stream: 'live/a', candidates, carriers: new Set(carriers), current: new Set(current) }).sort();
 }
 
-describe('who holds a stream in a region', () => {
+describe('which nodes hold a stream in a region', () => {
   const cases: [string, string[], string[]][] = [
     ['the only node', chosen([candidate('a')]), ['a']],
     ['the least loaded', chosen([candidate('a', { load: busy }), candidate('b'), candidate('c')]), ['b', 'c']],
     [
-      'whoever does so, though others have less load',
+      'a node that already holds it, though others have less load',
       chosen([candidate('a', { load: busy }), candidate('b'), candidate('c')], ['a', 'b']),
       ['a', 'b'],
     ],
-    ['whoever does so, though it is full by now', chosen([candidate('a', { load: full }), candidate('b')], ['a']), ['a', 'b']],
+    [
+      'a node that already holds it, though it is full by now',
+      chosen([candidate('a', { load: full }), candidate('b')], ['a']),
+      ['a', 'b'],
+    ],
     [
       'nodes that carry it already',
       chosen([candidate('a'), candidate('b'), candidate('c', { load: busy })], [], ['c', 'a']),
       ['a', 'c'],
     ],
     [
-      'not a node that goes away',
+      'not a node that is leaving',
       chosen([candidate('a', { draining: true }), candidate('b', { cordoned: true })], ['a', 'b']),
       [],
     ],
-    ['not a node that is lost', chosen([candidate('a', { connected: false }), candidate('b')], ['a']), ['b']],
-    ['not a node without viewers', chosen([candidate('a', { roles: ['push', 'relay'] })]), []],
+    ['not a disconnected node', chosen([candidate('a', { connected: false }), candidate('b')], ['a']), ['b']],
+    ['not a node without the pull role', chosen([candidate('a', { roles: ['push', 'relay'] })]), []],
     ['not a full node', chosen([candidate('a', { load: full })]), []],
     [
       'not a node of which nothing is known',

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 import { REPORT_STALE_MS, fullness, loadOf, type Candidate } from '../scheduler/index.ts';
 
-/** One that dies leaves one that is warm. */
+/** Number of holders in a region: when one dies, another is warm. */
 const HOLDERS_PER_REGION = 2;
 
-/** Loads within such a step count as equal, so that replicas that saw reports a moment apart choose alike. */
+/** Loads within one step count as equal, so that replicas with slightly different reports choose alike. */
 const LOAD_STEPS = 4;
 
 /**
- * Which nodes of one region hold a stream without a viewer. Those that do go on while they live; then nodes that carry it already, then the
- * least loaded.
+ * Chooses the nodes of one region that hold a stream without a viewer. Present holders stay while they are alive; then come nodes that carry
+ * the stream already, then the least loaded.
  */
 export function chooseHolders(request: {
   stream: string;
   candidates: readonly Candidate[];
-  /** Who carries the stream, by report. */
+  /** Whether the node carries the stream, according to its report. */
   carriers: { has(node: string): boolean };
   current: ReadonlySet<string>;
 }): string[] {

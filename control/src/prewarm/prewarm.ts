@@ -4,23 +4,23 @@ import type { Candidate } from '../scheduler/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import { chooseHolders } from './plan.ts';
 
-/** A burst of streams looks at the fleet once. */
+/** Delay before a plan, ms, so that a burst of streams causes only one. */
 const COALESCE_MS = 20;
-/** Nodes come, fill and go: looked at again so often. */
+/** Interval of plans without a change of streams, ms: nodes come, fill up and go. */
 const JUDGE_MS = 1000;
 
 export interface PrewarmOptions {
   fleet: Fleet;
   streams: LiveStreams;
   clock: Clock;
-  /** From now on these nodes hold the stream, and no others. */
+  /** Makes these nodes, and no others, hold the stream. */
   hold: (stream: string, nodes: ReadonlySet<string>) => void;
 }
 
 /** Keeps streams in the regions that their StreamRoute prewarms, so that the first viewer there does not wait for the path. */
 export class Prewarm {
   readonly #options: PrewarmOptions;
-  /** Holders of each live stream with regions to prewarm. */
+  /** Holders of each live stream that has regions to prewarm. */
   readonly #holders = new Map<string, ReadonlySet<string>>();
   readonly #dirty = new Set<string>();
   #soon: Timer | undefined;
@@ -72,7 +72,7 @@ export class Prewarm {
       const current = this.#holders.get(stream) ?? new Set();
       const chosen = new Set<string>();
       for (const region of rule.prewarmRegions) {
-        // The origin has it as it is.
+        // The origin carries the stream anyway.
         const candidates = (byRegion.get(region) ?? []).filter(({ node }) => node !== entry.node);
         for (const node of chooseHolders({ stream, candidates, carriers: fleet.carriers(stream), current })) chosen.add(node);
       }

@@ -11,11 +11,11 @@ interface Row extends ClientRegion {
   block: BlockList;
 }
 
-/** Finds a client's region and ISP by its address: the longest prefix of the configured table that holds it. */
+/** Finds a client's region and ISP by the longest configured prefix that contains its address. */
 export class ClientRegions {
   readonly #rows: { ipv4: Row[]; ipv6: Row[] } = { ipv4: [], ipv6: [] };
 
-  /** Keys are CIDRs, e.g. `203.0.113.0/24`. Throws RangeError naming the first that is none. */
+  /** Keys are CIDRs, e.g. `203.0.113.0/24`. Throws a RangeError that names the first invalid one. */
   constructor(table: Readonly<Record<string, ClientRegion>> = {}) {
     for (const [cidr, where] of Object.entries(table)) {
       const [address = '', length = ''] = cidr.split('/');

@@ -1,18 +1,18 @@
 import type { ExclusionReason, NodeLoad } from '@millrace/api';
 
-/** Above this a node takes no further session: the rest is headroom for keyframes and bursts. */
+/** Above this load a node takes no more sessions: the rest is headroom for keyframes and bursts. */
 const CPU_FULL_PERCENT = 90;
-/** Nodes report each second; an older report says nothing about now. */
+/** Maximum age of a report, ms. Nodes report every second; an older report says nothing about the present. */
 export const REPORT_STALE_MS = 5000;
 
 export interface Loaded {
   load: NodeLoad;
   capacity: { sessions: number; egressMbps: number };
-  /** Placed here since the report. */
+  /** Sessions placed here since the report. */
   pending: number;
 }
 
-/** How full a node is by its scarcest resource: 0 idle, 1 full. Each placement since the report counts as a session. */
+/** Load of a node's scarcest resource: 0 idle, 1 full. Each placement since the report counts as a session. */
 export function loadOf({ load, capacity, pending }: Loaded): number {
   const perSessionMbps = load.sessions > 0 ? load.egressMbps / load.sessions : 0;
   return Math.max(

@@ -6,7 +6,7 @@ import { seededRandom } from '@millrace/service';
 import { parse, stringify } from 'yaml';
 import { schedule, type Candidate } from './schedule.ts';
 
-/** A network and those who come to it, as a reader would tell it. `UPDATE_GOLDEN=1` writes what comes out. */
+/** A network and its clients, in short form. `UPDATE_GOLDEN=1` writes the outcome. */
 interface Case {
   about: string;
   /** By name: `<region> <roles, by commas> <CPU>% <sessions>/<capacity> [isp=..] [pending=..] [carries] [cordoned] [draining] [disconnected]`. */
@@ -15,7 +15,7 @@ interface Case {
   rtts?: string[];
   /** By name: `push|pull [region=..] [isp=..] [group=..] [allowed=a,b] [exclude=a,b]`. */
   clients: Record<string, string>;
-  /** By name: the nodes in order, or why there is none. */
+  /** By name: the nodes in order, or the reasons why there is none. */
   expect?: Record<string, string>;
 }
 

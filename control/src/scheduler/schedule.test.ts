@@ -52,7 +52,7 @@ describe('the schedule', () => {
     ['CpuFull', cpu(90.1)],
   ];
   for (const [reason, candidate, wanted] of excluded) {
-    test(`leaves out a node for ${reason} (${JSON.stringify(candidate)}) and says so when nothing else fits`, () => {
+    test(`leaves out a node for ${reason} (${JSON.stringify(candidate)}) and gives the reason when no other node fits`, () => {
       assert.deepEqual(schedule(request(wanted), [node('bad', candidate)], seededRandom(1)), {
         ok: false,
         reasons: [{ node: 'bad', reason }],
@@ -77,7 +77,7 @@ describe('the schedule', () => {
     ]);
   });
 
-  test('prefers nodes of the same ISP, in the region and where no region is known', () => {
+  test('prefers nodes of the same ISP, within the region, and when the region is unknown', () => {
     const candidates = [
       node('a', { isp: 'one' }),
       node('b', { isp: 'two', ...cpu(50) }),
@@ -87,7 +87,7 @@ describe('the schedule', () => {
     assert.equal(names(request({ isp: 'three' }), candidates)[0], 'c');
   });
 
-  test('of two nodes takes the emptier one, always', () => {
+  test('of two nodes always takes the emptier one', () => {
     for (let seed = 0; seed < 50; seed++) assert.equal(names(request(), [node('busy', cpu(60)), node('idle')], seed)[0], 'idle');
   });
 
@@ -109,7 +109,7 @@ describe('the schedule', () => {
     );
   });
 
-  test('prefers who carries the stream for a viewer, not for a publisher, and only while it has room', () => {
+  test('prefers a node that carries the stream for a viewer, not for a publisher, and only while it has room', () => {
     const candidates = [node('idle'), node('idle2'), node('carrier', { carries: true, ...cpu(50) })];
     assert.equal(names(request(), candidates)[0], 'carrier');
     assert.notEqual(names(request({ kind: 'push' }), candidates)[0], 'carrier');
@@ -117,7 +117,7 @@ describe('the schedule', () => {
     assert.notEqual(names(request(), candidates)[0], 'carrier');
   });
 
-  test('keeps a group together, and moves it only when its node leaves or fills', () => {
+  test('keeps a group together, and moves it only when its node leaves or is full', () => {
     const candidates = Array.from({ length: 8 }, (_, i) => node(`n${i}`));
     const home = names(request({ group: 'class-7' }), candidates, 1)[0]!;
     for (let seed = 2; seed < 30; seed++) assert.equal(names(request({ group: 'class-7' }), candidates, seed)[0], home);
@@ -154,7 +154,7 @@ describe('the schedule', () => {
     exclude: fc.subarray(['n0', 'n1', 'n2']).map((excluded) => new Set(excluded)),
   });
 
-  test('never gives a node that must not be taken, and gives one whenever there is one', () => {
+  test('never returns a node that is not eligible, and returns one whenever one is', () => {
     fc.assert(
       fc.property(fc.array(anyCandidate, { maxLength: 12 }), anyRequest, fc.nat(), (made, wanted, seed) => {
         const candidates = made.map((one, i) => node(`n${i}`, one));

@@ -17,36 +17,36 @@ export interface Candidate {
   pending: number;
   cordoned: boolean;
   draining: boolean;
-  /** It carries the requested stream already, so that a further viewer costs nothing upstream. */
+  /** Whether it already carries the requested stream, so that another viewer costs nothing upstream. */
   carries: boolean;
 }
 
 export interface ScheduleRequest {
   kind: 'push' | 'pull';
   stream: string;
-  /** Where the client is; absent: not known. */
+  /** The client's region; absent: unknown. */
   region?: string | undefined;
   isp?: string | undefined;
   group?: string | undefined;
   exclude: ReadonlySet<string>;
   /** Regions that the StreamRoute allows; absent: all. */
   allowedRegions?: readonly string[] | undefined;
-  /** Measured between regions; absent where nothing was. */
+  /** RTT measured between regions; absent where there is no measurement. */
   rttMs: (from: string, to: string) => number | undefined;
-  /** Choices to give, the first and its alternatives. */
+  /** Maximum number of nodes to return: the choice and its alternatives. */
   count: number;
 }
 
 export type Schedule = { ok: true; choices: Candidate[] } | { ok: false; reasons: NodeReason[] };
 
-/** Up to here a node counts as having room: affinity and carriers are preferred only so far. */
+/** Load up to which a node counts as having room: group affinity and carriers take precedence only up to here. */
 const ROOMY = 0.75;
 /** Maximum number of nodes named in a problem document. */
 const MAX_REASONS = 64;
 
 /**
- * Orders the nodes that may take the request: nearest region first, in it by group affinity, by what carries the stream already, else the
- * less loaded of two taken at random (Mitzenmacher 2001, "The power of two choices"). When no node fits, returns the reason for each node.
+ * Orders the nodes that may take the request: nearest region first; within it group affinity, then nodes that already carry the stream, then
+ * the less loaded of two random nodes (Mitzenmacher 2001, "The power of two choices"). When no node fits, returns the reason for each node.
  */
 export function schedule(request: ScheduleRequest, candidates: readonly Candidate[], random: () => number): Schedule {
   const fit: Candidate[] = [];
@@ -83,7 +83,7 @@ function exclusionOf(request: ScheduleRequest, candidate: Candidate): ExclusionR
   return fullness({ load, capacity, pending });
 }
 
-/** The client's own region, then by RTT from it, then those of its ISP, then the emptiest. Without a known region: ISP, then the emptiest. */
+/** Order: the client's own region, then by RTT from it, then its ISP, then the emptiest. When its region is unknown: its ISP, then the emptiest. */
 function orderRegions(request: ScheduleRequest, fit: readonly Candidate[]): string[] {
   const regions = new Map<string, { least: number; isp: boolean }>();
   for (const candidate of fit) {
@@ -121,13 +121,13 @@ function scoreOf({ load, capacity, pending }: Candidate): number {
 
 function lessLoadedOfTwo(pool: readonly Candidate[], random: () => number): Candidate {
   const first = Math.floor(random() * pool.length);
-  // The second is another one, so that with two nodes the emptier is always taken.
+  // The second draw excludes the first, so that of two nodes the emptier is always chosen.
   const second = pool.length === 1 ? first : (first + 1 + Math.floor(random() * (pool.length - 1))) % pool.length;
   const [a, b] = [pool[first]!, pool[second]!];
   return scoreOf(b) < scoreOf(a) ? b : a;
 }
 
-/** Highest random weight (Thaler and Ravishankar 1998): a group moves only when its node leaves or fills. */
+/** Highest random weight (Thaler and Ravishankar 1998): a group moves only when its node leaves or is full. */
 function rendezvous(group: string, pool: readonly Candidate[]): Candidate {
   let best = pool[0]!;
   let bestWeight = '';

@@ -13,7 +13,7 @@ import type { NodeAddress, NodeSpec } from '../fleet/index.ts';
 
 export interface SettingsInput {
   spec: NodeSpec;
-  /** Absent: it belongs to no mesh, or its mesh or the mesh's key is not there yet. */
+  /** Absent when the node belongs to no mesh, or when the mesh or its key does not exist yet. */
   mesh: MeshSettings | undefined;
   tokenKeys: readonly PublicJwk[];
   addressOf: (node: string) => NodeAddress | undefined;
@@ -55,14 +55,14 @@ export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsIn
   };
 }
 
-/** @param hold the node keeps the stream also without a viewer */
+/** @param hold whether the node keeps the stream even without a viewer */
 export function compileStream(entry: StreamEntry, policy: StreamPolicy, hold = false): StreamState {
   const { stream, epoch, node, region, host, otherHosts, port, since, tracks } = entry;
   const origin = { node, region, host, ...(otherHosts ? { otherHosts } : {}), port };
   return { stream, epoch, origin, since, tracks, policy, ...(hold ? { hold } : {}) };
 }
 
-/** Equal settings have equal digests, whichever replica compiled them. */
+/** Digest of settings: equal settings have equal digests, whichever replica compiled them. */
 export function digestOf(settings: NodeSettings): string {
   return createHash('sha256').update(canonical(settings)).digest('base64url').slice(0, 22);
 }

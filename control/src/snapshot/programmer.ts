@@ -17,7 +17,7 @@ interface Program {
   settings: NodeSettings | undefined;
   digest: string;
   version: number;
-  /** Sent and not acknowledged, in order. */
+  /** Sent but not acknowledged yet, in order. */
   readonly sent: { version: number; generation: number }[];
   acknowledged: { version: number; generation: number } | undefined;
   settingsDirty: boolean;
@@ -30,7 +30,7 @@ const COALESCE_MS = 20;
 /** Maximum number of unacknowledged messages: a slow node gets no more until it acknowledges some. */
 const MAX_UNACKNOWLEDGED = 8;
 
-/** Versions follow wall time; one that is further ahead was not given by a control of ours. */
+/** Versions follow wall time; a version further ahead than this was not given by control. */
 const MAX_CLOCK_LEAD_MS = 3_600_000;
 
 export interface ProgrammerOptions {
@@ -40,11 +40,14 @@ export interface ProgrammerOptions {
   tokenKeys: () => readonly PublicJwk[];
   clock: Clock;
   logger: Logger;
-  /** The node has acknowledged everything up to this generation of its MediaNode. */
+  /** Called when the node has acknowledged everything up to this generation of its MediaNode. */
   onProgrammed: (node: string, generation: number) => void;
 }
 
-/** Keeps the snapshot of each node of this replica current. Indexes find the nodes that an event affects: by what their settings mention, and by the streams that they carry. */
+/**
+ * Keeps the snapshot of each node of this replica current. Indexes find the nodes that an event affects: those whose settings mention its
+ * subject, and those that carry its stream.
+ */
 export class Programmer {
   readonly #options: ProgrammerOptions;
   readonly #programs = new Map<string, Program>();
@@ -58,7 +61,7 @@ export class Programmer {
   readonly #dirty = new Set<Program>();
   #lastVersion = 0;
   #timer: Timer | undefined;
-  /** Settings compiled so far: what tests hold against the number of events. */
+  /** Number of settings compiled so far: tests compare it with the number of events. */
   compiled = 0;
 
   constructor(options: ProgrammerOptions) {
@@ -75,7 +78,7 @@ export class Programmer {
     });
   }
 
-  /** Takes a node on. Returns the version that goes on to hold when it has these very settings already; call `begin` after the welcome. */
+  /** Starts to program a node. Returns its version when it already has these settings, so that it can resume. Call `begin` after the welcome. */
   attach(
     target: ProgrammedNode,
     have: { version?: number | undefined; digest?: string | undefined },
@@ -101,7 +104,7 @@ export class Programmer {
     return resumed ? { resumedVersion: have.version! } : {};
   }
 
-  /** Sends the snapshot, or after a resume only the streams. */
+  /** Sends the snapshot; after a resume, only the streams. */
   begin(target: ProgrammedNode): void {
     const program = this.#programs.get(target.node);
     if (program?.target !== target || !program.settings) return;
@@ -125,7 +128,7 @@ export class Programmer {
     this.#index(target.node, new Set(), undefined);
   }
 
-  /** The node now carries the stream: it is told of its state and of changes. */
+  /** Records that the node carries the stream, and sends it the stream's state and later changes. */
   carry(node: string, stream: string): void {
     this.#carry(node, stream);
     this.#streamChanged(node, stream);
@@ -136,7 +139,7 @@ export class Programmer {
     this.#streamChanged(node, stream);
   }
 
-  /** These nodes, and no others, keep the stream also while nobody plays it there. */
+  /** Makes these nodes, and no others, keep the stream even while nobody plays it there. */
   hold(stream: string, nodes: ReadonlySet<string>): void {
     const before = this.#heldBy.get(stream) ?? new Set<string>();
     if (nodes.size > 0) this.#heldBy.set(stream, nodes);
@@ -160,7 +163,7 @@ export class Programmer {
     for (const node of this.#programs.keys()) this.#settingsChanged(node);
   }
 
-  /** A version that was not sent means that the node could not follow: it gets a whole snapshot. */
+  /** An acknowledged version that was never sent means that the node lost track: it gets a whole snapshot. */
   acknowledged(target: ProgrammedNode, version: number): void {
     const program = this.#programs.get(target.node);
     if (program?.target !== target) return;
@@ -169,7 +172,7 @@ export class Programmer {
       if (program.acknowledged?.version === version && program.sent.length === 0) return;
       this.#options.logger.info(
         { node: target.node, version },
-        'the node has another version than it was sent: a snapshot follows',
+        'the node acknowledged a version that it was not sent; sending a snapshot',
       );
       program.sent.length = 0;
       program.mustSnapshot = true;
@@ -211,7 +214,7 @@ export class Programmer {
     }, COALESCE_MS);
   }
 
-  /** When one node's settings cannot be compiled or sent, the others still get theirs. */
+  /** When the settings of one node cannot be compiled or sent, the others still get theirs. */
   #flushSafely(program: Program): void {
     try {
       this.#flush(program);
@@ -285,7 +288,7 @@ export class Programmer {
     return entry && compileStream(entry, streams.policyOf(stream), this.isHeld(node, stream));
   }
 
-  /** Above every version this or, by wall time, an earlier process has given. */
+  /** A version above every earlier one of this process and, by wall time, of its predecessors. */
   #nextVersion(): number {
     this.#lastVersion = Math.max(Math.floor(this.#options.clock.wall()), this.#lastVersion + 1);
     return this.#lastVersion;

@@ -29,7 +29,7 @@ describe("a node's settings", () => {
     assert.deepEqual(settings.routes, routes);
   });
 
-  test('a path over a node whose address is not known is left out, and a route without a path too', () => {
+  test('a path over a node whose address is unknown is left out, and so is a route without a path', () => {
     const paths = [{ hops: ['ghost', 'far'] }, { hops: ['relay', 'far'] }];
     const routes = [
       { originRegion: 'south', policy: 'default', paths },
@@ -110,7 +110,7 @@ describe('the programmer', () => {
     assert.equal(
       compiled(() => fleet.setPresence(presence('relay', { connectedAt: 2 }))),
       0,
-      'its address is as before',
+      'its address is unchanged',
     );
     assert.equal(
       compiled(() => streams.put(entry('live/a'))),
@@ -146,12 +146,12 @@ describe('the programmer', () => {
     );
   });
 
-  test('a held stream is told with its mark, to a node that carries it as to one that does not, until neither wants it', () => {
+  test('a held stream is sent with hold set, whether the node carries it or not, until it is no longer held', () => {
     const { clock, fleet, streams, programmer, attach } = setUp();
     for (const name of ['holder', 'both']) fleet.setSpec(spec(name));
     streams.put(entry('live/a'));
     const [holder, both] = [attach('holder'), attach('both', ['live/a'])];
-    const told = (node: typeof holder, what: () => void): unknown => {
+    const messageAfter = (node: typeof holder, what: () => void): unknown => {
       node.sent.length = 0;
       what();
       clock.advance(100);
@@ -163,33 +163,33 @@ describe('the programmer', () => {
     };
     const hold = (...nodes: string[]) => programmer.hold('live/a', new Set(nodes));
     assert.deepEqual(
-      told(holder, () => hold('holder', 'both')),
+      messageAfter(holder, () => hold('holder', 'both')),
       [[['live/a', 1, true]], []],
     );
     assert.deepEqual(
-      told(holder, () => streams.put(entry('live/a', { epoch: 2 }))),
+      messageAfter(holder, () => streams.put(entry('live/a', { epoch: 2 }))),
       [[['live/a', 2, true]], []],
     );
     assert.equal(
-      told(holder, () => hold('both', 'holder')),
+      messageAfter(holder, () => hold('both', 'holder')),
       undefined,
       'nothing has changed',
     );
     assert.deepEqual(
-      told(holder, () => hold('both')),
+      messageAfter(holder, () => hold('both')),
       [[], ['live/a']],
     );
     assert.deepEqual(
-      told(both, () => hold()),
+      messageAfter(both, () => hold()),
       [[['live/a', 2, undefined]], []],
     );
     hold('late');
     fleet.setSpec(spec('late'));
     const [snapshot] = attach('late').sent;
-    assert.ok(snapshot?.type === 'snapshot' && snapshot.streams[0]?.hold === true, 'a node that connects later hears of it');
+    assert.ok(snapshot?.type === 'snapshot' && snapshot.streams[0]?.hold === true, 'a node that connects later gets it too');
   });
 
-  test('a node that has these settings is not sent them again, only its streams', () => {
+  test('a node that already has these settings gets only its streams', () => {
     const { fleet, streams, attach } = setUp();
     fleet.setSpec(spec('n'));
     streams.put(entry('live/a'));
@@ -203,7 +203,7 @@ describe('the programmer', () => {
     assert.ok(streamsMessage.version > snapshot.version);
   });
 
-  test('a version that no control of ours can have given is not believed', () => {
+  test('a version that control cannot have given does not resume', () => {
     const { fleet, attach } = setUp();
     fleet.setSpec(spec('n'));
     const [snapshot] = attach('n').sent;
@@ -231,7 +231,7 @@ describe('the programmer', () => {
     ]);
   });
 
-  test('a node that acknowledges what it was not sent gets a whole snapshot', () => {
+  test('a node that acknowledges a version it was not sent gets a whole snapshot', () => {
     const { clock, fleet, programmer, attach } = setUp();
     fleet.setSpec(spec('n'));
     const { sent, target } = attach('n');
@@ -244,7 +244,7 @@ describe('the programmer', () => {
     );
   });
 
-  test('a node that acknowledges nothing is sent no more than a few messages, and the newest state when it does', () => {
+  test('a node that does not acknowledge gets only a few messages, and the newest state once it does', () => {
     const { clock, fleet, attach } = setUp();
     fleet.setSpec(spec('n'));
     const slow = attach('n');

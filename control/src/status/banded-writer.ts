@@ -7,7 +7,7 @@ export interface WriteIntervals {
   /** Minimum time between writes of an object, ms. */
   stateMs: number;
   valueMs: number;
-  /** An object is written after this long anyway. */
+  /** Maximum time after which a different status is written, ms. */
   refreshMs: number;
 }
 
@@ -15,11 +15,11 @@ const WRITE_INTERVALS: WriteIntervals = { stateMs: 1000, valueMs: 10_000, refres
 
 export interface BandedWriterOptions<T> {
   difference: (written: T, now: T) => Difference;
-  /** Resolves false when there is nothing to write to any more. */
+  /** Resolves to false when the object no longer exists. */
   write: (key: string, status: T) => Promise<boolean>;
   intervals?: Partial<WriteIntervals>;
   clock: Clock;
-  /** Spreads the refreshes, in [0, 1). */
+  /** Random source in [0, 1), which spreads the refreshes. */
   random: () => number;
 }
 
@@ -36,14 +36,14 @@ interface Kept<T> {
 
 const RETRY = { baseMs: 2000, maxMs: 30_000 };
 
-/** When a difference may be written at the earliest, on the clock of `writtenAt`. */
+/** Earliest time at which a difference may be written, on the clock of `writtenAt`. */
 function writeAt(difference: Difference, kept: { writtenAt: number; refreshAt: number }, intervals: WriteIntervals): number {
   if (difference === 'state') return kept.writtenAt + intervals.stateMs;
   if (difference === 'value') return kept.writtenAt + intervals.valueMs;
   return kept.refreshAt;
 }
 
-/** Writes the latest desired state of each object when it differs enough from what was written, and limits how often. */
+/** Writes the latest desired state of each object when it differs enough from the written one, and limits how often. */
 export class BandedWriter<T> {
   readonly #options: BandedWriterOptions<T>;
   readonly #intervals: WriteIntervals;
@@ -55,12 +55,12 @@ export class BandedWriter<T> {
     this.#intervals = { ...WRITE_INTERVALS, ...options.intervals };
   }
 
-  /** What was written last, as far as this process knows. */
+  /** The state written last, as far as this process knows. */
   written(key: string): T | undefined {
     return this.#kept.get(key)?.written;
   }
 
-  /** `standing`: what the object shows now, for the first offer of a key, so that a restart does not write an unchanged status. */
+  /** `standing`: what the object shows now, given with the first offer of a key, so that a restart does not write an unchanged status. */
   offer(key: string, desired: T, standing?: T): void {
     if (this.#stopped) return;
     let kept = this.#kept.get(key);

@@ -11,7 +11,7 @@ interface Measured {
   mtuBytes?: number | undefined;
 }
 
-/** A value is news when it has left the band around what was written: this part of it, and at least so much. */
+/** Band around a written value: a new value counts once it differs by this share and by at least this amount. */
 const BANDS = {
   cpuPercent: { part: 0, least: 10 },
   Mbps: { part: 0.1, least: 10 },
@@ -26,10 +26,10 @@ function outside(band: { part: number; least: number }, written: number | undefi
   return Math.abs(now - written) >= Math.max(band.least, band.part * Math.abs(written));
 }
 
-/** While a node drains, the operator waits for a fresh report of how much is left. */
+/** While a node drains, the operator waits for fresh reports of the sessions left. */
 const DRAIN_REPORT_MS = 5000;
 
-/** How what would be written differs from what stands there. The time of the report is no news, unless the node drains. */
+/** How a new status differs from the written one. The time of the report does not count, unless the node drains. */
 export function mediaNodeDifference(written: MediaNodeStatus, now: MediaNodeStatus): Difference {
   const { lastReportAt: _, ...agentThen } = written.agent ?? {};
   const { lastReportAt: __, ...agentNow } = now.agent ?? {};
@@ -43,7 +43,7 @@ export function mediaNodeDifference(written: MediaNodeStatus, now: MediaNodeStat
     written.version === now.version &&
     written.cpus === now.cpus &&
     linkStates(written.links) === linkStates(now.links) &&
-    // Whether a node is empty decides whether it may be deleted.
+    // The operator may delete a node once it is empty.
     isEmpty(written.load) === isEmpty(now.load);
   if (!same) return 'state';
   const drain = drainNews(written, now);
@@ -51,7 +51,7 @@ export function mediaNodeDifference(written: MediaNodeStatus, now: MediaNodeStat
   return loadMoved(written.load, now.load) || linksMoved(written.links, now.links) ? 'value' : 'none';
 }
 
-/** The first report after the acknowledgement counts at once: that of an empty node is all that the operator waits for. */
+/** The first report after the acknowledgement is written at once: the operator waits for it to delete an empty node. */
 function drainNews(written: MediaNodeStatus, now: MediaNodeStatus): Difference {
   const draining = now.conditions?.find((condition) => condition.type === 'Draining');
   if (draining?.status !== 'True') return 'none';
@@ -96,7 +96,7 @@ function moved(written: Measured | undefined, now: Measured): boolean {
 
 type Runtime = Pick<StreamRouteStatus, 'activeStreams' | 'viewers' | 'streams'>;
 
-/** Streams that come, go or move, and paths that change, are state; viewers and measurements are values. */
+/** Streams that come, go or move and paths that change are state; viewers and measurements are values. */
 export function streamRouteDifference(written: Runtime, now: Runtime): Difference {
   const same =
     written.activeStreams === now.activeStreams &&

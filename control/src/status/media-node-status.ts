@@ -11,16 +11,16 @@ export interface MediaNodeFacts {
   connected: boolean;
   /** Why the connection ended. */
   disconnectReason?: string | undefined;
-  /** Acknowledged by the node; absent: nothing yet. */
+  /** The generation that the node acknowledged; absent: none yet. */
   programmedGeneration: number | undefined;
-  /** As they stand in the object. */
+  /** The present conditions of the object. */
   conditions: readonly Condition[] | undefined;
   nowMs: number;
 }
 
 type Judgement = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
 
-/** The whole status that control owns. `nowMs`: since the Unix epoch. */
+/** The whole part of the status that control owns. `nowMs`: since the Unix epoch. */
 export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
   const { spec, presence, programmedGeneration, nowMs } = facts;
   const { hello, report, reportedAt } = presence;
@@ -49,7 +49,7 @@ export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
 const MAX_LINKS = maxItemsOf(mediaNodeCrd, 'status.links');
 const MAX_WHY_CHARACTERS = 1_000;
 
-/** What is written of a node whose status the API refuses (`why`): who holds it, what it runs, and that the rest is missing. */
+/** A reduced status for a node whose status the API rejects (`why`): its replica, its generation, and that the rest is missing. */
 export function refusedNodeStatus(status: MediaNodeStatus, why: string, nowMs: number): MediaNodeStatus {
   const { agent, programmedGeneration, conditions } = status;
   const observedGeneration = conditions?.[0]?.observedGeneration;
@@ -67,7 +67,7 @@ export function refusedNodeStatus(status: MediaNodeStatus, why: string, nowMs: n
   };
 }
 
-/** As many as the object holds, in the order of their peers; those that the node was told to keep stay. */
+/** As many links as the object can hold, preferably those to the node's assigned peers; sorted by peer. */
 function linksOf(links: readonly ReportedLink[], { peers }: NodeSpec): NonNullable<MediaNodeStatus['links']> {
   const wanted = new Set(peers.map(({ node }) => node));
   const kept =
@@ -93,10 +93,10 @@ function programmed({ connected, spec, programmedGeneration }: MediaNodeFacts): 
   const runs = programmedGeneration === undefined ? 'nothing acknowledged yet' : `runs generation ${programmedGeneration}`;
   if (programmedGeneration === spec.generation) return { type, status: 'True', reason: 'Acknowledged', message: runs };
   if (!connected) return { type, status: 'Unknown', reason: 'Disconnected', message: `${runs} as last heard` };
-  return { type, status: 'False', reason: 'Pending', message: `${runs}, generation ${spec.generation} is wanted` };
+  return { type, status: 'False', reason: 'Pending', message: `${runs}, generation ${spec.generation} is desired` };
 }
 
-/** True from the node's acknowledgement on: from then it takes nothing new, and a zero of sessions is final. */
+/** True from the node's acknowledgement on: the node then takes nothing new, and a report of zero sessions is final. */
 function draining({ spec, programmedGeneration }: MediaNodeFacts): Judgement {
   const type = 'Draining';
   if (!spec.drain) return { type, status: 'False', reason: 'NotDraining', message: '' };

@@ -2,20 +2,23 @@ import { createHash } from 'node:crypto';
 import { Informer, formatMicroTime, isAlreadyExists, isNotFound, leases, type KubeClient, type Lease } from '@millrace/kube';
 import type { Clock, Logger, Timer } from '@millrace/service';
 
-/** The operator finds a replica's Lease by its name. */
+/** Name prefix of the Leases, by which the operator finds them. */
 const PREFIX = 'millrace-control-';
 const LABEL = 'millrace.dev/control-replica';
 const DURATION_SECONDS = 15;
 const RENEW_MS = 5000;
-/** A replica that is gone for so long does not come back under its name. */
+/** A replica that has been gone for this long does not come back under its name. */
 const FORGET_MS = 600_000;
 
-/** This replica's own Lease, and those of the others: a MediaNode names the replica that holds it, and its Lease says whether that lives. */
+/**
+ * This replica's own Lease and those of the others. A MediaNode names the replica that holds its connection, and the Lease shows whether that
+ * replica is alive.
+ */
 export class ReplicaLease {
   readonly #client: KubeClient;
   readonly #namespace: string;
   readonly #replica: string;
-  /** Of the Lease. */
+  /** Namespace of the Lease. */
   readonly #name: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -26,7 +29,7 @@ export class ReplicaLease {
 
   /** The Lease is called `millrace-control-<replica>`. */
   constructor(options: { client: KubeClient; namespace: string; replica: string; clock: Clock; logger: Logger }) {
-    // A renewal must not wait behind status writes.
+    // Without a rate limit: a renewal must not wait behind status writes.
     this.#client = options.client.unlimited();
     this.#namespace = options.namespace;
     this.#replica = options.replica;
@@ -46,7 +49,7 @@ export class ReplicaLease {
     void this.#keep();
   }
 
-  /** Others that are known and fresh, and this one. */
+  /** The replicas that are alive: this one and others with a fresh Lease. */
   live(): string[] {
     const live = new Set([this.#replica]);
     for (const lease of this.#informer.store.list()) {
@@ -59,14 +62,14 @@ export class ReplicaLease {
     return this.live().includes(replica);
   }
 
-  /** Whether this replica is the one of the live ones that writes what belongs to `key`. While views differ two may, with the same content. */
+  /** Whether this replica writes the status of `key`. While replicas disagree on who is alive, two may write it, with the same content. */
   owns(key: string): boolean {
     const weight = (replica: string): string => createHash('sha256').update(`${key}\0${replica}`).digest('hex');
     const mine = weight(this.#replica);
     return this.live().every((replica) => replica === this.#replica || weight(replica) < mine);
   }
 
-  /** Gives the Lease back. */
+  /** Releases the Lease. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#clock.clearTimeout(this.#timer);

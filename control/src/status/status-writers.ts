@@ -26,7 +26,7 @@ const FIELD_MANAGER = 'millrace-control';
 const RECONNECT_MS = 3000;
 const ROUTES_EVERY_MS = 1000;
 const ORPHANS_EVERY_MS = 10_000;
-/** After the start: nodes find their way to this replica first. */
+/** Delay after the start, ms: nodes reconnect to this replica first. */
 const ORPHANS_AFTER_MS = 30_000;
 
 interface Mine {
@@ -50,7 +50,7 @@ export interface StatusWritersOptions {
   logger: Logger;
 }
 
-/** Writes the status of the nodes that this replica holds, and of the StreamRoutes that fall to it. */
+/** Writes the status of the nodes of this replica, and of the StreamRoutes assigned to it. */
 export class StatusWriters {
   readonly #options: StatusWritersOptions;
   readonly #nodes: BandedWriter<MediaNodeStatus>;
@@ -130,7 +130,7 @@ export class StatusWriters {
     this.#offerNode(node);
   }
 
-  /** Until it has had the time to dial again the node counts as connected. */
+  /** The node counts as connected until it has had the time to reconnect. */
   disconnected(node: string, reason: string): void {
     const mine = this.#mine.get(node);
     if (!mine) return;
@@ -157,7 +157,7 @@ export class StatusWriters {
     const { fleet, replica } = this.#options;
     if (!this.#mine.has(node)) return;
     if (fleet.presence(node)?.replica === replica) this.#offerNode(node);
-    // Another replica holds it now, and writes.
+    // Another replica holds the connection now, and writes the status.
     else this.#forgetNode(node);
   }
 
@@ -192,7 +192,7 @@ export class StatusWriters {
     if (name !== undefined) this.#dirtyRoutes.add(name);
   }
 
-  /** Writes the StreamRoutes of which something has changed. */
+  /** Writes the StreamRoutes that have changed. */
   #offerRoutes(): void {
     const { cluster, namespace, lease, streams, fleet } = this.#options;
     if (!cluster.routes.hasSynced) return;
@@ -214,7 +214,7 @@ export class StatusWriters {
     this.#dirtyRoutes.clear();
   }
 
-  /** Nodes whose replica is gone and that no other one has: what they do is not known. Everything else of their status stays as it was. */
+  /** Nodes whose replica is gone and that no other replica holds: sets their conditions to Unknown and keeps the rest of their status. */
   #judgeOrphans(): void {
     const { cluster, lease, fleet, clock } = this.#options;
     if (!cluster.hasSynced || !lease.hasSynced || clock.now() - this.#startedAt < ORPHANS_AFTER_MS) return;
@@ -238,8 +238,8 @@ export class StatusWriters {
   }
 
   /**
-   * Applies all that control owns of a status; what is left out is given up. Where the API refuses it, `reduce` gives what is applied
-   * in its place, so that the status of another time does not stand. Resolves false when the object is gone.
+   * Applies the whole part of a status that control owns; fields left out are released. When the API rejects it, applies what `reduce` returns,
+   * so that no outdated status stays. Resolves to false when the object is gone.
    */
   async #write<T extends KubeObject>(
     resource: Resource<T>,

@@ -39,7 +39,7 @@ const link = (rttMs: number, more: object = {}) => ({
 });
 const conditionOf = (status: MediaNodeStatus, type: string) => status.conditions!.find((condition) => condition.type === type)!;
 
-describe('what is news in a MediaNode', () => {
+describe('which changes of a MediaNode are written', () => {
   const cases: [string, Partial<MediaNodeFacts>, Partial<MediaNodeFacts>, Difference][] = [
     ['the time of the report', reporting({}), reporting({}, NOW + 60_000), 'none'],
     ['CPU within its step', reporting({ load: { cpuPercent: 20 } }), reporting({ load: { cpuPercent: 29 } }), 'none'],
@@ -62,7 +62,7 @@ describe('what is news in a MediaNode', () => {
     test(`${what}: ${expected}`, () => assert.equal(mediaNodeDifference(statusOf(before), statusOf(after)), expected));
   }
 
-  test('while it drains: the first report after the acknowledgement at once, then each few seconds', () => {
+  test('while it drains: the first report after the acknowledgement at once, then every few seconds', () => {
     const draining = spec('n', { drain: { policy: 'Move', deadlineAt: NOW + 1e6 } });
     const at = (reportedAt: number) => {
       const status = statusOf({ ...reporting({}, reportedAt), spec: draining });
@@ -81,7 +81,7 @@ describe('the status of a MediaNode', () => {
     assert.equal(status.agent?.lastReportAt, undefined);
   });
 
-  test('Programmed compares generations, and is Unknown of a node that is away', () => {
+  test('Programmed compares generations, and is Unknown for a disconnected node', () => {
     const wanted = spec('n', { generation: 2 });
     assert.equal(conditionOf(statusOf(), 'Programmed').status, 'True');
     assert.equal(conditionOf(statusOf({ spec: wanted }), 'Programmed').status, 'False');
@@ -97,7 +97,7 @@ describe('the status of a MediaNode', () => {
     assert.equal(conditionOf(statusOf({ spec: draining, programmedGeneration: 2 }), 'Draining').status, 'True');
   });
 
-  test('of more links than the object holds, those to the peers that it was given stay', () => {
+  test('of more links than the object can hold, those to its assigned peers stay', () => {
     const links = Array.from({ length: 600 }, (_, i) => link(i, { peer: `p${i}` }));
     const wanted = spec('n', { peers: [{ node: 'p599', region: 'r' }] });
     const status = statusOf({ ...reporting({ links }), spec: wanted });
@@ -105,7 +105,7 @@ describe('the status of a MediaNode', () => {
     assert.ok(status.links.some(({ peer }) => peer === 'p599'));
   });
 
-  test('a status that the API refuses shrinks to what must be known, and says so until one is taken', () => {
+  test('a status that the API rejects is reduced, and says so until one is accepted', () => {
     const whole = statusOf();
     const reduced = refusedNodeStatus(whole, 'Invalid: status.links: Too many', NOW);
     assert.deepEqual([reduced.load, reduced.links, reduced.programmedGeneration], [undefined, undefined, 1]);
@@ -133,7 +133,7 @@ describe('the runtime of a StreamRoute', () => {
   });
   const runtime = (...given: ReturnType<typeof facts>[]) => streamRouteStatus(given, (node) => regions[node]);
 
-  test('shows for each served region the path to the node that serves most there, from the origin on', () => {
+  test('shows for each served region the path from the origin to the node with the most viewers there', () => {
     const { streams, viewers } = runtime(
       facts({
         a: carries('live/x', { role: 'origin', path: [] }),
@@ -146,14 +146,14 @@ describe('the runtime of a StreamRoute', () => {
     assert.deepEqual(streams[0]!.paths, [{ region: 'south', hops: ['a', 'relay', 'c'], rttMs: 30, lossPercent: 0.3 }]);
   });
 
-  test('a path as long as a report can tell of fits the object', () => {
+  test('the longest path that a report can hold fits the object', () => {
     const path = Array.from({ length: 16 }, (_, i) => (i === 15 ? 'a' : `n${i}`));
     const { streams } = runtime(facts({ b: carries('live/x', { viewers: 2, path }) }));
     const hops = streams[0]?.paths?.[0]?.hops ?? [];
     assert.deepEqual([hops.length, hops[0], hops.at(-1)], [16, 'a', 'b']);
   });
 
-  test('says whether what the publisher sends is of use, as the origin alone judges it', () => {
+  test('shows the state of the publisher as the origin reports it', () => {
     const publisher = { state: 'WaitingForKeyframe' as const, since: NOW, detail: 'Send a keyframe.' };
     const { streams } = runtime(
       facts({
@@ -225,7 +225,7 @@ describe('the banded writer', () => {
     );
   });
 
-  test('a value that jumps about is written every 10 s, with what it is then', async () => {
+  test('a value that fluctuates is written every 10 s, with its current value', async () => {
     const { clock, writes, offer } = setUp();
     for (let second = 0; second < 31; second++) {
       offer('a', second * 20);
@@ -242,7 +242,7 @@ describe('the banded writer', () => {
     );
   });
 
-  test('a state is written at once, and a second after the one before', async () => {
+  test('a state change is written at once, and at least a second after the last one', async () => {
     const { clock, writes, offer } = setUp();
     offer('a');
     await clock.settle(5000);
@@ -261,7 +261,7 @@ describe('the banded writer', () => {
     );
   });
 
-  test('what has come back within its band by then is not written', async () => {
+  test('a value that has returned to its band by then is not written', async () => {
     const { clock, writes, offer } = setUp();
     offer('a', 0);
     await clock.settle(100);
@@ -272,7 +272,7 @@ describe('the banded writer', () => {
     assert.equal(writes.length, 1);
   });
 
-  test('what stands there already is not written after a start', async () => {
+  test('a status that the object already shows is not written after a start', async () => {
     const { clock, writes, offer } = setUp(() => false, { state: 'a', value: 0 });
     offer('a', 5);
     await clock.settle(10_000);
@@ -282,7 +282,7 @@ describe('the banded writer', () => {
     assert.equal(writes.length, 1);
   });
 
-  test('a failed write is tried again, ever more seldom, with the newest state', async () => {
+  test('a failed write is retried with back-off, with the newest state', async () => {
     let away = true;
     let tries = 0;
     const { clock, writes, offer } = setUp(() => (tries++, away));

@@ -19,7 +19,7 @@ export interface StreamFacts {
   carriers: ReadonlyMap<string, StreamReport>;
 }
 
-/** The runtime fields of a StreamRoute: all its streams counted, those with the most viewers shown. */
+/** The runtime fields of a StreamRoute: the number of its streams, and those with the most viewers. */
 export function streamRouteStatus(
   streams: readonly StreamFacts[],
   regionOf: (node: string) => string | undefined,
@@ -31,7 +31,7 @@ export function streamRouteStatus(
   const shown = [...counted]
     .sort((a, b) => b.viewers - a.viewers || (a.entry.stream < b.entry.stream ? -1 : 1))
     .slice(0, MAX_STREAMS);
-  // By name, so that two streams with about as many viewers do not change places all the time.
+  // Sorted by name, so that two streams with similar numbers of viewers do not swap places all the time.
   shown.sort((a, b) => (a.entry.stream < b.entry.stream ? -1 : 1));
   return {
     activeStreams: streams.length,
@@ -48,7 +48,7 @@ export function streamRouteStatus(
   };
 }
 
-/** Whether what the publisher sends is of use, as its own node judges it. */
+/** The publisher's state, as reported by the origin. */
 function publisherOf(entry: StreamEntry, reports: readonly [string, StreamReport][]): Pick<Stream, 'publisher'> {
   const publisher = reports.find(([node]) => node === entry.node)?.[1].publisher;
   if (!publisher) return {};
@@ -56,12 +56,12 @@ function publisherOf(entry: StreamEntry, reports: readonly [string, StreamReport
   return { publisher: { state, since: formatTime(since), ...(detail === undefined ? {} : { message: detail }) } };
 }
 
-/** What is written where the API refuses the whole: the streams are counted and not shown. */
+/** A reduced status for when the API rejects the whole one: streams are counted but not listed. */
 export function countsOf({ activeStreams, viewers }: StreamRouteRuntime): StreamRouteRuntime {
   return { activeStreams, viewers, streams: [] };
 }
 
-/** For each region that is served: the path to the node there that serves most. */
+/** For each served region, the path to the node with the most viewers. */
 function pathsOf(
   entry: StreamEntry,
   reports: readonly [string, StreamReport][],

@@ -1,2 +1,2 @@
-/** The streams that live now, as one replica sees the directory, each with the policy that applies to it. */
+/** The live streams as one replica sees them in the directory, each with the policy that applies. */
 export { LiveStreams, type StreamChange } from './live-streams.ts';

@@ -18,7 +18,7 @@ function setUp() {
   return { streams, changes };
 }
 
-test('an answer about an earlier epoch that comes late changes nothing', () => {
+test('a late answer about an earlier epoch changes nothing', () => {
   const { streams } = setUp();
   streams.put(entry('live/a', { epoch: 5 }));
   streams.put(entry('live/a', { epoch: 4, node: 'b' }));
@@ -28,7 +28,7 @@ test('an answer about an earlier epoch that comes late changes nothing', () => {
   assert.equal(streams.get('live/a'), undefined);
 });
 
-test('a changed StreamRoute touches the live streams that it means or meant, and no others', () => {
+test('a changed StreamRoute affects the live streams that it matches or matched, and no others', () => {
   const { streams, changes } = setUp();
   for (const stream of ['live/a', 'live/b', 'vod/a', 'vod/b']) streams.put(entry(stream));
   changes.length = 0;
@@ -44,7 +44,7 @@ test('a changed StreamRoute touches the live streams that it means or meant, and
   assert.deepEqual(streams.policyOf('live/a'), DEFAULT_POLICY);
 });
 
-test('reading the whole directory again tells only of what is otherwise', () => {
+test('reading the whole directory again reports only the differences', () => {
   const { streams, changes } = setUp();
   for (const stream of ['live/a', 'live/b', 'live/c']) streams.put(entry(stream));
   changes.length = 0;

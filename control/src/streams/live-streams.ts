@@ -12,7 +12,7 @@ export interface StreamChange {
   rule: RouteRule | undefined;
   /** Name of the StreamRoute that applied before. */
   ruleBefore: string | undefined;
-  /** Ended or lost by this epoch, where there was one. */
+  /** The entry that ended, or that this one replaces. */
   before: StreamEntry | undefined;
 }
 
@@ -55,7 +55,7 @@ export class LiveStreams {
     return this.#rules.match(stream)?.policy ?? DEFAULT_POLICY;
   }
 
-  /** An older epoch than the known one is ignored: answers and events may overtake each other. */
+  /** Ignores an epoch older than the known one: answers and events may overtake each other. */
   put(entry: StreamEntry): void {
     const before = this.#entries.get(entry.stream);
     if (before && before.epoch > entry.epoch) return;
@@ -66,7 +66,7 @@ export class LiveStreams {
     this.#emit(entry.stream, before, ruleBefore);
   }
 
-  /** Only this epoch or an earlier one. */
+  /** Removes the stream if its epoch is this one or an earlier one. */
   remove(stream: string, epoch: number): void {
     const before = this.#entries.get(stream);
     if (!before || before.epoch > epoch) return;
@@ -77,7 +77,7 @@ export class LiveStreams {
     this.#emit(stream, before, ruleBefore);
   }
 
-  /** Makes the view equal to what the directory lists. */
+  /** Makes the view equal to the directory's list. */
   replace(entries: readonly StreamEntry[]): void {
     const listed = new Set(entries.map((entry) => entry.stream));
     for (const entry of [...this.#entries.values()]) if (!listed.has(entry.stream)) this.remove(entry.stream, entry.epoch);
@@ -99,7 +99,7 @@ export class LiveStreams {
     this.#refile(old?.patterns ?? [], name);
   }
 
-  /** Looks again at the live streams that one of these patterns means. */
+  /** Re-evaluates the live streams that one of these patterns matches. */
   #refile(patterns: readonly string[], changedRule: string): void {
     const touched = new Set<string>(this.#byRule.get(changedRule));
     for (const pattern of patterns) for (const { value } of this.#names.within(pattern)) touched.add(value);

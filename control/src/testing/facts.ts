@@ -2,7 +2,7 @@ import type { NodeLoad, Report, StreamReport } from '@millrace/api';
 import type { NodePresence, StreamEntry } from '../directory/index.ts';
 import type { NodeSpec } from '../fleet/index.ts';
 
-/** What unit tests are about is given; the rest is plausible. */
+/** Test objects: a test gives what it is about, and the rest gets plausible defaults. */
 export function spec(name: string, more: Partial<NodeSpec> = {}): NodeSpec {
   return {
     name,

@@ -1,10 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** The keys by which apps call control: field names of the Secret are the apps' names, values their keys. Only hashes are kept. */
+/** The keys with which apps call control: field names of the Secret are the apps' names, values their keys. Stores only hashes. */
 export class AppKeys {
   #hashes: readonly { app: string; hash: Buffer }[] = [];
 
-  /** Takes the Secret's data (base64); undefined: there is none, and nobody gets in. Values of fewer than 16 bytes are passed over and returned. */
+  /**
+   * Takes the Secret's data (base64); undefined: the Secret does not exist, and no app has access. Skips keys of fewer than 16 bytes and
+   * returns their apps.
+   */
   load(data: Readonly<Record<string, string>> | undefined): string[] {
     const weak: string[] = [];
     this.#hashes = Object.entries(data ?? {}).flatMap(([app, encoded]) => {
@@ -22,7 +25,7 @@ export class AppKeys {
     return this.#hashes.length;
   }
 
-  /** The app whose key it is. Takes as long whether and wherever it matches. */
+  /** The app that the key belongs to. The time does not depend on whether or where the key matches. */
   appOf(key: string): string | undefined {
     const hash = hashOf(key);
     let found: string | undefined;

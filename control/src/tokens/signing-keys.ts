@@ -15,12 +15,12 @@ export type SigningKeySet = z.infer<typeof SigningKeySet>;
 
 export const SIGNING_KEYS_FIELD = 'keys.json';
 
-/** The Ed25519 keys that sign media tokens, as their Secret last said. */
+/** The Ed25519 keys that sign media tokens, as last read from their Secret. */
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
   #signer: { kid: string; key: CryptoKey } | undefined;
 
-  /** A new set with one key, as the Secret's data (base64). */
+  /** A new key set with one key, as the Secret's data (base64). */
   static async create(): Promise<Record<string, string>> {
     const { privateKey } = await generateKeyPair(TOKEN_ALGORITHM, { crv: 'Ed25519', extractable: true });
     const { kty, crv, x, d } = await exportJWK(privateKey);
@@ -29,7 +29,7 @@ export class SigningKeys {
     return { [SIGNING_KEYS_FIELD]: Buffer.from(JSON.stringify(set)).toString('base64') };
   }
 
-  /** Takes the Secret's data. Throws, and keeps what it has, when that is not a key set; the message tells nothing of the keys. */
+  /** Takes the Secret's data. Throws and keeps the present keys when it is not a valid key set; the message reveals nothing of the keys. */
   async load(data: Readonly<Record<string, string>>): Promise<void> {
     const set = parseSet(data[SIGNING_KEYS_FIELD]);
     const current = set.keys.find((key) => key.kid === set.current);

@@ -16,7 +16,7 @@ async function keysOf(...data: Record<string, string>[]): Promise<SigningKeys> {
   return keys;
 }
 
-test('a token opens what it was made for, until it ends', async () => {
+test('a token grants what it was issued for, until it expires', async () => {
   const keys = await keysOf(await SigningKeys.create());
   const { token, expiresAtMs } = await keys.mint({ sub: 'anna', act: 'push', stream: 'live/*' }, 60, NOW);
   assert.equal(expiresAtMs, NOW + 60_000);
@@ -30,7 +30,7 @@ test('a token opens what it was made for, until it ends', async () => {
   assert.equal(await verdict('push', 'live/a', NOW + 66_000), 'expired');
 });
 
-test('what was changed, signed by another, or is no token is refused', async () => {
+test('a token that was modified or signed with another key is refused, and so is malformed input', async () => {
   const [keys, others] = [await keysOf(await SigningKeys.create()), await keysOf(await SigningKeys.create())];
   const { token } = await keys.mint({ sub: 'anna', act: 'push', stream: 'live/a' }, 60, NOW);
   const refusal = async (text: string, by = keys) => {
@@ -57,7 +57,7 @@ test('what was changed, signed by another, or is no token is refused', async () 
     assert.notEqual(await refusal(text), 'ok');
 });
 
-test('while keys rotate, tokens of the old one are still good, and new ones are signed by the current one', async () => {
+test('while keys rotate, tokens of the old key stay valid, and new ones are signed with the current key', async () => {
   const [first, second] = [await SigningKeys.create(), await SigningKeys.create()];
   const keys = await keysOf(first);
   const { token: old } = await keys.mint({ sub: 'a', act: 'pull', stream: 'live/a' }, 60, NOW);
@@ -70,7 +70,7 @@ test('while keys rotate, tokens of the old one are still good, and new ones are 
   assert.ok(keys.publicKeys.every((key) => !('d' in key)));
 });
 
-test('a Secret that holds no keys is refused by field, and the keys known before stay', async () => {
+test('a Secret without valid keys is refused with the field named, and the previous keys stay', async () => {
   const good = await SigningKeys.create();
   const keys = await keysOf(good);
   const before = keys.publicKeys;
@@ -84,7 +84,7 @@ test('a Secret that holds no keys is refused by field, and the keys known before
   assert.equal(keys.publicKeys, before);
 });
 
-test('an app is known by its key, a short key is not accepted, and without a Secret nobody is', () => {
+test('an app is identified by its key, short keys are not accepted, and without a Secret no key is', () => {
   const keys = new AppKeys();
   assert.deepEqual(keys.load({ shop: base64('k'.repeat(16)), school: base64('s'.repeat(20)), weak: base64('short') }), ['weak']);
   assert.equal(keys.appOf('k'.repeat(16)), 'shop');
