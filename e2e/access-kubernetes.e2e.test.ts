@@ -21,7 +21,7 @@ import { eventually } from './src/servers/network.ts';
 
 const NAMESPACE = 'fleet';
 
-/** A real kube-apiserver with RBAC, and the roles of deploy/rbac: what the access table says of the Kubernetes API. */
+/** A real kube-apiserver with RBAC and the roles of deploy/rbac, compared with the rows of the access table about the Kubernetes API. */
 describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
   let cluster: KubeCluster;
   before(async () => {
@@ -33,9 +33,9 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
   });
   after(() => cluster?.stop());
 
-  describe('who may do what', () => {
+  describe('which account may do what', () => {
     const rights = kubernetesRights(RBAC_FOLDER);
-    /** What no row of the table grants, among it what would be worst. */
+    /** Verbs and resources that no row of the table grants, among them the most dangerous ones. */
     const others: Omit<KubernetesRight, 'verbs' | 'accounts' | 'isClusterWide'>[] = [
       { group: '', resource: 'pods/exec' },
       { group: '', resource: 'configmaps' },
@@ -77,7 +77,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
       };
     });
 
-    /** Which accounts have a verb on this very object: also by a row that names no object. */
+    /** The accounts that have a verb on this object, including by a row that names no object. */
     function holders(right: Omit<KubernetesRight, 'verbs' | 'accounts' | 'isClusterWide'>, verb: Verb): Set<string> {
       return new Set(
         rights.flatMap(({ group, resource, name, verbs, accounts }) => {
@@ -103,7 +103,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
               wanted[caller] = isAccount ? (allowed.has(caller) ? 'yes' : 403) : shown[caller] === undefined ? 403 : 401;
             }),
           );
-          // Who shows nothing is system:anonymous to the API server, and that may do nothing: 403 in place of 401.
+          // A request without credentials is system:anonymous to the API server, which has no rights: 403 instead of 401.
           assert.deepEqual(entries(found), entries(wanted), verb);
         }
       });
@@ -156,7 +156,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
         '-',
       );
 
-    test('an edge, its pod, a mesh with its key, a route, and a node that proves who it is', async () => {
+    test('an edge, its pod, a mesh with its key, a route, and a node that proves its identity', async () => {
       await apply('RelayMesh', 'mesh', {});
       await apply('StreamRoute', 'live', { streams: ['live/*'] });
       await apply('MediaEdge', 'edge', { region: 'north', roles: ['push', 'pull', 'relay'], meshRef: { name: 'mesh' } });
@@ -185,7 +185,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
       );
     });
 
-    test('the edge goes again: drained, its pod deleted, its finalizer removed', async () => {
+    test('the edge is deleted: drained, its pod deleted, its finalizer removed', async () => {
       await cluster.kubectl('delete', 'mediaedge', 'edge', '-n', NAMESPACE, '--timeout=60s');
     });
 
@@ -230,7 +230,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
 const entries = (cells: Partial<Record<Caller, Verdict>>): [string, Verdict][] =>
   Object.entries(cells).sort(([a], [b]) => (a < b ? -1 : 1));
 
-/** One request of a verb. Nothing is changed: dry runs, of objects that do not exist. Returns the status of the answer. */
+/** Sends one request of a verb that changes nothing: a dry run, or about an object that does not exist. Returns the status code. */
 async function attempt(
   cluster: KubeCluster,
   { group, resource, name = 'nothing-of-this-name' }: Pick<KubernetesRight, 'group' | 'resource' | 'name'>,

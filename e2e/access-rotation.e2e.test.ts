@@ -17,7 +17,7 @@ import { dialTrunk } from './src/servers/wire-attempts.ts';
 const STREAM = 'live/rotated';
 const TRACK = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, ssrc: 4711 };
 
-/** A stream crosses a trunk all the while: whatever key changes, no packet of it is missing and its session stays. */
+/** A stream crosses a trunk during the whole test: no key change may lose a packet or end a session. */
 describe('changing keys', { timeout: 120_000 }, () => {
   let servers: Servers;
   let one: RunningNode;
@@ -78,7 +78,7 @@ describe('changing keys', { timeout: 120_000 }, () => {
     });
   }
 
-  /** Another thirty packets. */
+  /** Waits for thirty more packets. */
   async function flows(): Promise<void> {
     const before = heard.length;
     await eventually('packets', () => (heard.length >= before + 30 ? true : undefined));
@@ -96,7 +96,7 @@ describe('changing keys', { timeout: 120_000 }, () => {
   const accepts = (node: RunningNode, key: string) =>
     dialTrunk({ node: node.name, host: '127.0.0.1', port: node.node.endpoints.trunkPort }, key, 1500);
 
-  test('the trunk key: both are taken while two stand there, then the new one alone; trunks stay up', async () => {
+  test('the trunk key: nodes accept both keys while the Secret holds two, then only the new one; trunks stay up', async () => {
     const next = randomBytes(32).toString('base64');
     assert.equal(await accepts(one, next), 'silence');
     await setSecret('mesh-trunk-key', { psk: next, 'psk-old': servers.trunkKey });
@@ -115,7 +115,7 @@ describe('changing keys', { timeout: 120_000 }, () => {
     nothingIsMissing();
   });
 
-  test('the token key: tokens of both are good while two stand there, then those of the new one alone; sessions go on', async () => {
+  test('the token key: tokens of both keys are valid while the Secret holds two, then only those of the new one; sessions continue', async () => {
     const node = new HttpContract(mediaNodeService, two.url);
     const pull = async (shown: string): Promise<number> =>
       (await node.call('short-pull', { body: { stream: STREAM, token: shown } })).status;
@@ -126,7 +126,7 @@ describe('changing keys', { timeout: 120_000 }, () => {
     const old = await token('pull');
     assert.equal(await pull(old), 200);
     const both = { current: after.current, keys: [...before.keys, ...after.keys] };
-    // First known everywhere, then current: no node may meet a token whose key it has not heard of.
+    // The key is distributed first and made current afterwards: no node may get a token whose key it does not know.
     await setSecret('millrace-token-key', { [SIGNING_KEYS_FIELD]: encoded({ ...both, current: before.current }) });
     await delay(500);
     await setSecret('millrace-token-key', { [SIGNING_KEYS_FIELD]: encoded(both) });
@@ -142,7 +142,7 @@ describe('changing keys', { timeout: 120_000 }, () => {
     nothingIsMissing();
   });
 
-  test('an app key: both are taken while two stand there, then the new one alone', async () => {
+  test('an app key: control accepts both keys while the Secret holds two, then only the new one', async () => {
     const next = randomBytes(18).toString('base64url');
     const status = async (key: string): Promise<number> => (await control.call('streams', { token: key })).status;
     await setSecret('millrace-app-keys', { 'tests-2': Buffer.from(next).toString('base64') });

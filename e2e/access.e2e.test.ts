@@ -29,7 +29,7 @@ const [APP = '', NAME = ''] = STREAM.split('/');
 const TRACK = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, ssrc: 4711 };
 const PATIENCE_MS = 700;
 
-/** Every cell of the table in docs/security.md but those of the Kubernetes API, which access-kubernetes.e2e.test.ts tries. */
+/** Every cell of the table in docs/security.md except those of the Kubernetes API, which access-kubernetes.e2e.test.ts tests. */
 describe('who may call what', { timeout: 300_000 }, () => {
   let servers: Servers;
   let node: RunningNode;
@@ -52,7 +52,7 @@ describe('who may call what', { timeout: 300_000 }, () => {
     await servers?.stop();
   });
 
-  /** What a caller without rights would need no knowledge for. */
+  /** Parameters and body of a valid request, which needs no secret knowledge. */
   function requestOf(operation: Operation, session: string): CallOptions {
     const { id, path } = operation;
     const address = { ip: '127.0.0.1', port: 5004 };
@@ -103,7 +103,7 @@ describe('who may call what', { timeout: 300_000 }, () => {
       .session;
   }
 
-  /** What a status says of the caller's rights. */
+  /** What a status code says about the caller's rights. */
   function verdictOfStatus(operation: Operation, status: number): Verdict {
     const refusals = operation.access === 'session' ? [401, 403, 404] : [401, 403];
     return refusals.includes(status) ? status : 'yes';

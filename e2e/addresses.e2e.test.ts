@@ -8,7 +8,7 @@ import { createKubeClient, loadKubeconfig, secrets } from '@millrace/kube';
 import { eventually, startNetwork, type TestNetwork } from '@millrace/testbed/network';
 import { startGstreamer, type GstreamerClient } from './src/gstreamer/gstreamer.ts';
 
-/** An IPv4 address of this machine that is not a loopback one. */
+/** A non-loopback IPv4 address of this machine. */
 const own = Object.values(networkInterfaces())
   .flatMap((all) => all ?? [])
   .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
@@ -46,7 +46,7 @@ async function reaches(client: GstreamerClient, what: string, isThere: () => boo
   });
 }
 
-/** Pushed in Tokyo, pulled in Virginia. */
+/** Published in Tokyo, played in Virginia. */
 async function publishesAndPlays(network: TestNetwork, hosts: string[]): Promise<void> {
   const publisher = startGstreamer('publish', await place(network, 'push', 'tokyo'));
   const clients = [publisher];
@@ -70,7 +70,7 @@ describe('GStreamer, whose ICE pairs with no loopback address', { timeout: 240_0
   let network: TestNetwork | undefined;
   after(() => network?.stop());
 
-  test('publishes and plays with `make up` as it is, over the machine’s own address', async () => {
+  test('publishes and plays with `make up` and its defaults, over the machine’s own address', async () => {
     network = await startNetwork({ source: 'none' });
     await publishesAndPlays(network, ['127.0.0.1', own!]);
     await network.stop();
@@ -81,9 +81,9 @@ describe('GStreamer, whose ICE pairs with no loopback address', { timeout: 240_0
       network = await startNetwork({ source: 'none', env: { MILLRACE_HOST: own } });
     });
 
-    test('it publishes and plays at that address alone', () => publishesAndPlays(network!, [own!]));
+    test('it publishes and plays at that address only', () => publishesAndPlays(network!, [own!]));
 
-    test('the page is there, and asks for the app key; the API stays on loopback', async () => {
+    test('the page is served and asks for the app key; the API stays on loopback', async () => {
       const { consoleUrl, kubeconfig } = network!;
       assert.equal(new URL(consoleUrl).hostname, own);
       assert.equal((await fetch(consoleUrl)).status, 401);

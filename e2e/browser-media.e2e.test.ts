@@ -5,7 +5,7 @@ import { browserNames, launchBrowser, type Browser, type BrowserName } from '@mi
 import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts';
 import { ownAddress } from '@millrace/testbed/own-address';
 
-/** Firefox's H.264 is a plugin that it downloads, which a test machine may have no way to. */
+/** Firefox downloads its H.264 codec as a plugin, which may not be possible on a test machine. */
 const CODECS: Record<BrowserName, readonly string[]> = {
   chromium: ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1'],
   firefox: ['video/VP8', 'video/VP9', 'video/AV1'],

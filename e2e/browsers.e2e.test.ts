@@ -10,7 +10,10 @@ import { sdkPlayer, sdkPublisher, sdkUntil } from './src/sdk-page.ts';
 const PUBLISHED_IN = 'tokyo';
 const WATCHED_IN = 'virginia';
 
-/** Published in Tokyo, carried by relays, watched in Virginia: on `make up` as it is by both browsers, with their ICE as users have it, by WHIP and WHEP and with the SDK. */
+/**
+ * Published in Tokyo, carried by relays, watched in Virginia: both browsers with their default ICE settings, by WHIP and WHEP and with the
+ * SDK, on `make up` with its defaults.
+ */
 describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
   let network: TestNetwork;
   const browsers = new Map<BrowserName, Browser>();
@@ -71,7 +74,7 @@ describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
     await publisher.close();
   });
 
-  test('a viewer of what Firefox publishes in layers gets the one that it asks for', async () => {
+  test('a viewer of a stream that Firefox publishes in layers gets the layer that it requests', async () => {
     const publisher = await browsers.get('firefox')!.newPage();
     const { url, token } = await network.place('push', 'live/layers', PUBLISHED_IN);
     await publishCamera(publisher, { whipUrl: url, token, videoCodec: 'video/VP8', simulcast: true });
@@ -133,7 +136,7 @@ describe('Chromium and Firefox over the relays', { timeout: 300_000 }, () => {
   }
 });
 
-/** With MILLRACE_SCREENSHOTS=folder, how it looks on a wide and on a narrow screen. */
+/** With MILLRACE_SCREENSHOTS=folder, saves screenshots of a wide and a narrow screen there. */
 async function picture(page: Page, name: string): Promise<void> {
   const folder = process.env['MILLRACE_SCREENSHOTS'];
   if (!folder) return;

@@ -5,7 +5,7 @@ import { kubectlConformance } from './conformance/kubectl.ts';
 import type { KubeApi } from './src/kube-apis.ts';
 import { kubeApis } from './src/kube-apis.ts';
 
-// One suite, written from what Kubernetes documents of its API: it holds on the real one and on the one that stands in for it.
+// One suite, written from the documentation of the Kubernetes API, for both the real API and the embedded one.
 for (const { name, start } of kubeApis) {
   describe(name, () => {
     let api: KubeApi;
@@ -13,7 +13,7 @@ for (const { name, start } of kubeApis) {
       api = await start();
     });
     after(() => api.stop());
-    // Before the other part, which makes the API forget; meanwhile the garbage collector learns of that part's CRD.
+    // Runs before the other part, which makes the API forget revisions; meanwhile the garbage collector discovers that part's CRD.
     kubectlConformance(() => api);
     conformance({ kubeconfig: () => readFile(api.kubeconfigPath, 'utf8'), forgetHistory: () => api.forgetHistory() });
   });

@@ -6,7 +6,7 @@ import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 for (const { name, start } of kubeApis) describe(`the CRDs on ${name}`, () => crdsOn(start));
 
-/** The same manifests as in the unit tests, over the API. */
+/** The manifests of the unit tests, applied over the API. */
 function crdsOn(start: () => Promise<KubeApi>): void {
   let cluster: KubeApi;
   let client: KubeClient;
@@ -67,7 +67,7 @@ function crdsOn(start: () => Promise<KubeApi>): void {
     });
   }
 
-  test('every kind is in the category and has its short name', async () => {
+  test('every kind is in the category millrace and has its short name', async () => {
     const kinds = await cluster.kubectl('api-resources', '--categories=millrace', '--no-headers', '-o', 'wide');
     for (const shortName of ['me', 'rm', 'sr', 'mn']) assert.match(kinds, new RegExp(`\\s${shortName}\\s`));
   });

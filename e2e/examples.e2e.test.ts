@@ -24,7 +24,7 @@ interface Conditioned extends KubeObject {
   status?: { conditions?: crds.Condition[]; observedGeneration?: number };
 }
 
-/** Each with what it builds on. */
+/** Each folder with the folders that it builds on. */
 const SETS: [folder: string, first: string][] = [
   ['', 'two-regions.yaml'],
   ['laptop', 'network.yaml'],
@@ -56,7 +56,7 @@ function manifestsOn(start: () => Promise<KubeApi>): void {
   });
 
   for (const [folder, first] of SETS)
-    test(`those in examples/${folder} are taken as they are, and become Accepted with all that they refer to`, async () => {
+    test(`those in examples/${folder} are accepted unchanged, and become Accepted with all objects that they refer to`, async () => {
       const files = (await readdir(join(EXAMPLES, folder))).filter((file) => file.endsWith('.yaml') && file !== first);
       for (const file of [first, ...files.sort()]) {
         const path = join(EXAMPLES, folder, file);
@@ -77,7 +77,7 @@ function manifestsOn(start: () => Promise<KubeApi>): void {
     });
 }
 
-/** True once the conditions of the present generation are good; throws when they are bad. */
+/** True once the conditions of the current generation are good; throws when they are bad. */
 function judged(object: Conditioned): true | undefined {
   const generation = object.metadata?.generation;
   for (const type of ['Accepted', 'ResolvedRefs']) {

@@ -9,7 +9,7 @@ import { pidOfNode, pidsOfNode } from '@millrace/testbed/node-process';
 
 const STREAM = 'live/steady';
 
-/** Operator, control and the API are killed or hang while a stream crosses two relays and its frames are counted. */
+/** Kills or stops operator, control and the API while a stream crosses two relays, and counts its frames. */
 for (const { name, isReal, start } of killableApis) {
   describe(`faults of the control plane on ${name}`, { timeout: 300_000 }, () => {
     let plane: ControlPlane;
@@ -40,7 +40,7 @@ for (const { name, isReal, start } of killableApis) {
       eventually(`a place to ${kind}`, 30_000, () => plane.place(kind, STREAM, region));
     const whenKnown = () => eventually('control knows the stream', 30_000, () => plane.stream(STREAM));
 
-    /** Every pod with the process that runs it. */
+    /** Each pod with its process. */
     async function processes(): Promise<Record<string, number>> {
       return Object.fromEntries((await pods()).map(({ name: pod, uid }) => [uid, pidOfNode(pod)]));
     }
@@ -57,7 +57,7 @@ for (const { name, isReal, start } of killableApis) {
         return states.length === (await pods()).length && states.every((state) => state === 'True') ? true : undefined;
       });
 
-    test('with operator, control and API killed every frame arrives and another viewer is let in; afterwards all is as it was', async (t) => {
+    test('while operator, control and API are dead every frame arrives and a new viewer can join; afterwards the state is as before', async (t) => {
       const before = await processes();
       const { epoch, origin } = await whenKnown();
       const pull = await plane.place('pull', STREAM, 'virginia');
@@ -84,15 +84,15 @@ for (const { name, isReal, start } of killableApis) {
       late.assertWhole(t);
     });
 
-    // Whoever serves the API has no part in the next two: each is tried on one.
-    test('an operator that is killed while it makes pods makes none twice', { skip: !isReal }, async (t) => {
+    // The next two tests do not depend on which API serves, so each runs on one.
+    test('an operator that is killed while it creates pods creates none twice', { skip: !isReal }, async (t) => {
       const seen = new Set((await pods()).map(({ uid }) => uid));
       const before = seen.size;
       const look = async (): Promise<void> => {
         for (const { uid } of await pods()) seen.add(uid);
       };
       await plane.kubectl('scale', 'mediaedge', 'virginia-pull', '--replicas=4');
-      // In the midst of it, and with the API, whatever that has answered by then.
+      // Kills the operator during the creations, together with the API, whatever requests that has answered by then.
       await eventually('a pod is made', 30_000, async () => {
         await look();
         return seen.size > before ? true : undefined;
@@ -110,7 +110,7 @@ for (const { name, isReal, start } of killableApis) {
       counted.assertWhole(t);
     });
 
-    test('control that hangs for 10 s loses no frame, no node and no stream', { skip: isReal }, async (t) => {
+    test('a control that hangs for 10 s loses no frame, no node and no stream', { skip: isReal }, async (t) => {
       await allConnected();
       const { epoch } = await whenKnown();
       plane.control.hang();
@@ -125,7 +125,7 @@ for (const { name, isReal, start } of killableApis) {
   });
 }
 
-/** Two regions, four nodes, and no more than that: several of these run on a small machine. */
+/** Only two regions with four nodes, since several of these networks run on a small machine. */
 function smallNetwork(): string {
   const metadata = (name: string) => ({ name, namespace: 'default' });
   const apiVersion = 'millrace.dev/v1alpha1';

@@ -19,10 +19,10 @@ const PUBLISHED_IN = 'tokyo';
 const CROSSED = 'frankfurt';
 const WATCHED_IN = 'virginia';
 
-/** Until control has forgotten a publisher that vanished: 10 s of silence (docs/faults.md), and what a busy machine adds. */
+/** Maximum time until control has forgotten a publisher that vanished: 10 s of silence (docs/faults.md), plus margin for a busy machine. */
 const FORGOTTEN_WITHIN_MS = 30_000;
 
-/** Processes of the media plane are killed or stopped while frames are counted. */
+/** Kills or stops processes of the media plane while frames are counted. */
 describe('faults of the media plane', { timeout: 540_000 }, () => {
   let network: TestNetwork;
   let browser: Browser;
@@ -72,7 +72,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     return counted;
   }
 
-  test('a relay on the path that stands still for 3 s costs a viewer no frame', async (t) => {
+  test('a relay on the path that hangs for 3 s costs a viewer no frame', async (t) => {
     const counted = await countedStream(t, 'live/still', WATCHED_IN);
     const hops = await eventually('the path is reported', 20_000, async () => {
       const view = (await network.topology()).streams.find((each) => each.stream === 'live/still');
@@ -82,7 +82,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     const [pid, stoppedAt] = [pidOfNode(victim), performance.now()];
     process.kill(pid, 'SIGSTOP');
     t.after(() => process.kill(pid, 'SIGCONT'));
-    // It holds what it has: only another way brings more while it stands still.
+    // The stopped relay holds its packets: frames can continue only over another path.
     await counted.more(60, 15_000);
     await delay(Math.max(0, stoppedAt + 3_000 - performance.now()));
     process.kill(pid, 'SIGCONT');
@@ -94,7 +94,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     counted.assertWhole(t);
   });
 
-  test('a pull node whose media worker is killed goes on with a new one, and its viewers come back by themselves', async (t) => {
+  test('a pull node whose media worker is killed starts a new one, and its viewers reconnect by themselves', async (t) => {
     const elsewhere = await countedStream(t, 'live/worker', CROSSED);
     const here = await openPlainViewer(await network.place('pull', 'live/worker', WATCHED_IN));
     const ending = new CountedStream(undefined, here);
@@ -130,7 +130,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
   const signalingUrlOf = async (node: string): Promise<string> =>
     (await kubectl('get', 'medianode', node, '-o', 'jsonpath={.status.endpoints.signalingUrl}')).trim();
 
-  test('a push node whose media worker is killed gets its publisher back, and viewers stay in their sessions', async (t) => {
+  test('a push node whose media worker is killed gets its publisher back, and viewers keep their sessions', async (t) => {
     const publisher = await sdkPublisher(browser, placeOptions('push', 'live/origin', PUBLISHED_IN));
     const player = await sdkPlayer(browser, placeOptions('pull', 'live/origin', WATCHED_IN));
     const before = await sdkUntil(player, 'it plays', (view) => view.frames >= 60, 40_000);
@@ -146,7 +146,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     await player.close();
   });
 
-  test('a node whose media workers die again and again is not ready, but lives', async () => {
+  test('a node whose media workers keep dying becomes unready, but stays up', async () => {
     const node = await onlyNodeOf('frankfurt-pull');
     const [pid, opsUrl] = [pidOfNode(node), await opsUrlOf(node)];
     const ready = async () => (await fetch(new URL('/readyz', opsUrl))).text();
@@ -161,7 +161,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     await eventually('another node takes its place', 40_000, async () => ((await readyNodes()) === '1' ? true : undefined));
   });
 
-  test('publishers that vanish without a word are forgotten, their viewers told, and the next one of a name is seen in the same session', async (t) => {
+  test('publishers that vanish are forgotten, their viewers are notified, and the next publisher of the name is seen in the same session', async (t) => {
     const doomed = await launchBrowser();
     t.after(() => doomed.close());
     const place = (kind: 'push' | 'pull', stream: string) =>
@@ -204,14 +204,14 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     await whenForgotten('live/killed');
     t.diagnostic(`forgotten after ${Math.round(performance.now() - killedAt)} ms`);
 
-    // The next publisher of a name is taken at once, and who waited sees it where it is.
+    // The next publisher of the name is accepted at once, and waiting viewers see it in their sessions.
     const seen = waiting.received.video;
     await started(startWhipPublisher, 'live/killed');
     await eventually('it is seen', 20_000, () => (waiting.received.video > seen + 30 ? true : undefined));
     assert.equal(waiting.received.ssrcs.size, 1, 'under the SSRC of before');
     assert.deepEqual(waiting.said, ['paused', 'resumed']);
 
-    // One with another codec needs a new session: the SDK is told so, and opens it.
+    // A publisher with another codec needs a new session: the node tells the SDK, which opens one.
     await whenForgotten('live/browser');
     const h264 = await sdkPublisher(browser, { ...placeOptions('push', 'live/browser', PUBLISHED_IN), codec: 'video/H264' });
     const back = await sdkUntil(page, 'it moves to the new codec', (view) => view.moves.length > 0, 20_000);
@@ -222,7 +222,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     await page.close();
     await h264.close();
 
-    // Where nobody comes, viewers are sent off and nothing is carried any more.
+    // When no publisher comes, the sessions end and nothing carries the stream any more.
     await whenForgotten('live/silent');
     await whenForgotten('live/ffmpeg');
     await eventually('the session of the stream that stays away ends', 20_000, () => alone.said.includes('ended') || undefined);
@@ -238,7 +238,7 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     });
   });
 
-  test('when everything is killed at once, `make up` brings it all back, and nothing is left over', async (t) => {
+  test('when everything is killed at once, `make up` restores it, and no process is left behind', async (t) => {
     const publisher = await sdkPublisher(browser, placeOptions('push', 'live/all', PUBLISHED_IN));
     const player = await sdkPlayer(browser, placeOptions('pull', 'live/all', WATCHED_IN));
     await sdkUntil(player, 'it plays', (view) => view.frames >= 30, 40_000);
@@ -250,12 +250,12 @@ describe('faults of the media plane', { timeout: 540_000 }, () => {
     const { stateDir } = network;
 
     const victims = [network.pid, ...descendantsOf(network.pid)];
-    // Workers end with their node: some are gone before their turn.
+    // Workers end with their node, so some are gone before their turn.
     for (const pid of victims) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
     await network.kill();
     await eventually('nothing of it runs', 10_000, () => (victims.some(isRunning) ? undefined : true));
     const atKill = await observeSdk(player);
-    // On the ports of before: they must be free.
+    // On the same ports, which must be free.
     network = await startNetwork({ stateDir, ports });
     useKubectl();
 

@@ -14,10 +14,13 @@ import { observeSdk, sdkPlayer, sdkPublisher, sdkUntil } from './src/sdk-page.ts
 const STREAM = 'live/stall';
 const PUBLISHED_IN = 'tokyo';
 const WATCHED_IN = 'virginia';
-/** Long after the SDK has given up on a node that hangs (docs/faults.md: 6 s, 20 s for publishers), on a busy machine. */
+/** Maximum time until the SDK leaves a node that hangs (docs/faults.md: 6 s, 20 s for publishers), with margin for a busy machine. */
 const LEFT_WITHIN_MS = 60_000;
 
-/** Nodes that hang: their sockets stay open, their media workers answer ICE and send reports, and no media goes through. And a whole region's relays. */
+/**
+ * Nodes that hang: their sockets stay open, their media workers answer ICE and send reports, and no media goes through. Also the loss of
+ * all relays of a region.
+ */
 describe('faults of nodes that hang, and of all relays of a region', { timeout: 420_000 }, () => {
   let network: TestNetwork;
   let browser: Browser;
@@ -59,7 +62,7 @@ describe('faults of nodes that hang, and of all relays of a region', { timeout: 
       return nodes.length === 11 && nodes.every(({ connected }) => connected) ? true : undefined;
     });
 
-  /** SIGSTOP until the test ends, or before. */
+  /** Stops a process with SIGSTOP until the test ends, or until the returned function is called. */
   function hang(t: TestContext, node: string): { goOn: () => void } {
     const pid = pidOfNode(node);
     const goOn = (): void => void process.kill(pid, 'SIGCONT');
@@ -68,7 +71,7 @@ describe('faults of nodes that hang, and of all relays of a region', { timeout: 
     return { goOn };
   }
 
-  test('a pull node that hangs is left for another, though its media worker answers as ever', async (t) => {
+  test('viewers leave a pull node that hangs for another, although its media worker still answers', async (t) => {
     const before = await observeSdk(player);
     const { goOn } = hang(t, before.places.at(-1)!);
     const there = await sdkUntil(
@@ -88,7 +91,7 @@ describe('faults of nodes that hang, and of all relays of a region', { timeout: 
     assert.equal(await placedAt(player), there.places.at(-1), 'and it stays there');
   });
 
-  test('a publisher whose node hangs goes to another; the node that goes on again does not disturb the stream', async (t) => {
+  test('a publisher whose node hangs goes to another; the old node does not disturb the stream when it resumes', async (t) => {
     const [before, ofPublisher] = [await observeSdk(player), await observeSdk(publisher)];
     const from = ofPublisher.places.at(-1)!;
     const { goOn } = hang(t, from);
@@ -114,10 +117,10 @@ describe('faults of nodes that hang, and of all relays of a region', { timeout: 
     assert.deepEqual([publishing.state, watching.state], ['live', 'live']);
   });
 
-  test('with all relays of the viewers’ region dead at once, their node takes the stream straight from its origin, and no frame is missing', async (t) => {
+  test('with all relays of the viewers’ region dead at once, their node takes the stream directly from its origin, and no frame is missing', async (t) => {
     await allConnected();
     const clip = await encodeClip();
-    // Of no StreamRoute: nothing says over which region it must come.
+    // Matches no StreamRoute, so no policy requires a region on its path.
     const stream = 'other/region';
     const source = await publishClip(await network.place('push', stream, PUBLISHED_IN), clip);
     await eventually('it is known', 20_000, () => streamOf(stream));

@@ -22,7 +22,7 @@ import { kubeApis, type KubeApi } from './src/kube-apis.ts';
 
 const NAMESPACE = 'default';
 const REPLICA = 'control-0';
-/** Watches that broke with the API server come back after 10 s of back-off at worst; then what is wanted here takes two or three steps. */
+/** Watches that broke with the API server reconnect after at most 10 s of back-off; the expected state then takes two or three steps. */
 const AFTER_RESTART_MS = 60_000;
 
 for (const { name, start } of kubeApis) describe(`the operator on ${name}`, { timeout: 300_000 }, () => operatorOn(start));
@@ -33,7 +33,7 @@ const operatorOptions = {
   logger: createLogger({ service: 'operator', level: 'error' }),
 };
 
-/** The test plays kubelet (pod status) and control (MediaNode status). */
+/** The test plays the kubelet (pod status) and control (MediaNode status). */
 function operatorOn(start: () => Promise<KubeApi>): void {
   let cluster: KubeApi;
   let client: KubeClient;
@@ -63,7 +63,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
   const edgeNow = (name: string): Promise<MediaEdge> => client.get(mediaEdges, { namespace: NAMESPACE, name });
   const nodeNow = (name: string): Promise<MediaNode> => client.get(mediaNodes, { namespace: NAMESPACE, name });
 
-  /** What kubelet and control write for a node that works. */
+  /** Writes the statuses that the kubelet and control write for a working node. */
   const serve = async (name: string, sessions: number): Promise<void> => {
     const ready = { type: 'Ready', status: 'True', lastTransitionTime: formatTime(Date.now()) };
     const podStatus = { phase: 'Running', conditions: [ready] };
@@ -142,8 +142,12 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     assert.equal((await nodeNow(first.metadata.name)).spec.cordoned, false);
     await serve(leaving, 1);
     await delay(1_500);
-    assert.equal((await client.get(pods, refOf(second))).metadata?.deletionTimestamp, undefined, 'deleted with a session');
-    await delay(2_500); // reports from the first 3 s of a drain are not believed
+    assert.equal(
+      (await client.get(pods, refOf(second))).metadata?.deletionTimestamp,
+      undefined,
+      'must not be deleted with a session',
+    );
+    await delay(2_500); // reports from the first 3 s of a drain do not count
     await serve(leaving, 0);
     await until(
       () => client.find(pods, refOf(second)),
@@ -169,7 +173,11 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     const fresh = both.find((pod) => objectKey(pod) !== objectKey(old as Pod));
     assert.equal(fresh?.spec?.containers[0]?.image, 'media-node:2');
     await delay(500);
-    assert.equal((await nodeNow(refOf(old as Pod).name)).spec.cordoned, false, 'drained before its successor is ready');
+    assert.equal(
+      (await nodeNow(refOf(old as Pod).name)).spec.cordoned,
+      false,
+      'must not be drained before its successor is ready',
+    );
     await serve(refOf(fresh).name, 0);
     await until(
       () => nodeNow(refOf(old as Pod).name),
@@ -177,7 +185,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     );
   });
 
-  test('a StreamRoute tells which region is missing', async () => {
+  test('a StreamRoute names a region that is missing', async () => {
     await apply('StreamRoute', 'demo', { streams: ['live/demo'], distribution: { regions: ['mars'] } });
     const route = await until(
       () => client.get(streamRoutes, { namespace: NAMESPACE, name: 'demo' }),
@@ -187,7 +195,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     assert.equal(route.status?.policyKey, 'default');
   });
 
-  test('the operator survives a restart of the API server and writes on', async () => {
+  test('the operator survives a restart of the API server and keeps writing', async () => {
     await cluster.killApiServer();
     await cluster.startApiServer();
     await apply('MediaEdge', 'beta', { region: 'us', roles: ['relay'] });
@@ -199,7 +207,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
 
   test('deleting an edge drains its nodes first; the finalizer holds it until they are gone', async () => {
     await cluster.kubectl('delete', 'mediaedge', 'beta', '--wait=false');
-    // Its one node never served, so it goes at once.
+    // Its only node never served, so it is deleted at once.
     await until(
       () => podsOf('beta'),
       (found) => found.length === 0,
@@ -225,7 +233,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     assert.equal((await podsOf('alpha')).filter((pod) => !pod.metadata?.deletionTimestamp).length, 0);
   });
 
-  test('a quiet operator writes nothing', async () => {
+  test('an operator without events writes nothing', async () => {
     await apply('MediaEdge', 'quiet', { region: 'eu', roles: ['pull'] });
     const [pod] = await until(
       () => podsOf('quiet'),
@@ -283,7 +291,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
     const drain = (timeout: string): Promise<string> =>
       cluster.kubectl('drain', 'host-1', '--delete-emptydir-data', '--ignore-daemonsets', '--force', `--timeout=${timeout}`);
     await assert.rejects(drain('4s'), /disruption budget|timed out|timeout/i);
-    assert.equal((await client.get(pods, ref)).metadata?.deletionTimestamp, undefined, 'evicted with sessions');
+    assert.equal((await client.get(pods, ref)).metadata?.deletionTimestamp, undefined, 'must not be evicted with sessions');
     assert.ok((await nodeNow(ref.name)).spec.drain, 'the operator drains it');
     assert.equal((await podsOf('gamma')).length, 2, 'its replacement is there');
     await serve(ref.name, 0);
@@ -291,7 +299,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
       () => client.find(pods, ref),
       (found) => found?.metadata?.deletionTimestamp !== undefined || found === undefined,
     );
-    await client.delete(pods, ref, { gracePeriodSeconds: 0 }).catch(() => undefined); // the kubelet's part
+    await client.delete(pods, ref, { gracePeriodSeconds: 0 }).catch(() => undefined); // plays the kubelet
     await drain('20s');
   });
 
@@ -318,7 +326,7 @@ function operatorOn(start: () => Promise<KubeApi>): void {
   });
 }
 
-/** Looks until it is as wanted; fails with what was seen last. */
+/** Polls until the condition holds; fails with the last observed state. */
 async function until<T>(look: () => Promise<T>, isWanted: (seen: T) => boolean, timeoutMs = 20_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

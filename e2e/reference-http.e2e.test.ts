@@ -102,7 +102,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     assert.equal((await control.call('openapi')).status, 200);
   });
 
-  test('control’s short forms lead to the node', async () => {
+  test('control’s short forms redirect to the node', async () => {
     const stream = 'live/short';
     for (const act of ['push', 'pull'] as const) {
       const good = await token(act, stream);
@@ -244,7 +244,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
       }
   });
 
-  test('of every operation an answer was seen that grants it', (t) => {
+  test('every operation succeeded at least once', (t) => {
     for (const contract of [control, node, page, ops]) {
       const missing = contract.operations.filter(({ id, answers }) => {
         const granted = Object.keys(answers).filter((status) => Number(status) < 400);
@@ -259,7 +259,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     }
   });
 
-  test('the examples of the page work as they stand there', async () => {
+  test('the examples of the page work as printed', async () => {
     const text = await readFile(new URL('../docs/reference/http-api.md', import.meta.url), 'utf8');
     const folder = await mkdtemp(join(tmpdir(), 'millrace-examples-'));
     const env: Record<string, string> = {
@@ -318,7 +318,7 @@ describe('the reference of the HTTP APIs and the running servers', { timeout: 18
     await rm(folder, { recursive: true });
   });
 
-  test('a node that does not have the role sends its clients to another, or says when to come again', async () => {
+  test('a node that does not have the role redirects its clients to another, or says when to retry', async () => {
     const two = await servers.addNode('two', { roles: ['pull', 'relay'] });
     const other = new HttpContract(mediaNodeService, two.url);
     const push = await token('push', 'live/elsewhere');

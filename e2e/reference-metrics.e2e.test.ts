@@ -10,7 +10,7 @@ import { LABELS, metricsOf, metricsPage, unitOf, UNITS, type Metric } from './sr
 import { APP_KEY, eventually, NAMESPACE, Servers, type RunningNode } from './src/servers/network.ts';
 
 const PAGE = new URL('../docs/reference/metrics.md', import.meta.url).pathname;
-/** Nouns that count themselves. */
+/** Plural nouns that are their own unit. */
 const COUNTED = /_(agents|streams|sessions|publishers|workers|trunks|subscribers|packets|objects|items|nodes)$/;
 
 interface Sample {
@@ -28,7 +28,7 @@ describe('the reference of the metrics and the running servers', { timeout: 120_
   const types = new Map<string, string>();
   const closers: (() => Promise<unknown>)[] = [];
 
-  /** A stream from one node to another, an edge, refusals: so that everything with a label has something to show. */
+  /** Publishes and plays a stream across two nodes, with an edge and refused requests, so that every metric with a label has a sample. */
   before(async () => {
     servers = await Servers.start();
     one = await servers.addNode('one', { roles: ['push', 'relay'] });
@@ -68,7 +68,7 @@ describe('the reference of the metrics and the running servers', { timeout: 120_
     await eventually('frames over the trunk', () => (player.received.video > 30 ? true : undefined));
     const gone = await node.call('short-pull', { body: { stream: 'secret-app/secret-stream', token } });
     await node.call('short-stop', { body: { session: gone.json<{ session: string }>().session } });
-    await new Promise((resolve) => setTimeout(resolve, 2500)); // what is measured once a second
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // for metrics that are sampled once a second
     metrics = await metricsOf({ ...servers.registries, 'media node': two.registry });
     for (const [part, url] of [
       ['control', servers.control.opsUrl],
@@ -91,14 +91,14 @@ describe('the reference of the metrics and the running servers', { timeout: 120_
     assert.equal(page, await readFile(PAGE, 'utf8'), 'run `npm run generate:metrics`');
   });
 
-  test('what is scraped is documented, with its type, and what is documented is scraped', () => {
+  test('every scraped metric is documented with its type, and every documented metric is scraped', () => {
     assert.deepEqual(
       [...types].sort(([a], [b]) => (a < b ? -1 : 1)),
       metrics.map(({ name, type }) => [name, type]),
     );
   });
 
-  test('names say part, what and unit, and every help text says the unit', () => {
+  test('names contain part, subject and unit, and every help text contains the unit', () => {
     for (const { name, type, help } of metrics) {
       assert.match(name, /^millrace_(control|operator|kube|node|relay|http)_[a-z_]+$/);
       const hasUnit = Object.keys(UNITS).some((unit) => name.endsWith(`_${unit}`));
@@ -108,7 +108,7 @@ describe('the reference of the metrics and the running servers', { timeout: 120_
     }
   });
 
-  test('each label is explained, and none holds a stream, a user, a session or an address', () => {
+  test('each label is documented, and none holds a stream, a user, a session or an address', () => {
     const labelsOf = new Map(metrics.map(({ name, labels }) => [name, new Set([...labels, 'service'])]));
     for (const { labels } of metrics) for (const label of labels) assert.ok(LABELS[label], `label ${label}`);
     for (const { name, labels } of Object.values(samples).flat()) {
@@ -120,7 +120,7 @@ describe('the reference of the metrics and the running servers', { timeout: 120_
     }
   });
 
-  test('what happens shows', () => {
+  test('the metrics show what happened', () => {
     const value = (part: string, name: string, labels: Record<string, string> = {}): number => {
       const found = samples[part]!.filter(
         (sample) => sample.name === name && Object.entries(labels).every(([label, wanted]) => sample.labels[label] === wanted),

@@ -8,13 +8,13 @@ import { eventually, startNetwork, type TestNetwork } from '@millrace/testbed/ne
 import { pidOfNode, pidsOfNode } from '@millrace/testbed/node-process';
 
 const NAMESPACE = 'default';
-/** No wait before the first restart, then 1 s doubled each time. */
+/** Delays before each restart, s: none before the first, then 1 s doubled each time. */
 const ONE_NODE_WAITS_S = [0, 1, 2, 4, 8];
 const RESTARTS = 20;
-/** What a Node process needs to start on a busy machine. */
+/** Maximum time that a Node process needs to start on a busy machine, ms. */
 const START_MS = 15_000;
 
-/** A node is killed again and again; nothing is left behind by its lives. */
+/** Kills a node repeatedly; its lives must leave nothing behind. */
 describe('a node that dies twenty times', { timeout: 290_000 }, () => {
   let network: TestNetwork;
   let client: KubeClient;
@@ -39,9 +39,9 @@ describe('a node that dies twenty times', { timeout: 290_000 }, () => {
     await network?.stop();
   });
 
-  test('is started again after longer and longer waits, and the network is as before', async () => {
+  test('is restarted with growing back-off, and the network is as before', async () => {
     const relays = await relaysOf('virginia');
-    // Each relay dies once before the account is opened: what a first death makes, such as a label, is not growth.
+    // Each relay dies once before the first measurement, since what a first death creates, such as a label, is not growth.
     for (const relay of relays) await killAndWait(relay);
     await isWhole();
     const before = await accountOf();
@@ -51,7 +51,7 @@ describe('a node that dies twenty times', { timeout: 290_000 }, () => {
       assert.ok(tookMs >= waitS * 1_000 - 100, `restarted after ${tookMs} ms, not ${waitS} s`);
       assert.ok(tookMs < waitS * 1_000 + START_MS, `restarted only after ${tookMs} ms, not ${waitS} s`);
     }
-    // The rest of the deaths are spread over all the relays, whose waits are short yet.
+    // The remaining deaths are spread over all relays, whose back-off is still short.
     const spread = [other, ...(await relaysOf('frankfurt')), ...(await relaysOf('tokyo'))];
     const rest = RESTARTS - ONE_NODE_WAITS_S.length + 1;
     for (let death = 0; death < rest; death++) await killAndWait(spread[death % spread.length]!);
@@ -78,7 +78,7 @@ describe('a node that dies twenty times', { timeout: 290_000 }, () => {
       .map(({ node }) => node)
       .sort();
 
-  /** Kills a node; returns after how many ms its next life began. */
+  /** Kills a node; returns the time until its next process started, ms. */
   async function killAndWait(node: string): Promise<number> {
     const pid = await eventually(`${node} runs`, START_MS, () => pidOfNode(node));
     process.kill(pid, 'SIGKILL');
@@ -90,7 +90,7 @@ describe('a node that dies twenty times', { timeout: 290_000 }, () => {
     return performance.now() - killedMs;
   }
 
-  /** Every node is connected, every trunk between relays is up, every route to the viewers has a backup. */
+  /** Waits until every node is connected, every trunk between relays is up, and every route to the viewers has a backup. */
   async function isWhole(): Promise<void> {
     await eventually('the mesh is whole', 60_000, async () => {
       const { nodes, links, routes } = await network.topology();

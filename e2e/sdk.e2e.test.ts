@@ -10,7 +10,7 @@ import { observeSdk, sdkPlayer, sdkPublisher, sdkUntil, type SdkView } from './s
 
 const STREAM = 'live/sdk';
 
-/** The SDK in a browser, while nodes are drained and killed under it. */
+/** The SDK in a browser, while its nodes are drained and killed. */
 describe('the SDK follows its stream from node to node', { timeout: 420_000 }, () => {
   let network: TestNetwork;
   let browser: Browser;
@@ -51,17 +51,17 @@ describe('the SDK follows its stream from node to node', { timeout: 420_000 }, (
       return fit.length === count ? true : undefined;
     });
 
-  test('a camera is published and played: pictures come, sound is heard, and bandwidth is estimated', async () => {
+  test('a camera is published and played: video and sound arrive, and bandwidth is estimated', async () => {
     const view = await sdkUntil(player, 'it plays', (seen) => seen.frames >= 60 && seen.audioEnergy > 0, 40_000);
     assert.equal(view.state, 'live');
     assert.ok(view.hasTransportCc, 'the node numbers packets for congestion control');
   });
 
-  test('a node that is scaled away sends its viewer elsewhere, and the picture goes on', async (t) => {
+  test('a node that is scaled down moves its viewer to another node, and playback continues', async (t) => {
     await scale('virginia-pull', 2);
     await isPlaceable('pull', 'virginia', 2);
     const from = (await observeSdk(player)).places.at(-1)!;
-    // The operator drains the node with the fewest sessions: two more viewers make it the first player's.
+    // The operator drains the node with the fewest sessions: two more viewers on the other node make that the first player's.
     const others = [];
     for (let i = 0; i < 2; i++) others.push(await sdkPlayer(browser, placeOptions('pull', 'virginia', [from])));
     await eventually('the others are counted', 20_000, async () => {
@@ -84,7 +84,7 @@ describe('the SDK follows its stream from node to node', { timeout: 420_000 }, (
     for (const page of others) await page.close();
   });
 
-  test('a pull node that is killed is left for another place, without the app doing anything', async (t) => {
+  test('the SDK leaves a pull node that is killed for another one, without action by the app', async (t) => {
     const before = await observeSdk(player);
     process.kill(pidOfNode(before.places.at(-1)!), 'SIGKILL');
     await sdkUntil(player, 'it notices', (view) => view.states.includes('reconnecting'), 20_000);
@@ -95,7 +95,7 @@ describe('the SDK follows its stream from node to node', { timeout: 420_000 }, (
     assert.ok(!states.includes('closed'));
   });
 
-  test('a publisher whose node is killed goes to the other one, and viewers see it again', async (t) => {
+  test('a publisher whose node is killed moves to the other one, and viewers see it again', async (t) => {
     await scale('tokyo-push', 2);
     await isPlaceable('push', 'tokyo', 2);
     const before = await observeSdk(player);
@@ -119,7 +119,7 @@ describe('the SDK follows its stream from node to node', { timeout: 420_000 }, (
     await sdkUntil(player, 'sound', (view) => view.audioEnergy > 0, 20_000);
   });
 
-  test('a push node that is told to stop hands its publisher over, and viewers stay in their sessions', async (t) => {
+  test('a push node that is told to stop hands its publisher over, and viewers keep their sessions', async (t) => {
     await isPlaceable('push', 'tokyo', 2);
     const [before, ofPublisher] = [await observeSdk(player), await observeSdk(publisher)];
     const from = ofPublisher.places.at(-1)!;

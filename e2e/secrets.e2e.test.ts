@@ -28,12 +28,12 @@ const TLS_EDGE = 'frankfurt-tls';
 const PUBLISHED_IN = 'tokyo';
 const WATCHED_IN = 'virginia';
 
-/** The network as `make up` starts it, logging all it can, while everything that knows a secret is used: rightly and wrongly. */
+/** The network as `make up` starts it, with the most verbose logs, while every secret is used, with both valid and invalid requests. */
 describe('no secret shows', { timeout: 280_000 }, () => {
   const scratch = mkdtempSync(join(tmpdir(), 'millrace-secrets-'));
   const known = new SecretTraces();
   const names = new Set<string>();
-  /** Bodies of everything that was refused. */
+  /** Response bodies of all refused requests. */
   const refusals: string[] = [];
   const processes = new Map<number, ShownProcess>();
   let network: TestNetwork;
@@ -119,7 +119,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
       for (const [who, sdp] of Object.entries({ client: offer, node: answered.text }))
         learn(`the ${who}'s ICE password`, /^a=ice-pwd:(\S+)/m.exec(sdp)![1]!);
       const session = new URL(answered.location, url);
-      // Whoever has its URL can end a session, or take it elsewhere.
+      // Anybody who has its URL can end a session or move it.
       learn('the session of WHIP and WHEP', session.pathname.split('/').at(-1)!);
       return { answer: answered.text, session: session.href };
     };
@@ -190,7 +190,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     await send(new URL('/v1/topology', controlUrl), { method: 'GET', headers: { authorization: `Basic ${guess}` } });
   }
 
-  /** Tokens that are wrong in one way each: for the action, the stream, the signature. */
+  /** Tokens with one fault each: in the action, the stream, the signature. */
   async function beRefused(): Promise<void> {
     const push = await place('push', 'live/refused');
     const pull = await place('pull', 'live/demo');
@@ -204,7 +204,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     assert.ok(refusals.length > 20, `${refusals.length} were refused`);
   }
 
-  /** What a person does by mistake: half a key in the Secret. Each part says so in its log, and goes on with what it has. */
+  /** Writes half a key into each Secret, as by mistake. Each part must log the fault and keep its previous keys. */
   async function breakSecrets(): Promise<void> {
     const { items } = await client.list(secretObjects, { namespace: NAMESPACE });
     learnSecrets(items);
@@ -247,7 +247,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     await delay(3_000);
   }
 
-  /** What the network keeps in its folder: tokens of its parts and of its pods, the API's own key. */
+  /** The secrets in the network's folder: tokens of its parts and of its pods, and the API's own key. */
   function learnStored(): void {
     const read = (...path: string[]) => readFileSync(join(network.stateDir, ...path), 'utf8');
     for (const [user, token] of Object.entries(JSON.parse(read('credentials.json')) as Record<string, string>))
@@ -258,7 +258,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     for (const file of tokens) learn(`the token ${file}`, signatureOf(readFileSync(file, 'utf8').trim()));
   }
 
-  test('everything that has a secret was in use', () => {
+  test('every kind of secret was in use', () => {
     for (const each of [
       'push token',
       'pull token',
@@ -282,7 +282,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
       );
   });
 
-  test('in logs, at their most talkative', () => {
+  test('in logs at their most verbose level', () => {
     const logs = filesBelow(network.stateDir).filter((file) => /\.log(\.\d)?$/.test(file));
     const texts = logs.map((file) => [file, readFileSync(file, 'utf8')] as const);
     assert.ok(texts.some(([, text]) => text.includes('"level":"debug"')));
@@ -297,7 +297,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     assert.deepEqual(find(shown), []);
   });
 
-  test('in core dumps that were not allowed before: nothing raises its limit', () => {
+  test('in core dumps: no process raises its limit on core files', () => {
     const own = processTree(process.pid).find(({ pid }) => pid === process.pid)!.coreLimit;
     assert.deepEqual([...new Set([...processes.values()].map(({ coreLimit }) => coreLimit))], [own]);
   });
@@ -317,7 +317,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     assert.deepEqual(find(texts), []);
   });
 
-  test('in answers to what was refused', () => {
+  test('in responses to refused requests', () => {
     assert.deepEqual(find(refusals.map((refusal) => ['a refusal', refusal] as const)), []);
   });
 
@@ -346,7 +346,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
     assert.deepEqual(find(objects), []);
   });
 
-  test('a secret that is planted is found', async () => {
+  test('a secret that the test plants is found', async () => {
     const [secret] = (await client.list(secretObjects, { namespace: NAMESPACE })).items.filter(({ data }) => data?.['console']);
     const value = Buffer.from(secret!.data!['console']!, 'base64').toString();
     const log = join(network.stateDir, 'logs', 'planted.log');
@@ -361,7 +361,7 @@ describe('no secret shows', { timeout: 280_000 }, () => {
   });
 });
 
-/** Nodes are told where control is. */
+/** URL of control, from the environment of the nodes. */
 function controlUrlOf(processes: Iterable<ShownProcess>): string {
   for (const { environment } of processes) {
     const url = /(?:^|\0)MILLRACE_CONTROL_URL=ws([^\0]+)/.exec(environment)?.[1];
@@ -382,7 +382,7 @@ function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Files and folders whose mode lets others than their owner in. */
+/** Files and folders that others than their owner may access. */
 function readableByOthers(folder: string): string[] {
   const entries = readdirSync(folder, { withFileTypes: true, recursive: true }).filter(
     (entry) => entry.isFile() || entry.isDirectory(),

@@ -12,7 +12,7 @@ import { playbackUntil, playStream, publishCamera } from './src/browser-media.ts
 
 const RELAYS = ['a-relay', 'b-relay', 'c-relay'];
 
-/** Publisher in region a, viewer in region c, relayed through b: a real API server, control, five media nodes and a browser; the test plays the operator. */
+/** Publisher in region a, viewer in region c, relay in b: a real API server, control, five media nodes and a browser. The test plays the operator. */
 describe('nodes and control without an operator', { timeout: 180_000 }, () => {
   let network: ControlNetwork;
   let control: Control;
@@ -59,7 +59,7 @@ describe('nodes and control without an operator', { timeout: 180_000 }, () => {
     return JSON.parse(text) as PlacementResponse;
   }
 
-  test('what Chromium publishes in a is seen and heard in c, relayed through b', async () => {
+  test('a stream that Chromium publishes in a is seen and heard in c, relayed through b', async () => {
     await eventually('a publisher can be placed', () => place('push', 'a').then(Boolean, () => false));
     const push = await place('push', 'a');
     assert.equal(push.node, 'a-push');
@@ -78,7 +78,7 @@ describe('nodes and control without an operator', { timeout: 180_000 }, () => {
     assert.deepEqual(view.hops, ['c-relay', 'b-relay', 'a-relay', 'a-push']);
   });
 
-  test('with control gone the picture goes on, another viewer is let in, and a new publisher is told to come back', async () => {
+  test('without control playback continues, a new viewer can join, and a new publisher is told to retry', async () => {
     const [push, pull] = await Promise.all([place('push', 'a'), place('pull', 'c')]);
     await control.stop(0);
     await eventually('nodes notice', () =>

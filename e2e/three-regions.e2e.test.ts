@@ -18,7 +18,7 @@ const PUBLISHED_IN = 'tokyo';
 const CROSSED = 'frankfurt';
 const WATCHED_IN = 'virginia';
 
-/** Pushed in Tokyo, forced over Frankfurt by the StreamRoute, pulled in Virginia. */
+/** Published in Tokyo, routed over Frankfurt by the StreamRoute, played in Virginia. */
 for (const { name, start } of kubeApis) describe(`three regions on ${name}`, { timeout: 420_000 }, () => threeRegions(start));
 
 function threeRegions(start: () => Promise<KubeApi>): void {
@@ -78,7 +78,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     await publisher.close();
   });
 
-  test('what FFmpeg pushes by plain RTP is played in the browser', async () => {
+  test('a stream that FFmpeg pushes by plain RTP plays in the browser', async () => {
     const viewer = await watch('live/demo');
     await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= 60 && seen.motion > 0, 40_000);
     await viewer.leave();
@@ -118,18 +118,18 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     const viewers = [];
     for (let i = 0; i < 3; i++) viewers.push(await watch('live/tree'));
     for (const { page } of viewers) await playbackUntil(page, (seen) => seen.framesDecoded >= 20, 40_000);
-    // A path that is just being changed has two for a moment; three viewers that each had their own would stay at three.
+    // While a path changes there are two for a moment; if each viewer had its own, there would permanently be three.
     await eventually('there is one', 20_000, async () => ((await subscriptions()) === 1 ? true : undefined));
     for (const { leave, page } of viewers) {
       await leave();
       await page.close();
     }
-    // The stream lingers for as long as its StreamRoute says (10 s by default) at each node on its way.
+    // Each node on the path keeps the stream for the linger time of its StreamRoute (10 s by default).
     await eventually('the subscription ends', 45_000, async () => ((await subscriptions()) === 0 ? true : undefined));
     await publisher.close();
   });
 
-  test('the relay on the path is killed: sessions and SSRCs stay, and not a frame is missing', async (t) => {
+  test('when the relay on the path is killed, sessions and SSRCs stay and no frame is missing', async (t) => {
     const publisher = await publishClip(await network.place('push', 'live/heal', PUBLISHED_IN), clip);
     await eventually('the stream is known', 20_000, async () =>
       (await network.topology()).streams.some(({ stream }) => stream === 'live/heal') ? true : undefined,
@@ -144,7 +144,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     const regions = await Promise.all(path.map(regionOf));
     const victim = path[regions.indexOf(CROSSED)] as string;
     process.kill(pidOfNode(victim), 'SIGKILL');
-    // Its pod goes too, or the same node would be back on the path in a second or two.
+    // Deletes its pod too, or the same node would be back on the path within seconds.
     await api.kubectl('delete', 'pod', victim, '--force', '--grace-period=0', '--wait=false');
     const atKill = await observePlayback(viewer.page);
     await playbackUntil(viewer.page, (seen) => seen.framesDecoded >= atKill.framesDecoded + 90, 30_000);
@@ -156,7 +156,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     assert.deepEqual(after.ssrcs, before.ssrcs);
     assert.equal((await fetch(viewer.session)).status, 200);
     t.diagnostic(`Chromium: ${JSON.stringify({ before, after })}`);
-    // All that it got it could decode: it asked for no keyframe, and lost no packet; what it dropped for want of CPU it counts itself.
+    // Chromium decoded all that it received: it sent no keyframe request and lost no packet. It counts by itself what it dropped for lack of CPU.
     assert.equal(after.packetsLost, before.packetsLost);
     assert.equal(after.keyframesAsked, before.keyframesAsked);
     const received = after.framesReceived - before.framesReceived;
@@ -166,7 +166,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
     counted.assertWhole(t);
     await viewer.leave();
     await viewer.page.close();
-    // The relay's pod is started again; the next test wants a whole network.
+    // The relay's pod restarts; the next test needs the whole network.
     await eventually('the mesh is ready again', 60_000, async () =>
       (
         await api.kubectl('get', 'relaymesh', 'world', '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
@@ -184,7 +184,7 @@ function threeRegions(start: () => Promise<KubeApi>): void {
   });
 }
 
-/** Frames that Chromium may have received and not yet decoded, at either end of a measurement. */
+/** Maximum number of frames that Chromium has received but not decoded yet, at either end of a measurement. */
 const FRAMES_UNDER_WAY = 30;
 
 interface ReceivedVideo {
@@ -196,7 +196,7 @@ interface ReceivedVideo {
   keyframesAsked: number;
 }
 
-/** What the page's player has received of the picture, and every SSRC. */
+/** What the page's player has received of the video, and every SSRC. */
 function receivedVideo(page: Parameters<typeof observePlayback>[0]): Promise<ReceivedVideo> {
   return page.evaluate(async () => {
     const received = {

@@ -11,24 +11,24 @@ import { eventually } from '@millrace/testbed/network';
 import { RelayFleet } from './src/relay-fleet.ts';
 
 const SECONDS = Number(process.env['MILLRACE_WEAK_LINK_SECONDS'] ?? 180);
-/** What is on its way at the end is not missing. */
+/** How long packets in flight at the end may take to arrive, ms. */
 const TAIL_MS = 2_000;
 const WEAK = 'live/weak';
 const CONTROL = 'live/control';
-const WEAK_WAY = ['y', 'x', 'a'];
-const OTHER_WAY = ['y', 'w', 'a'];
-/** Less of the time than that judges nothing. */
+const WEAK_PATH = ['y', 'x', 'a'];
+const OTHER_PATH = ['y', 'w', 'a'];
+/** Minimum share of calm seconds; with fewer, the test is skipped. */
 const MIN_CALM_SHARE = 1 / 3;
 const FREEZE_MS = 200;
-/** A second in which the control stream, over a link without loss, stood for as long, or the emulator was as late, says something of the machine only. */
+/** A delay of the control stream, over a link without loss, or of the emulator that shows that the machine is busy, not the link weak, ms. */
 const BUSY_MS = 100;
 const EMULATOR_LATE_MS = 20;
-/** What happens in a second is still felt in the next: a packet is sent again after an RTT or two. */
+/** How long a busy second affects the following ones, ms: a retransmission takes an RTT or two. */
 const FELT_FOR_MS = 1_000;
 
 /**
- * Origin a, viewers' node b, and from y to a two ways: over x and over w, RTT 80 ms each. Only the link between x and y is weak. The
- * control stream goes over w, through the same two end nodes and y, so that what the machine does to one it does to the other.
+ * Origin a and the viewers' node b, with two paths from a to y: over x and over w, with 80 ms of RTT each. Only the link between x and y is
+ * weak. The control stream goes over w, through the same end nodes and y, so that a busy machine affects both streams alike.
  */
 describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, () => {
   let fleet: RelayFleet;
@@ -46,8 +46,8 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
       ['y', 'b'],
     ] as const;
     fleet = await RelayFleet.start(['a', 'x', 'w', 'y', 'b'], links, network);
-    weak = await Stream.start(fleet, WEAK, WEAK_WAY, OTHER_WAY);
-    control = await Stream.start(fleet, CONTROL, OTHER_WAY, []);
+    weak = await Stream.start(fleet, WEAK, WEAK_PATH, OTHER_PATH);
+    control = await Stream.start(fleet, CONTROL, OTHER_PATH, []);
     await delay(3_000);
   });
   after(async () => {
@@ -58,7 +58,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
 
   test(`10% loss on the middle hop: 99% of the frames of ${SECONDS} s are decodable, and nothing freezes for ${FREEZE_MS} ms`, async (t) => {
     fleet.network.changeBoth('x', 'y', { loss: 0.1 });
-    // Loss has to be known before it can be met.
+    // Relays must have measured the loss before they can protect against it.
     await delay(3_000);
     const bytes = (from: string) => fleet.network.link(from, 'y').there.counters.offeredBytes;
     const sent = { weak: -bytes('x'), control: -bytes('w') };
@@ -67,7 +67,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     const toMs = performance.now() - TAIL_MS;
     sent.weak += bytes('x');
     sent.control += bytes('w');
-    // What the control stream stood for longer than from frame to frame is the machine's doing.
+    // Any pause of the control stream beyond one frame interval is caused by the machine.
     const noisy = seconds.map(({ latestMs, endMs }) => {
       const { longestFreezeMs, decodable } = control.account.showing(endMs - 1_000 - FELT_FOR_MS, endMs + FELT_FOR_MS);
       const isBusy = latestMs > EMULATOR_LATE_MS || longestFreezeMs > BUSY_MS || decodable < 1;
@@ -95,7 +95,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     assert.ok(decodable >= 0.99, figures);
     assert.ok(seen.heard >= beside.heard - 0.01, figures);
     assert.ok(longestFreezeMs < FREEZE_MS, figures);
-    // Trunks are lost on a machine that has no time for them; but a weak link is no dead one.
+    // A machine that is too busy loses trunks; but in a calm second a weak link must not count as down.
     assert.deepEqual(
       seconds.filter(({ endMs, left }) => left && isCalm(endMs - 500)),
       [],
@@ -103,14 +103,14 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     );
   });
 
-  test('cut in one direction it is gone around by itself, and the routes computed from what relays then report agree', async (t) => {
+  test('traffic is rerouted around a link that is cut in one direction, and routes computed from the reports of the relays agree', async (t) => {
     fleet.network.changeBoth('x', 'y', { loss: 0 });
     await delay(2_000);
-    const takes = (way: readonly string[]) =>
-      eventually(`the path is ${way.join()}`, 10_000, async () =>
-        (await fleet.pathOf('b', WEAK)).join() === way.join() ? true : undefined,
+    const takes = (nodes: readonly string[]) =>
+      eventually(`the path is ${nodes.join()}`, 10_000, async () =>
+        (await fleet.pathOf('b', WEAK)).join() === nodes.join() ? true : undefined,
       );
-    await takes(WEAK_WAY);
+    await takes(WEAK_PATH);
     const fromMs = performance.now();
     fleet.network.change('x', 'y', { cut: true });
     await eventually('the path changes', 10_000, async () => ((await fleet.pathOf('b', WEAK)).includes('w') ? true : undefined));
@@ -122,7 +122,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
     assert.deepEqual(hops, ['b', 'y', 'w', 'a']);
     await fleet.call('b', { do: 'reroute', stream: WEAK, path: fleet.path(...hops.slice(1)), backup: [] });
     await delay(3_000 + TAIL_MS);
-    await takes(OTHER_WAY);
+    await takes(OTHER_PATH);
     const toMs = performance.now() - TAIL_MS;
     const [seen, beside] = [weak.account.showing(fromMs, toMs), control.account.showing(fromMs, toMs)];
     t.diagnostic(JSON.stringify({ weak: seen, control: beside }));
@@ -132,13 +132,13 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
 
 interface Second {
   endMs: number;
-  /** How late the emulator was at most. */
+  /** Maximum lateness of the emulator, ms. */
   latestMs: number;
-  /** The stream went around the weak link, or no way at all. */
+  /** Whether the stream had left the weak link, for another path or for none. */
   left: boolean;
 }
 
-/** Lets the time pass. A stream that left the weak link is brought back to it: it is what is to be judged. */
+/** Records each second of the run. Moves a stream that left the weak link back to it, since that link is under test. */
 async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
   const seconds: Second[] = [];
   fleet.network.takeLateness();
@@ -146,7 +146,7 @@ async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
     await delay(Math.max(0, startMs + (seconds.length + 1) * 1000 - performance.now()));
     const left = !(await fleet.pathOf('b', WEAK)).includes('x');
     if (left) {
-      const [path, backup] = [fleet.path(...WEAK_WAY), fleet.path(...OTHER_WAY)];
+      const [path, backup] = [fleet.path(...WEAK_PATH), fleet.path(...OTHER_PATH)];
       await fleet.call('b', { do: 'reroute', stream: WEAK, path, backup });
     }
     seconds.push({ endMs: performance.now(), latestMs: fleet.network.takeLateness().maxMs, left });
@@ -154,7 +154,7 @@ async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
   return seconds;
 }
 
-/** Longest time between two frames shown, less what the machine may have had of it; where that was busy, none counts. */
+/** Longest time between two displayed frames, less the delay that the machine may have caused; busy periods do not count. */
 function longestFreeze(frames: { sentMs: number; shownMs: number | undefined }[], noiseAt: (ms: number) => number): number {
   const shown = frames.flatMap(({ shownMs }) => shownMs ?? []);
   return shown.slice(1).reduce((longest, atMs, i) => {
@@ -166,7 +166,7 @@ function longestFreeze(frames: { sentMs: number; shownMs: number | undefined }[]
   }, 0);
 }
 
-/** As the operator would: links judged from both ends' reports, cheapest path of the graph. */
+/** Computes the path as the operator would: links judged from both ends' reports, then the cheapest path of the graph. */
 async function bestPath(fleet: RelayFleet): Promise<readonly string[]> {
   const reports = (await fleet.links()).map(({ from, report }) => ({ ...report, from, to: report.peer, fresh: true }));
   const usable = judgeLinks(reports).filter(({ state }) => state !== 'Down');
@@ -192,7 +192,7 @@ async function bestPath(fleet: RelayFleet): Promise<readonly string[]> {
   return best.hops;
 }
 
-/** A publisher at a and a viewer at b: video of 30 frames a second, audio of 50 packets. */
+/** A publisher at a and a viewer at b, with 30 video frames and 50 audio packets per second. */
 class Stream {
   readonly account: FrameAccount;
   readonly #source = new FrameSource();
@@ -235,7 +235,7 @@ class Stream {
     return socket;
   }
 
-  /** Keeps the rate: what a late timer missed goes at once. */
+  /** Keeps the rate: sends at once what a late timer missed. */
   #every(periodMs: number, act: (nowMs: number) => void): void {
     const at = this.#timers.length;
     const startMs = performance.now();

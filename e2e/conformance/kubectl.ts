@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeApi } from '../src/kube-apis.ts';
 
-/** What people do with kubectl and Millrace's resources, done with the real kubectl ("kubectl" in the Kubernetes reference). */
+/** The kubectl operations that people use with Millrace's resources, run with the real kubectl ("kubectl" in the Kubernetes reference). */
 export function kubectlConformance(getApi: () => KubeApi): void {
   const namespace = `kubectl-${randomBytes(3).toString('hex')}`;
   const run = (args: string[], input?: string, env?: NodeJS.ProcessEnv) =>
@@ -50,7 +50,7 @@ export function kubectlConformance(getApi: () => KubeApi): void {
     });
 
     test('explains fields', async () => {
-      // A CRD is served before OpenAPI has it.
+      // A CRD is served before it appears in OpenAPI.
       for (let tries = 0; tries < 40 && (await run(['explain', 'mediaedge'])).code !== 0; tries++) await delay(250);
       const replicas = await ok('explain mediaedge.spec.replicas');
       assert.match(replicas, /FIELD: replicas <integer>/);
@@ -98,20 +98,20 @@ export function kubectlConformance(getApi: () => KubeApi): void {
       assert.equal(await jsonpath('me differing', '.spec.replicas'), '2');
     });
 
-    test('applies on the server: conflicts are told, and forced', async () => {
+    test('applies on the server: reports conflicts, and overrides them with --force-conflicts', async () => {
       const server = ' --server-side --field-manager=';
       assert.match(await apply(edge('ssa', { replicas: 2 }), `${server}one`), /ssa serverside-applied/);
       const message = /Apply failed with 1 conflict: conflict with "one": \.spec\.replicas/;
       await refused(`apply${server}two -f -`, message, edge('ssa', { replicas: 3 }));
       await apply(edge('ssa', { replicas: 3 }), `${server}two --force-conflicts`);
       assert.equal(await jsonpath('me ssa', '.spec.replicas'), '3');
-      // What was applied from the client before goes on from the server.
+      // Fields from an earlier client-side apply are taken over by the server-side apply.
       await apply(edge('moved', { replicas: 2, isp: 'x' }));
       await apply(edge('moved', { replicas: 2 }), ' --server-side');
       assert.equal(await jsonpath('me moved', '.spec.isp'), '');
     });
 
-    test('gets in every form', async () => {
+    test('gets in every output format', async () => {
       await apply(edge('shown', { replicas: 2 }, { labels: { app: 'shown' } }));
       const table = await ok('get me shown --show-labels');
       assert.match(table, /^NAME +REGION/);
@@ -206,7 +206,7 @@ export function kubectlConformance(getApi: () => KubeApi): void {
       assert.match(await deletion, /condition met/);
     });
 
-    test('scales, if wanted only from a known number', async () => {
+    test('scales, with --current-replicas only from that number', async () => {
       await apply(edge('scaled', { replicas: 2 }));
       assert.match(await ok('scale me scaled --replicas=4'), /scaled/);
       assert.equal(await jsonpath('me scaled', '.spec.replicas'), '4');
@@ -215,7 +215,7 @@ export function kubectlConformance(getApi: () => KubeApi): void {
       assert.equal(await jsonpath('me scaled', '.spec.replicas'), '4');
     });
 
-    test('patches in each way', async () => {
+    test('patches with each patch type', async () => {
       await apply(edge('patched', { replicas: 2 }));
       await ok('patch me patched --type=merge -p {"spec":{"replicas":3}}');
       await ok('patch me patched --type=json -p [{"op":"replace","path":"/spec/replicas","value":4}]');
@@ -311,7 +311,7 @@ export function kubectlConformance(getApi: () => KubeApi): void {
       await ok(`delete node ${name}`);
     });
 
-    test('tells who one is, what one may, and makes tokens', async () => {
+    test('shows identity and permissions, and creates tokens', async () => {
       assert.match(await ok('auth whoami'), /Username +admin/);
       assert.equal((await ok('auth can-i create mediaedges')).trim(), 'yes');
       await ok('create serviceaccount robot');

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the programs of a Kubernetes control plane as go.mod pins them.
 # Usage: build.sh | build.sh --path
-# stdout: the folder that holds them (--path: where it would be; exit status 1 when they are not there yet).
+# Prints the folder of the programs (--path: the folder where they would be; exit status 1 when they are not there yet).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,7 +15,7 @@ complete() {
 	for program in "${programs[@]}"; do [[ -x $folder/$program ]] || return 1; done
 }
 
-# Go writes a program in place; the rename shows it only when it is whole.
+# Go writes a program in place; the rename makes it visible only once it is complete.
 build_program() {
 	local package=k8s.io/kubernetes/cmd/$1
 	[[ $1 != etcd ]] || package=./cmd/etcd
@@ -33,7 +33,7 @@ if [[ ${1-} == --path ]]; then
 	exit
 fi
 mkdir -p "$folder"
-# Two at once: the second waits and finds the programs.
+# When two builds start at once, the second waits and finds the programs.
 exec 9>"$cache/lock"
 flock 9
 for program in "${programs[@]}"; do [[ -x $folder/$program ]] || build_program "$program"; done

@@ -1,4 +1,5 @@
-// The standalone API in a process of its own, to be killed: `api-process.ts DATA_DIR PORT KUBECONFIG`; writes the administrator's kubeconfig once it listens.
+// The standalone API in a process that tests can kill: `api-process.ts DATA_DIR PORT KUBECONFIG`.
+// Writes the administrator's kubeconfig once it listens.
 import { renameSync, writeFileSync } from 'node:fs';
 import { crdDefinitions } from '@millrace/api/crds/definitions';
 import { createLogger } from '@millrace/service';

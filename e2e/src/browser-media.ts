@@ -1,6 +1,6 @@
 import type { Page } from '@millrace/testbed/browser';
 
-// What runs in the page is written out in full here: page functions cannot see this module's scope.
+// Page functions are self-contained, since they cannot access this module's scope.
 
 export interface PublishOptions {
   whipUrl: string;
@@ -13,13 +13,13 @@ export interface PublishOptions {
 /** Publishes the page's fake camera and microphone by WHIP; resolves to the session's URL once connected. */
 export function publishCamera(page: Page, options: PublishOptions): Promise<string> {
   return page.evaluate(async ({ whipUrl, token, videoCodec, simulcast }) => {
-    // Chromium sends two layers of a picture below 960x540, whatever is asked for.
+    // Below 960x540 Chromium sends two layers, whatever is requested.
     const size = simulcast ? { width: 960, height: 540 } : { width: 640, height: 480 };
     const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { ...size, frameRate: 30 } });
     const pc = new RTCPeerConnection();
     (globalThis as { publisher?: RTCPeerConnection }).publisher = pc;
     for (const track of media.getAudioTracks()) pc.addTransceiver(track, { direction: 'sendonly' });
-    // Without a mode Chromium sends these codecs' layers as one scalable stream. Firefox knows no modes.
+    // Without a scalabilityMode Chromium sends these codecs' layers as one SVC stream. Firefox does not support modes.
     const mode = ['video/VP9', 'video/AV1'].includes(videoCodec) ? { scalabilityMode: 'L1T3' } : {};
     const layers = [
       { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000, ...mode },
@@ -75,15 +75,15 @@ export interface Playback {
   framesDecoded: number;
   frameWidth: number;
   audioPackets: number;
-  /** Since the start, as in RTCInboundRtpStreamStats. */
+  /** Since the start of the connection, as in RTCInboundRtpStreamStats. */
   audioEnergy: number;
-  /** Difference between the brightest and the darkest value of the picture, 0 to 255. Chromium's fake camera shows shapes, Firefox's a single colour. */
+  /** Brightest minus darkest value of the picture, 0 to 255. Chromium's fake camera shows shapes, Firefox's a single colour. */
   spread: number;
-  /** Mean difference of the picture's values from those of the observation before, 0 to 255: a black or frozen picture has none. */
+  /** Mean difference between this picture and that of the previous observation, 0 to 255: 0 for a black or frozen picture. */
   motion: number;
 }
 
-/** What the page's player shows at this moment. */
+/** The current state of the page's player. */
 export function observePlayback(page: Page): Promise<Playback> {
   return page.evaluate(async () => {
     const pc = (globalThis as { player?: RTCPeerConnection }).player!;

@@ -22,7 +22,7 @@ interface Part {
   readonly goOn: () => void;
 }
 
-/** The API, control, the operator and the pod agent, each in a process of its own, as in a cluster. */
+/** The API, control, the operator and the pod agent, each in its own process, as in a cluster. */
 export interface ControlPlane {
   readonly api: Pick<Part, 'start' | 'kill'>;
   readonly control: Part;
@@ -30,14 +30,14 @@ export interface ControlPlane {
   kubectl(...args: string[]): Promise<string>;
   kubectlWithInput(input: string, ...args: string[]): Promise<string>;
   place(kind: 'push' | 'pull', stream: string, region: string): Promise<PlacementResponse>;
-  /** What control says of a stream; undefined when it knows none. Rejects while control is away. */
+  /** Control's description of a stream; undefined when the stream is unknown. Rejects while control is unreachable. */
   stream(name: string): Promise<StreamView | undefined>;
   stop(): Promise<void>;
 }
 
 type Api = Pick<KubeCluster, 'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'stop'> & { part: Pick<Part, 'start' | 'kill'> };
 
-/** The APIs that it can run on; each dies by SIGKILL. */
+/** The APIs on which it can run; each can be killed with SIGKILL. */
 export const killableApis: readonly { name: string; isReal: boolean; start: (folder: string) => Promise<Api> }[] = [
   { name: 'a real Kubernetes API', isReal: true, start: startRealApi },
   { name: 'the standalone API', isReal: false, start: startStandaloneApi },
@@ -95,7 +95,7 @@ export async function startControlPlane(startApi: (folder: string) => Promise<Ap
     await podAgent.kill();
     await Promise.all([operator.kill(), control.kill()]);
     await api.stop();
-    // The guard of the pods' processes ends them.
+    // The guard process ends the pods' processes.
     await delay(500);
     await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
   };

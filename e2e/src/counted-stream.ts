@@ -4,7 +4,7 @@ import { accountFrames, findHoles, type ReceivedPacket } from '@millrace/testkit
 import type { ClipPublisher, PlainViewer } from '@millrace/testkit/media';
 import { eventually } from '@millrace/testbed/network';
 
-/** Frames as they come out at a plain RTP viewer, from the first packet on. */
+/** The frames that a plain RTP viewer receives, from the first packet on. */
 export class CountedStream {
   readonly #publisher: ClipPublisher | undefined;
   readonly #viewer: PlainViewer;
@@ -16,14 +16,14 @@ export class CountedStream {
     this.#viewer = viewer;
   }
 
-  /** Waits for so many frames from now on. */
+  /** Waits for this many more frames. */
   async more(frames: number, withinMs: number): Promise<void> {
     const ends = () => this.#take().filter(({ marker }) => marker).length;
     const before = ends();
     await eventually(`${frames} more frames`, withinMs, () => (ends() >= before + frames ? true : undefined));
   }
 
-  /** Every frame that was sent since the first one that came has come, under one SSRC. */
+  /** Asserts that every frame since the first received one has arrived, under one SSRC. */
   assertWhole(t: { diagnostic(text: string): void }): void {
     const packets = this.#take();
     const { complete, missingFrames, missingPackets, longestGapMs } = accountFrames(packets, TICKS_PER_FRAME);

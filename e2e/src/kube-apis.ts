@@ -6,13 +6,13 @@ import { startApiServer, type ApiServer } from '@millrace/standalone';
 import { crdDefinitions } from '@millrace/api/crds/definitions';
 import { kubectlOf, startKubeCluster, type KubeCluster } from './kube-cluster.ts';
 
-/** What a test needs of an API, whoever serves it. */
+/** What a test needs of a Kubernetes API. */
 export type KubeApi = Pick<
   KubeCluster,
   'kubeconfigPath' | 'kubectl' | 'kubectlWithInput' | 'tryKubectl' | 'killApiServer' | 'startApiServer' | 'forgetHistory' | 'stop'
 >;
 
-/** The APIs that operator and control run on, with Millrace's CRDs installed: the same tests hold on each. */
+/** The APIs on which operator and control run, with Millrace's CRDs installed. The same tests must pass on each. */
 export const kubeApis: readonly { name: string; start: () => Promise<KubeApi> }[] = [
   { name: 'a real Kubernetes API', start: startRealApi },
   { name: 'the standalone API', start: startStandaloneApi },
@@ -22,7 +22,7 @@ async function startRealApi(): Promise<KubeApi> {
   const cluster = await startKubeCluster();
   await cluster.kubectl('apply', '-f', new URL('../../crds', import.meta.url).pathname);
   await cluster.kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
-  // Pods whose service account does not exist are refused.
+  // The API rejects pods whose service account does not exist.
   await cluster.kubectl('create', 'serviceaccount', 'millrace-media-node');
   return cluster;
 }

@@ -10,7 +10,7 @@ describe('a real Kubernetes API', () => {
   });
   after(() => cluster.stop());
 
-  test('is the pinned release and takes the four CRDs', async () => {
+  test('is the pinned release and accepts the four CRDs', async () => {
     const { serverVersion } = JSON.parse(await cluster.kubectl('version', '-o', 'json')) as {
       serverVersion: { gitVersion: string };
     };
@@ -41,7 +41,7 @@ describe('a real Kubernetes API', () => {
     assert.notEqual(await review('someone-else'), true);
   });
 
-  test('collects what an owner leaves behind', async () => {
+  test('garbage-collects the dependents of a deleted owner', async () => {
     await cluster.kubectl('create', 'configmap', 'owner');
     const uid = await cluster.kubectl('get', 'configmap', 'owner', '-o', 'jsonpath={.metadata.uid}');
     const owned = {
@@ -54,7 +54,7 @@ describe('a real Kubernetes API', () => {
     await cluster.kubectl('wait', '--for=delete', '--timeout=60s', 'configmap/owned');
   });
 
-  test('keeps its objects over a crash of the API server', async () => {
+  test('keeps its objects across a crash of the API server', async () => {
     await cluster.kubectl('create', 'configmap', 'kept');
     await cluster.killApiServer();
     await assert.rejects(cluster.kubectl('get', 'configmap', 'kept', '--request-timeout=2s'));

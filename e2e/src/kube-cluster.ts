@@ -15,27 +15,27 @@ export interface KubeClusterOptions {
   controllerManager?: boolean;
   /** Further kube-apiserver flags, e.g. ['--min-request-timeout=5'] to cut watches early. */
   apiServerFlags?: string[];
-  /** How long each program may take until it is ready; default 60 s. */
+  /** Maximum time until each program is ready, ms; default 60 s. */
   startTimeoutMs?: number;
 }
 
 export interface KubeCluster {
   url: string;
-  /** Of an admin (group system:masters). */
+  /** Kubeconfig of an admin (group system:masters). */
   kubeconfigPath: string;
-  /** Scratch data and logs; gone after stop(). */
+  /** Folder for data and logs, removed by stop(). */
   folder: string;
-  /** Runs kubectl as admin: its stdout; rejects with its stderr in the message. */
+  /** Runs kubectl as admin and returns its stdout. Rejects with its stderr in the message. */
   kubectl: (...args: string[]) => Promise<string>;
-  /** kubectl with `input` on stdin, e.g. for `apply -f -`. */
+  /** Runs kubectl with `input` on stdin, e.g. for `apply -f -`. */
   kubectlWithInput: (input: string, ...args: string[]) => Promise<string>;
   /** Runs kubectl and returns its outcome, whatever the exit status. */
   tryKubectl: (args: string[], options?: { input?: string; env?: NodeJS.ProcessEnv }) => Promise<KubectlEnd>;
-  /** Ends kube-apiserver as a crash would. */
+  /** Kills kube-apiserver, as a crash would. */
   killApiServer: () => Promise<void>;
-  /** Starts it again at the same address with the same data. */
+  /** Starts kube-apiserver again, at the same address with the same data. */
   startApiServer: () => Promise<void>;
-  /** Leaves the API nothing but its present state: kube-apiserver anew, on a compacted etcd. */
+  /** Compacts etcd and restarts kube-apiserver, so that the API knows only its current state. */
   forgetHistory: () => Promise<void>;
   /** Ends every program and removes the folder. */
   stop: () => Promise<void>;
@@ -48,7 +48,7 @@ interface KubectlEnd {
   stderr: string;
 }
 
-/** A real Kubernetes API of this machine's own: etcd, kube-apiserver (RBAC on) and kube-controller-manager on free loopback ports. */
+/** A real Kubernetes API for tests: etcd, kube-apiserver (RBAC on) and kube-controller-manager on free loopback ports. */
 export async function startKubeCluster(options: KubeClusterOptions = {}): Promise<KubeCluster> {
   const bin = options.binFolder ?? process.env['MILLRACE_KUBERNETES_BIN'];
   if (!bin)
@@ -81,7 +81,7 @@ export async function startKubeCluster(options: KubeClusterOptions = {}): Promis
 
   const stop = async (): Promise<void> => {
     await Promise.all(others.slice(1).map((other) => other.stop()));
-    // A graceful stop waits for open watches; nothing here needs it.
+    // A graceful stop would wait for open watches, which is not needed here.
     await apiServer?.kill();
     await others[0]?.kill();
     await rm(folder, { recursive: true, force: true });
@@ -113,7 +113,7 @@ export async function startKubeCluster(options: KubeClusterOptions = {}): Promis
 }
 
 interface Identities {
-  /** kube-apiserver makes its certificate there, signed by itself. */
+  /** Folder in which kube-apiserver creates its self-signed certificate. */
   certificateFolder: string;
   servingCertificate: string;
   tokenFile: string;
@@ -148,7 +148,7 @@ function etcdFlags(dataFolder: string, clientPort: number, peerPort: number): st
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
-    // The data is gone with the test, and a sync for each write is what makes etcd slow on a small disk.
+    // The data is deleted with the test, and syncing each write makes etcd slow on a small disk.
     '--unsafe-no-fsync',
   ];
 }
@@ -165,7 +165,7 @@ function apiServerFlags(port: number, etcdPort: number, files: Identities): stri
     `--service-account-signing-key-file=${files.serviceAccountKey}`,
     `--service-account-key-file=${files.serviceAccountPublicKey}`,
     '--service-cluster-ip-range=10.96.0.0/16',
-    // The `kubernetes` service must not point to a loopback address, and nobody here uses it.
+    // The `kubernetes` service must not point to a loopback address, and no test uses it.
     '--endpoint-reconciler-type=none',
   ];
 }
@@ -199,7 +199,7 @@ export function kubectlOf(
   kubeconfigPath: string,
   home: string,
 ): Pick<KubeCluster, 'kubectl' | 'kubectlWithInput' | 'tryKubectl'> {
-  // HOME of its own: kubectl caches what it discovered by host and port, and another test's server may have had this port.
+  // A separate HOME: kubectl caches discovery by host and port, and another test's server may have had this port.
   const env = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: home };
   const tryKubectl: KubeCluster['tryKubectl'] = (args, options = {}) =>
     new Promise((resolve) => {
@@ -233,7 +233,7 @@ function answers(url: string, ca: Buffer, token: string): Promise<boolean> {
   });
 }
 
-/** Over etcd's JSON gateway ("gRPC gateway", etcd documentation). */
+/** Calls etcd's JSON gateway ("gRPC gateway", etcd documentation). */
 async function compactEtcd(port: number): Promise<void> {
   const call = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: JSON.stringify(body) });

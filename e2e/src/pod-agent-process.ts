@@ -1,4 +1,4 @@
-// The kubelet of a test: runs the pods of a kubeconfig's cluster as local processes. `pod-agent-process.ts KUBECONFIG DATA_DIR`
+// Plays the kubelet: runs the pods of a kubeconfig's cluster as local processes. `pod-agent-process.ts KUBECONFIG DATA_DIR`
 import { fileURLToPath } from 'node:url';
 import { loadKubeconfig } from '@millrace/kube';
 import { createLogger } from '@millrace/service';

@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a process shows to others on the same machine. */
+/** What other processes on the machine can see of a process. */
 export interface ShownProcess {
   readonly pid: number;
   readonly commandLine: string;
   readonly environment: string;
-  /** As limits on core files, in bytes or `unlimited`. */
+  /** Limits on core files, in bytes or `unlimited`. */
   readonly coreLimit: string;
 }
 
-/** A process and all that descend from it. */
+/** A process and all its descendants. */
 export function processTree(root: number): ShownProcess[] {
   const parents = new Map<number, number>();
   for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -17,7 +17,7 @@ export function processTree(root: number): ShownProcess[] {
       const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
       parents.set(Number(entry), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
     } catch {
-      // It ended while we looked.
+      // It ended meanwhile.
     }
   }
   const isOfTree = (pid: number): boolean => pid === root || (parents.has(pid) && isOfTree(parents.get(pid)!));

@@ -9,13 +9,13 @@ import { startProcess, type SupervisedProcess } from './supervised-process.ts';
 
 const WHIP_PUBLISHER = fileURLToPath(new URL('./whip-publisher.ts', import.meta.url));
 
-/** Publishes by WHIP from a process of its own. */
+/** Publishes by WHIP from a separate process. */
 export function startWhipPublisher(place: PlacementResponse, folder: string): Promise<SupervisedProcess> {
   const env = { ...process.env, MILLRACE_TEST_WHIP_URL: place.url, MILLRACE_TEST_TOKEN: place.token };
   return startProcess(process.execPath, [WHIP_PUBLISHER], join(folder, 'whip-publisher.log'), env);
 }
 
-/** Publishes a test picture by plain RTP, straight from FFmpeg. */
+/** Publishes a test picture by plain RTP with FFmpeg. */
 export async function startFfmpegPublisher(place: PlacementResponse, folder: string): Promise<SupervisedProcess> {
   const ssrc = 0x6d720e2e;
   const parameters = { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 };

@@ -6,7 +6,7 @@ import type { KubeCluster } from './kube-cluster.ts';
 
 export const RBAC_FOLDER = new URL('../../deploy/rbac', import.meta.url).pathname;
 
-/** The accounts and roles that Millrace ships, moved to a namespace: for that of a test. */
+/** Millrace's service accounts and roles, moved to a test's namespace. */
 export async function applyRoles(cluster: Pick<KubeCluster, 'kubectlWithInput'>, namespace: string): Promise<void> {
   const manifests = readdirSync(RBAC_FOLDER).map((file) => readFileSync(join(RBAC_FOLDER, file), 'utf8'));
   const moved = manifests.join('\n---\n').replaceAll(/^(\s*)namespace: millrace$/gm, `$1namespace: ${namespace}`);
@@ -19,12 +19,12 @@ interface Kubeconfig {
   contexts: { context: { namespace?: string } }[];
 }
 
-/** A token of a part's service account, as its pod would have it. */
+/** A token of a part's service account, like the one that its pod gets. */
 export async function accountToken(cluster: Pick<KubeCluster, 'kubectl'>, account: Account, namespace: string): Promise<string> {
   return (await cluster.kubectl('create', 'token', `millrace-${account}`, '--namespace', namespace)).trim();
 }
 
-/** A kubeconfig like the admin's, for a part's service account. Returns its path. */
+/** Writes a kubeconfig like the admin's for a part's service account. Returns its path. */
 export async function kubeconfigOf(
   cluster: Pick<KubeCluster, 'kubectl' | 'kubeconfigPath'>,
   account: Account,

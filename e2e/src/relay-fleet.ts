@@ -27,12 +27,12 @@ const MESH = {
   fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
 };
 
-/** Relays in processes of their own whose trunks cross an emulated network. */
+/** Relays in separate processes whose trunks cross an emulated network. */
 export class RelayFleet {
   readonly network: UdpNetwork;
   readonly #relays = new Map<string, RelayProcess>();
 
-  /** `links` names the pairs that know and probe each other. */
+  /** `links` names the pairs of relays that know and probe each other. */
   static async start(
     names: readonly string[],
     links: readonly (readonly [string, string])[],
@@ -50,7 +50,7 @@ export class RelayFleet {
     this.network = network;
   }
 
-  /** Nodes at the addresses at which the others reach them. */
+  /** Nodes with the addresses at which the others reach them. */
   path(...names: readonly string[]): Hop[] {
     return names.map((node) => {
       const { proxy } = this.network.node(node);
@@ -71,7 +71,7 @@ export class RelayFleet {
     return (await this.call(name, { do: 'pathOf', stream })) as string[];
   }
 
-  /** What each relay says of its trunks. */
+  /** The reports of each relay on its trunks. */
   async links(): Promise<{ from: string; report: LinkReport }[]> {
     const reports = [...this.#relays.keys()].map(async (from) =>
       ((await this.call(from, { do: 'links' })) as LinkReport[]).map((report) => ({ from, report })),

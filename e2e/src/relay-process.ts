@@ -1,4 +1,4 @@
-// A relay of the media node in a process of its own, driven by messages of the test that forked it. argv: its name, its mesh as JSON.
+// A relay in a separate process, controlled by messages of the test that forked it. argv: its name, its mesh as JSON.
 import { createLogger } from '@millrace/service';
 import type { EgressHandle, IngestHandle, RelayConfiguration } from '@millrace/media-node/relay';
 import { Relay } from '@millrace/media-node/relay';
@@ -49,6 +49,6 @@ process.on('message', ({ id, call }: { id: number; call: RelayCall }) => {
     (error: unknown) => process.send!({ id, error: String(error) }),
   );
 });
-// The one who started this is gone.
+// The parent process has ended.
 process.on('disconnect', () => process.exit(0));
 process.send!({ port: relay.trunkPort });

@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url';
 import type * as sdk from '@millrace/sdk';
 import type { Browser, Page } from '@millrace/testbed/browser';
 
-/** What the page tells of a session: everything that its SDK object said, with times of the page's clock. */
+/** The events of a session as the page recorded them from its SDK object, with times of the page's clock. */
 interface SessionLog {
   states: string[];
   places: string[];
   moves: string[];
   errors: string[];
-  /** What the node said of the stream: paused, resumed, ended. */
+  /** The stream events that the node sent: paused, resumed, ended. */
   told: string[];
 }
 
@@ -24,7 +24,7 @@ export interface SdkWindow {
 
 let script: Promise<string> | undefined;
 
-/** The SDK as an app would ship it. */
+/** The SDK, bundled as an app would ship it. */
 function sdkScript(): Promise<string> {
   script ??= build({
     entryPoints: [fileURLToPath(import.meta.resolve('@millrace/sdk'))],
@@ -39,26 +39,26 @@ function sdkScript(): Promise<string> {
 }
 
 export interface PlaceOptions {
-  /** An app's backend: POST {placeUrl} { stream, region, exclude } gives a placement. */
+  /** URL of an app's backend: POST { stream, region, exclude } returns a placement. */
   placeUrl: string;
   stream: string;
   region: string;
-  /** Of a publisher; default VP8. */
+  /** Codec of a publisher; default VP8. */
   codec?: string;
-  /** Of a publisher: three simulcast layers of 960x540. */
+  /** Whether a publisher sends three simulcast layers of 960x540. */
   simulcast?: boolean;
-  /** Not these, besides those that failed. */
+  /** Nodes to exclude, besides those that failed. */
   avoid?: readonly string[];
 }
 
-/** A page with the SDK. */
+/** A page that runs the SDK. */
 export async function sdkPage(browser: Browser): Promise<Page> {
   const page = await browser.newPage();
   await page.addScriptTag({ content: await sdkScript() });
   return page;
 }
 
-/** The page asks its own origin for placements, as an app's page asks its backend. */
+/** Handles the page's placement requests at its own origin, as an app's backend does. */
 function throughOwnOrigin(options: PlaceOptions): PlaceOptions {
   return { ...options, placeUrl: `/forward?to=${encodeURIComponent(options.placeUrl)}` };
 }
@@ -133,7 +133,7 @@ export interface SdkView extends SessionLog {
   /** Longest time between two frames shown since `sinceMs`, up to now. */
   longestGapMs: number;
   audioEnergy: number;
-  /** What the congestion controller of the node has been told of: extensions in the present description. */
+  /** Header extensions in the current description that the congestion controller of the node uses. */
   hasTransportCc: boolean;
   nowMs: number;
 }

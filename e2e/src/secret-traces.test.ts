@@ -25,7 +25,7 @@ test('a secret is found in every form, anywhere in a text', () => {
   );
 });
 
-test('it is found within something longer that is base64 as a whole', () => {
+test('a secret is found within a longer text that is base64 as a whole', () => {
   const secret = randomBytes(24).toString('base64url');
   for (let before = 0; before < 6; before++) {
     const file = Buffer.from(`${'x'.repeat(before)}{"key":"${secret}"}`);
@@ -34,13 +34,13 @@ test('it is found within something longer that is base64 as a whole', () => {
   }
 });
 
-test('a part of it is found, and what is not URL-safe also encoded', () => {
+test('a part of a secret is found, and URL-encoded forms too', () => {
   const secret = 'p&ss/w%rd+with?odd=signs';
   assert.equal(traces(secret).find('here', `..."${secret.slice(5, 18)}"... is not valid JSON`)[0]?.form, 'as it is');
   assert.equal(traces(secret).find('here', `?key=${encodeURIComponent(secret)}`)[0]?.form, 'URL-encoded');
 });
 
-test('what is no secret is not found', () => {
+test('other text is not found', () => {
   const all = traces(...Array.from({ length: 50 }, () => randomBytes(32)));
   assert.deepEqual(all.find('here', randomBytes(50_000).toString('base64') + randomBytes(50_000).toString('hex')), []);
 });

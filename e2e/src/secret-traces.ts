@@ -1,22 +1,22 @@
-/** A value that nobody but its owners may see, under a name that tells what it is. */
+/** A value that only its owners may see, with a name that describes it. */
 export interface KnownSecret {
   readonly name: string;
   readonly value: Buffer | string;
 }
 
-/** Where a secret, or a part of one, shows. */
+/** A place where a secret, or a part of one, appears. */
 export interface Trace {
   readonly secret: string;
   readonly form: string;
   readonly place: string;
 }
 
-/** As many characters in a row do not match by coincidence: 72 bits of base64. */
+/** Minimum length of a match, in characters: 72 bits of base64 do not match by coincidence. */
 const PART = 12;
 const MIN_BYTES = 8;
 
 /**
- * Finds secrets in texts, whole or in parts (an error message that quotes some characters of a token leaks them, too), as they are and as
+ * Finds secrets in texts, whole or in parts (an error message that quotes some characters of a token leaks them, too), as plain text and as
  * base64 (at any alignment, so also within something longer), base64url, hex, and URL-encoded.
  */
 export class SecretTraces {
@@ -33,7 +33,7 @@ export class SecretTraces {
     this.#learn(name, 'hex', bytes.toString('hex').toUpperCase());
     for (const before of [0, 1, 2]) {
       const shifted = Buffer.concat([Buffer.alloc(before), bytes]);
-      // The first and last characters depend on what stands around.
+      // The first and last characters depend on the surrounding bytes.
       const skipped = Math.ceil((before * 8) / 6);
       const whole = Math.floor((shifted.length * 8) / 6);
       for (const form of ['base64', 'base64url'] as const) this.#learn(name, form, shifted.toString(form).slice(skipped, whole));
@@ -44,7 +44,7 @@ export class SecretTraces {
     return this.#parts.size;
   }
 
-  /** Every secret that shows in the text, once in each form. */
+  /** Every secret that appears in the text, once in each form. */
   find(place: string, text: string): Trace[] {
     const found = new Map<string, Trace>();
     for (let at = 0; at + PART <= text.length; at++) {
@@ -62,14 +62,14 @@ export class SecretTraces {
   }
 }
 
-/** What of a JWT is secret: whoever has its signature can put the rest together. */
+/** The secret part of a JWT: the other parts can be reconstructed. */
 export function signatureOf(jwt: string): string {
   const signature = jwt.split('.')[2];
   if (!signature) throw new Error('not a signed JWT');
   return signature;
 }
 
-/** The part of a PEM that is not the same in all of them. */
+/** The part of a PEM that differs between keys. */
 export function bodyOfPem(pem: string): string {
   return pem.replaceAll(/-----[^-]+-----|\s/g, '').slice(48);
 }

@@ -1,14 +1,14 @@
 import { eventStream } from '@millrace/sdk/event-stream';
 
 export interface SessionEvents {
-  /** Names of what the node said, in order; without `layers`. */
+  /** Names of the events that the node sent, in order; without `layers`. */
   readonly said: readonly string[];
-  /** When each came, as of performance.now(). */
+  /** When each event arrived, as of performance.now(). */
   readonly atMs: readonly number[];
   stop(): void;
 }
 
-/** Listens to a session's server-sent events as a player of any make would. */
+/** Listens to a session's server-sent events, as any player would. */
 export function listenTo(sessionUrl: string): SessionEvents {
   const said: string[] = [];
   const atMs: number[] = [];

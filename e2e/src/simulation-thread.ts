@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { campaign, type Campaign } from '@millrace/operator-simulation';
 
-// One piece of a campaign, on a core of its own. An error that it throws reaches who started the thread.
+// Runs one part of a campaign in a worker thread. An error that it throws reaches the thread's parent.
 parentPort!.postMessage(await campaign(workerData as Campaign));

@@ -35,7 +35,7 @@ test('a program ends with the process that started it, even when that is killed'
   assert.equal(await isRunning(pid), false);
 });
 
-test('stop ends a program that ignores SIGTERM, after the grace', async () => {
+test('stop ends a program that ignores SIGTERM, after the grace period', async () => {
   const log = join(folder, 'stubborn.log');
   const child = await startProcess('sh', ['-c', 'trap "" TERM; echo trapped; while :; do sleep 0.1; done'], log);
   while (!(await readFile(log, 'utf8')).includes('trapped')) await delay(10);

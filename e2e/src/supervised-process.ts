@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync, closeSync } from 'node:fs';
 
-/** A program that a test started. It cannot outlive the test's process, not even when that is killed. */
+/** A program that a test started. It ends with the test's process, even when that is killed. */
 export interface SupervisedProcess {
   readonly pid: number;
-  /** Undefined while it runs; else how it ended, with the end of its log. */
+  /** Undefined while it runs; otherwise how it ended, with the end of its log. */
   ended(): string | undefined;
-  /** SIGTERM, and SIGKILL after `graceMs`; resolves when it is gone. */
+  /** Sends SIGTERM, and SIGKILL after `graceMs`; resolves when it has ended. */
   stop(graceMs?: number): Promise<void>;
   kill(): Promise<void>;
 }
@@ -20,7 +20,7 @@ export async function startProcess(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<SupervisedProcess> {
   const log = openSync(logFile, 'a');
-  // The kernel ends the child when this process is gone (prctl(2), PR_SET_PDEATHSIG); setpriv execs the program, so the pid is its own.
+  // The kernel ends the child when this process ends (prctl(2), PR_SET_PDEATHSIG). setpriv execs the program, so the pid is the program's.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], { stdio: ['ignore', log, log], env });
   closeSync(log);
   const exited = once(child, 'exit');

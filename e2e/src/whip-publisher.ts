@@ -1,4 +1,4 @@
-// A WHIP publisher in a process of its own, to be killed or stopped: made-up VP8 and Opus to MILLRACE_TEST_WHIP_URL with MILLRACE_TEST_TOKEN.
+// A WHIP publisher in a process that tests can kill or stop: sends synthetic VP8 and Opus to MILLRACE_TEST_WHIP_URL with MILLRACE_TEST_TOKEN.
 import { newPublisher } from '@millrace/testkit/webrtc';
 
 const publisher = await newPublisher();

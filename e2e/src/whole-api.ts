@@ -7,7 +7,7 @@ interface AdminKubeconfig {
   users: { user: { token: string } }[];
 }
 
-/** All objects of every kind that the API serves, as JSON by the kind's path; what is left out by `skip` is not asked for. */
+/** All objects of every kind that the API serves, as JSON by the kind's path, except for the paths in `skip`. */
 export async function readWholeApi(kubeconfig: string, skip: (kind: string) => boolean): Promise<Map<string, string>> {
   const { clusters, users } = parse(readFileSync(kubeconfig, 'utf8')) as AdminKubeconfig;
   const { server, 'certificate-authority-data': ca } = clusters[0]!.cluster;

@@ -4,13 +4,13 @@ import { secrets, type KubeObject, type Resource } from '@millrace/kube';
 import { SigningKeys } from '@millrace/control/tokens';
 import { APP_KEY, NAMESPACE, type Servers } from './network.ts';
 
-/** The stream that the cells of the access table are about. */
+/** The stream that the cells of the access table refer to. */
 export const STREAM = 'live/cell';
 
-/** What each kind of caller shows where it can: nothing, or one bearer secret. Of media tokens the kind may depend on the operation. */
+/** What each kind of caller can present: nothing, or one bearer secret. The kind of a media token may depend on the operation. */
 export type Credentials = Readonly<Record<Caller, string | undefined>>;
 
-/** Real ones, and real foreign ones. `act`: the kind of media token that the operation wants. */
+/** Real credentials, and real ones of somebody else. `act`: the kind of media token that the operation requires. */
 export async function credentialsOf(servers: Servers, act: 'push' | 'pull'): Promise<Credentials> {
   const { client } = servers.network;
   const own = new SigningKeys();
@@ -44,7 +44,7 @@ export async function credentialsOf(servers: Servers, act: 'push' | 'pull'): Pro
 
 const pods = new Map<string, ReturnType<Servers['network']['node']>>();
 
-/** The projected token of a pod, which is made at the first call. */
+/** The projected token of a pod, created at the first call. */
 async function pod(servers: Servers, name: string): Promise<string> {
   const made = await podOf(servers, name);
   return (await readFile(made.tokenFile, 'utf8')).trim();

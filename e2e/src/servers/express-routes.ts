@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What Express 5 (router 2) keeps of a middleware or route. */
+/** Express 5 (router 2): the structure of a middleware or route. */
 interface Layer {
   rawPath?: string | string[] | RegExp;
   route?: { path: string; stack: { method?: string }[] };
@@ -11,7 +11,7 @@ interface Layer {
 /** Servers that have listened since `watchServers`, by port. */
 const servers: http.Server[] = [];
 
-/** Remembers every HTTP server of this process that listens from now on. Before anything is started. */
+/** Remembers every HTTP server of this process that listens from now on. Call it before anything starts. */
 export function watchServers(): void {
   const prototype = http.Server.prototype as unknown as { listen: (...args: unknown[]) => http.Server };
   const listen = prototype.listen;
@@ -21,7 +21,7 @@ export function watchServers(): void {
   };
 }
 
-/** The routes that the Express app behind a URL has, as `GET /v1/streams/{app}/{name}`. */
+/** The routes of the Express app behind a URL, as `GET /v1/streams/{app}/{name}`. */
 export function routesAt(url: string): string[] {
   const port = Number(new URL(url).port);
   const server = servers.find((each) => each.listening && (each.address() as AddressInfo).port === port);
@@ -35,7 +35,7 @@ function routesOf(stack: readonly Layer[], prefix: string): string[] {
   return stack.flatMap((layer) => {
     if (layer.route) {
       const path = prefix + layer.route.path;
-      // `all` answers what the route has no method for, with 405.
+      // `all` answers 405 for methods that the route does not have.
       const methods = layer.route.stack.flatMap(({ method }) => (method ? [method.toUpperCase()] : []));
       return methods.map((method) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`);
     }

@@ -17,23 +17,23 @@ export interface CallOptions {
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Text goes as it is, with `type`; anything else as JSON. */
+  /** A string is sent as it is, with `type`; anything else as JSON. */
   readonly body?: unknown;
   readonly type?: string;
   readonly token?: string | undefined;
 }
 
-/** How long an event stream is listened to. */
+/** How long to listen to an event stream, ms. */
 const LISTEN_MS = 300;
 
-/** Calls a running server by the ids of its operations and holds each answer to the document: status, media type, headers, body, events. */
+/** Calls a running server by operation id and validates each response against the document: status, media type, headers, body, events. */
 export class HttpContract {
   readonly #service: Service;
   readonly #url: string;
   readonly #ajv: Ajv2020;
   readonly #document: Json;
   readonly #validators = new Map<object, ValidateFunction>();
-  /** `operationId status` of every answer so far. */
+  /** `operationId status` of every response so far. */
   readonly seen = new Set<string>();
 
   constructor(service: Service, url: string) {
@@ -48,7 +48,7 @@ export class HttpContract {
     return this.#service.operations;
   }
 
-  /** `operationId status` of everything that the operations' own answers document. */
+  /** `operationId status` of every response that the operations themselves document. */
   get documented(): string[] {
     return this.operations.flatMap(({ id, answers }) => Object.keys(answers).map((status) => `${id} ${status}`));
   }
@@ -79,7 +79,7 @@ export class HttpContract {
     return { status: response.status, headers: response.headers, text, json: <T>() => JSON.parse(text) as T };
   }
 
-  /** @throws AssertionError saying what of the answer is not as documented */
+  /** @throws AssertionError naming what is not as documented */
   check(operation: Operation, response: Response, text: string): void {
     const { status, headers } = response;
     const what = `${operation.method} ${operation.path} answers ${status}`;
@@ -108,7 +108,7 @@ export class HttpContract {
 
   #validate(schema: Json, value: unknown, what: string): void {
     let validate = this.#validators.get(schema);
-    // References in it are to the document's components.
+    // References in the schema resolve to the document's components.
     if (!validate)
       this.#validators.set(schema, (validate = this.#ajv.compile({ ...schema, components: this.#document['components'] })));
     assert.ok(validate(value), `${what}: ${this.#ajv.errorsText(validate.errors)} in ${JSON.stringify(value).slice(0, 400)}`);
@@ -120,7 +120,7 @@ interface AnswerObject {
   'x-events'?: Record<string, Json>;
 }
 
-/** A reader of the document must not rely on a property being the last, but here each that is not documented is a fault. */
+/** Forbids additional properties: clients must ignore them, but here an undocumented one is a fault. */
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (schema === null || typeof schema !== 'object') return schema;
@@ -136,7 +136,7 @@ async function listen(response: Response, ending: AbortController): Promise<stri
   try {
     for await (const chunk of response.body!) text += Buffer.from(chunk as Uint8Array).toString();
   } catch {
-    // Enough has been heard.
+    // Enough events have arrived.
   }
   clearTimeout(timer);
   return text.slice(0, text.lastIndexOf('\n\n') + 2);

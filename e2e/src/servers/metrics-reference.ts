@@ -5,11 +5,11 @@ export interface Metric {
   type: string;
   help: string;
   labels: string[];
-  /** Servers that have it. */
+  /** The servers that export it. */
   parts: string[];
 }
 
-/** Last words of names, and what they count in. A plural noun counts itself. */
+/** Last words of metric names, and their units. A plural noun is its own unit. */
 export const UNITS: Readonly<Record<string, string>> = {
   seconds: 'seconds',
   ratio: '0 to 1',
@@ -19,7 +19,7 @@ export const UNITS: Readonly<Record<string, string>> = {
   total: 'a count',
 };
 
-/** What each label holds, and why its values are few. None is a stream, a user or an address. */
+/** What each label holds, and why it has few values. No label holds a stream, a user or an address. */
 export const LABELS: Readonly<Record<string, string>> = {
   kind: '`push` or `pull`; of status writes the kind of object',
   outcome: '`placed` or `refused`; of status writes `written` or `failed`',
@@ -47,7 +47,7 @@ interface Registered {
   labelNames: string[];
 }
 
-/** What is in the registries of running servers, by name. Those of Node itself are left to their own documentation. */
+/** The metrics in the registries of running servers, by name, without those of Node.js itself. */
 export async function metricsOf(registries: Readonly<Record<string, Registry>>): Promise<Metric[]> {
   const found = new Map<string, Metric>();
   for (const [part, registry] of Object.entries(registries)) {

@@ -22,7 +22,7 @@ export interface RunningNode {
   readonly registry: Registry;
 }
 
-/** Every kind of server that Millrace has, running in this process on the standalone API, small: control, operator, console, media nodes. */
+/** One of each kind of server that Millrace has, in this process on the standalone API: control, operator, console, media nodes. */
 export class Servers {
   readonly network: ControlNetwork;
   readonly control: Control;

@@ -9,7 +9,7 @@ import { WebSocket } from 'ws';
 import { DgramIo, TrunkEndpoint } from '@millrace/media-node/trunk';
 import { vp8Frame } from '@millrace/testkit/webrtc';
 
-/** Dials the agents' channel and says hello as `identity`. */
+/** Dials the agent channel and says hello as `identity`. */
 export async function dialAgent(url: string, bearer: string | undefined, identity: object): Promise<Verdict> {
   const headers: Record<string, string> = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
   const socket = new WebSocket(url, AGENT_SUBPROTOCOL, { headers });
@@ -40,7 +40,7 @@ export async function dialAgent(url: string, bearer: string | undefined, identit
   });
 }
 
-/** Tries to bring a trunk up with a key. Secrets that are no trunk keys are made into one. */
+/** Tries to bring a trunk up with a key. Secrets that are not trunk keys are converted to one. */
 export async function dialTrunk(
   peer: { node: string; host: string; port: number },
   secret: string,
@@ -67,7 +67,7 @@ export async function dialTrunk(
   return answers === 0 ? 'silence' : 0;
 }
 
-/** A STUN binding request (RFC 8489) as ICE sends it; 'yes' when it is answered at all. */
+/** Sends a STUN binding request (RFC 8489) as ICE does; returns 'yes' when there is any answer. */
 export async function askStun(
   port: number,
   { usernameFragment, password }: { usernameFragment: string; password: string },
