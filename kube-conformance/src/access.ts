@@ -20,7 +20,7 @@ export function access(world: World): void {
     });
 
   describe('tokens', () => {
-    test('one bound to a pod is good for its audience, names the pod, and ends with it', async () => {
+    test('a token bound to a pod is valid for its audience, names the pod, and expires with it', async () => {
       const { body: bearer } = await world.api.post(pods, pod('bearer'));
       const { uid } = bearer.metadata;
       const { code, body } = await request({ apiVersion: 'v1', kind: 'Pod', name: 'bearer', uid });
@@ -39,19 +39,19 @@ export function access(world: World): void {
       assertRefused(await world.api.get(pods, { token: token as string }), 401, 'Unauthorized');
       await world.api.del(`${pods}/bearer`);
       await world.eventually(`${pods}/bearer`, isGone);
-      // What was found good may be remembered for some seconds (--authentication-token-webhook-cache and the like).
+      // A positive review may be cached for some seconds (--authentication-token-webhook-cache and the like).
       for (let tries = 0; tries < 200 && (await review(token, ['millrace-control'])).body.status.authenticated === true; tries++)
         await new Promise((resolve) => setTimeout(resolve, 100));
       assert.notEqual((await review(token, ['millrace-control'])).body.status.authenticated, true);
     });
-    test('rubbish and forgeries are not authenticated', async () => {
+    test('malformed and forged tokens are not authenticated', async () => {
       const { body } = await request();
       const [head, claims] = (body.status.token as string).split('.');
       const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${claims}.`;
       for (const token of ['rubbish', `${head}.${claims}.AAAA`, unsigned])
         assert.notEqual((await review(token, ['millrace-control'])).body.status.authenticated, true, token);
     });
-    test('for another pod than the one meant, for nobody, or for too short a time are refused', async () => {
+    test('a request for a token is refused for a pod with another uid, for an unknown account, and for too short a time', async () => {
       await world.api.post(pods, pod('meant'));
       assertRefused(await request({ apiVersion: 'v1', kind: 'Pod', name: 'meant', uid: noUid }), 409, 'Conflict');
       assertRefused(await request({ apiVersion: 'v1', kind: 'Pod', name: 'none', uid: noUid }), 404, 'NotFound');
@@ -65,8 +65,8 @@ export function access(world: World): void {
     });
   });
 
-  describe('who may what', () => {
-    test('an administrator is told that everything is allowed, and who he is', async () => {
+  describe('permissions', () => {
+    test('a self review shows an administrator that everything is allowed, and the user name', async () => {
       const spec = { resourceAttributes: { namespace: world.namespace, verb: 'create', resource: 'pods' } };
       const asked = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec };
       const { code, body } = await world.api.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', asked);

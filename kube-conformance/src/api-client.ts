@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 export interface Answer {
   code: number;
   headers: IncomingMessage['headers'];
-  // Bodies are whatever the server under test sends; tests look at single fields of them.
+  // Bodies depend on the server under test; tests read single fields of them.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   body: any;
 }
@@ -83,7 +83,7 @@ export class ApiClient {
       type: 'application/apply-patch+yaml',
     });
 
-  /** Watch events as they come; ends when the server ends the watch. A refused watch throws its answer. */
+  /** Yields watch events until the server ends the watch. Throws the response when the watch is refused. */
   async *watch(path: string, options: CallOptions = {}): AsyncGenerator<WatchEvent> {
     const response = await this.#open('GET', path, options);
     let rest = '';
@@ -100,7 +100,7 @@ export class ApiClient {
   }
 }
 
-/** The events of a watch until `enough` says so; what is left of the watch is dropped. */
+/** Collects watch events until `enough` returns true, then closes the watch. */
 export async function collect<T>(events: AsyncGenerator<T>, enough: (seen: T[]) => boolean): Promise<T[]> {
   const seen: T[] = [];
   for await (const event of events) {

@@ -64,13 +64,13 @@ export function apply(world: World): void {
         two: { 'f:spec': { 'f:size': {} } },
       });
     });
-    test('the same value can be owned by two, and goes only when neither applies it', async () => {
+    test('two managers can own the same value, which is removed only when neither applies it', async () => {
       await applyWidget('ssa-shared', { size: 3, max: 5 }, 'one');
       assert.equal((await applyWidget('ssa-shared', { size: 3, max: 5 }, 'two')).code, 200);
       assert.equal((await applyWidget('ssa-shared', { size: 3 }, 'one')).body.spec.max, 5);
       assert.equal((await applyWidget('ssa-shared', { size: 3 }, 'two')).body.spec.max, undefined);
     });
-    test('a field no longer applied goes; one with a default falls back to it', async () => {
+    test('a field that is no longer applied is removed; one with a default returns to it', async () => {
       await applyWidget('ssa-gone', { size: 3, min: 1, mode: 'B', limits: { a: '1', b: '2' } }, 'one');
       const { body } = await applyWidget('ssa-gone', { size: 3, limits: { b: '2' } }, 'one');
       assert.deepEqual(body.spec, { size: 3, mode: 'A', replicas: 1, limits: { b: '2' } });
@@ -136,14 +136,14 @@ export function apply(world: World): void {
         ['.spec.ports[name="a"].port'],
       );
     });
-    test('a keyed list with an item twice or without its key is refused', async () => {
+    test('a keyed list with a duplicate item or an item without its key is refused', async () => {
       const twice = await applyWidget('ssa-dup', { size: 1, ports: [{ name: 'a' }, { name: 'a' }] }, 'one');
       assert.ok(twice.code >= 400 && twice.code < 600, String(twice.code));
       const keyless = await applyWidget('ssa-dup', { size: 1, ports: [{ port: 1 }] }, 'one');
       assert.ok(keyless.code >= 400 && keyless.code < 600, String(keyless.code));
       assert.equal((await world.api.get(`${widgets}/ssa-dup`)).code, 404);
     });
-    test('what nobody keeps anything of goes as a whole, defaults in it too', async () => {
+    test('an object that no manager owns any part of is removed with its defaults', async () => {
       await applyWidget(
         'ssa-whole',
         { size: 1, nested: { other: 'x' }, limits: { a: '1' }, ports: [{ name: 'a' }], free: { x: { y: 1 } } },
@@ -153,13 +153,13 @@ export function apply(world: World): void {
       const { body } = await applyWidget('ssa-whole', { size: 1 }, 'one');
       assert.deepEqual(body.spec, { size: 1, mode: 'A', replicas: 1 });
     });
-    test('an item that its owner gives up goes, whatever others have changed in it', async () => {
+    test('an item that its owner stops applying is removed, even if others have changed it', async () => {
       await applyWidget('ssa-given', { size: 1, ports: [{ name: 'a', port: 1 }, { name: 'b' }] }, 'one');
       await world.api.jsonPatch(`${widgets}/ssa-given`, [{ op: 'replace', path: '/spec/ports/0/port', value: 2 }]);
       const { body } = await applyWidget('ssa-given', { size: 1, ports: [{ name: 'b' }] }, 'one');
       assert.deepEqual(body.spec.ports, [{ name: 'b' }]);
     });
-    test('items come in the order in which they are applied, those of others in between', async () => {
+    test('items keep the order in which they are applied, with those of other managers in between', async () => {
       await applyWidget('ssa-order', { size: 1, ports: [{ name: 'a' }, { name: 'b' }] }, 'one');
       assert.deepEqual(portNames(await applyWidget('ssa-order', { size: 1, ports: [{ name: 'c' }, { name: 'b' }] }, 'two')), [
         'a',
@@ -172,7 +172,7 @@ export function apply(world: World): void {
         'a',
       ]);
     });
-    test('who makes a map or list by an update owns it, not only what is in it', async () => {
+    test('a manager that creates a map or list by an update owns it, not only its contents', async () => {
       await applyWidget('ssa-made', { size: 1 }, 'one');
       const answer = await world.api.mergePatch(
         `${widgets}/ssa-made`,
@@ -203,7 +203,7 @@ export function apply(world: World): void {
       assert.equal((await applyWidget('ssa-generation', { size: 3 }, 'two')).body.metadata.generation, 1);
       assert.equal((await applyWidget('ssa-generation', { size: 4 }, 'two', true)).body.metadata.generation, 2);
     });
-    test('an entry that owns nothing any more goes', async () => {
+    test('a managedFields entry that owns nothing is removed', async () => {
       await applyWidget('ssa-empty', { size: 3, min: 1 }, 'one');
       await applyWidget('ssa-empty', { min: 1 }, 'two');
       const { body } = await world.api.apply(
@@ -217,7 +217,7 @@ export function apply(world: World): void {
       );
       assert.equal(body.spec.min, 1);
     });
-    test('status is applied through its own door by entries of its own', async () => {
+    test('status is applied through its subresource, with managedFields entries of its own', async () => {
       await applyWidget('ssa-status', { size: 3 }, 'one');
       const { code, body } = await applyStatus('ssa-status', { conditions: [{ type: 'Ready', status: 'True' }] }, 'one');
       assert.deepEqual([code, body.status.conditions, body.spec.size], [200, [{ type: 'Ready', status: 'True' }], 3]);
@@ -239,12 +239,12 @@ export function apply(world: World): void {
         /conflict with "one" with subresource "status": \.status\.conditions\[type="Ready"\]\.status/,
       );
       const again = await applyWidget('ssa-status', { size: 4 }, 'one');
-      assert.equal(again.body.status.conditions.length, 2, 'the spec door leaves status alone');
+      assert.equal(again.body.status.conditions.length, 2, 'the main resource ignores status');
       const dropped = await applyStatus('ssa-status', {}, 'one');
       assert.deepEqual(dropped.body.status.conditions, [{ type: 'Programmed', status: 'True' }]);
       assertRefused(await applyStatus('ssa-none', {}, 'one'), 404, 'NotFound');
     });
-    test('a change through scale is owned by whoever made it, through scale', async () => {
+    test('a change through scale is owned by its manager, with subresource scale', async () => {
       await applyWidget('ssa-scale', { size: 3, replicas: 2 }, 'one');
       await world.api.mergePatch(`${widgets}/ssa-scale/scale?fieldManager=scaler`, { spec: { replicas: 5 } });
       const scaled = await world.api.get(`${widgets}/ssa-scale`);
@@ -262,7 +262,7 @@ export function apply(world: World): void {
         /conflict with "scaler" with subresource "scale"/,
       );
     });
-    test('it needs a fieldManager, takes YAML, and refuses what makes no sense', async () => {
+    test('it requires a fieldManager, accepts YAML, and refuses invalid combinations', async () => {
       const path = `${widgets}/ssa-yaml`;
       const type = 'application/apply-patch+yaml';
       assertRefused(
@@ -285,7 +285,7 @@ export function apply(world: World): void {
       assert.ok(strict.code === 400 || strict.code === 422 || strict.code === 500, String(strict.code));
       assert.match(strict.body.message, /nonsense/);
     });
-    test('uid and resourceVersion guard it', async () => {
+    test('uid and resourceVersion act as preconditions', async () => {
       const { body } = await applyWidget('ssa-guard', { size: 3 }, 'one');
       const guarded = (metadata: object) =>
         world.api.apply(`${widgets}/ssa-guard`, widget('ssa-guard', { size: 4 }, metadata), 'one');
@@ -304,7 +304,7 @@ export function apply(world: World): void {
       );
       assertRefused(absent, 409, 'Conflict');
     });
-    test('dry run tells the outcome and stores nothing', async () => {
+    test('dry run returns the outcome and stores nothing', async () => {
       const path = `${widgets}/ssa-dry?dryRun=All&fieldManager=m`;
       const type = 'application/apply-patch+yaml';
       assert.equal((await world.api.call('PATCH', path, { body: widget('ssa-dry'), type })).code, 201);
@@ -312,7 +312,7 @@ export function apply(world: World): void {
       await applyWidget('ssa-dry', { size: 3 }, 'one');
       assertRefused(await world.api.call('PATCH', path, { body: widget('ssa-dry', { size: 4 }), type }), 409, 'Conflict');
     });
-    test('managedFields can be given up by an update', async () => {
+    test('an update can clear managedFields', async () => {
       await applyWidget('ssa-reset', { size: 3 }, 'one');
       const { body } = await world.api.mergePatch(
         `${widgets}/ssa-reset`,

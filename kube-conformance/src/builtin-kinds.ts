@@ -15,7 +15,7 @@ export function builtinKinds(world: World): void {
         target: { apiVersion: 'v1', kind: 'Node', name: node },
       });
 
-    test('a new one is Pending with defaults, and its spec is fixed but for the image', async () => {
+    test('a new pod is Pending with defaults, and its spec is immutable except for the image', async () => {
       const { body } = await world.api.post(pods, {
         ...pod('fresh', { containers: [{ name: 'a', image: 'x:1', ports: [{ containerPort: 80 }] }] }),
         status: { phase: 'Running' },
@@ -35,7 +35,7 @@ export function builtinKinds(world: World): void {
       const image = [{ op: 'replace', path: '/spec/containers/0/image', value: 'x:2' }];
       assert.equal((await world.api.jsonPatch(`${pods}/fresh`, image)).body.spec.containers[0].image, 'x:2');
     });
-    test('one without containers, with a container twice, or with a mount of no volume is refused', async () => {
+    test('a pod without containers, with duplicate containers, or with a mount of an unknown volume is refused', async () => {
       const refused = async (spec: object, cause: string) => {
         const answer = await world.api.post(pods, pod('bad', spec));
         assertRefused(answer, 422, 'Invalid');
@@ -58,7 +58,7 @@ export function builtinKinds(world: World): void {
         'spec.containers[0].volumeMounts[0].name FieldValueNotFound',
       );
     });
-    test('one that is not bound goes at once, a bound one gracefully: marked first, gone when its agent says so', async () => {
+    test('a pod that is not bound is deleted at once, a bound one gracefully: marked first, removed when its agent deletes it', async () => {
       await world.api.post(pods, pod('unbound'));
       assert.equal((await world.api.del(`${pods}/unbound`)).code, 200);
       assert.equal((await world.api.get(`${pods}/unbound`)).code, 404);
@@ -68,7 +68,7 @@ export function builtinKinds(world: World): void {
       assert.deepEqual(namesOf(await world.api.get(`${pods}?fieldSelector=spec.nodeName%3Dn1`)), ['bound']);
       const { body } = await world.api.del(`${pods}/bound`);
       assert.equal(body.metadata.deletionGracePeriodSeconds, 20);
-      assert.ok(Date.parse(body.metadata.deletionTimestamp) > Date.now() + 10_000, 'the time by which it has to be gone');
+      assert.ok(Date.parse(body.metadata.deletionTimestamp) > Date.now() + 10_000, 'the time by which it must be gone');
       assert.equal((await world.api.get(`${pods}/bound`)).code, 200);
       assert.equal((await world.api.del(`${pods}/bound`)).body.metadata.deletionGracePeriodSeconds, 20);
       assert.equal((await world.api.del(`${pods}/bound`, { gracePeriodSeconds: 5 })).body.metadata.deletionGracePeriodSeconds, 5);
@@ -125,13 +125,13 @@ export function builtinKinds(world: World): void {
       assertRefused(refused, 429, 'TooManyRequests', /Cannot evict pod as it would violate the pod's disruption budget/);
       await world.api.del(`${pods}/guarded`, { gracePeriodSeconds: 0 });
     });
-    test('logs of one that does not exist are 404', async () => {
+    test('logs of an unknown pod are 404', async () => {
       assertRefused(await world.api.get(`${pods}/none/log`), 404, 'NotFound');
     });
   });
 
   describe('Leases', () => {
-    test('microsecond times survive, and writes are guarded by resourceVersion', async () => {
+    test('microsecond times are kept, and resourceVersion protects against lost updates', async () => {
       const leases = `/apis/coordination.k8s.io/v1/namespaces/${world.namespace}/leases`;
       const renewTime = '2026-01-02T03:04:05.678901Z';
       const spec = { holderIdentity: 'a', leaseDurationSeconds: 15, renewTime, leaseTransitions: 1 };
@@ -164,7 +164,7 @@ export function builtinKinds(world: World): void {
       count: 1,
       ...more,
     });
-    test('are found by what they are about, and counted up by patches', async () => {
+    test('are selectable by their object, and patches increase their count', async () => {
       assert.equal((await world.api.post(`${core}/events`, event('e1'))).code, 201);
       await world.api.post(
         `${core}/events`,
@@ -175,7 +175,7 @@ export function builtinKinds(world: World): void {
       assert.deepEqual(namesOf(await about('reason=Started,type=Normal,involvedObject.name=q')), ['e2']);
       assert.equal((await world.api.mergePatch(`${core}/events/e1`, { count: 2 })).body.count, 2);
     });
-    test('about something elsewhere are refused', async () => {
+    test('about an object in another namespace are refused', async () => {
       const elsewhere = { involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' } };
       assertRefused(await world.api.post(`${core}/events`, event('e3', elsewhere)), 422, 'Invalid', /involvedObject\.namespace/);
     });
@@ -183,7 +183,7 @@ export function builtinKinds(world: World): void {
 
   describe('Secrets and ConfigMaps', () => {
     const secrets = `${core}/secrets`;
-    test('stringData of a Secret ends up encoded in data; data must be base64', async () => {
+    test('stringData of a Secret is encoded into data; data must be base64', async () => {
       const { body } = await world.api.post(secrets, {
         metadata: { name: 'plain' },
         data: { key: 'b2xk', other: 'eA==' },
@@ -197,7 +197,7 @@ export function builtinKinds(world: World): void {
         'BadRequest',
       );
     });
-    test('the type of a Secret stays; keys have their rules', async () => {
+    test('the type of a Secret is immutable; keys are validated', async () => {
       assertRefused(await world.api.mergePatch(`${secrets}/plain`, { type: 'other' }), 422, 'Invalid', /field is immutable/);
       assertRefused(await world.api.post(secrets, { metadata: { name: 'keys' }, data: { 'bad key': 'eA==' } }), 422, 'Invalid');
       assertRefused(await world.api.post(maps, configMap('keys', { 'bad key': 'x' })), 422, 'Invalid');
@@ -207,7 +207,7 @@ export function builtinKinds(world: World): void {
         'Invalid',
       );
     });
-    test('immutable ones stay as they are, and stay immutable', async () => {
+    test('immutable ones cannot be changed, nor made mutable', async () => {
       for (const [path, kind] of [
         [maps, 'ConfigMap'],
         [secrets, 'Secret'],
@@ -230,7 +230,7 @@ export function builtinKinds(world: World): void {
         assert.equal((await world.api.del(`${path}/frozen`)).code, 200);
       }
     });
-    test('values that are no strings are 400', async () => {
+    test('values that are not strings are 400', async () => {
       assertRefused(await world.api.post(maps, configMap('numbers', { a: 1 })), 400, 'BadRequest');
     });
   });

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { World } from './world.ts';
 import { assertRefused, crdsPath, isGone } from './world.ts';
 
-/** "Extend the Kubernetes API with CustomResourceDefinitions": what a definition may say, and what it is completed with. */
+/** "Extend the Kubernetes API with CustomResourceDefinitions": which definitions are valid, and how they are completed. */
 export function crdDefinitions(world: World): void {
   const version = (openAPIV3Schema: object, more: object = {}) => ({
     name: 'v1',
@@ -33,9 +33,9 @@ export function crdDefinitions(world: World): void {
 
   describe('definitions', () => {
     const wrong: [string, object, RegExp][] = [
-      ['a root that is no object', version({ type: 'string' }), /must be object at the root/],
+      ['a root that is not an object', version({ type: 'string' }), /must be object at the root/],
       ['an unknown type', field({ type: 'frob' }), /Unsupported value: "frob"/],
-      ['an array of nothing', field({ type: 'array' }), /items: Required value/],
+      ['an array without items', field({ type: 'array' }), /items: Required value/],
       ['a reference', field({ $ref: '#/x' }), /\$ref/],
       [
         'unique items',
@@ -43,26 +43,26 @@ export function crdDefinitions(world: World): void {
         /uniqueItems cannot be set to true/,
       ],
       ['a default of another type', field({ type: 'integer', default: 'x' }), /properties\[a\]\.default/],
-      ['a pattern that is none', field({ type: 'string', pattern: '(' }), /properties\[a\]\.pattern/],
+      ['an invalid pattern', field({ type: 'string', pattern: '(' }), /properties\[a\]\.pattern/],
       ['a keyed list without keys', listOf(named, keyed), /x-kubernetes-list-map-keys: Required value/],
       [
-        'a key that items may lack',
+        'an optional key of a keyed list',
         listOf(named, { ...keyed, 'x-kubernetes-list-map-keys': ['n'] }),
         /it must have a default or be a required property/,
       ],
       [
-        'properties beside additional ones',
+        'properties beside additionalProperties',
         field({ type: 'object', properties: { b: { type: 'string' } }, additionalProperties: { type: 'string' } }),
         /mutual exclusive/,
       ],
       [
-        'metadata of its own',
+        'a schema of metadata',
         version({ type: 'object', properties: { metadata: { type: 'object', properties: { labels: { type: 'object' } } } } }),
         /must not specify anything other than name and generateName/,
       ],
       ['a scale without paths', { ...object, subresources: { scale: {} } }, /scale\.specReplicasPath: Required value/],
       [
-        'a scale with paths elsewhere',
+        'a scale with paths outside of spec and status',
         { ...object, subresources: { scale: { specReplicasPath: '.status.x', statusReplicasPath: '.spec.y' } } },
         /should be a json path under \.spec/,
       ],
@@ -71,24 +71,24 @@ export function crdDefinitions(world: World): void {
         { ...object, additionalPrinterColumns: [{ name: 'x', type: 'frob', jsonPath: '.a' }] },
         /additionalPrinterColumns\[0\]\.type/,
       ],
-      ['a version that is no name', { ...object, name: 'V 1' }, /spec\.versions\[0\]\.name/],
+      ['a version with an invalid name', { ...object, name: 'V 1' }, /spec\.versions\[0\]\.name/],
     ];
     for (const [what, versions, message] of wrong)
       test(`with ${what} are refused`, async () => assertRefused(await dry(crd('odds', [versions])), 422, 'Invalid', message));
-    test('with a scope, short name or setting that there is not are refused', async () => {
+    test('with an invalid scope, short name or setting are refused', async () => {
       assertRefused(await dry(crd('odds', [object], { scope: 'Galaxy' })), 422, 'Invalid', /spec\.scope/);
       const names = { plural: 'odds', kind: 'Odd', shortNames: ['A b'] };
       assertRefused(await dry(crd('odds', [object], { names })), 422, 'Invalid', /spec\.names\.shortNames\[0\]/);
       assertRefused(await dry(crd('odds', [object], { preserveUnknownFields: true })), 422, 'Invalid', /preserveUnknownFields/);
     });
-    test('are completed: names and conversion', async () => {
+    test('get defaults for names and conversion', async () => {
       const { body } = await dry(crd('evens', [object]));
       assert.deepEqual(
         [body.spec.names, body.spec.conversion],
         [{ plural: 'evens', singular: 'evens', kind: 'Evens', listKind: 'EvensList' }, { strategy: 'None' }],
       );
     });
-    test('keep a version in which objects may be stored; a deprecated one warns, one that is not served is 404', async () => {
+    test('cannot drop a version in which objects may be stored; a deprecated version warns, one that is not served is 404', async () => {
       const path = `${crdsPath}/olds.definitions.test`;
       const next = { ...version({ type: 'object' }), name: 'v2', storage: false, deprecated: true };
       const hidden = { ...next, name: 'v3', served: false };

@@ -10,7 +10,7 @@ export function customResources(world: World): void {
   const create = (name: string, spec: object, query = '') => world.api.post(`${widgets}${query}`, widget(name, spec));
 
   describe('fields of a custom resource', () => {
-    test('that are missing get their defaults; unknown ones are dropped, with a warning if wanted', async () => {
+    test('that are missing get their defaults; unknown ones are dropped, with a warning unless disabled', async () => {
       const { code, body, headers } = await create(
         'defaulted',
         { size: 3, nonsense: 1, nested: { more: 2 } },
@@ -25,7 +25,7 @@ export function customResources(world: World): void {
       const usual = await create('usual', { size: 3, nonsense: 1 });
       assert.ok(usual.headers['warning'], 'a warning is the default');
     });
-    test('that are unknown or there twice are refused under Strict, in patches too', async () => {
+    test('that are unknown or duplicate are refused under Strict, in patches too', async () => {
       const answer = await create('strict', { size: 3, nonsense: 1 }, '?fieldValidation=Strict');
       assertRefused(answer, 400, 'BadRequest', /strict decoding error: unknown field "spec\.nonsense"/);
       const twice = '{"apiVersion":"conformance.test/v1","kind":"Widget","metadata":{"name":"twice"},"spec":{"size":3,"size":4}}';
@@ -35,7 +35,7 @@ export function customResources(world: World): void {
       const patched = await world.api.mergePatch(`${widgets}/strict-patch?fieldValidation=Strict`, { spec: { nonsense: 1 } });
       assertRefused(patched, 422, 'Invalid', /unknown field "spec\.nonsense"/);
     });
-    test('below x-kubernetes-preserve-unknown-fields stay', async () => {
+    test('below x-kubernetes-preserve-unknown-fields are kept', async () => {
       const { body } = await create('free', { size: 1, free: { any: { thing: [1] } } });
       assert.deepEqual(body.spec.free, { any: { thing: [1] } });
     });
@@ -82,13 +82,13 @@ export function customResources(world: World): void {
       });
       assert.ok(causesOf(noSpec).includes('spec FieldValueRequired'));
     });
-    test('may be null where the schema says so, and a null that may not be gives way to the default', async () => {
+    test('may be null if the schema says nullable; any other null is replaced by the default, if there is one', async () => {
       const { code, body } = await create('nulls', { size: 1, note: null, mode: null });
       assert.equal(code, 201, JSON.stringify(body));
       assert.deepEqual([body.spec.note, body.spec.mode], [null, 'A']);
       assert.equal((await create('null-size', { size: null })).code, 422);
     });
-    test('that are int-or-string take both, and nothing else', async () => {
+    test('that are int-or-string accept both, and nothing else', async () => {
       assert.equal((await create('port-number', { size: 1, port: 80 })).body.spec.port, 80);
       assert.equal((await create('port-name', { size: 1, port: 'http' })).body.spec.port, 'http');
       assertRefused(await create('port-bad', { size: 1, port: true }), 422, 'Invalid');
@@ -96,14 +96,14 @@ export function customResources(world: World): void {
   });
 
   describe('CEL rules', () => {
-    test('hold, with their own message, field and reason', async () => {
+    test('are enforced, with their own message, field and reason', async () => {
       const bounds = await create('bounds', { size: 1, min: 3, max: 2 });
       assertRefused(bounds, 422, 'Invalid', /spec: Invalid value: .*min must not exceed max/);
       const large = await create('large', { size: 1, max: 200 });
       assertRefused(large, 422, 'Invalid', /max is far beyond 100/);
       assert.deepEqual(causesOf(large), ['spec.max FieldValueForbidden']);
     });
-    test('on transitions hold on update only, and see that there was nothing where they ask to', async () => {
+    test('on transitions apply only to updates; with optionalOldSelf they also apply to creation', async () => {
       assert.equal((await create('fixed', { size: 1, region: 'a' })).code, 201);
       const moved = await world.api.mergePatch(`${widgets}/fixed`, { spec: { region: 'b' } });
       assertRefused(moved, 422, 'Invalid', /spec\.region: Invalid value: "b": region is immutable/);
@@ -114,7 +114,7 @@ export function customResources(world: World): void {
       assert.equal((await world.api.mergePatch(`${widgets}/growing`, { spec: { growth: 3 } })).code, 200);
       assertRefused(await world.api.mergePatch(`${widgets}/growing`, { spec: { growth: 2 } }), 422, 'Invalid');
     });
-    test('hold through every door: patch, apply, update', async () => {
+    test('are enforced for patch, apply and update', async () => {
       const { body } = await create('doors-cel', { size: 1 });
       assertRefused(await world.api.put(`${widgets}/doors-cel`, { ...body, spec: { size: 1, max: 200 } }), 422, 'Invalid');
       assertRefused(await world.api.apply(`${widgets}/doors-cel`, widget('doors-cel', { max: 200 }), 'me'), 422, 'Invalid');
@@ -127,7 +127,7 @@ export function customResources(world: World): void {
   });
 
   describe('generation and subresources', () => {
-    test('spec changes count generation up, status and metadata changes do not', async () => {
+    test('spec changes increase generation, status and metadata changes do not', async () => {
       await create('generation', { size: 3 });
       const generation = async (path: string, patch: object) =>
         (await world.api.mergePatch(path, patch)).body.metadata.generation as number;
@@ -138,7 +138,7 @@ export function customResources(world: World): void {
       assert.equal(await generation(path, { spec: { size: 4 } }), 2);
       assert.equal(await generation(path, { status: { replicas: 7 }, metadata: { generation: 9 } }), 2);
     });
-    test('status can be written through its subresource only, and nothing else through that', async () => {
+    test('status can be written only through its subresource, and nothing else can be', async () => {
       const created = await world.api.post(widgets, { ...widget('doors'), status: { replicas: 5 } });
       assert.equal(created.body.status, undefined);
       const through = await world.api.mergePatch(`${widgets}/doors/status`, {
@@ -223,7 +223,7 @@ export function customResources(world: World): void {
         'Invalid',
       );
     });
-    test('may be made stricter: what was valid and does not change stays so (ratcheting, KEP-4008)', async () => {
+    test('may become stricter: unchanged values that were valid stay valid (ratcheting, KEP-4008)', async () => {
       assert.equal((await world.api.post(crdsPath, crd('gizmos', 'Gizmo', [sized(10)]))).code, 201);
       await world.eventually(gizmos, ({ code }) => code === 200);
       const gizmo = { apiVersion: 'conformance.test/v1', kind: 'Gizmo', metadata: { name: 'g' }, size: 9 };
@@ -240,7 +240,7 @@ export function customResources(world: World): void {
       assert.equal((await world.api.mergePatch(`${gizmos}/g`, { note: 'still 9' })).code, 200);
       assertRefused(await world.api.mergePatch(`${gizmos}/g`, { size: 8 }), 422, 'Invalid');
     });
-    test('take their objects with them, and their paths are gone', async () => {
+    test('when deleted, remove their objects and paths', async () => {
       await world.api.del(`${crdsPath}/gizmos.conformance.test`);
       await world.eventually(`${crdsPath}/gizmos.conformance.test`, isGone);
       await world.eventually(gizmos, isGone);

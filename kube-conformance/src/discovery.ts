@@ -50,7 +50,7 @@ export function discovery(world: World): void {
       const one = await world.api.get('/apis/conformance.test');
       assert.deepEqual([one.body.kind, one.body.name], ['APIGroup', 'conformance.test']);
     });
-    test('aggregated discovery tells all of it in two answers', async () => {
+    test('aggregated discovery returns everything in two responses', async () => {
       const { body, headers } = await world.api.get('/apis', { accept: aggregated });
       assert.match(String(headers['content-type']), /g=apidiscovery\.k8s\.io;v=v2;as=APIGroupDiscoveryList/);
       assert.equal(body.kind, 'APIGroupDiscoveryList');
@@ -67,7 +67,7 @@ export function discovery(world: World): void {
       const core = await world.api.get('/api', { accept: aggregated });
       assert.ok(core.body.items[0].versions[0].resources.some((found: { resource: string }) => found.resource === 'pods'));
     });
-    test('OpenAPI v3 has the schema of a CRD, and tells kubectl that fieldValidation is understood', async () => {
+    test('OpenAPI v3 has the schema of a CRD, and declares support for fieldValidation', async () => {
       const index = await world.eventually('/openapi/v3', ({ body }) => body.paths['apis/conformance.test/v1'] !== undefined);
       const path = index.body.paths['apis/conformance.test/v1'].serverRelativeURL as string;
       assert.match(path, /^\/openapi\/v3\/apis\/conformance\.test\/v1\?hash=/);

@@ -4,11 +4,11 @@ import { collect } from './api-client.ts';
 import type { World } from './world.ts';
 import { assertRefused, configMap, namesOf } from './world.ts';
 
-/** "API concepts": 410 Gone responses. Comes last: it takes the API's memory away. */
+/** "API concepts": 410 Gone responses. Runs last, since it makes the API forget earlier revisions. */
 export function history(world: World): void {
   const { maps } = world;
-  describe('what is forgotten', () => {
-    test('is 410: watches and exact lists from before, and continue tokens, which may go on inconsistently', async () => {
+  describe('expired revisions', () => {
+    test('are 410 for watches, exact lists and continue tokens; a new token continues an inconsistent list', async () => {
       for (const name of ['old-1', 'old-2', 'old-3'])
         await world.api.post(maps, configMap(name, {}, { labels: { suite: 'old' } }));
       const { body: page } = await world.api.get(`${maps}?labelSelector=suite%3Dold&limit=1`);
@@ -29,8 +29,8 @@ export function history(world: World): void {
       const token = encodeURIComponent(page.metadata.continue as string);
       const expired = await world.api.get(`${maps}?labelSelector=suite%3Dold&limit=5&continue=${token}`);
       assertRefused(expired, 410, 'Expired', /continue parameter is too old/);
-      const anew = encodeURIComponent(expired.body.metadata.continue as string);
-      const rest = await world.api.get(`${maps}?labelSelector=suite%3Dold&limit=5&continue=${anew}`);
+      const inconsistent = encodeURIComponent(expired.body.metadata.continue as string);
+      const rest = await world.api.get(`${maps}?labelSelector=suite%3Dold&limit=5&continue=${inconsistent}`);
       assert.deepEqual(namesOf(rest), ['old-3']);
     });
   });

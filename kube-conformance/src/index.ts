@@ -23,8 +23,8 @@ export { widgetCrd } from './widget-crd.ts';
 export type { ConformanceTarget };
 
 /**
- * Registers the tests of what the Kubernetes documentation says of its API, over HTTP only: whatever passes them can stand in for a
- * kube-apiserver under operator, control and kubectl. Call inside a `describe`.
+ * Registers the tests of the documented behaviour of the Kubernetes API, over HTTP only. An API that passes them can replace kube-apiserver
+ * for operator, control and kubectl. Call it inside a `describe`.
  */
 export function conformance(target: ConformanceTarget): void {
   const world = new World(target);

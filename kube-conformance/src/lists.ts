@@ -35,11 +35,11 @@ export function lists(world: World): void {
       assert.deepEqual(namesOf(await select('suite=list,rank<1')), ['list-0']);
       assert.equal(namesOf(await select('')).length >= 7, true);
     });
-    test('labels that cannot be read are 400', async () => {
+    test('invalid label selectors are 400', async () => {
       for (const selector of ['a b c', 'a in b', 'a=b=c', 'a in (b', '!', 'a>b', 'a=not valid!', 'bad key!=x'])
         assertRefused(await select(selector), 400, 'BadRequest');
     });
-    test('fields: name, those of built-in kinds, selectableFields of a CRD; any other is 400', async () => {
+    test('fields: name, those of built-in kinds, selectableFields of a CRD; any other field is 400', async () => {
       assert.deepEqual(namesOf(await world.api.get(`${maps}?fieldSelector=metadata.name%3Dlist-2`)), ['list-2']);
       assert.equal(namesOf(await world.api.get(`${maps}?labelSelector=suite&fieldSelector=metadata.name!%3Dlist-2`)).length, 6);
       const anywhere = `/api/v1/configmaps?fieldSelector=metadata.namespace%3D${world.namespace},metadata.name%3Dlist-2`;
@@ -56,7 +56,7 @@ export function lists(world: World): void {
   });
 
   describe('lists', () => {
-    test('have the kind of their items, and are there for all namespaces', async () => {
+    test('have the kind of their items, and exist across all namespaces', async () => {
       const { body } = await world.api.get(widgets);
       assert.deepEqual([body.kind, body.apiVersion], ['WidgetList', 'conformance.test/v1']);
       assert.ok(Number(body.metadata.resourceVersion) > 0);
@@ -65,11 +65,11 @@ export function lists(world: World): void {
       );
       assert.deepEqual(namesOf(everywhere), all);
     });
-    test('limit and continue give one consistent list in pages, whatever happens meanwhile', async () => {
+    test('limit and continue give one consistent list in pages, whatever changes meanwhile', async () => {
       const suite = `${maps}?labelSelector=suite%3Dlist`;
       const first = await world.api.get(`${suite}&limit=3`);
       assert.equal(first.body.items.length, 3);
-      assert.equal(first.body.metadata.remainingItemCount, undefined, 'with a selector the rest is not counted');
+      assert.equal(first.body.metadata.remainingItemCount, undefined, 'with a selector there is no remaining count');
       await world.api.del(`${maps}/list-6`);
       await world.api.post(maps, configMap('list-5b', {}, { labels: { suite: 'list' } }));
       const token = encodeURIComponent(first.body.metadata.continue as string);
@@ -83,13 +83,13 @@ export function lists(world: World): void {
       await world.api.del(`${maps}/list-5b`);
       await world.api.post(maps, configMap('list-6', {}, { labels: { suite: 'list', parity: 'even', rank: '6' } }));
     });
-    test('without a selector the rest is counted', async () => {
+    test('without a selector the remaining items are counted', async () => {
       const { body: whole } = await world.api.get(maps);
       const { body: page } = await world.api.get(`${maps}?limit=2`);
       assert.equal(page.metadata.remainingItemCount, whole.items.length - 2);
       assert.equal((await world.api.get(`${maps}?limit=5000`)).body.metadata.remainingItemCount, undefined);
     });
-    test('a continue token that is none is 400, and so is one beside a resourceVersion', async () => {
+    test('an invalid continue token is 400, and so is one together with a resourceVersion', async () => {
       assertRefused(await world.api.get(`${maps}?limit=1&continue=rubbish`), 400, 'BadRequest');
       const { body } = await world.api.get(`${maps}?limit=1`);
       const token = encodeURIComponent(body.metadata.continue as string);
@@ -121,7 +121,7 @@ export function lists(world: World): void {
       const still = await world.api.get(`${suite}&resourceVersion=${resourceVersion}&resourceVersionMatch=Exact`);
       assert.deepEqual(still.body.items[0].metadata, one.metadata);
     });
-    test('Exact and limit go together, and pages stay at that version', async () => {
+    test('Exact can be combined with limit, and pages stay at that version', async () => {
       const { body: list } = await world.api.get(`${maps}?labelSelector=suite%3Dlist`);
       const at = `resourceVersion=${list.metadata.resourceVersion}&resourceVersionMatch=Exact`;
       await world.api.post(maps, configMap('list-9', {}, { labels: { suite: 'list' } }));
@@ -131,7 +131,7 @@ export function lists(world: World): void {
       await world.api.del(`${maps}/list-9`);
       assert.deepEqual([...namesOf(first), ...namesOf(second)], all);
     });
-    test('of the future are 504 with the cause by which clients know to try again', async () => {
+    test('of the future are 504 with the cause that makes clients retry', async () => {
       for (const path of [
         `${maps}?resourceVersion=${tooLarge}&resourceVersionMatch=NotOlderThan`,
         `${maps}?resourceVersion=${tooLarge}`,
@@ -145,7 +145,7 @@ export function lists(world: World): void {
         assert.equal(answer.body.details.retryAfterSeconds, 1);
       }
     });
-    test('resourceVersionMatch without, of unknown value, or Exact at 0 is 422', async () => {
+    test('resourceVersionMatch without a resourceVersion, with an unknown value, or Exact at 0 is 422', async () => {
       for (const query of [
         'resourceVersionMatch=Exact',
         'resourceVersion=1&resourceVersionMatch=Near',

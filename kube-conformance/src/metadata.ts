@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { World } from './world.ts';
 import { assertRefused, causesOf, configMap, pod, widget } from './world.ts';
 
-/** "Object Names and IDs", "Owners and Dependents", "Finalizers"; how null, odd keys and odd letters are read. */
+/** "Object Names and IDs", "Owners and Dependents", "Finalizers"; how the API reads null, unusual keys and unusual characters. */
 export function metadata(world: World): void {
   const { core, maps, pods, widgets } = world;
   const text = (body: string) => world.api.post(widgets, body);
@@ -11,7 +11,7 @@ export function metadata(world: World): void {
     `{"apiVersion":"conformance.test/v1","kind":"Widget","metadata":{"name":"${name}"},"spec":${spec}}`;
 
   describe('names and metadata', () => {
-    test('names: subdomains of 253 letters at most, labels of 63 for namespaces', async () => {
+    test('names are subdomains of at most 253 characters, for namespaces labels of at most 63', async () => {
       const dry = (name: string) => world.api.post(`${maps}?dryRun=All`, configMap(name));
       for (const name of ['a.b', 'x'.repeat(253), '0']) assert.equal((await dry(name)).code, 201, name);
       for (const name of ['a..b', '-a', 'a-', 'A', 'a/b', 'a%b', 'x'.repeat(254)])
@@ -25,13 +25,13 @@ export function metadata(world: World): void {
         );
       assertRefused(await world.api.post(`${maps}?dryRun=All`, { metadata: { generateName: 'Bad_' } }), 422, 'Invalid');
     });
-    test('metadata is typed, that of custom resources too', async () => {
+    test('metadata is typed, also for custom resources', async () => {
       for (const wrong of [{ name: 5 }, { name: 'x', finalizers: [7] }, { name: 'x', labels: [] }, { name: 'x', uid: {} }]) {
         assertRefused(await world.api.post(maps, { metadata: wrong }), 400, 'BadRequest');
         assertRefused(await world.api.post(widgets, { ...widget('x'), metadata: wrong }), 400, 'BadRequest');
       }
     });
-    test('null is the same as nothing, in metadata, in built-in kinds, and where a schema does not allow it', async () => {
+    test('null counts as absent in metadata, in built-in kinds, and where a schema does not allow it', async () => {
       const empty = { metadata: { name: 'nulls', labels: null, annotations: null, creationTimestamp: null }, data: null };
       const made = await world.api.post(maps, empty);
       assert.deepEqual([made.code, made.body.data, made.body.metadata.labels], [201, undefined, undefined]);
@@ -42,14 +42,14 @@ export function metadata(world: World): void {
       const manifest = { ...pod('printed', {}, { creationTimestamp: null }), status: {} };
       assert.equal((await world.api.post(pods, manifest)).code, 201, 'as kubectl prints it under --dry-run');
     });
-    test('finalizers of built-in kinds are qualified; for custom resources that is advice', async () => {
+    test('finalizers of built-in kinds must be qualified; for custom resources an unqualified one is a warning', async () => {
       assertRefused(await world.api.post(maps, configMap('plain', {}, { finalizers: ['plain'] })), 422, 'Invalid', /finalizers/);
       const advised = await world.api.post(widgets, widget('plain', { size: 1 }, { finalizers: ['plain'] }));
       assert.equal(advised.code, 201);
       assert.match(String(advised.headers['warning']), /299 - ".*prefer a domain-qualified finalizer name/);
       await world.api.mergePatch(`${widgets}/plain`, { metadata: { finalizers: null } });
     });
-    test('owner references: one controller, no Event, a version that can be read; an owner twice is a warning', async () => {
+    test('owner references: one controller, no Event, a valid apiVersion; a duplicate owner is a warning', async () => {
       const owner = (more: object) => ({ apiVersion: 'v1', kind: 'ConfigMap', name: 'seen', uid: 'u-1', ...more });
       const owned = (...ownerReferences: object[]) =>
         world.api.post(`${maps}?dryRun=All`, configMap('owned', {}, { ownerReferences }));
@@ -81,7 +81,7 @@ export function metadata(world: World): void {
       assert.match(JSON.stringify(patched.body.spec.free), /^{"__proto__":{("polluted":1,"more":2|"more":2,"polluted":1)}}$/);
       assert.equal((await world.api.get(`${widgets}?labelSelector=toString`)).body.items.length, 0);
     });
-    test('an unknown field is dropped whatever it is called; what cannot be a header is none', async () => {
+    test('an unknown field with any name is dropped, and its name cannot inject a header', async () => {
       const odd = await text(widgetText('odd-field', '{"size":1,"\u00e4\u6f22\\r\\nX-Injected: 1":2}'));
       assert.deepEqual([odd.code, odd.body.spec], [201, { size: 1, mode: 'A', replicas: 1 }], JSON.stringify(odd.body));
       assert.equal(odd.headers['x-injected'], undefined);
@@ -91,13 +91,13 @@ export function metadata(world: World): void {
   describe('limits and values of built-in kinds', () => {
     const leases = `/apis/coordination.k8s.io/v1/namespaces/${world.namespace}/leases`;
     const budgets = `/apis/policy/v1/namespaces/${world.namespace}/poddisruptionbudgets`;
-    test('a Secret or ConfigMap holds a mebibyte at most', async () => {
+    test('a Secret or ConfigMap holds at most one mebibyte', async () => {
       const data = { a: 'x'.repeat(1_100_000) };
       assertRefused(await world.api.post(maps, configMap('big', data)), 422, 'Invalid', /may not be more than 1048576 bytes/);
       const secret = { metadata: { name: 'big' }, data: { a: Buffer.alloc(1_100_000).toString('base64') } };
       assertRefused(await world.api.post(`${core}/secrets`, secret), 422, 'Invalid', /may not be more than 1048576 bytes/);
     });
-    test('a TLS Secret has certificate and key', async () => {
+    test('a TLS Secret must have certificate and key', async () => {
       const bare = await world.api.post(`${core}/secrets`, { metadata: { name: 'tls' }, type: 'kubernetes.io/tls', data: {} });
       assert.deepEqual(causesOf(bare), ['data[tls.crt] FieldValueRequired', 'data[tls.key] FieldValueRequired']);
     });
@@ -108,13 +108,13 @@ export function metadata(world: World): void {
       assert.equal((await lease({ renewTime: '2026-01-02T03:04:05.000001Z' })).code, 201);
       assertRefused(await lease({ leaseTransitions: -1 }), 422, 'Invalid', /leaseTransitions/);
     });
-    test('a disruption budget says one thing, in numbers or percent', async () => {
+    test('a disruption budget has one of its two bounds, as a number or percentage', async () => {
       const budget = (spec: object) => world.api.post(`${budgets}?dryRun=All`, { metadata: { name: 'odd' }, spec });
       assertRefused(await budget({ minAvailable: 1, maxUnavailable: 1 }), 422, 'Invalid', /cannot be both set/);
       assertRefused(await budget({ minAvailable: 'x%' }), 422, 'Invalid', /spec\.minAvailable/);
       assert.equal((await budget({ minAvailable: '50%' })).code, 201);
     });
-    test('ports, names of variables and volumes of a pod make sense', async () => {
+    test('ports, variable names and volumes of a pod are validated', async () => {
       const refused = async (spec: object, cause: string) => {
         const answer = await world.api.post(pods, pod('odd', spec));
         assertRefused(answer, 422, 'Invalid');

@@ -29,7 +29,7 @@ export function objects(world: World): void {
         assert.match(String(body.message), /resourceVersion should not be set on objects to be created/);
       }
     });
-    test('a second one is 409 AlreadyExists, a get of nothing 404, both with details', async () => {
+    test('a second object of the name is 409 AlreadyExists, a get of an unknown one 404, both with details', async () => {
       await world.api.post(maps, configMap('twice'));
       const again = await world.api.post(maps, configMap('twice'));
       assertRefused(again, 409, 'AlreadyExists', /^configmaps "twice" already exists$/);
@@ -41,7 +41,7 @@ export function objects(world: World): void {
       assertRefused(custom, 404, 'NotFound', /^widgets\.conformance\.test "none" not found$/);
       assert.deepEqual(custom.body.details, { name: 'none', group: 'conformance.test', kind: 'widgets' });
     });
-    test('generateName makes a fresh name each time, and gives way to name', async () => {
+    test('generateName gives a new name each time, and name takes precedence', async () => {
       const made = await Promise.all([1, 2, 3].map(() => world.api.post(maps, { metadata: { generateName: 'gen-' } })));
       const names = made.map(({ body }) => body.metadata.name as string);
       assert.equal(new Set(names).size, 3);
@@ -72,11 +72,11 @@ export function objects(world: World): void {
         'metadata.ownerReferences',
       );
     });
-    test('a label that is no string is 400', async () => {
+    test('a label that is not a string is 400', async () => {
       assertRefused(await world.api.post(maps, { metadata: { name: 'typed', labels: { a: 1 } } }), 400, 'BadRequest');
       assertRefused(await world.api.post(widgets, widget('typed', { size: 1 }, { labels: { a: 1 } })), 400, 'BadRequest');
     });
-    test('in a namespace that does not exist it is 404; a namespace in the body that is not that of the path is 400', async () => {
+    test('in a namespace that does not exist it is 404; a namespace in the body other than that of the path is 400', async () => {
       const nowhere = await world.api.post('/api/v1/namespaces/nowhere/configmaps', configMap('x'));
       assertRefused(nowhere, 404, 'NotFound', /namespaces "nowhere" not found/);
       assertRefused(await world.api.post(maps, configMap('x', {}, { namespace: 'elsewhere' })), 400, 'BadRequest');
@@ -100,7 +100,7 @@ export function objects(world: World): void {
       assertRefused(custom, 422, 'Invalid');
       assert.deepEqual(causesOf(custom), ['metadata.resourceVersion FieldValueInvalid']);
     });
-    test('of one that is not there it is 404; of one that was made anew since, 409', async () => {
+    test('of an unknown object it is 404; of one that was recreated since, 409', async () => {
       assertRefused(await world.api.put(`${maps}/absent`, configMap('absent')), 404, 'NotFound');
       const { body: first } = await world.api.post(maps, configMap('reborn'));
       await world.api.del(`${maps}/reborn`);
@@ -138,7 +138,7 @@ export function objects(world: World): void {
       });
       assertRefused(doomed, 422, 'Invalid', /metadata\.deletionTimestamp: .*field is immutable/);
     });
-    test('of many at once, each that names the version it read, exactly one wins', async () => {
+    test('of concurrent updates with the same resourceVersion exactly one succeeds', async () => {
       const { body } = await world.api.post(maps, configMap('race'));
       const writes = Array.from({ length: 8 }, (_, index) =>
         world.api.put(`${maps}/race`, { ...body, data: { winner: String(index) } }),
@@ -149,7 +149,7 @@ export function objects(world: World): void {
   });
 
   describe('delete', () => {
-    test('answers a Status that names what is gone; again it is 404', async () => {
+    test('returns a Status that names the deleted object; a second deletion is 404', async () => {
       const made = await world.api.post(maps, configMap('gone'));
       const { code, body } = await world.api.del(`${maps}/gone`);
       assert.deepEqual([code, body.kind, body.status], [200, 'Status', 'Success']);
@@ -166,7 +166,7 @@ export function objects(world: World): void {
       assert.equal((await world.api.del(`${maps}/guarded`, { preconditions: { uid, resourceVersion } })).code, 200);
       assert.equal((await world.api.get(`${maps}/guarded`)).code, 404);
     });
-    test('options that make no sense are 422', async () => {
+    test('invalid options are 422', async () => {
       await world.api.post(maps, configMap('options'));
       assertRefused(await world.api.del(`${maps}/options`, { propagationPolicy: 'Sideways' }), 422, 'Invalid');
       assertRefused(
@@ -176,7 +176,7 @@ export function objects(world: World): void {
       );
       assert.equal((await world.api.get(`${maps}/options`)).code, 200);
     });
-    test('a finalizer holds it until it is taken off; new ones are refused meanwhile', async () => {
+    test('a finalizer delays it until it is removed; new finalizers are refused meanwhile', async () => {
       await world.api.post(widgets, widget('held', { size: 3 }, { finalizers: ['conformance.test/hold'] }));
       const deleted = await world.api.del(`${widgets}/held`);
       assert.equal(deleted.code, 200);
@@ -192,7 +192,7 @@ export function objects(world: World): void {
       assert.equal((await world.api.mergePatch(`${widgets}/held`, { metadata: { finalizers: null } })).code, 200);
       assert.equal((await world.api.get(`${widgets}/held`)).code, 404);
     });
-    test('of a collection takes what the selector matches', async () => {
+    test('of a collection deletes what the selector matches', async () => {
       for (const [name, group] of Object.entries({ 'dc-1': 'x', 'dc-2': 'x', 'dc-3': 'y' }))
         await world.api.post(maps, configMap(name, {}, { labels: { group } }));
       assert.equal((await world.api.del(`${maps}?labelSelector=group%3Dx&dryRun=All`)).code, 200);
@@ -203,7 +203,7 @@ export function objects(world: World): void {
   });
 
   describe('dry run', () => {
-    test('answers as if, and stores nothing', async () => {
+    test('returns the outcome, and stores nothing', async () => {
       const dry = await world.api.post(`${maps}?dryRun=All`, configMap('dry'));
       assert.equal(dry.code, 201);
       assert.equal((await world.api.get(`${maps}/dry`)).code, 404);
@@ -221,7 +221,7 @@ export function objects(world: World): void {
       assert.equal((await world.api.del(`${widgets}/dry?dryRun=All`)).code, 200);
       assert.deepEqual((await world.api.get(`${widgets}/dry`)).body, body);
     });
-    test('is refused as the real thing would be', async () => {
+    test('is refused when the real request would be', async () => {
       assertRefused(await world.api.post(`${widgets}?dryRun=All`, widget('dry-bad', { size: 99 })), 422, 'Invalid');
       await world.api.post(maps, configMap('dry-taken'));
       assertRefused(await world.api.post(`${maps}?dryRun=All`, configMap('dry-taken')), 409, 'AlreadyExists');

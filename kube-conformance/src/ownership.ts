@@ -4,7 +4,7 @@ import type { Answer } from './api-client.ts';
 import type { World } from './world.ts';
 import { assertRefused, configMap, isGone, widget } from './world.ts';
 
-/** "Garbage Collection", "Finalizers", "Namespaces". The garbage collector learns of a new CRD within half a minute. */
+/** "Garbage Collection", "Finalizers", "Namespaces". The garbage collector discovers a new CRD within half a minute. */
 export function ownership(world: World): void {
   const { maps, widgets } = world;
   const ownedBy = ({ body }: Answer, more: object = {}) => {
@@ -16,13 +16,13 @@ export function ownership(world: World): void {
   const patience = 60_000;
 
   describe('garbage collection', { concurrency: true }, () => {
-    test('dependents of a deleted owner go', async () => {
+    test('dependents of a deleted owner are deleted', async () => {
       const owner = await own('owner');
       await depend('dependent', ownedBy(owner));
       await world.api.del(`${maps}/owner`);
       await world.eventually(`${maps}/dependent`, isGone);
     });
-    test('so they do when the owner is a custom resource', async () => {
+    test('so are those of a custom resource', async () => {
       const owner = await world.api.post(widgets, widget('owner'));
       await depend('custom-dependent', ownedBy(owner, { controller: true, blockOwnerDeletion: true }));
       await world.api.del(`${widgets}/owner`);
@@ -36,7 +36,7 @@ export function ownership(world: World): void {
       await world.eventually(`${maps}/only`, isGone);
       assert.equal((await world.api.get(`${maps}/shared`)).code, 200);
     });
-    test('an object whose owner never existed, or is another by now, goes', async () => {
+    test('an object whose owner never existed, or was replaced, is deleted', async () => {
       const uid = '00000000-0000-0000-0000-000000000001';
       await own('namesake');
       for (const name of ['ghost', 'namesake'])
@@ -45,7 +45,7 @@ export function ownership(world: World): void {
       await world.eventually(`${maps}/of-namesake`, isGone);
       assert.equal((await world.api.get(`${maps}/namesake`)).code, 200);
     });
-    test('Orphan keeps dependents and takes their reference off', async () => {
+    test('Orphan keeps dependents and removes their owner reference', async () => {
       const owner = await own('parent');
       await depend('orphan', ownedBy(owner));
       const { body: marked } = await world.api.del(`${maps}/parent`, { propagationPolicy: 'Orphan' });
@@ -64,7 +64,7 @@ export function ownership(world: World): void {
       await world.api.mergePatch(`${maps}/blocker`, { metadata: { finalizers: null } });
       await world.eventually(`${maps}/front`, isGone);
     });
-    test('a chain of owners goes to its end', async () => {
+    test('a chain of owners is deleted completely', async () => {
       const first = await own('chain-1');
       const second = await depend('chain-2', ownedBy(first));
       await depend('chain-3', ownedBy(second));
@@ -80,7 +80,7 @@ export function ownership(world: World): void {
       for (const name of ['default', 'kube-system', 'kube-node-lease'])
         assert.equal((await world.api.get(`/api/v1/namespaces/${name}`)).code, 200);
     });
-    test('one that ends takes nothing new, waits for finalizers, and goes with all that is in it', async () => {
+    test('a namespace that is being deleted accepts no new objects, waits for finalizers, and is removed with its contents', async () => {
       const name = `${world.namespace}-brief`;
       const path = `/api/v1/namespaces/${name}`;
       await world.api.post('/api/v1/namespaces', { metadata: { name } });

@@ -15,7 +15,7 @@ export function patches(world: World): void {
       const custom = await world.api.mergePatch(`${widgets}/merge`, { spec: { tags: ['z'], limits: null } });
       assert.deepEqual([custom.body.spec.tags, custom.body.spec.limits], [['z'], undefined]);
       const defaulted = await world.api.mergePatch(`${widgets}/merge`, { spec: { mode: null } });
-      assert.equal(defaulted.body.spec.mode, 'A', 'what is removed and has a default gets it again');
+      assert.equal(defaulted.body.spec.mode, 'A', 'a removed field with a default gets it again');
     });
     test('a JSON patch is all or nothing; a failed test is 422', async () => {
       await world.api.post(maps, configMap('json', { a: '1' }));
@@ -34,7 +34,7 @@ export function patches(world: World): void {
       ]);
       assert.deepEqual([body.data, body.metadata.annotations], [{ d: '1', e: '1' }, { 'b/c': '2' }]);
     });
-    test('a JSON patch of a place that is not there is 422, one that is no patch 400', async () => {
+    test('a JSON patch of an unknown path is 422, an invalid patch 400', async () => {
       await world.api.post(widgets, widget('json-bad', { size: 1, steps: ['a'] }));
       const patch = (...operations: object[]) => world.api.jsonPatch(`${widgets}/json-bad`, operations);
       assertRefused(await patch({ op: 'remove', path: '/spec/none' }), 422, 'Invalid');
@@ -46,7 +46,7 @@ export function patches(world: World): void {
       );
       assert.deepEqual(body.spec.steps, ['a', 'b', 'c']);
     });
-    test('of what is not there is 404; of an unknown type 415; that is no object 400', async () => {
+    test('a patch of an unknown object is 404; of an unknown type 415; one that is not an object 400', async () => {
       assertRefused(await world.api.mergePatch(`${maps}/none`, { data: {} }), 404, 'NotFound');
       assertRefused(
         await world.api.call('PATCH', `${maps}/none`, { body: {}, type: 'application/json' }),
@@ -57,7 +57,7 @@ export function patches(world: World): void {
       assertRefused(await world.api.mergePatch(`${maps}/patch-target`, '[1]'), 400, 'BadRequest');
       assertRefused(await world.api.mergePatch(`${maps}/patch-target`, '{'), 400, 'BadRequest');
     });
-    test('that names an old resourceVersion is 409, that renames is refused', async () => {
+    test('a patch with an old resourceVersion is 409, and one that renames is refused', async () => {
       const { body } = await world.api.post(maps, configMap('patch-version'));
       await world.api.mergePatch(`${maps}/patch-version`, { data: { a: '1' } });
       const { resourceVersion } = body.metadata;
@@ -75,13 +75,13 @@ export function patches(world: World): void {
       );
       assertRefused(await world.api.mergePatch(`${maps}/patch-version`, { metadata: { name: 'other' } }), 400, 'BadRequest');
     });
-    test('many at once, each of another field, all arrive', async () => {
+    test('concurrent patches of different fields all take effect', async () => {
       await world.api.post(maps, configMap('busy'));
       const keys = Array.from({ length: 12 }, (_, index) => `k${index}`);
       const codes = await Promise.all(
         keys.map(async (key) => (await world.api.mergePatch(`${maps}/busy`, { data: { [key]: 'x' } })).code),
       );
-      // kube-apiserver tries a patch anew a few times before it gives the conflict to the client.
+      // kube-apiserver retries a patch a few times before it returns the conflict to the client.
       const arrived = keys.filter((_, index) => codes[index] === 200);
       assert.deepEqual(Object.keys((await world.api.get(`${maps}/busy`)).body.data as object).sort(), arrived.sort());
       assert.ok(

@@ -7,9 +7,9 @@ import { assertRefused, configMap, widget } from './world.ts';
 export function requests(world: World): void {
   const { core, maps, widgets } = world;
   describe('requests', () => {
-    test('a token that nobody issued is 401, no token at all is refused too, health and version need none', async () => {
+    test('an unknown token is 401, a request without a token is refused too, health and version need none', async () => {
       assertRefused(await world.api.get(maps, { token: 'nobody-issued-this' }), 401, 'Unauthorized');
-      // Where anonymous requests are let in, they have no rights (--anonymous-auth).
+      // Where anonymous requests are allowed, they have no rights (--anonymous-auth).
       assert.ok([401, 403].includes((await world.api.get(maps, { token: null })).code));
       for (const path of ['/readyz', '/livez', '/healthz']) {
         const { code, body } = await world.api.get(path, { token: null });
@@ -27,13 +27,13 @@ export function requests(world: World): void {
       ])
         assert.equal((await world.api.get(path)).code, 404, path);
     });
-    test('a verb that a path does not have is 405', async () => {
+    test('a method that a path does not have is 405', async () => {
       assertRefused(await world.api.put(maps, configMap('x')), 405, 'MethodNotAllowed');
       assertRefused(await world.api.post(`${maps}/x`, configMap('x')), 405, 'MethodNotAllowed');
       assertRefused(await world.api.mergePatch(maps, {}), 405, 'MethodNotAllowed');
       assertRefused(await world.api.del('/api/v1/configmaps'), 405, 'MethodNotAllowed');
     });
-    test('a body that is no JSON, of another kind or missing is 400; of another media type 415; too large 413', async () => {
+    test('a body that is not JSON, of another kind or missing is 400; of another media type 415; too large 413', async () => {
       for (const body of ['{', '[]', '"text"', '{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"}}'])
         assertRefused(await world.api.post(maps, body), 400, 'BadRequest');
       assert.equal((await world.api.post(maps, undefined)).code, 400);
@@ -41,14 +41,14 @@ export function requests(world: World): void {
       const large = configMap('large', { text: 'x'.repeat(4 * 1024 * 1024) });
       assertRefused(await world.api.post(maps, large), 413, 'RequestEntityTooLarge');
     });
-    test('bodies may be YAML, and so may answers', async () => {
+    test('requests and responses may be YAML', async () => {
       const yaml = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yaml}\ndata:\n  key: value\n';
       assert.equal((await world.api.post(maps, yaml, { type: 'application/yaml' })).code, 201);
       const { headers, body } = await world.api.get(`${maps}/yaml`, { accept: 'application/yaml' });
       assert.equal(headers['content-type'], 'application/yaml');
       assert.match(String(body), /^ {2}key: value$/m);
     });
-    test('of several encodings the first that is served is taken; one that is not served is 406', async () => {
+    test('of several encodings the first supported one is used; an unsupported one is 406', async () => {
       const accept = 'application/vnd.kubernetes.protobuf,application/json';
       await world.api.post(widgets, widget('encoded'));
       const { code, headers } = await world.api.get(`${widgets}/encoded`, { accept });
@@ -56,7 +56,7 @@ export function requests(world: World): void {
       assertRefused(await world.api.get(`${widgets}/encoded`, { accept: 'text/html' }), 406, 'NotAcceptable');
       assert.equal((await world.api.get(`${widgets}/encoded`, { accept: '*/*' })).code, 200);
     });
-    test('answers are not to be cached', async () => {
+    test('responses must not be cached', async () => {
       assert.match(String((await world.api.get(maps)).headers['cache-control']), /no-cache, private/);
     });
     test('unknown values of query parameters are refused', async () => {

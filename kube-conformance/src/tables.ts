@@ -10,7 +10,7 @@ const partialList = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k
 /** "API concepts": receiving resources as Tables, metadata-only; "CustomResourceDefinition": additional printer columns. */
 export function tables(world: World): void {
   const { pods, widgets } = world;
-  describe('forms of an answer', () => {
+  describe('response formats', () => {
     test('a Table has the printer columns of the CRD, wide ones with their priority', async () => {
       await world.api.post(widgets, widget('table', { size: 5 }));
       await world.api.mergePatch(`${widgets}/table/status`, { status: { conditions: [{ type: 'Ready', status: 'True' }] } });
@@ -31,12 +31,12 @@ export function tables(world: World): void {
       assert.deepEqual([body.rows[0].object.kind, body.rows[0].object.metadata.name], ['PartialObjectMetadata', 'table']);
       assert.ok(Number(body.metadata.resourceVersion) > 0);
     });
-    test('what a column points to and is not there is an empty cell', async () => {
+    test('a column whose field is absent has an empty cell', async () => {
       await world.api.post(widgets, widget('bare', { size: 2 }));
       const { body } = await world.api.get(`${widgets}/bare`, { accept: table });
       assert.deepEqual(body.rows[0].cells.slice(0, 3), ['bare', 2, null]);
     });
-    test('includeObject chooses what comes with each row', async () => {
+    test('includeObject selects what each row contains', async () => {
       const kinds = async (include: string) =>
         (await world.api.get(`${widgets}/table?includeObject=${include}`, { accept: table })).body.rows[0].object?.kind;
       assert.deepEqual(
@@ -44,12 +44,12 @@ export function tables(world: World): void {
         ['Widget', 'PartialObjectMetadata', undefined],
       );
     });
-    test('Tables come in pages too', async () => {
+    test('Tables are paginated too', async () => {
       const { body } = await world.api.get(`${widgets}?limit=1`, { accept: table });
       assert.equal(body.rows.length, 1);
       assert.ok(body.metadata.continue);
     });
-    test('pods have the columns that everybody knows', async () => {
+    test('pods have the usual columns', async () => {
       await world.api.post(pods, pod('row'));
       const { body } = await world.api.get(`${pods}/row`, { accept: table });
       const columns = body.columnDefinitions.map(({ name }: { name: string }) => name) as string[];
@@ -57,7 +57,7 @@ export function tables(world: World): void {
       assert.deepEqual(body.rows[0].cells.slice(0, 3), ['row', '0/1', 'Pending']);
       assert.equal(String(body.rows[0].cells[3]), '0');
     });
-    test('metadata alone can be had of one and of many', async () => {
+    test('metadata alone can be requested for one object and for lists', async () => {
       const { body: one } = await world.api.get(`${widgets}/table`, { accept: partial });
       assert.deepEqual([one.kind, one.apiVersion, one.spec], ['PartialObjectMetadata', 'meta.k8s.io/v1', undefined]);
       const { body: many } = await world.api.get(`${widgets}?limit=1`, { accept: partialList });

@@ -13,7 +13,7 @@ export function watches(world: World): void {
   const versionNow = async (): Promise<string> => (await world.api.get(maps)).body.metadata.resourceVersion as string;
 
   describe('watch', { concurrency: true }, () => {
-    test('from a list on, every change comes once and in order', async () => {
+    test('from the resourceVersion of a list, every change arrives once and in order', async () => {
       const from = await versionNow();
       const { body: made } = await world.api.post(maps, configMap('watched', { n: '1' }));
       await world.api.mergePatch(`${maps}/watched`, { data: { n: '2' } });
@@ -36,7 +36,7 @@ export function watches(world: World): void {
       assert.equal(versions[1], Number(last.metadata.resourceVersion));
       assert.ok((versions[2] ?? 0) > (versions[1] ?? 0), 'a deletion has a version of its own');
     });
-    test('from an event on, what follows it comes', async () => {
+    test('from the resourceVersion of an event, the following ones arrive', async () => {
       const { body: made } = await world.api.post(maps, configMap('resumed'));
       await world.api.mergePatch(`${maps}/resumed`, { data: { n: '1' } });
       const path = `${maps}?watch=1&resourceVersion=${made.metadata.resourceVersion}&fieldSelector=metadata.name%3Dresumed`;
@@ -44,7 +44,7 @@ export function watches(world: World): void {
       assert.deepEqual([event?.type, event?.object.data], ['MODIFIED', { n: '1' }]);
     });
     for (const query of ['', '&resourceVersion=0'])
-      test(`with ${query ? 'resourceVersion 0' : 'no resourceVersion'} the present objects come first`, async () => {
+      test(`with ${query ? 'resourceVersion 0' : 'no resourceVersion'} existing objects come first`, async () => {
         const name = `present${query ? '-any' : ''}`;
         await world.api.post(maps, configMap(name, {}, { labels: { suite: name } }));
         await world.eventually(`${maps}/${name}?resourceVersion=0`, ({ code }) => code === 200);
@@ -66,7 +66,7 @@ export function watches(world: World): void {
       const gone = events[2]?.object;
       assert.deepEqual([gone.metadata.labels, gone.metadata.resourceVersion], [{ side: 'in' }, out.metadata.resourceVersion]);
     });
-    test('timeoutSeconds ends the watch; with bookmarks the last word is one', async () => {
+    test('timeoutSeconds ends the watch; with bookmarks the last event is one', async () => {
       const path = `${widgets}?watch=true&timeoutSeconds=3&allowWatchBookmarks=true&labelSelector=none`;
       const startedAt = performance.now();
       const events = await collect(world.api.watch(path), () => false);
@@ -75,13 +75,13 @@ export function watches(world: World): void {
       assert.deepEqual([last?.type, last?.object.kind, last?.object.apiVersion], ['BOOKMARK', 'Widget', 'conformance.test/v1']);
       assert.ok(Number(last?.object.metadata.resourceVersion) > 0);
     });
-    test('without bookmarks none come', async () => {
+    test('without allowWatchBookmarks there are none', async () => {
       assert.deepEqual(
         await collect(world.api.watch(`${widgets}?watch=true&timeoutSeconds=2&labelSelector=none`), () => false),
         [],
       );
     });
-    test('from a bookmark on, nothing is missed', async () => {
+    test('from the resourceVersion of a bookmark, nothing is missed', async () => {
       const path = `${widgets}?watch=true&labelSelector=suite%3Dmarked`;
       const marks = await collect(world.api.watch(`${path}&timeoutSeconds=3&allowWatchBookmarks=true`), () => false);
       const from = marks.at(-1)?.object.metadata.resourceVersion as string;
@@ -89,7 +89,7 @@ export function watches(world: World): void {
       const events = await collect(world.api.watch(`${path}&resourceVersion=${from}`), (seen) => seen.length === 1);
       assert.deepEqual(kinds(events), ['ADDED']);
     });
-    test('sendInitialEvents streams the state, marks its end with an annotated bookmark, and goes on', async () => {
+    test('sendInitialEvents streams the state, marks its end with an annotated bookmark, and continues', async () => {
       await world.api.post(widgets, widget('initial', { size: 1 }, { labels: { suite: 'initial' } }));
       const query = 'watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan';
       const watch = world.api.watch(`${widgets}?${query}&labelSelector=suite%3Dinitial`);
@@ -114,7 +114,7 @@ export function watches(world: World): void {
         assertRefused(await world.api.get(`${maps}?watch=true&${query}`), 422, 'Invalid');
       assertRefused(await world.api.get(`${maps}?sendInitialEvents=true`), 422, 'Invalid');
     });
-    test('a selector that cannot be read is 400', async () => {
+    test('an invalid selector is 400', async () => {
       assertRefused(await world.api.get(`${maps}?watch=true&labelSelector=a%20b`), 400, 'BadRequest');
     });
     test('one object can be watched by its name', async () => {
@@ -131,7 +131,7 @@ export function watches(world: World): void {
         ],
       );
     });
-    test('a watch can be had as Tables and as metadata', async () => {
+    test('a watch can return Tables or metadata', async () => {
       await world.api.post(widgets, widget('tabled', { size: 1 }, { labels: { suite: 'tabled' } }));
       const first = async (accept: string) =>
         (

@@ -110,7 +110,7 @@ const version = (name: string, storage: boolean) => ({
   },
 });
 
-/** A CRD with a bit of everything, in two versions. */
+/** A CRD with some of every feature, in two versions. */
 export const widgetCrd = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',

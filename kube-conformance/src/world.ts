@@ -4,9 +4,9 @@ import type { Answer } from './api-client.ts';
 import { ApiClient } from './api-client.ts';
 import { widgetCrd } from './widget-crd.ts';
 
-/** An API to test. */
+/** A Kubernetes API under test. */
 export interface ConformanceTarget {
-  /** Text of a kubeconfig of somebody who may do everything. */
+  /** Text of an administrator's kubeconfig. */
   kubeconfig: () => string | Promise<string>;
   /** Makes the API forget all earlier revisions, as compaction and a restart do. */
   forgetHistory: () => Promise<void>;
@@ -14,7 +14,7 @@ export interface ConformanceTarget {
 
 export const crdsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
-/** What the tests of one run work on: a namespace of its own, and the Widget CRD. */
+/** The environment of one run: a separate namespace, and the Widget CRD. */
 export class World {
   readonly target: ConformanceTarget;
   readonly namespace = `conf-${randomBytes(3).toString('hex')}`;
@@ -39,7 +39,7 @@ export class World {
     const crd = await this.api.post(crdsPath, widgetCrd);
     assert.ok(crd.code === 201 || crd.code === 409, JSON.stringify(crd.body));
     await this.eventually(this.widgets, ({ code }) => code === 200);
-    // Pods are refused until their service account is there.
+    // The API rejects pods until their service account exists.
     await this.eventually(`${this.core}/serviceaccounts/default`, ({ code }) => code === 200);
   }
 
@@ -48,7 +48,7 @@ export class World {
     this.#api?.close();
   }
 
-  /** Polls until the answer satisfies; fails with the last one. */
+  /** Polls until the answer satisfies the condition; fails with the last one. */
   async eventually(path: string, isRight: (answer: Answer) => boolean, timeoutMs = 15_000): Promise<Answer> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
@@ -97,7 +97,7 @@ interface Cause {
 export const causesOf = (answer: Answer): string[] =>
   ((answer.body.details?.causes ?? []) as Cause[]).map(({ field, reason }) => `${field} ${reason}`);
 
-/** That a request was refused with a whole Status ("Status", API conventions). */
+/** Asserts that a request was refused with a complete Status ("Status", API conventions). */
 export function assertRefused({ code, body, headers }: Answer, expectedCode: number, reason: string, message?: RegExp): void {
   assert.equal(code, expectedCode, JSON.stringify(body));
   assert.match(String(headers['content-type']), /^application\/json/);

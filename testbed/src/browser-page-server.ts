@@ -10,8 +10,8 @@ export interface PageServer {
 }
 
 /**
- * `GET /` is a page with nothing but a video element. `POST /forward?to=URL` hands a JSON body on to another server, as an app's own backend
- * would; when that one does not answer, neither does this.
+ * `GET /` is a page with only a video element. `POST /forward?to=URL` forwards a JSON body to another server, as an app's own backend would;
+ * when that server does not answer, this one does not either.
  */
 export async function startPageServer(): Promise<PageServer> {
   const server = http.createServer((request, response) => {

@@ -12,7 +12,7 @@ export type BrowserName = (typeof browserNames)[number];
 
 export interface Browser {
   readonly name: BrowserName;
-  /** An empty page of an http origin on this machine, in a window of its own, where camera and microphone are fakes. */
+  /** An empty page of an http origin on this machine, in its own window, with a fake camera and microphone. */
   newPage(): Promise<Page>;
   close(): Promise<void>;
   /** Sends SIGKILL to all its processes at once, so that no connection is closed properly. */
@@ -23,11 +23,11 @@ export interface BrowserOptions {
   /** Default: chromium. */
   readonly name?: BrowserName;
   /**
-   * `loopback` lets ICE pair with 127.0.0.1 and announces the machine's addresses as they are; `default` leaves ICE as the browser has it.
+   * `loopback` lets ICE pair with 127.0.0.1 and announces the machine's addresses unmasked; `default` keeps the browser's ICE settings.
    * Default: loopback.
    */
   readonly ice?: 'loopback' | 'default';
-  /** The caller ends the browser on SIGINT, SIGTERM and SIGHUP; without it the browser's library does, and ends this process. */
+  /** The caller ends the browser on SIGINT, SIGTERM and SIGHUP. Otherwise the browser's library does, and ends this process too. */
   readonly leaveSignals?: boolean;
 }
 
@@ -51,7 +51,7 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<Brows
       for (const pid of new Set(own.flatMap((each) => [each, ...descendantsOf(each)]))) process.kill(pid, 'SIGKILL');
     },
     async newPage() {
-      // A window of its own: browsers slow down the timers, and stop the frame callbacks, of a tab behind another.
+      // Its own window: browsers slow down the timers of a background tab and stop its frame callbacks.
       const page = await driven.newPage({ type: 'window' });
       await page.goto(server.url);
       return page;

@@ -1,4 +1,4 @@
-// Writes the offers of this machine's browsers to testkit/src/sdp/offers, for the tests of negotiation. Run it after a new version of a
+// Writes the offers of this machine's browsers to testkit/src/sdp/offers, for the tests of negotiation. Run it for a new version of a
 // browser: scripts/setup/main.sh node chromium firefox -- node testbed/src/capture-offers.ts
 import { writeFileSync } from 'node:fs';
 import { browserNames, launchBrowser } from './browser.ts';

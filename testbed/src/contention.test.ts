@@ -17,7 +17,7 @@ const OFFER = readFileSync(new URL('../../testkit/src/sdp/offers/obs-whip.sdp', 
   '\r\n',
 );
 
-describe('what two want and one can have', { timeout: 120_000 }, () => {
+describe('contention for a name or for capacity', { timeout: 120_000 }, () => {
   let network: ControlNetwork;
   let control: Control;
   let nodes: MediaNode[];
@@ -65,7 +65,7 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     return ((await response.json()) as { token: string }).token;
   };
 
-  test('a second publisher of a name is refused with 409 and since when it is taken, on the same node and another', async () => {
+  test('a second publisher of a name is refused with 409, which says since when the name is taken, on the same node and on another', async () => {
     const first = await push(url(0), 'live/one');
     assert.equal(first.status, 201, await first.clone().text());
     for (const node of [0, 1]) {
@@ -80,7 +80,7 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     await end(next);
   });
 
-  test('whose publisher is silent is told with since when, and when the name is free: then it is', async (t) => {
+  test('of a silent publisher the 409 says since when it is silent and when the name becomes free, and then it is free', async (t) => {
     const token = await tokenFor('silent/one');
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
@@ -106,7 +106,7 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
         text = await taken.text();
         return /silent for \d+ s, and the name is free in \d+ s/.test(text);
       },
-      `the silence is told: ${text}`,
+      `the silence is reported: ${text}`,
       15_000,
     );
     assert.equal(taken.status, 409);
@@ -128,11 +128,11 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     assert.equal(second.status, 201, await second.clone().text());
     assert.match(await events.text(), /event: ended/);
     assert.equal((await fetch(session)).status, 404);
-    assert.equal((await fetch(session, { method: 'DELETE' })).status, 200, 'it is gone, as its client wants it');
+    assert.equal((await fetch(session, { method: 'DELETE' })).status, 200, 'it is gone, which the client requests');
     await end(second);
   });
 
-  test('a full node sends clients to one with room, which takes them; when all are full it says when to come again', async () => {
+  test('a full node redirects clients to one with room, which accepts them; when all are full it says when to retry', async () => {
     const held = [await push(url(0), 'full/a'), await push(url(0), 'full/b')];
     for (const response of held) assert.equal(response.status, 201, await response.clone().text());
     const token = await tokenFor('full/c');
@@ -140,12 +140,12 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     assert.equal(redirect.status, 307, await redirect.clone().text());
     const location = new URL(redirect.headers.get('location')!);
     assert.equal(location.origin, url(1));
-    assert.equal(location.searchParams.get('access_token'), token, 'a client drops the header at another origin');
+    assert.equal(location.searchParams.get('access_token'), token, 'clients drop the header at another origin');
     const followed = await fetch(location, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: OFFER });
     assert.equal(followed.status, 201);
     const last = await push(url(1), 'full/d');
     assert.equal(last.status, 201);
-    // Control hears of it with the next report.
+    // Control learns of it with the next report.
     let none: Response | undefined;
     await eventually(async () => {
       none = await push(url(0), 'full/e');
@@ -169,7 +169,7 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
     for (const response of [followed, last]) await end(response);
   });
 
-  test('an unknown stream is 404 with the remedy', async () => {
+  test('an unknown stream is 404 with a remedy', async () => {
     const response = await fetch(`${url(0)}/whep/no/body`, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp' },
@@ -180,10 +180,10 @@ describe('what two want and one can have', { timeout: 120_000 }, () => {
   });
 });
 
-test('a node whose protocol control does not speak logs the remedy and tries again slowly', { timeout: 60_000 }, async (t) => {
+test('a node whose protocol control does not support logs the remedy and retries slowly', { timeout: 60_000 }, async (t) => {
   const network = await ControlNetwork.start();
   t.after(() => network.stop());
-  // A control of a later version: it refuses as the real one refuses an older node.
+  // A later version of control, which refuses as the real one refuses an older node.
   const later = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(later, 'listening');
   t.after(() => void later.close());
@@ -205,7 +205,7 @@ test('a node whose protocol control does not speak logs the remedy and tries aga
   assert.deepEqual([said.level, said.code], ['error', AgentClose.protocolUnsupported]);
   assert.match(said.reason, new RegExp(`protocol ${AGENT_PROTOCOL} is not spoken here, 7 is: update the older side`));
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  assert.equal(dials.length, 1, 'not again within seconds');
+  assert.equal(dials.length, 1, 'no retry within seconds');
   await eventually(() => dials.length === 2, 'but again');
   assert.ok(dials[1]! - dials[0]! > 7000);
 });

@@ -22,7 +22,7 @@ describe('habits of clients and proxies', () => {
       body: JSON.stringify({ stream }),
     });
 
-  test('names that no URL reaches are refused with the field and the rule', async () => {
+  test('names that no URL can contain are refused with the field and the rule', async () => {
     for (const stream of ['sessions/x', 'SESSIONS/x', 'live/..', './x', 'live/été', 'live']) {
       const response = await place(stream);
       assert.equal(response.status, 400, stream);
@@ -30,7 +30,7 @@ describe('habits of clients and proxies', () => {
     }
   });
 
-  test('the key’s scheme is read in any case, the type with parameters, and doubled slashes as one', async () => {
+  test('the authorization scheme is case-insensitive, the media type may have parameters, and repeated slashes count as one', async () => {
     for (const authorization of [`bearer ${APP_KEY}`, `BEARER  ${APP_KEY}`])
       assert.equal((await place('live/a', { authorization })).status, 200);
     for (const type of ['Application/JSON', 'application/json; charset=utf8'])
@@ -40,7 +40,7 @@ describe('habits of clients and proxies', () => {
     assert.equal((await place('live/a', { authorization: `Basic ${APP_KEY}` })).status, 401);
   });
 
-  test('each path tells what it takes, to OPTIONS without a key and with 405', async () => {
+  test('each path names its methods, in response to OPTIONS without a key and with 405', async () => {
     for (const [path, allow] of [
       ['/v1/push', 'POST, OPTIONS'],
       ['/v1/streams', 'GET, HEAD, OPTIONS'],
@@ -65,7 +65,7 @@ describe('habits of clients and proxies', () => {
     assert.match(head.headers.get('content-type')!, /^text\/event-stream/);
   });
 
-  test('a preflight from an origin that may call is granted what it asks for, from another nothing', async () => {
+  test('a preflight from an allowed origin is granted what it requests, from another origin nothing', async () => {
     const preflight = (origin: string): Promise<Response> =>
       fetch(`${control.url}/v1/push`, {
         method: 'OPTIONS',
@@ -82,7 +82,7 @@ describe('habits of clients and proxies', () => {
     assert.equal(used.headers.get('retry-after'), '2');
   });
 
-  test('a short form shows its token in body, header or query; junk beside a good one does not count, and the good one goes along', async () => {
+  test('a short form accepts its token in body, header or query; an invalid one beside a valid one is ignored, and the redirect keeps the valid one', async () => {
     const { token } = (await (await place('live/short')).json()) as { token: string };
     const push = (query: string, authorization?: string, inBody?: string): Promise<Response> =>
       fetch(`${control.url}/signaling/push${query}`, {
@@ -104,7 +104,7 @@ describe('habits of clients and proxies', () => {
     assert.equal((await push('')).status, 401);
   });
 
-  test('SDP is told where it belongs', async () => {
+  test('a refusal of SDP says where to send it', async () => {
     for (const [path, says] of [
       ['/v1/push', /media node/],
       ['/signaling/push', /media node/],

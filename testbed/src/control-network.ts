@@ -25,7 +25,7 @@ import {
   type Resource,
 } from '@millrace/kube';
 import { createLogger, createMetrics } from '@millrace/service';
-// The other end of the channel and a real API server are what control is tested against; control itself does not depend on them.
+// The tests run control against the other end of the channel and a real API server; control itself does not depend on them.
 import { ControlChannel, type ChannelOptions } from '@millrace/media-node/channel';
 import { startApiServer, type ApiServer } from '@millrace/standalone';
 import { startControl, type Control, type ControlOptions } from '@millrace/control';
@@ -42,7 +42,7 @@ const serviceAccounts: Resource = {
 
 const level = process.env['MILLRACE_TEST_LOG'] ?? 'silent';
 
-/** An API server with Millrace's CRDs, and what tests make in it: replicas of control, nodes with real tokens and channels. */
+/** An API server with Millrace's CRDs, and the objects that tests create on it: replicas of control, nodes with real tokens and channels. */
 export class ControlNetwork {
   readonly folder: string;
   api!: ApiServer;
@@ -68,7 +68,7 @@ export class ControlNetwork {
     return network;
   }
 
-  /** Also after stopApi: on the same port, with the same objects. */
+  /** Starts the API; after stopApi, on the same port with the same objects. */
   async startApi(): Promise<void> {
     this.api = await startApiServer({
       dataDir: join(this.folder, 'api'),
@@ -104,7 +104,7 @@ export class ControlNetwork {
     return control;
   }
 
-  /** A pod, its MediaNode, and a file with a token bound to the pod. */
+  /** Creates a pod, its MediaNode, and a file with a token bound to the pod. */
   async node(name: string, spec: Partial<MediaNodeSpec> = {}): Promise<TestNode> {
     const metadata = { namespace: NAMESPACE, name };
     const containers = [{ name: 'media-node', image: 'millrace' }];
@@ -127,7 +127,7 @@ export class ControlNetwork {
     return node;
   }
 
-  /** A projected service-account token as a kubelet would ask for it. */
+  /** Requests a projected service-account token as a kubelet would. */
   async token(pod: { name: string; uid: string }, audience = 'millrace-control'): Promise<string> {
     const spec = { audiences: [audience], expirationSeconds: 3600, boundObjectRef: { apiVersion: 'v1', kind: 'Pod', ...pod } };
     const request = { metadata: { namespace: NAMESPACE }, spec } as KubeObject;
@@ -170,7 +170,7 @@ export class TestNode {
   readonly spec: MediaNodeSpec;
   readonly folder: string;
   readonly #network: ControlNetwork;
-  /** What its channel reports each time. */
+  /** The report that its channel sends each time. */
   report: Report = {
     at: 0,
     load: { cpuPercent: 5, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 },
@@ -217,7 +217,7 @@ export class TestNode {
     };
   }
 
-  /** A channel of this node, as a new process of it would have. Not started. */
+  /** A channel of this node, as a new process of it would create. Not started. */
   channel(urls: readonly string[], options: Partial<ChannelOptions> = {}): ControlChannel {
     const channel = new ControlChannel({
       urls,
@@ -233,7 +233,7 @@ export class TestNode {
     return channel;
   }
 
-  /** A started channel that has its snapshot. */
+  /** A started channel that has received its snapshot. */
   async connect(urls: readonly string[], options: Partial<ChannelOptions> = {}): Promise<ControlChannel> {
     const channel = this.channel(urls, options);
     const heard = once(channel, 'settings');

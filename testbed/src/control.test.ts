@@ -62,7 +62,7 @@ describe('control and its nodes', () => {
     await eventually(async () => (await network.mediaNode('basic')).status?.load?.sessions === 0, 'load');
   });
 
-  test('a changed spec reaches the node and is acknowledged; nodes that it does not concern hear nothing', async () => {
+  test('a changed spec reaches the node and is acknowledged; other nodes receive nothing', async () => {
     const [one, two] = [await network.node('spec-1'), await network.node('spec-2')];
     const [channel, other] = [await one.connect([control.agentUrl]), await two.connect([control.agentUrl])];
     const version = other.snapshot!.version;
@@ -79,7 +79,7 @@ describe('control and its nodes', () => {
     assert.equal(other.snapshot!.version, version);
   });
 
-  test('a node gets the addresses of its peers, the keys of its mesh and of tokens, and hears when a peer comes up', async () => {
+  test('a node gets the addresses of its peers, the keys of its mesh and of tokens, and is notified when a peer comes up', async () => {
     await network.mesh('mesh');
     const psk = Buffer.alloc(32, 7).toString('base64');
     await network.client.create(secrets, { metadata: { namespace: NAMESPACE, name: 'mesh-trunk-key' }, data: { psk } });
@@ -101,7 +101,7 @@ describe('control and its nodes', () => {
     assert.deepEqual([channel.snapshot!.probe, channel.snapshot!.relays], [['mesh-relay'], ['mesh-relay']]);
   });
 
-  test('a published stream resolves elsewhere, changes reach who carries it, and a release ends that', async () => {
+  test('a published stream resolves on other nodes, changes reach the nodes that carry it, and none after the release', async () => {
     const [origin, edge] = [await network.node('pub-1'), await network.node('pub-2', { region: 'south' })];
     const [publisher, viewer] = [await origin.connect([control.agentUrl]), await edge.connect([control.agentUrl])];
     await assert.rejects(viewer.resolve('live/one'), (error) => error instanceof Problem && error.status === 404);
@@ -117,7 +117,7 @@ describe('control and its nodes', () => {
     publisher.describe('live/one', epoch, 's1', seen);
     await eventually(
       () => JSON.stringify(viewer.snapshot!.streams[0]?.tracks) === JSON.stringify(seen),
-      'another order of layers is known without asking',
+      'a changed order of layers arrives without a request',
     );
     assert.equal(viewer.snapshot!.streams[0]?.epoch, epoch);
 
@@ -174,7 +174,7 @@ describe('control and its nodes', () => {
     }, 'refused with 403');
   });
 
-  test('who is not the pod of its MediaNode is kept out', async () => {
+  test('a client that is not the pod of its MediaNode is refused', async () => {
     const [mine, theirs] = [await network.node('id-1'), await network.node('id-2')];
     const url = control.agentUrl;
     const dial = async (authorization: string, protocol = AGENT_SUBPROTOCOL): Promise<WebSocket> =>
@@ -207,7 +207,7 @@ describe('control and its nodes', () => {
     assert.equal((await closeOf({ type: 'report' }))[0], AgentClose.badMessage);
   });
 
-  test('what a node of a later version says in addition is passed over, a wrong request is answered, and it stays connected', async () => {
+  test('unknown messages of a later version are ignored, an invalid request is answered, and the node stays connected', async () => {
     const node = await network.node('later');
     const socket = new WebSocket(control.agentUrl, AGENT_SUBPROTOCOL, {
       headers: { authorization: `Bearer ${(await readFile(node.tokenFile, 'utf8')).trim()}` },
@@ -254,7 +254,7 @@ describe('control and its nodes', () => {
     );
   });
 
-  test('an app gets a node and a token that works there, and is told why when nothing fits', async () => {
+  test('an app gets a node and a token that is valid there, or the reason why no node fits', async () => {
     const headers = { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' };
     const place = (body: object, key = headers): Promise<Response> =>
       fetch(`${control.url}/v1/push`, { method: 'POST', headers: key, body: JSON.stringify(body) });
@@ -329,7 +329,7 @@ describe('control and its nodes', () => {
 });
 
 describe('restarts', () => {
-  test('a control that has forgotten everything learns it from its nodes, which go on meanwhile', async (t) => {
+  test('a control that has lost its state rebuilds it from its nodes, which keep working meanwhile', async (t) => {
     const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const first = await network.control();
@@ -355,7 +355,7 @@ describe('restarts', () => {
     );
   });
 
-  test('without control a publisher and a request for an unknown stream are refused at once, and may try again', async (t) => {
+  test('without control a publisher and a request for an unknown stream are refused at once and may retry', async (t) => {
     const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();
@@ -371,12 +371,12 @@ describe('restarts', () => {
       return performance.now() - from;
     };
     const publish = (): Promise<unknown> => channel.publish({ stream: 'live/one', session: 's1', tracks: [] });
-    assert.ok((await refused(publish)) < 1500, 'just after the loss it waits for at most a second');
+    assert.ok((await refused(publish)) < 1500, 'just after the loss the node waits for at most a second');
     assert.ok((await refused(publish)) < 100);
     assert.ok((await refused(() => channel.resolve('live/none'))) < 100);
   });
 
-  test('a node that restarts while control is away goes on with its kept snapshot, which nobody else can read', async (t) => {
+  test('a node that restarts while control is away continues with its stored snapshot, which only its owner can read', async (t) => {
     const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();
@@ -400,10 +400,10 @@ describe('restarts', () => {
     assert.equal(damaged.snapshot, undefined);
   });
 
-  test('old and new control stand side by side: nodes move over without losing their streams', async (t) => {
+  test('nodes move from an old to a new control without losing their streams', async (t) => {
     const network = await ControlNetwork.start();
     t.after(() => network.stop());
-    // What Redis is in a cluster: one directory for both.
+    // One directory for both, as Redis is in a cluster.
     const shared = new MemoryDirectory({ clock: realClock });
     const [old, next] = [await network.control({ directory: shared }), await network.control({ directory: shared })];
     const urls = [old.agentUrl, next.agentUrl];
@@ -426,7 +426,7 @@ describe('restarts', () => {
   });
 
   test(
-    'two replicas on Redis: each places on nodes of both, and the directory coming back empty is filled again',
+    'two replicas on Redis: each places on nodes of both, and a directory that comes back empty is filled again',
     { skip: noRedis },
     async (t) => {
       const [network, redis] = [await ControlNetwork.start(), await startRedis()];
@@ -474,7 +474,7 @@ describe('restarts', () => {
     },
   );
 
-  test('with the API server away nodes connect, publish and are placed as before', async (t) => {
+  test('while the API server is unreachable nodes connect and publish, and placement works', async (t) => {
     const network = await ControlNetwork.start();
     t.after(() => network.stop());
     const control = await network.control();

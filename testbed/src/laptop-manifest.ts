@@ -5,7 +5,7 @@ import type { MediaEdge } from '@millrace/api';
 const LAPTOP = new URL('../../examples/laptop/network.yaml', import.meta.url);
 
 export interface LaptopOptions {
-  /** Further environment variables of every media node. */
+  /** Additional environment variables of every media node. */
   readonly environment: Readonly<Record<string, string>>;
 }
 

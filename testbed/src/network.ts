@@ -11,20 +11,20 @@ import type { PlacementResponse, Topology } from '@millrace/api';
 const MAIN = fileURLToPath(new URL('../../standalone/src/main.ts', import.meta.url));
 const START_TIMEOUT_MS = 120_000;
 
-/** A whole network as `make up` starts it, in processes of its own, on free ports, with a scratch folder. */
+/** A whole network as `make up` starts it, in separate processes, on free ports, with a scratch folder. */
 export interface TestNetwork {
   readonly stateDir: string;
   readonly consoleUrl: string;
   readonly kubeconfig: string;
   readonly pid: number;
-  /** Asks the console's app backend for a place, as the page does. */
+  /** Requests a placement from the console's app backend, as the page does. */
   place(kind: 'push' | 'pull', stream: string, region?: string): Promise<PlacementResponse>;
   topology(): Promise<Topology>;
-  /** SIGTERM, then waits until the process has ended. */
+  /** Sends SIGTERM, then waits until the process has ended. */
   stop(): Promise<void>;
-  /** SIGKILL to the network's own process: operator, control and API die at once. */
+  /** Sends SIGKILL to the network's own process: operator, control and API die at once. */
   kill(): Promise<void>;
-  /** Everything that the process wrote, for a failing test's message. */
+  /** Everything that the process wrote, for the messages of failing tests. */
   output(): string;
 }
 
@@ -36,11 +36,11 @@ export interface TestNetworkOptions {
   /** See `make up SOURCE=…`. */
   readonly source?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Where to listen; default: anywhere. */
+  /** Address on which to listen; default: all addresses. */
   readonly ports?: { readonly api: number; readonly control: number; readonly console: number };
 }
 
-/** Starts a network and waits until it says that it is up. */
+/** Starts a network and waits until it reports that it is up. */
 export async function startNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'millrace-e2e-'));
   const ports = options.ports ?? { api: 0, control: 0, console: 0 };
@@ -84,7 +84,7 @@ export async function startNetwork(options: TestNetworkOptions = {}): Promise<Te
   };
 }
 
-/** Ports that were free a moment ago, for a network that is to be started again where it was. */
+/** Ports that were free a moment ago, for a network that a test restarts on the same ports. */
 export async function freeNetworkPorts(): Promise<NonNullable<TestNetworkOptions['ports']>> {
   const servers = Array.from({ length: 3 }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

@@ -4,7 +4,7 @@ interface ProcessFacts {
   readonly pid: number;
   readonly parent: number;
   readonly state: string;
-  /** Name of its program, as proc(5) `comm` has it. */
+  /** Name of its program, as in `comm` (proc(5)). */
   readonly program: string;
   readonly commandLine: string;
 }
@@ -20,12 +20,12 @@ function processes(): ProcessFacts[] {
         const commandLine = readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return [{ pid: Number(entry), parent: Number(parent), state, program, commandLine }];
       } catch {
-        return []; // It ended while we looked.
+        return []; // It ended meanwhile.
       }
     });
 }
 
-/** Process id of a media node on this machine, by the title it gives itself. */
+/** Process id of a media node on this machine, found by its process title. */
 export function pidOfNode(node: string): number {
   const pids = pidsOfNode(node);
   if (pids[0] === undefined) throw new Error(`no process of node ${node}`);
@@ -37,7 +37,7 @@ export function pidsOfNode(node: string): number[] {
   return processes().flatMap(({ pid, commandLine }) => (commandLine === `millrace-media-node ${node}` ? [pid] : []));
 }
 
-/** Names of the nodes that a process runs beneath it, sorted; one that runs twice is there twice. */
+/** Names of the nodes that run below a process, sorted; a node with two processes appears twice. */
 export function nodesBeneath(pid: number): string[] {
   const own = new Set(descendantsOf(pid));
   return processes()
@@ -46,7 +46,7 @@ export function nodesBeneath(pid: number): string[] {
     .sort();
 }
 
-/** All whose command line has this text in it, e.g. a folder that only they know. */
+/** Processes whose command line contains this text, e.g. the path of a scratch folder. */
 export function pidsNaming(text: string): number[] {
   return processes().flatMap(({ pid, commandLine }) => (commandLine.includes(text) ? [pid] : []));
 }
@@ -57,12 +57,12 @@ export function workersOf(node: string): number[] {
   return processes().flatMap((each) => (each.parent === parent && each.program.startsWith('mediasoup-work') ? [each.pid] : []));
 }
 
-/** Whether the process runs; one that has ended and was not waited for does not. */
+/** Whether the process runs; a zombie does not. */
 export function isRunning(pid: number): boolean {
   return processes().some((each) => each.pid === pid && each.state !== 'Z');
 }
 
-/** What a process has started, with what that has started, and so on. */
+/** All descendants of a process. */
 export function descendantsOf(pid: number): number[] {
   const all = processes();
   const found = [pid];
@@ -72,7 +72,7 @@ export function descendantsOf(pid: number): number[] {
   return found.slice(1);
 }
 
-/** One number of a node's metrics; the sum over its label sets when there are several. */
+/** One value of a node's metrics; the sum over the label sets when there are several. */
 export async function metricOf(opsUrl: string, name: string): Promise<number> {
   const response = await fetch(new URL('/metrics', opsUrl));
   const lines = (await response.text()).split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));

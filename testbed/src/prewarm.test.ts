@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { streamRoutes, type StreamView } from '@millrace/api';
 import { secrets } from '@millrace/kube';
-// Real nodes and a real WebRTC stack: what control says must have its effect there.
+// Real nodes and a real WebRTC stack, so that control's messages must take effect there.
 import type { MediaNode } from '@millrace/media-node';
 import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
 import type { Control } from '@millrace/control';
@@ -62,7 +62,7 @@ describe('control with real media nodes', { timeout: 90_000 }, () => {
     return paths.filter(({ role }) => role === 'edge').map(({ node }) => node);
   };
 
-  test('a stream is in the regions that its StreamRoute prewarms before anyone watches, and in no other', async () => {
+  test('a stream is in the regions that its StreamRoute prewarms before the first viewer, and in no other', async () => {
     await eventually(async () => (await edges()).length > 0, 'the stream is held');
     assert.deepEqual(await edges(), ['south-pull']);
   });
@@ -86,7 +86,7 @@ describe('control with real media nodes', { timeout: 90_000 }, () => {
     await player.close();
   });
 
-  test('a held stream stays when its last viewer leaves, and goes when the StreamRoute says so', async () => {
+  test('a held stream stays when its last viewer leaves, and ends when the StreamRoute no longer prewarms it', async () => {
     const { url, token } = (await (await place('pull', 'south')).json()) as { url: string; token: string };
     const player = await newPlayer();
     const headers = { 'content-type': 'application/sdp', authorization: `Bearer ${token}` };
@@ -96,7 +96,7 @@ describe('control with real media nodes', { timeout: 90_000 }, () => {
     await eventually(() => player.received.video >= 10, 'frames');
     await fetch(new URL(response.headers.get('location')!, url), { method: 'DELETE' });
     await player.close();
-    // Longer than its linger of 1 s, and than a report.
+    // Longer than its linger of 1 s and the interval of reports.
     await new Promise((resolve) => setTimeout(resolve, 3500));
     assert.ok((await edges()).includes('south-pull'));
     const patch = { spec: { distribution: { prewarm: ['east'] } } };

@@ -9,7 +9,7 @@ export interface PublicNode {
   close(): Promise<void>;
 }
 
-/** One real media node with the push and pull roles and a control of its own, on which anybody may publish and play `live/*`. */
+/** One real media node with the push and pull roles and its own control, on which anybody may publish and play `live/*`. */
 export async function startPublicNode({ hostIp = '127.0.0.1' }: { hostIp?: string } = {}): Promise<PublicNode> {
   const network = await ControlNetwork.start();
   const psk = randomBytes(32).toString('base64');

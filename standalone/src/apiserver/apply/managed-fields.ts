@@ -20,8 +20,8 @@ const unownedMetadata =
   );
 
 /** The part of an object whose fields have owners: all but its identity and what the server itself writes. */
-export function ownable(type: ResourceType, object: KubeObject, door: Subresource | undefined): JsonObject {
-  if (door === 'status') return object.status === undefined ? {} : { status: object.status };
+export function ownable(type: ResourceType, object: KubeObject, subresource: Subresource | undefined): JsonObject {
+  if (subresource === 'status') return object.status === undefined ? {} : { status: object.status };
   const content: JsonObject = { ...asJson(object) };
   delete content['apiVersion'];
   delete content['kind'];
@@ -34,8 +34,8 @@ export function ownable(type: ResourceType, object: KubeObject, door: Subresourc
 }
 
 /** What an object has that nobody set: metadata, and for built-in kinds the parts that are no pointers in Go. */
-function bareObject(type: ResourceType, door: Subresource | undefined): JsonObject {
-  if (door === 'status') return type.custom ? {} : { status: {} };
+function bareObject(type: ResourceType, subresource: Subresource | undefined): JsonObject {
+  if (subresource === 'status') return type.custom ? {} : { status: {} };
   if (type.custom) return { metadata: {} };
   return { metadata: {}, ...(type.schema.properties?.['spec'] ? { spec: type.kind === 'Pod' ? { containers: [] } : {} } : {}) };
 }
@@ -52,9 +52,9 @@ export function trackUpdate(
   if (sent?.length === 1 && sent[0] && Object.keys(sent[0]).length === 0) return [];
   const base = old ? (sent ?? old.metadata.managedFields ?? []) : [];
   if (old && base.length === 0) return []; // not tracked until somebody applies
-  const door = actor.subresource;
-  const before = { ...bareObject(type, door), ...(old ? ownable(type, old, door) : {}) };
-  const after = { ...bareObject(type, door), ...ownable(type, next, door) };
+  const subresource = actor.subresource;
+  const before = { ...bareObject(type, subresource), ...(old ? ownable(type, old, subresource) : {}) };
+  const after = { ...bareObject(type, subresource), ...ownable(type, next, subresource) };
   const { changed, removed } = compare(before, after, type.schema);
   if (isEmpty(changed) && isEmpty(removed)) return base;
   const apiVersion = apiVersionOf(type);
@@ -62,7 +62,7 @@ export function trackUpdate(
     entry.operation === 'Update' &&
     entry.manager === actor.manager &&
     entry.apiVersion === apiVersion &&
-    entry.subresource === door;
+    entry.subresource === subresource;
   const own = base.find(isOwn);
   const owned = union(difference(own ? fromFieldsV1(own.fieldsV1) : emptySet(), removed), changed);
   const others = base
@@ -77,7 +77,7 @@ export function trackUpdate(
     fieldsType: 'FieldsV1',
     fieldsV1: toFieldsV1(owned),
   };
-  if (door) entry.subresource = door;
+  if (subresource) entry.subresource = subresource;
   return foldOldUpdates([...others, entry]);
 }
 
