@@ -1,4 +1,5 @@
 import js from '@eslint/js';
+import regexp from 'eslint-plugin-regexp';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
@@ -15,6 +16,13 @@ const tellingNames = {
 export default defineConfig(
   { ignores: ['**/node_modules/', '**/dist/', '.millrace/'] },
   js.configs.recommended,
+  {
+    files: ['**/*.{ts,js}'],
+    ignores: ['**/*.test.ts', '{e2e,testkit,testbed}/**'],
+    plugins: { regexp },
+    // A stranger's text must not cost more than linear time.
+    rules: { 'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }], 'regexp/no-super-linear-move': 'error' },
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

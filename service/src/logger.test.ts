@@ -61,3 +61,33 @@ test('a work item is not redacted as a credential', () => {
   const { json } = logged((logger) => logger.info({ item: 'ns/edge', monkey: 'a', keyframes: 3 }, 'reconciled'));
   assert.deepEqual([json['item'], json['monkey'], json['keyframes']], ['ns/edge', 'a', 3]);
 });
+
+test('a long string is cut before it is looked at, and the line stays JSON', () => {
+  const { line, json } = logged((logger) => logger.info({ type: `${'"\\\u0001'.repeat(1 << 18)}${jwt}` }, 'x'.repeat(1 << 20)));
+  assert.ok(line.length < 6000, `${line.length} characters`);
+  assert.match(String(json['type']), /…$/);
+  assert.match(String(json['msg']), /^x{2048}…$/);
+});
+
+test('whatever is logged, the time for it is linear', () => {
+  const hostile = ['eyJ-', 'eyJa.', '&token=', '/sessions/a~', '"aKey":', '\\"key":[', 'Bearer ', '"session":"', '{"secret":{'];
+  for (const part of hostile) {
+    const nanoseconds = (length: number): number => {
+      const fields = { list: Array.from({ length: length / 2000 }, () => part.repeat(2000 / part.length)) };
+      const before = process.hrtime.bigint();
+      logged((logger) => logger.info(fields, 'hostile'));
+      return Number(process.hrtime.bigint() - before);
+    };
+    nanoseconds(100_000);
+    const [short, long] = [100_000, 1_000_000].map((length) => Math.min(...[1, 2, 3].map(() => nanoseconds(length))));
+    assert.ok(long! < 40 * short!, `${part}: ${short} ns for 100 kB, ${long} ns for 1 MB`);
+  }
+});
+
+test('an error is logged without what its library worked on', () => {
+  const err = Object.assign(new Error('WRONGPASS'), { code: 'X', command: { name: 'auth', args: ['default', 'leak'] }, input: 'leak' });
+  const { line, json } = logged((logger) => logger.warn({ err: new AggregateError([err], 'both', { cause: err }) }, 'redis'));
+  assert.doesNotMatch(line, /leak/);
+  const described = json['err'] as { cause: { code: string; stack: string }; errors: { message: string }[] };
+  assert.deepEqual([described.cause.code, described.errors[0]!.message], ['X', 'WRONGPASS']);
+});

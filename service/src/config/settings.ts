@@ -57,7 +57,7 @@ function bare(field: z.core.$ZodType): z.core.$ZodType {
 function wordsOf(name: string): string[] {
   return name
     .replace(/([a-z\d])([A-Z])/g, '$1-$2')
-    .replace(/([A-Z]{2,})([A-Z][a-z]{2,})/g, '$1-$2')
+    .replace(/(?<=[A-Z]{2})([A-Z][a-z]{2,})/g, '-$1')
     .toLowerCase()
     .split('-');
 }

@@ -50,16 +50,24 @@ function existenceRequirement(text: string): ((labels: Labels) => boolean) | und
 }
 
 function splitOutsideParentheses(text: string): string[] {
-  return text
-    .split(/,(?![^(]*\))/)
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
+  const parts: string[] = [];
+  let [start, depth] = [0, 0];
+  for (let at = 0; at <= text.length; at++) {
+    if (text[at] === '(') depth += 1;
+    else if (text[at] === ')') depth -= 1;
+    else if (at === text.length || (text[at] === ',' && depth <= 0)) {
+      parts.push(text.slice(start, at).trim());
+      start = at + 1;
+    }
+  }
+  return parts.filter((part) => part !== '');
 }
 
 /** Parses a field selector over the fields that a resource supports (`supported`: name → path). Throws 400 for any other field. */
 export function parseFieldSelector(selector: string, supported: Record<string, readonly string[]>): Predicate {
   const tests = splitOutsideParentheses(selector).map((text) => {
-    const [, field = '', operator, value = ''] = /^([^=!]+?)\s*(==|!=|=)\s*(.*)$/.exec(text) ?? [];
+    const [, name = '', operator, given = ''] = /^([^=!]+)(==|!=|=)(.*)$/.exec(text) ?? [];
+    const [field, value] = [name.trim(), given.trim()];
     if (!operator) throw badRequest(`invalid selector: ${JSON.stringify(text)}; can't understand it`);
     const path = supported[field];
     if (!path) throw badRequest(`field label not supported: ${field}`);

@@ -35,7 +35,8 @@ export function defaultPod(pod: JsonObject): void {
 
 function defaultContainer(container: JsonObject, hostNetwork: boolean): void {
   const image = typeof container['image'] === 'string' ? container['image'] : '';
-  const latest = !image.includes('@') && (!/:[^/]*$/.test(image) || image.endsWith(':latest'));
+  const hasTag = image.lastIndexOf(':') > image.lastIndexOf('/');
+  const latest = !image.includes('@') && (!hasTag || image.endsWith(':latest'));
   setDefault(container, 'imagePullPolicy', latest ? 'Always' : 'IfNotPresent');
   setDefault(container, 'terminationMessagePath', '/dev/termination-log');
   setDefault(container, 'terminationMessagePolicy', 'File');
