@@ -33,6 +33,52 @@ export function directoryContract(name: string, create: () => Promise<DirectoryU
       assert.equal(await other.get('live/none'), undefined);
     });
 
+    behaves('any text that may name a user stays that user, for every replica', async ({ directory, other }) => {
+      const { changes, until } = listen(other);
+      const crafted = JSON.stringify({
+        stream: 'live/victim',
+        node: 'b',
+        region: 'eu',
+        host: '203.0.113.66',
+        port: 9,
+        session: 'z',
+      });
+      const users = [
+        'bob\nbuilder',
+        '\r',
+        '\0',
+        '"',
+        '\\"}',
+        `x\n${crafted}`,
+        `","entry":${crafted}`,
+        '😀'.repeat(128),
+        ']]',
+        '%s',
+        'null',
+      ];
+      for (const [i, user] of users.entries()) {
+        const named = claim({ stream: `live/s${i}`, session: `s${i}`, user });
+        const outcome = await directory.publish(named);
+        assert.ok(outcome.ok);
+        assert.equal((await other.get(`live/s${i}`))?.user, user);
+        await directory.announce({
+          node: 'a',
+          region: 'eu',
+          host: '192.0.2.1',
+          port: 1,
+          publications: [{ stream: `live/s${i}`, epoch: outcome.entry.epoch, session: `s${i}`, tracks: [] }],
+        });
+        assert.equal((await other.get(`live/s${i}`))?.user, user, 'a node that comes back does not know the user');
+      }
+      await directory.publish(claim({ stream: 'live/last', session: 'last' }));
+      await until((all) => all.some((change) => change.type === 'published' && change.entry.stream === 'live/last'));
+      const seen = changes.flatMap((change) => (change.type === 'published' ? [change.entry.stream] : []));
+      assert.ok(
+        seen.every((stream) => /^live\/(s\d+|last)$/.test(stream)),
+        `of others: ${seen.join()}`,
+      );
+    });
+
     behaves('a second publisher is refused and told who holds the name', async ({ directory, other }) => {
       const first = await directory.publish(claim());
       const second = await other.publish(claim({ node: 'b', session: 's2' }));

@@ -1,19 +1,22 @@
 /**
  * The atomic operations in Redis, as Lua. KEYS[1] is the prefix with a hash tag, so that a cluster keeps all of it in one slot.
- *   <p>stream:<name>   hash: node session user epoch since body (JSON without epoch and since: cjson would turn [] into {})
+ *   <p>stream:<name>   hash: node session user (JSON: a string, or null) epoch since body (JSON without user, epoch and since)
  *   <p>streams         sorted set of names, score 0, for lists by name
  *   <p>epoch:<name>    the highest epoch given so far; expires after a week, when wall time exceeds it anyway
  *   <p>node:<node>     hash: connectedAt presence
  *   <p>of:<node>       set: the streams of a node
  *   <p>leases          sorted set of nodes by the time their lease ends, in ms of Redis' own clock
- *   <p>changes         channel
+ *   <p>changes         channel; each message is one JSON object: `DirectoryChange`
+ *
+ * What comes from outside is JSON already where it gets here, or goes through cjson.encode; nothing else is joined to a JSON text. (Bodies are
+ * not decoded, because cjson turns [] into {}.)
  */
 const PRELUDE = `
 local p = KEYS[1]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function int(n) return string.format('%.0f', n) end
-local function say(...) redis.call('PUBLISH', p .. 'changes', table.concat({...}, '\\n')) end
+local function say(json) redis.call('PUBLISH', p .. 'changes', json) end
 local function alive(node)
   local ends = redis.call('ZSCORE', p .. 'leases', node)
   return ends and tonumber(ends) > now
@@ -29,7 +32,7 @@ local function remove(stream)
   redis.call('DEL', p .. 'stream:' .. stream)
   redis.call('ZREM', p .. 'streams', stream)
   redis.call('SREM', p .. 'of:' .. h[1], stream)
-  say('removed', stream, h[2])
+  say('{"type":"removed","stream":' .. cjson.encode(stream) .. ',"epoch":' .. int(h[2]) .. '}')
 end
 local function put(stream, node, session, user, epoch, since, body)
   local before = redis.call('HGET', p .. 'stream:' .. stream, 'node')
@@ -39,14 +42,14 @@ local function put(stream, node, session, user, epoch, since, body)
   redis.call('SADD', p .. 'of:' .. node, stream)
   local highest = tonumber(redis.call('GET', p .. 'epoch:' .. stream) or '0')
   if tonumber(epoch) > highest then redis.call('SET', p .. 'epoch:' .. stream, epoch, 'EX', 604800) end
-  say('published', epoch, since, user, body)
+  say('{"type":"published","epoch":' .. int(epoch) .. ',"since":' .. int(since) .. ',"user":' .. user .. ',"entry":' .. body .. '}')
 end
 local function lease(node, ms) redis.call('ZADD', p .. 'leases', 'NX', int(now + ms), node) end
 local function drop(node)
   for _, stream in ipairs(redis.call('SMEMBERS', p .. 'of:' .. node)) do remove(stream) end
   redis.call('DEL', p .. 'of:' .. node, p .. 'node:' .. node)
   redis.call('ZREM', p .. 'leases', node)
-  say('node-gone', node)
+  say('{"type":"node-gone","node":' .. cjson.encode(node) .. '}')
 end
 `;
 
@@ -55,7 +58,7 @@ function script(body: string): { numberOfKeys: number; lua: string } {
 }
 
 export const SCRIPTS = {
-  /** stream node session user takeover leaseMs body → {won, node, session, user, epoch, since, body[, the replaced holder's six]} */
+  /** stream node session user (JSON) takeover leaseMs body → {won, node, session, user, epoch, since, body[, the replaced holder's six]} */
   millracePublish: script(`
 local stream, node, session, user, takeover, leaseMs, body = unpack(ARGV)
 local h = holder(stream)
@@ -90,7 +93,7 @@ for i = 3, #ARGV, 4 do
     for j = 1, 6 do held[#held + 1] = h[j] end
   elseif not (h and h[1] == node and higher > 0) then
     local known = h and higher == 0
-    put(stream, node, session, known and h[3] or '', epoch, known and h[5] or epoch, body)
+    put(stream, node, session, known and h[3] or 'null', epoch, known and h[5] or epoch, body)
   end
 end
 return held
@@ -118,7 +121,7 @@ local known = redis.call('HGET', p .. 'node:' .. node, 'connectedAt')
 if known and tonumber(known) > tonumber(connectedAt) then return 0 end
 redis.call('HSET', p .. 'node:' .. node, 'connectedAt', connectedAt, 'presence', presence)
 redis.call('ZADD', p .. 'leases', int(now + tonumber(leaseMs)), node)
-say('node', presence)
+say('{"type":"node","presence":' .. presence .. '}')
 return 1
 `),
   /** node connectedAt|'' */

@@ -12,12 +12,14 @@ import type {
   StreamPage,
 } from './directory.ts';
 import { DEFAULT_LEASE_MS } from './directory.ts';
+import { readChange, readEntry } from './redis-changes.ts';
 import { SCRIPTS } from './redis-scripts.ts';
 
 type Script = (prefix: string, ...args: (string | number)[]) => Promise<unknown>;
 type Scripted = Redis & Record<keyof typeof SCRIPTS, Script>;
 
 const ENTRY_FIELDS = 6;
+const MIN_RESYNC_INTERVAL_MS = 1000;
 const RECONNECT = { baseMs: 100, maxMs: 2000 };
 
 /** The directory that all control replicas share. Every decision is one Lua script; Redis' own clock times the leases. */
@@ -30,6 +32,8 @@ export class RedisDirectory implements StreamDirectory {
   readonly #logger: Logger;
   readonly #listeners = new Set<(change: DirectoryChange) => void>();
   #sweep: Timer | undefined;
+  #resyncTimer: Timer | undefined;
+  #resyncedMs = -Infinity;
   #closed = false;
 
   private constructor(redis: Redis, options: { prefix: string; leaseMs: number; clock: Clock; logger: Logger }) {
@@ -93,7 +97,7 @@ export class RedisDirectory implements StreamDirectory {
       claim.stream,
       claim.node,
       claim.session,
-      user ?? '',
+      JSON.stringify(user ?? null),
       takeover ? 1 : 0,
       this.#leaseMs,
       JSON.stringify(body),
@@ -169,6 +173,7 @@ export class RedisDirectory implements StreamDirectory {
   close(): Promise<void> {
     this.#closed = true;
     this.#clock.clearTimeout(this.#sweep);
+    this.#clock.clearTimeout(this.#resyncTimer);
     this.#listeners.clear();
     this.#redis.disconnect();
     this.#subscriber.disconnect();
@@ -209,17 +214,39 @@ export class RedisDirectory implements StreamDirectory {
   }
 
   #heard(message: string): void {
-    const change = changeOf(message);
-    if (change) this.#emit(change);
-    else
-      this.#logger.warn(
-        { message: message.slice(0, 200) },
-        'unknown change in the directory; is another version of control running?',
-      );
+    const change = readChange(message);
+    if (change.ok) return this.#emit(change.value);
+    this.#logger.warn(
+      { change: message.slice(0, 200), problem: change.problem },
+      'unreadable change in the directory, which is read again; is another version of control running?',
+    );
+    this.#resync();
   }
 
+  /** Now, or once the last one is old enough: reading everything again is costly. */
+  #resync(): void {
+    if (this.#resyncTimer !== undefined || this.#closed) return;
+    const dueMs = this.#resyncedMs + MIN_RESYNC_INTERVAL_MS - this.#clock.now();
+    this.#resyncTimer = this.#clock.setTimeout(
+      () => {
+        this.#resyncTimer = undefined;
+        this.#resyncedMs = this.#clock.now();
+        this.#emit({ type: 'resync' });
+      },
+      Math.max(0, dueMs),
+    );
+  }
+
+  /** A listener that throws must not keep the others from the change, nor end the process out of the connection's event. */
   #emit(change: DirectoryChange): void {
-    for (const listener of this.#listeners) listener(change);
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (err) {
+        this.#logger.error({ err, change: change.type }, 'a change of the directory could not be applied');
+        if (change.type !== 'resync') this.#resync();
+      }
+    }
   }
 }
 
@@ -228,25 +255,7 @@ function entriesOf(fields: string[]): StreamEntry[] {
   const entries: StreamEntry[] = [];
   for (let i = 0; i + ENTRY_FIELDS <= fields.length; i += ENTRY_FIELDS) {
     const [, , user, epoch, since, body] = fields.slice(i, i + ENTRY_FIELDS);
-    entries.push(entryOf(user!, epoch!, since!, body!));
+    entries.push(readEntry({ user: user!, epoch: epoch!, since: since!, body: body! }));
   }
   return entries;
-}
-
-function entryOf(user: string, epoch: string, since: string, body: string): StreamEntry {
-  const entry = JSON.parse(body) as Omit<StreamEntry, 'epoch' | 'since' | 'user'>;
-  return { ...entry, epoch: Number(epoch), since: Number(since), ...(user === '' ? {} : { user }) };
-}
-
-/** Fields of a change are lines; the body, which is JSON and so without line breaks, comes last. */
-function changeOf(message: string): DirectoryChange | undefined {
-  const [type, ...fields] = message.split('\n');
-  if (type === 'published') {
-    const [epoch, since, user, body] = fields;
-    return { type, entry: entryOf(user!, epoch!, since!, body!) };
-  }
-  if (type === 'removed') return { type, stream: fields[0]!, epoch: Number(fields[1]) };
-  if (type === 'node') return { type, presence: JSON.parse(fields[0]!) as NodePresence };
-  if (type === 'node-gone') return { type, node: fields[0]! };
-  return undefined;
 }
