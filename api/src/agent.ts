@@ -3,6 +3,7 @@
  * The node dials, proves who it is with a bearer token, and says `hello`; control answers `welcome` and keeps the node's snapshot current.
  */
 import { z } from 'zod';
+import { identifier } from './identifier.ts';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
@@ -132,16 +133,16 @@ export const Hello = z.object({
   type: z.literal('hello'),
   protocol: z.number().int().nonnegative(),
   node: NodeName,
-  podUid: z.string().min(1).max(128),
+  podUid: identifier(128),
   /** New at each start of the node's process. */
-  bootId: z.string().min(1).max(64),
+  bootId: identifier(64),
   /** ms since the Unix epoch at which the process started: of two live processes the later one is the node. */
   bootedAt: nonNegative,
-  build: z.string().max(64),
+  build: identifier(64),
   roles: z.array(Role).min(1).max(3),
   region: RegionName,
   provider: z.string().max(63),
-  isp: z.string().max(63).optional(),
+  isp: identifier(63).optional(),
   endpoints: NodeEndpoints,
   kernel: z.object({ rmemMax: nonNegative, wmemMax: nonNegative }),
   /** The cpuset of the process, as in /proc/self/status Cpus_allowed_list. */

@@ -2,6 +2,7 @@
  * Control's HTTP API: what apps call to place a publisher or a viewer, and what the console draws.
  */
 import { z } from 'zod';
+import { identifier } from './identifier.ts';
 import { LinkState, NodeLoad, Role } from './agent.ts';
 import { StreamName } from './stream-name.ts';
 import { PublisherSummary } from './publisher.ts';
@@ -16,9 +17,9 @@ export const PlacementRequest = z.strictObject({
   clientAddress: IpAddress.optional(),
   /** Where plain RTP comes from and goes to, when that is not the address from which the client calls the node. */
   rtpTo: IpAddress.optional(),
-  isp: z.string().min(1).max(63).optional(),
+  isp: identifier(63).optional(),
   /** Requests of one group go to the same node while it has room. */
-  group: z.string().min(1).max(128).optional(),
+  group: identifier(128).optional(),
   /** Nodes that the client could not reach. */
   exclude: z.array(NodeName).max(32).optional(),
 });

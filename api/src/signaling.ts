@@ -1,5 +1,6 @@
 /** A media node's HTTP signalling: bodies of requests and answers beside SDP. */
 import { z } from 'zod';
+import { identifier, MediaType, parameterValue, token } from './identifier.ts';
 import { MAX_CODEC_PARAMETERS, MAX_PARAMETER_NAME, MAX_PARAMETER_VALUE } from './trunk/description.ts';
 import { StreamName } from './stream-name.ts';
 import { PublisherStatus } from './publisher.ts';
@@ -11,10 +12,10 @@ export const MAX_SDP_BYTES = 64 * 1024;
 const Sdp = z.string().min(1).max(MAX_SDP_BYTES);
 /** In place of the Authorization header, which browsers drop on a redirect. */
 const Token = z.string().min(1).max(4096).optional();
-const Group = z.string().min(1).max(128).optional();
+const Group = identifier(128).optional();
 
 /** Unguessable (128 random bits); the short forms write `<node>~<id>`. */
-export const SessionRef = z.string().min(1).max(512);
+export const SessionRef = identifier(512);
 
 /** POST /signaling/push: the client offers. */
 export const ShortPushRequest = z.object({ stream: StreamName, token: Token, sdp: Sdp, group: Group });
@@ -53,12 +54,12 @@ const Remote = {
 
 const PlainTrack = z.strictObject({
   kind: z.enum(['audio', 'video']),
-  mimeType: z.string().max(64),
+  mimeType: MediaType,
   payloadType: z.number().int().min(0).max(127),
   clockRate: z.number().int().min(1).max(1_000_000),
   channels: z.number().int().min(1).max(8).optional(),
   parameters: z
-    .record(z.string().max(MAX_PARAMETER_NAME), z.union([z.string().max(MAX_PARAMETER_VALUE), z.number()]))
+    .record(token(MAX_PARAMETER_NAME), z.union([parameterValue(MAX_PARAMETER_VALUE), z.number()]))
     .refine((all) => Object.keys(all).length <= MAX_CODEC_PARAMETERS, `at most ${MAX_CODEC_PARAMETERS} parameters`)
     .default({}),
   /** Absent: learned from the first packets of this payload type. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { Host, OtherHosts } from './host.ts';
+import { identifier } from './identifier.ts';
 import { StreamName } from './stream-name.ts';
 import { DEFAULT_PATH_POLICY_KEY } from './path-policy.ts';
 import { MAX_NODE_NAME } from './trunk/media-frame.ts';
@@ -18,8 +19,8 @@ export const REGION_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export const StreamPattern = z.string().regex(STREAM_PATTERN, 'must be app/name, with "*" for any run of characters in a half');
 export const NodeName = z.string().max(MAX_NODE_NAME).regex(NODE_NAME, 'must be a pod name');
 export const RegionName = z.string().regex(REGION_NAME, 'must be lower-case letters, digits and "-"');
-export const SessionId = z.string().min(1).max(128);
-export const UserId = z.string().min(1).max(256);
+export const SessionId = identifier(128);
+export const UserId = identifier(256);
 export const IpAddress = z.union([z.ipv4(), z.ipv6()]);
 /** Unique and growing per stream name: max(wall ms, previous + 1). Fits 48 bits. */
 export const Epoch = z

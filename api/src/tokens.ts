@@ -5,6 +5,7 @@
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
+import { identifier } from './identifier.ts';
 import { IpAddress, StreamPattern, UserId, matchesStreamPattern } from './streams.ts';
 
 export const TOKEN_ISSUER = 'millrace';
@@ -25,7 +26,7 @@ export const MediaTokenClaims = z.object({
   rtpTo: IpAddress.optional(),
   exp: z.number().int().positive(),
   iat: z.number().int().nonnegative(),
-  jti: z.string().min(1).max(64),
+  jti: identifier(64),
 });
 export type MediaTokenClaims = z.infer<typeof MediaTokenClaims>;
 
@@ -34,7 +35,7 @@ export const PublicJwk = z.object({
   kty: z.literal('OKP'),
   crv: z.literal('Ed25519'),
   x: z.string().min(1).max(64),
-  kid: z.string().min(1).max(64),
+  kid: identifier(64),
   alg: z.literal(TOKEN_ALGORITHM).optional(),
   use: z.literal('sig').optional(),
 });

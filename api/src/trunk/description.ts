@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { lineText, MediaType, parameterValue, token } from '../identifier.ts';
 import { MAX_LAYERS, MAX_TRACKS } from './media-frame.ts';
 
 const uint32 = z.number().int().min(0).max(0xffff_ffff);
@@ -11,7 +12,7 @@ export const MAX_PARAMETER_VALUE = 512;
 export const MAX_TRACKS_BYTES = 48 * 1024;
 
 export const codecParametersSchema = z
-  .record(z.string().max(MAX_PARAMETER_NAME), z.union([z.string().max(MAX_PARAMETER_VALUE), z.number(), z.boolean()]))
+  .record(token(MAX_PARAMETER_NAME), z.union([parameterValue(MAX_PARAMETER_VALUE), z.number(), z.boolean()]))
   .refine((all) => Object.keys(all).length <= MAX_CODEC_PARAMETERS, `at most ${MAX_CODEC_PARAMETERS} parameters`);
 
 /** Unique and growing per stream name: max(wall ms, previous + 1). */
@@ -44,26 +45,26 @@ export const trackDescriptionSchema = z.object({
   track: trackIndexSchema,
   kind: z.enum(['audio', 'video']),
   codec: z.object({
-    mimeType: z.string().min(1).max(64),
+    mimeType: MediaType,
     payloadType: z.number().int().min(0).max(127),
     clockRate: z.number().int().min(1).max(1_000_000),
     channels: z.number().int().min(1).max(8).optional(),
     parameters: codecParametersSchema.optional(),
     rtcpFeedback: z
-      .array(z.object({ type: z.string().max(32), parameter: z.string().max(32).optional() }))
+      .array(z.object({ type: token(32), parameter: lineText(32).optional() }))
       .max(16)
       .optional(),
   }),
-  headerExtensions: z.array(z.object({ uri: z.string().max(128), id: z.number().int().min(1).max(255) })).max(16),
+  headerExtensions: z.array(z.object({ uri: lineText(128), id: z.number().int().min(1).max(255) })).max(16),
   /** Simulcast layers in the order of quality, lowest first, as far as it is known: it may change while the stream runs. `layer` is the name of one, not its rank. */
   layers: z
     .array(
       z.object({
         layer: layerIndexSchema,
         ssrc: uint32,
-        rid: z.string().max(32).optional(),
+        rid: token(32).optional(),
         maxBitrate: z.number().int().positive().optional(),
-        scalabilityMode: z.string().max(16).optional(),
+        scalabilityMode: token(16).optional(),
       }),
     )
     .min(1)

@@ -55,6 +55,8 @@ function writeDescription(identity: SessionIdentity, transport: LocalTransport, 
     if ('rejectedLine' in section) lines.push(...writeRejected(section));
     else lines.push(...writeMedia(section, transport, section.mid === bundle[0]));
   }
+  const broken = lines.find((line) => /[\r\n\0]/.test(line));
+  if (broken !== undefined) throw new Error(`an SDP line would contain a line break: ${JSON.stringify(broken.slice(0, 100))}`);
   return `${lines.join('\r\n')}\r\n`;
 }
 
