@@ -33,7 +33,7 @@ export class RedisDirectory implements StreamDirectory {
   readonly #listeners = new Set<(change: DirectoryChange) => void>();
   #sweep: Timer | undefined;
   #resyncTimer: Timer | undefined;
-  #resyncedMs = -Infinity;
+  #lastResyncMs = -Infinity;
   #closed = false;
 
   private constructor(redis: Redis, options: { prefix: string; leaseMs: number; clock: Clock; logger: Logger }) {
@@ -226,11 +226,11 @@ export class RedisDirectory implements StreamDirectory {
   /** Now, or once the last one is old enough: reading everything again is costly. */
   #resync(): void {
     if (this.#resyncTimer !== undefined || this.#closed) return;
-    const dueMs = this.#resyncedMs + MIN_RESYNC_INTERVAL_MS - this.#clock.now();
+    const dueMs = this.#lastResyncMs + MIN_RESYNC_INTERVAL_MS - this.#clock.now();
     this.#resyncTimer = this.#clock.setTimeout(
       () => {
         this.#resyncTimer = undefined;
-        this.#resyncedMs = this.#clock.now();
+        this.#lastResyncMs = this.#clock.now();
         this.#emit({ type: 'resync' });
       },
       Math.max(0, dueMs),

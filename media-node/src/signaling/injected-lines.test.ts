@@ -6,7 +6,7 @@ import { localTransport } from '../sdp/sdp.fixture.ts';
 import { startTestNode, type TestNode } from './node.fixture.ts';
 
 const LINES =
-  '1\r\na=ice-ufrag:evil\r\na=ice-pwd:evilevilevilevilevilevil\r\na=candidate:1 1 udp 4294967295 203.0.113.66 9 typ host';
+  '1\r\na=ice-ufrag:evil\r\na=ice-pwd:evil-evil-evil-evil-evil\r\na=candidate:1 1 udp 4294967295 203.0.113.66 9 typ host';
 const BREAKS = ['\r\n', '\n', '\r', '\0', '\u2028', '\x0b'];
 const TRACK = { kind: 'video', mimeType: 'video/VP8', payloadType: 96, clockRate: 90_000, ssrc: 7 };
 
@@ -50,7 +50,7 @@ describe('a line break in what a publisher says of its tracks', () => {
         payloadType: 96,
         clockRate: 90_000,
         parameters: { 'profile-level-id': '42e01f', 'packetization-mode': 1, 'sprop-parameter-sets': 'Z0LA+/==,aMuMsg==' },
-        rtcpFeedback: [{ type: 'nack', parameter: 'pli' }, { type: 'ccm', parameter: 'tmmbr smaxpr=120' }, { type: 'goog-remb' }],
+        rtcpFeedback: [{ type: 'nack', parameter: 'pli' }, { type: 'ccm', parameter: 'fir 1 2' }, { type: 'goog-remb' }],
       },
       headerExtensions: [{ uri: 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay', id: 3 }],
       layers: [{ layer: 0, ssrc: 1, rid: 'hi_1', scalabilityMode: 'L1T3_KEY' }],
