@@ -50,12 +50,29 @@ export function unsupportedType(req: Pick<Request, 'headers' | 'method'>, types:
   });
 }
 
+/** Far more than any request needs. Each value that a schema refuses costs more than its bytes. */
+const MAX_JSON_VALUES = 2000;
+
+function requireFewValues(body: object): object {
+  const open: object[] = [body];
+  let count = 1;
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const values: unknown[] = Object.values(next);
+    count += values.length;
+    if (count > MAX_JSON_VALUES)
+      throw new Problem(400, 'Bad Request', { detail: `the request body holds more than ${MAX_JSON_VALUES} values; send fewer` });
+    for (const value of values) if (typeof value === 'object' && value !== null) open.push(value);
+  }
+  return body;
+}
+
 function parseJson(text: string): object {
   let where = '';
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
+    if (typeof value === 'object' && value !== null) return requireFewValues(value);
   } catch (error) {
+    if (error instanceof Problem) throw error;
     // V8's message quotes the text, which may hold a token; the position is enough.
     where = / at position \d+/.exec(String(error))?.[0] ?? '';
   }

@@ -40,12 +40,21 @@ export class Problem extends Error {
   }
 }
 
-/** Checks what came with a request; throws a 400 Problem that lists every error with its path. */
+/** Errors that a refusal lists, and characters of each. */
+const MAX_ERRORS = 10;
+const MAX_ERROR_CHARACTERS = 200;
+
+/** Checks what came with a request; throws a 400 Problem that lists the first errors with their paths. */
 export function parseRequest<T>(schema: z.ZodType<T>, value: unknown, what = 'request body'): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
-  const detail = errors.map((e) => (e.path ? `${e.path}: ${e.message}` : e.message)).join('; ');
+  const { issues } = result.error;
+  const errors = issues.slice(0, MAX_ERRORS).map(({ path, message }) => ({
+    path: path.map(String).join('.').slice(0, MAX_ERROR_CHARACTERS),
+    message: message.slice(0, MAX_ERROR_CHARACTERS),
+  }));
+  const rest = issues.length > MAX_ERRORS ? `; and ${issues.length - MAX_ERRORS} more` : '';
+  const detail = errors.map((e) => (e.path ? `${e.path}: ${e.message}` : e.message)).join('; ') + rest;
   throw new Problem(400, `Invalid ${what}`, { detail, extensions: { errors } });
 }
 

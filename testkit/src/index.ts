@@ -9,3 +9,4 @@ export { FakeClock } from './fake-clock.ts';
 export { quietLogger } from './quiet-logger.ts';
 export * from './statistics.ts';
 export { withoutIpv6 } from './without-ipv6.ts';
+export { assertLinear } from './linear-time.ts';

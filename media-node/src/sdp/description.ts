@@ -173,7 +173,8 @@ function readCodecs(media: MediaDescription, line: string): RemoteCodec[] {
           .map(({ config }) => String(config))
           .join(';'),
       ),
-      rtcpFeedback: [...(feedback.get('*') ?? []), ...(feedback.get(String(payloadType)) ?? [])]
+      rtcpFeedback: ['*', String(payloadType)]
+        .flatMap((key) => (feedback.get(key) ?? []).slice(0, MAX_FEEDBACK))
         .slice(0, MAX_FEEDBACK)
         .map((fb) => ({ type: String(fb.type), ...(fb.subtype ? { parameter: String(fb.subtype) } : {}) })),
     });

@@ -3,7 +3,7 @@ import { allowMethods, jsonBody, parseRequest } from '@millrace/service';
 import { Router } from 'express';
 import { refusalOf } from '../access/index.ts';
 import { openPlainPull, openPlainPush } from '../sessions/index.ts';
-import { enter, findSession, requireRoom, type SignalingContext } from './context.ts';
+import { enterByBody, findSession, requireRoom, type SignalingContext } from './context.ts';
 import { endSession, noSession, statusOf } from './resource.ts';
 import { requireRtpTarget } from './rtp-target.ts';
 
@@ -17,9 +17,9 @@ export function plainRtpRoutes(context: SignalingContext): Router {
   router
     .route('/rtp/push')
     .post(body, async (req, res) => {
-      const request = parseRequest(PlainPushRequest, req.body);
-      const entry = await enter(context, req, 'push', request.stream, request.token);
+      const entry = await enterByBody(context, req, 'push');
       if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'push');
+      const request = parseRequest(PlainPushRequest, req.body);
       requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
@@ -38,9 +38,9 @@ export function plainRtpRoutes(context: SignalingContext): Router {
   router
     .route('/rtp/pull')
     .post(body, async (req, res) => {
-      const request = parseRequest(PlainPullRequest, req.body);
-      const entry = await enter(context, req, 'pull', request.stream, request.token);
+      const entry = await enterByBody(context, req, 'pull');
       if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'pull');
+      const request = parseRequest(PlainPullRequest, req.body);
       requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
       await requireRoom(context, req, 'pull', entry);
       const opened = await context.hub.withStream(entry.stream, async (state) => {
