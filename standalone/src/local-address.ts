@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { canonicalHost } from '@millrace/api';
 
-/** The address that the kernel's routes choose for packets to `to`. */
+/** The source address that the kernel's routes select for packets to `to`. */
 export async function localAddressTo(to: string): Promise<string> {
   const socket = createSocket(isIPv6(to) ? 'udp6' : 'udp4');
   try {

@@ -7,7 +7,7 @@ try {
   const [command, ...argv] = process.argv.slice(2);
   if (command !== 'up' && command !== 'down') throw new ConfigError([USAGE]);
   const config = loadConfig(UpConfig, { argv, env: process.env, envPrefix: 'MILLRACE_' });
-  // Each alone: `down` need not load a whole network.
+  // Loaded on demand: `down` does not need the whole network.
   const run = command === 'up' ? (await import('./up/up.ts')).up : (await import('./up/down.ts')).down;
   process.exitCode = await run(config);
 } catch (error) {
@@ -15,5 +15,5 @@ try {
   else process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = error instanceof HelpRequested ? 0 : error instanceof ConfigError ? 2 : 1;
 }
-// What could not be ended in order, after a part that failed to start, does not keep the process.
+// Resources left over when a part failed to start must not keep the process alive.
 setTimeout(() => process.exit(), 1_000).unref();

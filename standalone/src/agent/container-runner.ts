@@ -12,7 +12,7 @@ import { startProbe } from './probes.ts';
 import { RestartBackoff, shouldRestart } from './restart-policy.ts';
 import type { Ending } from './restart-policy.ts';
 
-/** What a process is started with. */
+/** Command line, environment and folder of a process. */
 export interface Launch {
   argv: string[];
   env: Record<string, string>;
@@ -78,7 +78,7 @@ export class ContainerRunner {
     };
   }
 
-  /** Ended, and not to be restarted according to its restart policy. */
+  /** It has ended, and its restart policy does not restart it. */
   get isOver(): boolean {
     return this.#state.terminated !== undefined;
   }
@@ -121,7 +121,7 @@ export class ContainerRunner {
       this.#retry = clock.setTimeout(() => void this.start(), configRetryMs);
       return;
     }
-    // Nothing but another image in the pod will change it.
+    // Only another image in the pod will change that.
     this.#change({ waiting: { reason: 'ErrImagePull', message } });
     this.#retry = clock.setTimeout(() => this.#change({ waiting: { reason: 'ImagePullBackOff', message } }), configRetryMs);
   }

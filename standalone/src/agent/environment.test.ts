@@ -53,7 +53,7 @@ describe('environment', () => {
     assert.equal(localPath('/var/run/x', sources.mounts), '/data/run/x');
     assert.equal(localPath('/var/runner', sources.mounts), '/var/runner');
   });
-  test('command replaces what stands for the image, args follow either', () => {
+  test('command replaces the program of the image, and args follow either', () => {
     assert.deepEqual(argvOf(container({ args: ['$(A)'] }), ['node', 'main.ts'], { A: 'x' }, sources.mounts), [
       'node',
       'main.ts',
@@ -68,7 +68,7 @@ describe('environment', () => {
 });
 
 describe('restarts', () => {
-  test('policy decides by exit code', () => {
+  test('the policy decides by exit code', () => {
     const table = [
       ['Always', 0, true],
       ['Always', 1, true],
@@ -79,7 +79,7 @@ describe('restarts', () => {
     for (const [policy, exitCode, expected] of table)
       assert.equal(shouldRestart(policy, { exitCode }), expected, `${policy} ${exitCode}`);
   });
-  test('the first restart is at once, then waits double up to a minute; a long run starts anew', () => {
+  test('the first restart is immediate, then delays double up to a minute; a long run resets them', () => {
     const backoff = new RestartBackoff();
     assert.deepEqual(
       [1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => backoff.next(100)),
@@ -103,7 +103,7 @@ describe('pod status', () => {
     assert.equal(phase('Never', over(0), over(3)), 'Failed');
     assert.equal(phase('OnFailure', over(3)), 'Running');
   });
-  test('Ready keeps its time while it stays, and moves it when it turns', () => {
+  test('Ready keeps its transition time until its status changes', () => {
     const first = podStatus(pod, [status({ running: {} }, { ready: true })], undefined, addresses, 1000);
     const same = podStatus(pod, [status({ running: {} }, { ready: true })], first, addresses, 9000);
     const turned = podStatus(pod, [status({ running: {} })], same, addresses, 9000);
@@ -116,7 +116,7 @@ describe('scheduling', () => {
   const podWith = (spec: object, phase = 'Running') =>
     ({ metadata: {}, spec: { containers: [], ...spec }, status: { phase } }) as unknown as Pod;
   const port = (hostPort: number) => ({ containers: [{ name: 'c', ports: [{ containerPort: 1, hostPort, protocol: 'UDP' }] }] });
-  test('a label that the node lacks and a port that is taken keep a pod away', () => {
+  test('a pod does not fit a node that lacks a label or has its port in use', () => {
     assert.match(obstacle(podWith({ nodeSelector: { zone: 'a' } }), {}, []) ?? '', /zone=a/);
     assert.match(obstacle(podWith(port(5)), {}, [podWith(port(5))]) ?? '', /5\/UDP is taken/);
     assert.equal(obstacle(podWith(port(5)), {}, [podWith(port(5), 'Succeeded'), podWith(port(6))]), undefined);

@@ -66,7 +66,7 @@ function fieldOf(name: string, pod: Pod, path: string, { hostIPs, podIPs }: Addr
   return fields[path] ?? '';
 }
 
-/** `$(NAME)` becomes the variable's value, `$$(NAME)` becomes `$(NAME)`; what is not defined stays (API reference, Container.args). */
+/** Replaces `$(NAME)` by the variable's value and `$$(NAME)` by `$(NAME)`; keeps references to undefined variables (API reference, Container.args). */
 export function expand(text: string, env: Readonly<Record<string, string>>): string {
   return text.replace(/\$(\$|\(([A-Za-z_.-][\w.-]*)\))/g, (whole, escape: string, name: string | undefined) => {
     if (escape === '$') return '$';
@@ -75,8 +75,8 @@ export function expand(text: string, env: Readonly<Record<string, string>>): str
 }
 
 /**
- * A local process has no mount namespace: a value that is a mountPath of the container, or lies below one, is given as
- * the local folder that holds the volume.
+ * A local process has no mount namespace: a value that is a mountPath of the container, or lies below one, is replaced by the local
+ * folder of the volume.
  */
 export function localPath(value: string, mounts: ReadonlyMap<string, string>): string {
   const paths = [...mounts.keys()].sort((a, b) => b.length - a.length);
@@ -84,7 +84,7 @@ export function localPath(value: string, mounts: ReadonlyMap<string, string>): s
   return mount === undefined ? value : (mounts.get(mount) ?? '') + value.slice(mount.replace(/\/$/, '').length);
 }
 
-/** The command line of a container: its own command, else what stands for its image; then its args. */
+/** The command line of a container: its own command or else the program of its image, then its args. */
 export function argvOf(
   container: Container,
   imageCommand: readonly string[] | undefined,

@@ -13,12 +13,12 @@ test('commands succeed or fail by their exit status, each with its own environme
   assert.deepEqual(verdicts, [true, false, true]);
 });
 
-test('a command that outlives its timeout, and one that is no program, fail', async () => {
+test('a command that outlives its timeout, and one that does not exist, fail', async () => {
   const none = client.run({ argv: ['/nowhere/program'], env: {}, cwd: tmpdir(), timeoutMs: 1_000 });
   assert.deepEqual(await Promise.all([run('sleep 30', 50), none]), [false, false]);
 });
 
-test('when the process that runs them is killed, waiting commands fail and later ones run in a new one', async () => {
+test('when the executing process is killed, pending commands fail and later ones run in a new process', async () => {
   assert.equal(await run('kill -9 $PPID; sleep 1'), false);
   assert.equal(await run('true'), true);
 });

@@ -18,14 +18,15 @@ export interface ExecAnswer {
 }
 
 /**
- * Runs commands from a small process of its own, because forking the agent's process, which contains the API server, blocks it for about 20 ms: probing nine nodes every two seconds took a tenth of a core.
+ * Runs commands from a small separate process. Forking the agent's process, which contains the API server, blocks it for about 20 ms:
+ * probing nine nodes every two seconds took a tenth of a core.
  */
 export class ExecClient {
   readonly #waiting = new Map<number, (ok: boolean) => void>();
   #server: ChildProcess | undefined;
   #lastId = 0;
 
-  /** True when the command ended with status 0 within its timeout. */
+  /** Returns whether the command ended with status 0 within its timeout. */
   run(command: ExecCommand): Promise<boolean> {
     const server = (this.#server ??= this.#start());
     const id = ++this.#lastId;
@@ -45,7 +46,7 @@ export class ExecClient {
       stdio: ['pipe', 'pipe', 'ignore'],
       detached: true,
     });
-    server.stdin.on('error', () => undefined); // its end tells the same
+    server.stdin.on('error', () => undefined); // its exit is handled instead
     createInterface({ input: server.stdout }).on('line', (line) => {
       const { id, ok } = JSON.parse(line) as ExecAnswer;
       this.#settle(id, ok);

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { ExecAnswer, ExecRequest } from './exec-client.ts';
 
-// Run as a process of its own: runs one command for each line of stdin and tells by a line of stdout whether it succeeded.
-// Ends with its stdin.
+// Runs as a separate process: executes one command for each line of stdin and reports on stdout whether it succeeded.
+// Ends when stdin closes.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 const lines = createInterface({ input: process.stdin });

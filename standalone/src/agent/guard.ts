@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import { isSameGroup, signalGroup } from './process-group.ts';
 
-// Run as a process of its own, with the agent at the other end of stdin. When the agent is gone, however it ended, stdin
-// closes, and the guard ends every process group that the agent had announced: lines `+ PID TICKS` and `- PID`.
+// Runs as a separate process, with the agent at the other end of stdin. When the agent ends, however it ends, stdin closes, and the guard
+// ends every process group that the agent has announced: lines `+ PID TICKS` and `- PID`.
 const graceMs = 2000;
 const groups = new Map<number, string>();
 

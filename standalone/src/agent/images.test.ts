@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { localImages } from './images.ts';
 
-test('an image is known by its repository, whatever its registry, tag and digest', () => {
+test('an image is identified by its repository, whatever its registry, tag and digest', () => {
   const { commandFor, images } = localImages({ 'millrace/media-node': ['node', 'main.ts'] });
   assert.deepEqual(images, ['millrace/media-node']);
   const digest = `sha256:${'0'.repeat(64)}`;

@@ -68,7 +68,7 @@ const running = (line: string) => processes().filter((each) => each.line === lin
 const guardOf = (agent: ChildProcess) =>
   processes().find(({ parent, line }) => parent === agent.pid && line.includes('guard.ts'))?.pid ?? assert.fail('no guard');
 
-/** A pod that sleeps for a number of seconds that nobody else sleeps for, beside whatever else its script does. */
+/** A pod that sleeps for a number of seconds unique to it, beside its script. */
 async function createSleeper(name: string, before = ''): Promise<string> {
   const sleep = `sleep 36${randomInt(1e6, 1e7)}`;
   const command = ['sh', '-c', `${before}exec ${sleep}`];
@@ -85,7 +85,7 @@ const isRunningAgain = async (name: string, pid: number) => {
 };
 
 describe('an agent that is killed', { timeout: 120_000 }, () => {
-  test('takes its processes with it, and its next life runs each pod once', async () => {
+  test('ends its processes, and its next run starts each pod once', async () => {
     const dataDir = join(api.dataDir, 'one');
     let agent = await startAgent(dataDir);
     const sleep = await createSleeper('guarded');
@@ -100,12 +100,12 @@ describe('an agent that is killed', { timeout: 120_000 }, () => {
     await kill(agent);
   });
 
-  test('together with its guard leaves processes, which its next life ends before it runs them anew; no other process', async () => {
+  test('together with its guard leaves processes, which the next run ends before it starts the pods; it ends no other process', async () => {
     const dataDir = join(api.dataDir, 'two');
     let agent = await startAgent(dataDir);
     const sleep = await createSleeper('orphaned');
     const [{ pid } = assert.fail()] = running(sleep);
-    // Its leader is to die while nobody watches: what it started stays behind.
+    // The group's leader dies while neither agent nor guard runs: its children stay.
     const left = `sleep 37${randomInt(1e6, 1e7)}`;
     const leader = await createSleeper('leader', `${left} & `);
     await eventually('both run', () => running(left).length === 1);
@@ -116,13 +116,13 @@ describe('an agent that is killed', { timeout: 120_000 }, () => {
     await kill(...running(leader).map((each) => each.pid));
     assert.deepEqual([running(sleep).length, running(left).length], [1, 1]);
     const ledger = JSON.parse(readFileSync(join(dataDir, 'processes.json'), 'utf8')) as { processes: object[] };
-    ledger.processes.push({ pid: foreign.pid, startTicks: '1' }); // a number that was given anew since
+    ledger.processes.push({ pid: foreign.pid, startTicks: '1' }); // a number that the kernel has reused
     writeFileSync(join(dataDir, 'processes.json'), JSON.stringify(ledger));
 
     agent = await startAgent(dataDir);
     await eventually('the pod runs again', () => isRunningAgain('orphaned', pid));
     await eventually(
-      'what the dead leader left is ended',
+      'the children of the dead leader are ended',
       () => !running(left).some((each) => each.parent === 1) && running(left).length === 1,
     );
     assert.equal(running(sleep).length, 1);
@@ -132,7 +132,7 @@ describe('an agent that is killed', { timeout: 120_000 }, () => {
     await kill(agent);
   });
 
-  test('by a full disk it is not: what runs goes on, and what is new starts when there is room', async (context) => {
+  test('survives a full disk: running pods continue, and new ones start when there is room', async (context) => {
     const disk = await SmallDisk.create(2 * 1024 * 1024);
     if (!disk) return context.skip('this user may make no mount namespace');
     context.after(() => disk.remove());

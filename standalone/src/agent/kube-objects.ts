@@ -43,7 +43,7 @@ export class PodObjects {
     };
   }
 
-  /** A token of the pod's service account, bound to the pod, for one audience. Creates the account when it is missing. */
+  /** Issues a token of the pod's service account, bound to the pod, for one audience. Creates the account when it is missing. */
   async token(pod: Pod, audience: string | undefined, expirationSeconds: number): Promise<string> {
     const { name = '', namespace = 'default', uid = '' } = pod.metadata ?? {};
     const account = pod.spec?.serviceAccountName ?? 'default';
@@ -83,7 +83,7 @@ export class PodObjects {
     });
   }
 
-  /** In a cluster the chart creates the account; here nothing else does. */
+  /** In a cluster the chart creates the account; here nothing else would. */
   async #ensureAccount(namespace: string, name: string): Promise<void> {
     if (await this.#client.find(serviceAccounts, { namespace, name })) return;
     try {

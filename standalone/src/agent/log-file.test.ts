@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LogFile } from './log-file.ts';
 
-test('a log never takes more than twice its size, keeps the newest, and only its owner reads it', () => {
+test('a log never exceeds twice its size, keeps the newest lines, and is readable only by its owner', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-log-'));
   try {
     const log = new LogFile(join(folder, 'logs', 'a.log'), 1_000);

@@ -69,7 +69,7 @@ describe('pod agent', { timeout: 60_000 }, () => {
     const node = await client.get(nodes, { name: 'test' });
     assert.equal(node.status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
   });
-  test('binds and runs a pod, Ready when its probe says so; its token and state folder are where it is told', async () => {
+  test('binds and runs a pod, Ready when its probe says so; its token and state folder are at the configured paths', async () => {
     const script = 'test -s "$TOKEN" && touch "$STATE/ready" && exec sleep 60';
     const env = [
       { name: 'TOKEN', value: '/var/run/t/token' },
@@ -91,13 +91,13 @@ describe('pod agent', { timeout: 60_000 }, () => {
     await until('ready', (gone) => gone === undefined);
     assert.equal(groupLives(processOf(pod)), false);
   });
-  test('a container that dies is started again and counted; the exit code is told', async () => {
+  test('a container that dies is restarted and counted, with its exit code in the status', async () => {
     await create('crash', sh('exit 7'));
     const pod = await until('crash', (seen) => (seen?.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 2);
     assert.equal(pod?.status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 7);
     await client.delete(pods, ref('crash'));
   });
-  test('restartPolicy Never ends in Succeeded or Failed', async () => {
+  test('a pod with restartPolicy Never becomes Succeeded or Failed', async () => {
     await create('good', sh('exit 0'), { restartPolicy: 'Never' });
     await create('bad', sh('kill -9 $$$$'), { restartPolicy: 'Never' });
     await until('good', (pod) => pod?.status?.phase === 'Succeeded');
@@ -112,12 +112,12 @@ describe('pod agent', { timeout: 60_000 }, () => {
     await until('stubborn', (gone) => gone === undefined);
     assert.equal(groupLives(processOf(pod)), false);
   });
-  test('a command that does not exist is told in the status', async () => {
+  test('a command that does not exist is reported in the status', async () => {
     await create('missing', { ...sh(''), command: ['/no/such/program'] }, { restartPolicy: 'Never' });
     const pod = await until('missing', (seen) => seen?.status?.phase === 'Failed');
     assert.match(pod?.status?.containerStatuses?.[0]?.state?.terminated?.message ?? '', /no\/such\/program/);
   });
-  test('stopping the agent leaves no process; its next life runs the pods again', async () => {
+  test('stopping the agent leaves no process; its next run starts the pods again', async () => {
     await create('lasting', sh('exec sleep 60'));
     const first = await until('lasting', isReady);
     await agent.stop();
@@ -126,7 +126,7 @@ describe('pod agent', { timeout: 60_000 }, () => {
     const again = await until('lasting', (pod) => isReady(pod) && processOf(pod) !== processOf(first));
     assert.equal(again?.status?.containerStatuses?.[0]?.restartCount, 1);
   });
-  test('an image that stands for nothing here is ErrImagePull, then ImagePullBackOff, and says what can run; another image starts', async () => {
+  test('an unknown image is ErrImagePull, then ImagePullBackOff, and names the known images; a known one then starts', async () => {
     await create('unknown', { ...sh('exec sleep 60'), image: 'registry.example:5000/nginx:1.27' });
     const state = (pod: Pod | undefined) => pod?.status?.containerStatuses?.[0]?.state;
     const pod = await until('unknown', (seen) => state(seen)?.waiting?.reason === 'ErrImagePull');
@@ -144,7 +144,7 @@ describe('pod agent', { timeout: 60_000 }, () => {
     assert.equal(replaced?.status?.containerStatuses?.[0]?.image, 'other');
     await client.delete(pods, ref('unknown'));
   });
-  test('what processes cannot do is refused with its field, and such a pod can be deleted', async () => {
+  test('a pod with unsupported features is refused with the field named, and can be deleted', async () => {
     const lifecycle = { preStop: { exec: { command: ['true'] } } };
     await create('refused', sh('exec sleep 60', { lifecycle }), {
       initContainers: [{ name: 'i', image: 'test' }],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { podStatus } from './pod-status.ts';
 
-test('a status names one address of each family, as a kube-apiserver demands', () => {
+test('a status has one address of each family, as a kube-apiserver requires', () => {
   const addresses = {
     hostIPs: ['127.0.0.1', '192.0.2.7', '2001:db8::7', '2001:db8::8'],
     podIPs: ['::1', '127.0.0.1', '192.0.2.7'],

@@ -6,7 +6,7 @@ import { shouldRestart } from './restart-policy.ts';
 
 type Condition = NonNullable<PodStatus['conditions']>[number];
 
-/** The status of a pod from that of its containers. `previous` keeps transition times; `nowMs` is wall time. */
+/** Derives the status of a pod from that of its containers. `previous` keeps transition times; `nowMs` is wall time. */
 export function podStatus(
   pod: Pod,
   containers: ContainerStatus[],

@@ -15,7 +15,7 @@ export function shouldRestart(policy: string | undefined, ending: Ending): boole
   return policy !== 'OnFailure' || ending.exitCode !== 0;
 }
 
-/** Waits between restarts: none before the first, then 1 s doubled each time, at most a minute; anew after a minute of running. */
+/** Delays between restarts: none before the first, then 1 s doubled each time, at most a minute; reset after a minute of running. */
 export class RestartBackoff {
   #crashes = 0;
 

@@ -6,7 +6,7 @@ import type { Pod, PodStatus } from './pod.ts';
 export const fieldManager = 'millrace-pod-agent';
 const retryMs = 1000;
 
-/** Writes a pod's status in order, the newest only, until it is stored or the pod is gone. */
+/** Writes the newest status of a pod, one write at a time, until it is stored or the pod is gone. */
 export class StatusWriter {
   readonly #client: KubeClient;
   readonly #clock: Clock;
@@ -32,7 +32,7 @@ export class StatusWriter {
     this.#writing ??= this.#run().finally(() => (this.#writing = undefined));
   }
 
-  /** Resolves when what was written last is stored, or cannot be any more, or after one failure. */
+  /** Resolves when the last status is stored, can no longer be stored, or after one failure. */
   async drain(): Promise<void> {
     await Promise.race([this.#writing, new Promise<void>((resolve) => this.#clock.setTimeout(resolve, retryMs))]);
   }

@@ -34,7 +34,7 @@ function ofVolume({ name, ...kinds }: Volume): string[] {
   return kind && !volumeKinds.includes(kind) ? [`spec.volumes[${name}].${kind}`] : [];
 }
 
-/** The status of a refused pod, as a kubelet gives to pods that it does not admit: Failed, with the reason. */
+/** The status of a refused pod, like that of a pod that a kubelet does not admit: Failed, with the reason. */
 export function refusedStatus(fields: readonly string[], nowMs: number): PodStatus {
   const message = `this node runs pods as processes of its machine and does not do ${fields.join(', ')}: remove that, or use a cluster`;
   const time = kubeTime(nowMs) as unknown as Date;

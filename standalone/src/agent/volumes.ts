@@ -14,7 +14,7 @@ type Files = Record<string, Buffer | string>;
 
 const volumeDir = (podDir: string, name: string) => join(podDir, 'volumes', name);
 
-/** Writes the files of the pod's volumes. Throws an Error naming the volume that cannot be made. */
+/** Writes the files of the pod's volumes. Throws an Error naming the volume that cannot be created. */
 export async function materialiseVolumes(pod: Pod, podDir: string, sources: VolumeSources): Promise<void> {
   for (const volume of pod.spec?.volumes ?? []) {
     if (volume.hostPath) continue;
@@ -83,7 +83,7 @@ function writeInside(dir: string, path: string, content: Buffer | string): void 
   renameSync(`${target}.new`, target);
 }
 
-/** Where each mountPath of a container is on this machine. */
+/** The local path of each mountPath of a container. */
 export function mountsOf(pod: Pod, container: Container, podDir: string): Map<string, string> {
   const mounts = new Map<string, string>();
   for (const { name, mountPath, subPath } of container.volumeMounts ?? []) {

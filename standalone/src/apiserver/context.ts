@@ -22,7 +22,7 @@ export class OpenWatches {
 
 export interface ApplyOptions extends WriteOptions {
   force: boolean;
-  /** The fieldManager parameter as sent: server-side apply insists on it. */
+  /** The fieldManager parameter as sent: server-side apply requires it. */
   manager: string | null;
 }
 
@@ -35,8 +35,8 @@ export interface ApiContext {
   wall: () => number;
   apply: (target: Target, body: unknown, options: ApplyOptions) => Promise<Written>;
   strategicMerge: (document: JsonObject, patch: JsonObject, schema: Schema) => JsonObject;
-  /** Kinds that are answered and not stored. */
+  /** Kinds that are answered but not stored. */
   virtual: (type: ResourceType, call: ResourceRequest) => Promise<void>;
-  /** Every subresource but status. */
+  /** Every subresource except status. */
   subresource: (target: Target, call: ResourceRequest) => Promise<void>;
 }

@@ -32,7 +32,7 @@ interface Server {
 const ignore = () => undefined;
 
 async function startProcess(dataDir: string, maxFileBlocks?: number): Promise<Server> {
-  // A file size limit stands for a full disk: write(2) fails with EFBIG once SIGXFSZ is ignored (setrlimit(2)).
+  // A file size limit simulates a full disk: write(2) fails with EFBIG once SIGXFSZ is ignored (setrlimit(2)).
   const shell = `trap '' XFSZ; ulimit -f ${maxFileBlocks ?? 'unlimited'}; exec "$0" "$@"`;
   const child = spawn('sh', ['-c', shell, process.execPath, script, dataDir], { stdio: ['ignore', 'pipe', 'ignore'] });
   children.add(child);
@@ -54,7 +54,7 @@ async function startProcess(dataDir: string, maxFileBlocks?: number): Promise<Se
         answer.on('error', reject);
       });
       sent.on('error', reject);
-      // An idle connection of a killed server ends with a reset, which concerns no request.
+      // The idle connections of a killed server end with a reset, which affects no request.
       sent.on('socket', (socket) => socket.listeners('error').includes(ignore) || socket.on('error', ignore));
       sent.end(text);
     });
@@ -101,25 +101,29 @@ describe('durability', () => {
     await kill(server.child);
   });
 
-  test('a full disk answers 507, keeps what was there, and heals when there is room again', { timeout: 60_000 }, async () => {
-    const dataDir = folder();
-    const small = await startProcess(dataDir, 4096);
-    const acknowledged: string[] = [];
-    let code = 201;
-    for (let index = 0; index < 200 && code === 201; index++) {
-      code = await small.post(maps, map(`fill-${index}`, 100_000));
-      if (code === 201) acknowledged.push(`fill-${index}`);
-    }
-    assert.equal(code, 507);
-    assert.deepEqual((await small.names(maps)).sort(), [...acknowledged].sort());
-    await kill(small.child);
-    const roomy = await startProcess(dataDir);
-    assert.deepEqual((await roomy.names(maps)).sort(), [...acknowledged].sort());
-    assert.equal(await roomy.post(maps, map('after')), 201);
-    await kill(roomy.child);
-  });
+  test(
+    'on a full disk writes are 507, stored objects stay, and writes succeed when there is room again',
+    { timeout: 60_000 },
+    async () => {
+      const dataDir = folder();
+      const small = await startProcess(dataDir, 4096);
+      const acknowledged: string[] = [];
+      let code = 201;
+      for (let index = 0; index < 200 && code === 201; index++) {
+        code = await small.post(maps, map(`fill-${index}`, 100_000));
+        if (code === 201) acknowledged.push(`fill-${index}`);
+      }
+      assert.equal(code, 507);
+      assert.deepEqual((await small.names(maps)).sort(), [...acknowledged].sort());
+      await kill(small.child);
+      const roomy = await startProcess(dataDir);
+      assert.deepEqual((await roomy.names(maps)).sort(), [...acknowledged].sort());
+      assert.equal(await roomy.post(maps, map('after')), 201);
+      await kill(roomy.child);
+    },
+  );
 
-  test('a torn tail of the write-ahead log is dropped, all before it stays', async () => {
+  test('a torn tail of the write-ahead log is dropped, and everything before it stays', async () => {
     const dataDir = folder();
     const server = await startProcess(dataDir);
     for (let index = 0; index < 5; index++) await server.post(maps, map(`torn-${index}`));
@@ -166,7 +170,7 @@ describe('store', () => {
     assert.deepEqual(seen, ['ADDED x', 'MODIFIED x', 'ADDED y']);
     store.close();
   });
-  test('history is bounded: what it no longer covers is 410', async () => {
+  test('history is bounded, and revisions before it are 410', async () => {
     const { store } = open(10);
     for (let index = 0; index < 30; index++) await store.put('/configmaps', object(`o-${index}`));
     assert.throws(
@@ -176,7 +180,7 @@ describe('store', () => {
     assert.equal(store.eventsSince('/configmaps', store.revision - 5).length, 5);
     store.close();
   });
-  test('history is forgotten after five minutes: a watch that old is 410, a younger one resumes', async () => {
+  test('history expires after five minutes: a watch from before is 410, a younger one resumes', async () => {
     let nowMs = 0;
     const store = new Store(join(mkdtempSync(join(root, 'store-')), 'db'), { wall: () => nowMs });
     const revisions: number[] = [];
@@ -211,7 +215,7 @@ describe('store', () => {
     assert.ok(bytes < 8 * 2 ** 20, `${bytes} bytes`);
     store.close();
   });
-  test('revisions go on after a restart, and watches from before it are 410', async () => {
+  test('revisions continue after a restart, and watches from before it are 410', async () => {
     const { dir, store } = open();
     await store.put('/configmaps', object('kept'));
     const before = store.revision;

@@ -37,7 +37,7 @@ describe('the store on a full disk', { skip: disk ? false : 'this user may make 
   const names = async () =>
     ((await api.get(maps)).body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
 
-  test('writes are 507 and say why, reads and watches go on, and all is well when there is room again', async () => {
+  test('writes are 507 with the reason, reads and watches continue, and writes succeed when there is room again', async () => {
     const acknowledged = new Set<string>();
     const post = async (name: string, bytes?: number): Promise<number> => {
       const { code, body } = await api.post(maps, map(name, bytes));
@@ -53,7 +53,7 @@ describe('the store on a full disk', { skip: disk ? false : 'this user may make 
     assert.equal(await post('first'), 201);
 
     const free = disk?.fill();
-    // What the write-ahead log has left of its last page may still take a few.
+    // The last page of the write-ahead log may still have room for a few writes.
     const codes: number[] = [];
     for (let index = 0; index < 300 && codes.at(-1) !== 507; index++) codes.push(await post(`fill-${index}`, 20_000));
     assert.equal(codes.at(-1), 507);
@@ -78,7 +78,7 @@ describe('the store on a full disk', { skip: disk ? false : 'this user may make 
     assert.deepEqual((await names()).sort(), [...acknowledged].sort());
   });
 
-  test('a start without room says so', async () => {
+  test('a start on a full disk fails with the reason', async () => {
     await kill();
     const free = disk?.fill();
     const [program, ...args] = disk?.inside([process.execPath, script, `${disk.path}/new`]) ?? [''];

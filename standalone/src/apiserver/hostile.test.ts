@@ -11,7 +11,7 @@ import { collect } from '@millrace/kube-conformance';
 import { ApiUnderTest, startTestServer } from './testing/api-under-test.ts';
 import { widgetCrd } from '@millrace/kube-conformance';
 
-// Whoever holds a token for this API may be clumsy: one bad request must not take the process down that the whole network runs in.
+// A client with a valid token may be faulty: a bad request must not crash the process, in which the whole network runs.
 let api: ApiUnderTest;
 const configmaps = '/api/v1/namespaces/default/configmaps';
 const widgets = '/apis/conformance.test/v1/namespaces/default/widgets';
@@ -24,7 +24,7 @@ after(() => api.stop());
 const nested = (levels: number, open: string, close: string) => `${open.repeat(levels)}1${close.repeat(levels)}`;
 
 describe('hostile requests', () => {
-  test('who connects and never comes to the end of a request is cut off, before and after the TLS handshake', async () => {
+  test('a client that connects and never completes a request is disconnected, before and after the TLS handshake', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'millrace-api-'));
     const limits = { headersWithinMs: 200, requestWithinMs: 400, tlsHandshakeWithinMs: 200 };
     const server = await startTestServer(dataDir, { limits });
@@ -81,7 +81,7 @@ describe('hostile requests', () => {
     assert.equal((await api.jsonPatch(`${configmaps}/digger`, dig.slice(0, 1_000))).code, 400);
   });
 
-  test('a path that is no path is 400 or 404', async () => {
+  test('an invalid path is 400 or 404', async () => {
     const { hostname, port } = new URL(api.url);
     for (const path of ['//', '//x:y@:99999999/', '/api/v1/%zz', 'http://elsewhere/api/v1/pods', '*']) {
       const code = await new Promise<number | undefined>((resolve, reject) => {
@@ -97,7 +97,7 @@ describe('hostile requests', () => {
     }
   });
 
-  test('a watch with a bad timeout is 400, one with an endless timeout stays', async () => {
+  test('a watch with a bad timeout is 400, one with an infinite timeout stays open', async () => {
     assert.equal((await api.get(`${configmaps}?watch=true&timeoutSeconds=-1`)).code, 400);
     const watch = api.watch(`${configmaps}?watch=true&timeoutSeconds=99999999999`);
     const seen = collect(watch, (events) => events.some(({ object }) => object.metadata.name === 'late'));
@@ -106,7 +106,7 @@ describe('hostile requests', () => {
     assert.equal((await seen).at(-1)?.object.metadata.name, 'late');
   });
 
-  test('a label that is a word of the language is only there when it is there', async () => {
+  test('labels named like properties of JavaScript objects are matched only when they are set', async () => {
     await api.post(widgets, {
       apiVersion: 'conformance.test/v1',
       kind: 'Widget',

@@ -1,4 +1,4 @@
-/** The standalone Kubernetes API: the kinds and verbs that operator, control and kubectl use, kept in files. */
+/** The standalone Kubernetes API: the kinds and verbs that operator, control and kubectl use, stored in files. */
 export { startApiServer } from './start.ts';
 export type { ApiServer, ApiServerOptions } from './start.ts';
 export { agentSocketAnnotation } from './http/subresources.ts';

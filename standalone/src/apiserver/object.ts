@@ -34,7 +34,7 @@ export interface ObjectMeta {
   ownerReferences?: OwnerReference[];
   managedFields?: ManagedFieldsEntry[];
 }
-/** Any Kubernetes object. What the store hands out is never changed in place. */
+/** Any Kubernetes object. Objects from the store are never modified in place. */
 export interface KubeObject {
   apiVersion: string;
   kind: string;
@@ -44,7 +44,7 @@ export interface KubeObject {
   [key: string]: unknown;
 }
 
-/** The same object seen as plain JSON, for code that works by schema. */
+/** The same object as plain JSON, for code that works by schema. */
 export function asJson(object: KubeObject): JsonObject {
   return object as unknown as JsonObject;
 }
@@ -68,7 +68,7 @@ export function kubeTime(wallMs: number): string {
   return new Date(Math.floor(wallMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-/** No kind that is served nests nearly as deep; what works by schema walks documents by recursion. */
+/** Maximum nesting depth: no served kind comes near it, and code that works by schema walks documents recursively. */
 const maxDepth = 200;
 
 /** Throws 400 for a document nested so deep that walking it would overflow the stack. */

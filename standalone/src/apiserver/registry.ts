@@ -1,6 +1,6 @@
 import type { ResourceType } from './resource-type.ts';
 
-/** Which kinds are served now: the built-in ones and those of established CRDs. */
+/** The kinds that are served now: the built-in ones and those of established CRDs. */
 export class Registry {
   readonly #types = new Map<string, ResourceType>();
 

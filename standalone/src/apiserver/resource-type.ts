@@ -8,13 +8,13 @@ export interface Column {
   type: string;
   format?: string;
   description?: string;
-  /** 0 is shown always, 1 and above only with `-o wide`. */
+  /** 0 is always shown, 1 and above only with `-o wide`. */
   priority?: number;
   /** The cell; `nowMs` for ages. */
   cell: (object: KubeObject, nowMs: number) => string | number | boolean | null;
 }
 
-/** Everything the server knows of one kind in one API version. */
+/** The definition of one kind in one API version. */
 export interface ResourceType {
   group: string;
   version: string;
@@ -26,10 +26,10 @@ export interface ResourceType {
   categories: string[];
   namespaced: boolean;
   subresources: readonly Subresource[];
-  /** Only POST, answers at once, stores nothing (TokenReview). */
+  /** Supports only POST, which responds at once and stores nothing (TokenReview). */
   virtual?: boolean;
   custom: boolean;
-  /** Whether many can be deleted at once: all kinds but Namespace. */
+  /** Whether collections can be deleted: all kinds except Namespace. */
   deletesCollections: boolean;
   /** The warning for clients of a deprecated version. */
   deprecation?: string;
@@ -37,18 +37,18 @@ export interface ResourceType {
   columns: Column[];
   /** Field selectors beside metadata.name and metadata.namespace: name → path. */
   fieldSelectors: Record<string, readonly string[]>;
-  /** Whether a change of anything but metadata and status counts up metadata.generation. */
+  /** Whether a change outside of metadata and status increments metadata.generation. */
   countsGeneration: boolean;
   /** Whether status can be set by create and by plain updates (Node does so on create). */
   keepsStatusOnCreate: boolean;
   scale?: NonNullable<NonNullable<CrdVersion['subresources']>['scale']>;
   nameStyle: 'subdomain' | 'label' | 'path';
   applyDefaults(object: JsonObject): void;
-  /** Field errors of the object, metadata excepted. `old` makes it an update; `subresource` says the subresource that is written. */
+  /** Field errors of the object, except those of metadata. `old` is set for an update; `subresource` is the one that is written. */
   validate(object: KubeObject, old?: KubeObject, subresource?: Subresource): FieldError[];
   /** Removes unknown fields in place; returns their paths. */
   prune(object: JsonObject): string[];
-  /** Last changes before a new object is stored, such as the status it starts with. */
+  /** Final changes to a new object before it is stored, such as its initial status. */
   prepareCreate?(object: KubeObject, nowMs: number): void;
 }
 

@@ -13,7 +13,7 @@ const wholeValue = new RegExp(`^${value}$`);
 
 type Labels = Record<string, string>;
 
-/** Parses a label selector (equality, set based, comparison). Throws 400 naming the part that cannot be read. */
+/** Parses a label selector (equality, set based, comparison). Throws 400 naming the invalid part. */
 export function parseLabelSelector(selector: string): Predicate {
   const tests = splitOutsideParentheses(selector).map(labelRequirement);
   return (object) => tests.every((test) => test(object.metadata.labels ?? {}));

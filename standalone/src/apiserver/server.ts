@@ -25,7 +25,7 @@ export interface HttpOptions {
   tls: TlsFiles;
   identify: (token: string) => Promise<Identity | undefined>;
   logger: Logger;
-  /** Those that differ from HTTP_LIMITS; a quiet watch is no stalled connection, so that `stalledMs` does not count. */
+  /** Limits that differ from HTTP_LIMITS. `stalledMs` does not apply, since a watch without events is not stalled. */
   limits?: Partial<HttpLimits>;
 }
 const version = {
@@ -35,7 +35,7 @@ const version = {
   platform: `${process.platform}/${process.arch}`,
 };
 
-/** The HTTPS front of the API: authentication, routing, errors as Status. */
+/** The HTTPS server of the API: authentication, routing, errors as Status. */
 export function createApiServer(options: HttpOptions): Server {
   const limits = { ...HTTP_LIMITS, ...options.limits };
   const tls = { cert: options.tls.cert, key: options.tls.key, ALPNProtocols: ['http/1.1'] };
@@ -66,7 +66,7 @@ async function serve({ context, identify }: HttpOptions, request: IncomingMessag
   await handleResource(context, { path, query: url.searchParams, request, response, identity, wanted });
 }
 
-/** Discovery and OpenAPI; false when the path is neither. */
+/** Serves discovery and OpenAPI; returns false for other paths. */
 function serveDocument({ registry }: ApiContext, request: IncomingMessage, response: ServerResponse, pathname: string): boolean {
   const parts = pathname.split('/').filter(Boolean);
   const [root, group, groupVersion, ...rest] = parts;

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => api.stop());
 
-/** Opens a watch and reads nothing of it. */
+/** Opens a watch and never reads from it. */
 async function watchWithoutReading(): Promise<IncomingMessage> {
   const options = { rejectUnauthorized: false, agent: false, headers: { authorization: `Bearer ${api.token}` } };
   const sent = request(new URL(`${maps}?watch=true&labelSelector=suite%3Dslow`, api.url), options);
@@ -27,7 +27,7 @@ async function watchWithoutReading(): Promise<IncomingMessage> {
 }
 
 describe('slow watchers', { timeout: 60_000 }, () => {
-  test('are cut off; until then they cost the server next to nothing, and the others are served', async () => {
+  test('are disconnected; until then they cost the server almost nothing, and others are served', async () => {
     await api.post(maps, map('changing', 50_000, { suite: 'slow' }));
     const slow = await Promise.all(Array.from({ length: 20 }, watchWithoutReading));
     let cut = 0;
@@ -49,7 +49,7 @@ describe('slow watchers', { timeout: 60_000 }, () => {
     assert.equal(cut, slow.length);
   });
 
-  test('a state larger than any buffer still begins a watch', async () => {
+  test('a watch can begin with a state larger than any buffer', async () => {
     for (let index = 0; index < 30; index++) await api.post(maps, map(`large-${index}`, 900_000, { suite: 'large' }));
     const events = await collect(api.watch(`${maps}?watch=true&labelSelector=suite%3Dlarge`), (seen) => seen.length === 30);
     assert.equal(events.length, 30);

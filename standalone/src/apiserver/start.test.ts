@@ -10,7 +10,7 @@ import { startTestServer } from './testing/api-under-test.ts';
 const root = mkdtempSync(join(tmpdir(), 'millrace-start-'));
 after(() => rmSync(root, { recursive: true, force: true }));
 
-test('a server that cannot listen leaves its store closed: the next one opens it', async () => {
+test('a server that cannot listen closes its store, so that the next one can open it', async () => {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
   const dataDir = join(root, 'taken');
@@ -19,7 +19,7 @@ test('a server that cannot listen leaves its store closed: the next one opens it
   await new Promise((resolve) => holder.close(resolve));
 });
 
-test('a store that is damaged, or that may not be written, is told with its file and the remedy', async () => {
+test('a store that is damaged or not writable is reported with its file and the remedy', async () => {
   const dataDir = join(root, 'damaged');
   mkdirSync(dataDir);
   writeFileSync(join(dataDir, 'objects.sqlite'), 'this is no database, and long enough to look like one'.repeat(100));

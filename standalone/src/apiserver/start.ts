@@ -30,22 +30,22 @@ import { Store } from './storage/store.ts';
 import { Writer } from './write/writer.ts';
 
 export interface ApiServerOptions {
-  /** Where objects, the signing key and the certificate are kept; made when absent. */
+  /** Folder for objects, the signing key and the certificate; created when missing. */
   dataDir: string;
   host?: string;
-  /** 0 (default): a free one. */
+  /** 0 (default) picks a free port. */
   port?: number;
-  /** CRDs to install or bring up to date before the first request is answered. */
+  /** CRDs to create or update before the first request is answered. */
   crds?: readonly CrdManifest[];
-  /** Bearer tokens and who they stand for. */
+  /** Bearer tokens and their users. */
   tokens: Record<string, StaticUser>;
-  /** Own certificate in place of the generated one. */
+  /** A certificate to use instead of the generated one. */
   tls?: TlsFiles;
   logger?: Logger;
-  /** What is kept for watches that resume; older resourceVersions answer 410. */
+  /** Bounds of the history for watches that resume; older resourceVersions are 410. */
   history?: Partial<HistoryLimits>;
   wall?: () => number;
-  /** Bounds of connections and requests that differ from HTTP_LIMITS. */
+  /** Limits of connections and requests that differ from HTTP_LIMITS. */
   limits?: Partial<HttpLimits>;
 }
 export interface ApiServer {
@@ -58,7 +58,7 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Starts the API server; resolves when it answers. Throws when the data directory is in use or the port taken; then nothing is left open. */
+/** Starts the API server; resolves when it serves requests. Throws when the data directory or the port is in use, and then leaves nothing open. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const store = new Store(join(options.dataDir, 'objects.sqlite'), { history: options.history, wall: options.wall });

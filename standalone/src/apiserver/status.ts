@@ -15,12 +15,12 @@ export interface StatusDetails {
   retryAfterSeconds?: number;
 }
 
-/** A refusal as metav1.Status: what every failed request answers with. */
+/** An error as metav1.Status, the body of every failed response. */
 export class StatusError extends Error {
   readonly code: number;
   readonly reason: string;
   readonly details: StatusDetails | undefined;
-  /** With which a list that cannot go on consistently may go on all the same. */
+  /** Token with which a list that cannot continue consistently may continue inconsistently. */
   continueToken: string | undefined;
 
   constructor(code: number, reason: string, message: string, details?: StatusDetails) {
@@ -46,7 +46,7 @@ export class StatusError extends Error {
   }
 }
 
-/** The words by which messages and details name a resource. */
+/** How messages and details name a resource. */
 export interface ResourceName {
   group: string;
   plural: string;
@@ -92,7 +92,7 @@ export const forbiddenRequest = (type: ResourceName, name: string, why: string, 
     ...aboutResource(type, name),
     ...(causes ? { causes } : {}),
   });
-/** There are no roles here: administrators may do everything, a service account nothing. */
+/** There are no roles here: administrators may do everything, service accounts nothing. */
 export const notAdministrator = (username: string) =>
   new StatusError(403, 'Forbidden', `User "${username}" is none of system:masters, to whom this API server is open`);
 export const unauthorized = () => new StatusError(401, 'Unauthorized', 'Unauthorized');
@@ -104,7 +104,7 @@ export const unknownPath = () =>
   });
 export const expired = (message: string) => new StatusError(410, 'Expired', message);
 
-/** 410 for a continue token; `token` goes on in the newest state. */
+/** 410 for a continue token; `token` continues in the newest state. */
 export function continueExpired(token: string): StatusError {
   const error = expired(
     'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',

@@ -14,7 +14,7 @@ const GLYPHS: Record<string, readonly number[]> = {
   '.': [0, 0, 0, 0, 2],
 };
 
-/** Calls `dot` with the place of every lit dot, in pixels, and its size. */
+/** Calls `dot` with the position of every lit dot, in pixels, and its size. */
 export function drawText(text: string, scale: number, dot: (x: number, y: number, size: number) => void): void {
   [...text].forEach((character, column) => {
     (GLYPHS[character] ?? []).forEach((bits, y) => {

@@ -7,11 +7,11 @@ import type { Box } from './picture.ts';
 import { clockBoxes, createPicture, paint, paintClock } from './picture.ts';
 import { AUDIO, VIDEO } from './tracks.ts';
 
-/** What FFmpeg publishes: its inputs and filters, and who feeds its standard input. */
+/** An input of FFmpeg: its files and filters, and a feed for its standard input. */
 export interface Source {
   readonly name: string;
   readonly inputs: readonly string[];
-  /** Which streams of the inputs are sent as video and as audio. */
+  /** The streams of the inputs to send as video and as audio. */
   readonly video: string;
   readonly audio?: string;
   readonly feed: (stdin: Writable, signal: AbortSignal) => Promise<void>;
@@ -111,7 +111,7 @@ function lay({ x, y }: Box): string {
   return `overlay=${x * grow}:${y * grow}:eof_action=endall`;
 }
 
-/** The FFmpeg to run: of the environment, else the one in PATH. */
+/** The FFmpeg program: that of the environment, or else the one in PATH. */
 function ffmpegPath(): string {
   return process.env.MILLRACE_FFMPEG || 'ffmpeg';
 }
@@ -121,7 +121,9 @@ function cannotStart({ message }: Error): Error {
 }
 
 /**
- * Runs FFmpeg towards a local RTP port until it ends or the signal aborts. `adopt` gets its process, which does not end by itself, and returns a function to call when it has ended. @throws Error with the end of FFmpeg's log
+ * Runs FFmpeg towards a local RTP port until it ends or the signal aborts. `adopt` gets its process, which does not end by itself, and returns
+ * a function to call when it has ended.
+ * @throws Error with the end of FFmpeg's log
  */
 export async function runFfmpeg(
   source: Source,
@@ -137,7 +139,7 @@ export async function runFfmpeg(
   const disown = child.pid === undefined ? undefined : adopt(child.pid);
   let words = '';
   child.stderr.on('data', (chunk: Buffer) => (words = (words + chunk.toString()).slice(-2_000)));
-  child.stdin.on('error', () => undefined); // FFmpeg ended; its exit tells why
+  child.stdin.on('error', () => undefined); // FFmpeg ended; its exit is reported
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });
   const ended = new Promise<void>((resolve, reject) => {

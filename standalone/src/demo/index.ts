@@ -1,4 +1,4 @@
-/** The demo's publisher: a moving picture with a clock, or somebody's clip, encoded by FFmpeg and pushed by plain RTP. */
+/** The demo's publisher: a moving picture with a clock, or the user's clip, encoded by FFmpeg and pushed by plain RTP. */
 export { clockSource, fileSource } from './ffmpeg.ts';
 export type { Source } from './ffmpeg.ts';
 export { publishForever } from './publish.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { CELLS, STRIP, timeOf } from '@millrace/console/latency-code';
 import { clockBoxes, createPicture, paint, paintClock } from './picture.ts';
 
-test('the time painted into a picture is read back from its pixels', () => {
+test('the time painted into a picture can be read from its pixels', () => {
   const picture = createPicture(640, 360);
   for (const wallMs of [1_800_000_000_123, 1_800_000_033_456]) {
     paint(picture, wallMs);
@@ -23,7 +23,7 @@ test('two frames a moment apart differ', () => {
   assert.notDeepEqual(a.bytes, b.bytes);
 });
 
-test('the clock is painted within its boxes, so that cutting them out takes all of it and nothing else', () => {
+test('the clock is painted within its boxes, so that cutting them out takes exactly the clock', () => {
   const picture = createPicture(640, 360);
   paintClock(picture, 1_800_000_008_888);
   const boxes = clockBoxes(640, 360);

@@ -16,7 +16,7 @@ export function createPicture(width: number, height: number): Picture {
 }
 
 /**
- * Paints one frame: a slowly turning gradient, a ball that bounces (a stutter is seen at once), the time in digits,
+ * Paints one frame: a slowly turning gradient, a bouncing ball (which makes a stutter visible), the time in digits,
  * and the same time as cells that a page can read.
  */
 export function paint(picture: Picture, wallMs: number): void {
@@ -25,7 +25,7 @@ export function paint(picture: Picture, wallMs: number): void {
   paintClock(picture, wallMs);
 }
 
-/** A part of a picture, in its pixels. */
+/** A rectangle of a picture, in pixels. */
 export interface Box {
   readonly x: number;
   readonly y: number;
@@ -33,7 +33,7 @@ export interface Box {
   readonly height: number;
 }
 
-/** Where the clock is painted, cells and digits: what is cut out to be laid over somebody's own clip. Even, as 4:2:0 wants. */
+/** Where the clock is painted, cells and digits: the part that is cut out and laid over a user's clip. Even numbers, as 4:2:0 requires. */
 export function clockBoxes(width: number, height: number): readonly [cells: Box, digits: Box] {
   const even = (value: number) => 2 * Math.round(value / 2);
   const margin = (STRIP.width * width) / cellsOf(0).length;
@@ -52,7 +52,7 @@ export function clockBoxes(width: number, height: number): readonly [cells: Box,
 
 const digitScale = (width: number) => Math.max(2, Math.floor(width / 160));
 
-/** The clock alone, on black. */
+/** Only the clock, on black. */
 export function paintClock(picture: Picture, wallMs: number): void {
   const { width, height } = picture;
   const cells = cellsOf(wallMs);
@@ -71,7 +71,7 @@ function timeText(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(11, 23);
 }
 
-/** A ramp of luma, repeated: each row of the ground is a part of it, shifted. */
+/** A repeated ramp of luma: each row of the background is a part of it, shifted. */
 const RAMP_PERIOD = 512;
 let ramp = Buffer.alloc(0);
 
@@ -105,7 +105,7 @@ function paintBall(picture: Picture, wallMs: number): void {
   }
 }
 
-/** Sets the luma of a rectangle; what lies outside the picture is cut. */
+/** Sets the luma of a rectangle, clipped to the picture. */
 function fill({ width, height, bytes }: Picture, x: number, y: number, w: number, h: number, luma: number): void {
   const left = Math.max(0, Math.round(x));
   const right = Math.min(width, Math.round(x + w));

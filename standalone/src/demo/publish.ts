@@ -23,7 +23,7 @@ export interface PublishOptions {
 const INITIAL_RETRY_MS = 250;
 const MAX_RETRY_MS = 4_000;
 
-/** Publishes a source with FFmpeg by plain RTP, and again elsewhere when the node is lost, until the signal aborts. */
+/** Publishes a source with FFmpeg by plain RTP until the signal aborts; moves to another node when the node is lost. */
 export async function publishForever(options: PublishOptions): Promise<void> {
   let retryMs = INITIAL_RETRY_MS;
   while (!options.signal.aborted) {
@@ -34,7 +34,7 @@ export async function publishForever(options: PublishOptions): Promise<void> {
       if (options.signal.aborted) return;
       options.onState(error instanceof Error ? error.message : String(error));
     }
-    // What ran for a while was well: only failures in a row are slowed down.
+    // A long run resets the back-off: only consecutive failures slow down the retries.
     retryMs = Date.now() - startedAt > 10_000 ? INITIAL_RETRY_MS : Math.min(MAX_RETRY_MS, retryMs * 2);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, retryMs);
@@ -110,10 +110,10 @@ async function openSession(
   return { id: body.session, ip: body.ip, port: body.port };
 }
 
-/** FFmpeg sends each track from a port of its own; the node wants all of a publisher from one (RFC 8843). */
+/** FFmpeg sends each track from its own port; the node requires one port for all tracks of a publisher (RFC 8843). */
 function funnel(socket: Socket, session: RtpSession, onRefused: () => void): void {
   socket.on('message', (packet, from) => {
-    // What comes from the node is RTCP for us, which FFmpeg cannot use.
+    // The node sends only RTCP, which FFmpeg cannot use.
     if (from.port !== session.port) socket.send(packet, session.port, session.ip);
   });
   socket.on('error', onRefused);

@@ -7,11 +7,11 @@ import { createInterface } from 'node:readline';
 
 const asOther = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 
-/** A file system of some megabytes in a mount namespace of its own (mount_namespaces(7)); removed with `remove`. */
+/** A file system of some megabytes in its own mount namespace (mount_namespaces(7)); `remove` removes it. */
 export class SmallDisk {
-  /** The folder, for programs that run inside. */
+  /** Path of the folder for programs that run inside. */
   readonly path: string;
-  /** The same seen from outside. */
+  /** Path of the same folder from outside. */
   readonly outside: string;
   readonly #holder: number;
 
@@ -21,7 +21,7 @@ export class SmallDisk {
     this.outside = `/proc/${holder}/root${path}`;
   }
 
-  /** Undefined where this user may not make one. */
+  /** Undefined when this user may not create one. */
   static async create(bytes: number): Promise<SmallDisk | undefined> {
     if (spawnSync('unshare', [...asOther, '--mount', 'true']).status !== 0) return undefined;
     const path = mkdtempSync(join(tmpdir(), 'millrace-disk-'));

@@ -22,6 +22,6 @@ export const UpConfig = z.object({
     .describe('What to publish as live/demo: a media file, "none", or empty for a moving picture with a clock'),
   manifest: z.string().default('').describe('Resources to create at the first start instead of examples/laptop/network.yaml'),
   kubeconfig: z.string().default('').describe('Use the Kubernetes API of this kubeconfig in place of the embedded one'),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level written to the log file'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Minimum level written to the log file'),
 });
 export type UpConfig = z.infer<typeof UpConfig>;

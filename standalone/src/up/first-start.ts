@@ -7,7 +7,7 @@ const KINDS: Record<string, Resource> = Object.fromEntries(
   [mediaEdges, relayMeshes, streamRoutes].map((kind) => [kind.kind, kind as Resource]),
 );
 
-/** What `kubectl apply` compares with, so that it may later change and remove what is created here (kubectl, "declarative management"). */
+/** The annotation with which `kubectl apply` compares, so that it can later change and remove these objects (kubectl, "declarative management"). */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Creates the resources of a manifest, unless the network has resources of its own already. Returns how many were created. */

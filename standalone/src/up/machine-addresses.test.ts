@@ -6,7 +6,7 @@ import { machineAddresses, nodeAddresses, ownAddresses, requireOwnHost } from '.
 describe('HOST', () => {
   const own = ['192.0.2.7', '2001:db8::7'];
 
-  test('is an address of this machine, in any way of writing', () => {
+  test('may be an address of this machine in any notation', () => {
     assert.deepEqual(
       ['192.0.2.7', '2001:DB8:0::7', '127.0.0.1', '::1', 'localhost'].map((host) => requireOwnHost(host, own)),
       ['192.0.2.7', '2001:db8::7', '127.0.0.1', '::1', '127.0.0.1'],
@@ -28,13 +28,13 @@ describe('HOST', () => {
 });
 
 describe('the addresses that media nodes announce', () => {
-  test('on loopback: that, and the machine’s own; with HOST: that alone', () => {
+  test('on loopback are that address and the machine’s own; with HOST only that one', () => {
     assert.deepEqual(nodeAddresses('127.0.0.1', ['192.0.2.7', '2001:db8::7']), ['127.0.0.1', '192.0.2.7', '2001:db8::7']);
     assert.deepEqual(nodeAddresses('127.0.0.1', []), ['127.0.0.1']);
     assert.deepEqual(nodeAddresses('192.0.2.7', ['192.0.2.7', '2001:db8::7']), ['192.0.2.7']);
   });
 
-  test('of the machine neither loopback nor link-local ones count', () => {
+  test('do not include loopback or link-local addresses of interfaces', () => {
     const at = (address: string, internal = false) => ({ address, internal }) as never;
     assert.deepEqual(
       machineAddresses({
@@ -46,7 +46,7 @@ describe('the addresses that media nodes announce', () => {
     );
   });
 
-  test('there is one of each family at most, and each is the machine’s', async () => {
+  test('are at most one of each family, and each is the machine’s', async () => {
     const own = await ownAddresses();
     assert.ok(own.every((address) => machineAddresses().includes(address)));
     assert.ok(
@@ -54,7 +54,7 @@ describe('the addresses that media nodes announce', () => {
     );
   });
 
-  test('packets to the machine itself leave from the address that they go to', async () => {
+  test('packets to the machine itself have their destination as source address', async () => {
     assert.equal(await localAddressTo('127.0.0.1'), '127.0.0.1');
     for (const address of await ownAddresses()) assert.equal(await localAddressTo(address), address);
   });

@@ -3,10 +3,10 @@ import { networkInterfaces } from 'node:os';
 import { canonicalHost, hostProblem, isLoopbackHost } from '@millrace/api';
 import { localAddressTo } from '../local-address.ts';
 
-/** Of the blocks for documentation (RFC 5737, RFC 3849): a UDP socket that connects sends nothing, and the default route leads there. */
+/** Addresses for documentation (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, and these addresses take the default route. */
 const FAR_AWAY = ['198.51.100.1', '2001:db8::1'];
 
-/** Addresses of this machine's interfaces that others may reach: not loopback, not link-local. */
+/** Addresses of this machine's interfaces that other machines can reach: not loopback, not link-local. */
 export function machineAddresses(interfaces = networkInterfaces()): string[] {
   const all = Object.values(interfaces).flatMap((own) => own ?? []);
   return all
@@ -14,7 +14,7 @@ export function machineAddresses(interfaces = networkInterfaces()): string[] {
     .map(({ address }) => canonicalHost(address));
 }
 
-/** For each IP family the address from which this machine reaches others, or any of the family where there is no default route. */
+/** For each IP family, the source address for the default route, or any address of the family when there is no default route. */
 export async function ownAddresses(): Promise<string[]> {
   const all = machineAddresses();
   const chosen = await Promise.all(
@@ -29,7 +29,7 @@ export async function ownAddresses(): Promise<string[]> {
 
 /**
  * The host that `make up HOST=…` names, in its canonical form.
- * @throws Error that says why it cannot be used and what can
+ * @throws Error with the reason why it cannot be used and a valid alternative
  */
 export function requireOwnHost(host: string, own: readonly string[] = machineAddresses()): string {
   const remedy =
@@ -47,8 +47,8 @@ export function requireOwnHost(host: string, own: readonly string[] = machineAdd
 }
 
 /**
- * What media nodes announce. On loopback: that address, and the machine's own besides, since ICE of Firefox and of libnice (GStreamer) pairs with no
- * loopback address. With HOST: that one, which others reach.
+ * The addresses that media nodes announce. On loopback: that address and the machine's own, since ICE of Firefox and of libnice (GStreamer) does
+ * not pair loopback addresses. With HOST: only that address, which other machines reach.
  */
 export function nodeAddresses(host: string, own: readonly string[]): string[] {
   return isLoopbackHost(host) ? [...new Set([host, ...own])] : [host];

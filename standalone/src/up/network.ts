@@ -32,7 +32,7 @@ const IMAGE = 'millrace/media-node';
 const ROOT = new URL('../../../', import.meta.url);
 const MEDIA_NODE_MAIN = fileURLToPath(new URL('media-node/src/main.ts', ROOT));
 
-/** A running network, as its starter sees it. */
+/** A running network. */
 export interface Network {
   readonly consoleUrl: string;
   readonly controlUrl: string;
@@ -40,15 +40,15 @@ export interface Network {
   /** Path of the administrator's kubeconfig. */
   readonly kubeconfig: string;
   readonly logger: Logger;
-  /** What is not ready yet, in words; undefined when all is. */
+  /** What is not ready yet, as text; undefined when everything is ready. */
   readonly missing: () => string | undefined;
   place(kind: 'push' | 'pull', stream: string): Promise<PlacementResponse>;
-  /** Has a process that somebody else started ended too, should this one die; returns what to call when it is over. */
+  /** Registers a child process so that it ends too when this process dies. Returns a function to call when it has ended. */
   readonly adopt: (pid: number) => () => void;
   stop(): Promise<void>;
 }
 
-/** Starts everything in this process, but for the media nodes, which run as processes of their own. Stops what it started when a part fails. */
+/** Starts everything in this process, except for the media nodes, which are separate processes. Stops what it started when a part fails. */
 export async function startNetwork(config: UpConfig, dir: StateDir, progress: Progress, signal: AbortSignal): Promise<Network> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -144,7 +144,7 @@ async function startParts(
   };
 }
 
-/** Returns the path of a user's kubeconfig: of the embedded API, or for all the one that was given. */
+/** Returns the path of a user's kubeconfig: that of the embedded API, or the given one for all users. */
 async function startApi(
   config: UpConfig,
   dir: StateDir,
@@ -175,13 +175,13 @@ function loadCrds(): CrdManifest[] {
   return files.map((name) => parse(readFileSync(new URL(name, folder), 'utf8')) as CrdManifest);
 }
 
-/** Bounded, as the logs of nodes. A full disk costs the log, not the network. */
+/** The log file is bounded, like those of nodes. On a full disk log lines are lost, but the network continues. */
 function openLog(config: UpConfig, dir: StateDir): Logger {
   const file = new LogFile(dir.file('logs', 'network.log'));
   return createLogger({ service: 'millrace', level: config.logLevel }, { write: (line) => file.write(Buffer.from(line)) });
 }
 
-/** Where the page watches first: as far as can be from where the demo is published, which is the first edge of the laptop's manifest. */
+/** The region in which the page watches first: the farthest from where the demo is published, which is the first edge of the laptop's manifest. */
 function firstRegion(edges: readonly MediaEdge[]): string {
   const pulling = edges.filter(({ spec }) => spec.roles.includes('pull')).map(({ spec }) => spec.region);
   return pulling.at(-1) ?? edges[0]?.spec.region ?? '';

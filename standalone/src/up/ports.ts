@@ -10,7 +10,7 @@ export interface WantedPort {
   readonly flag: string;
 }
 
-/** @throws Error that names every port that cannot be listened on, why, and how to choose another; a port of 0 is always free. */
+/** @throws Error that names every port that is in use or not permitted, why, and how to choose another; port 0 is always free. */
 export async function requirePorts(wanted: readonly WantedPort[]): Promise<void> {
   const problems: string[] = [];
   const chosen = wanted.filter((each) => each.port !== 0);

@@ -14,7 +14,7 @@ export class Progress {
     this.#write(line);
   }
 
-  /** Runs a step, saying its name at the start and its time at the end. */
+  /** Runs a step and reports its name at the start and its duration at the end. */
   async step<T>(name: string, run: () => Promise<T>): Promise<T> {
     const startMs = this.#clock.now();
     try {
@@ -28,7 +28,7 @@ export class Progress {
   }
 
   /**
-   * Waits until `look` finds nothing missing; says what is missing when that changes.
+   * Waits until `look` finds nothing missing; reports what is missing when that changes.
    * @throws Error with what is still missing after `timeoutMs`.
    */
   async wait(name: string, timeoutMs: number, look: () => string | undefined, signal: AbortSignal): Promise<void> {

@@ -27,7 +27,7 @@ const whole = {
   meshes: [mesh('True', 'ready')],
 };
 
-test('a network is whole when edges and mesh are ready and their nodes called since the start', () => {
+test('a network is ready when edges and mesh are ready and their nodes connected since the start', () => {
   assert.equal(missing(whole, STARTED_AT_MS), undefined);
 });
 
@@ -40,7 +40,7 @@ for (const [what, stale] of [
   ['called before the start', node('a', '2026-01-01T11:59:59Z')],
   ['is not connected', node('a', now, 'Unknown')],
 ] as const)
-  test(`an edge that was ready in an earlier life is waited for while a node of it ${what}`, () => {
+  test(`an edge that was ready in an earlier run is not ready while a node of it ${what}`, () => {
     assert.equal(missing({ ...whole, nodes: [stale] }, STARTED_AT_MS), '0 of 1 edges are ready, waiting for a');
   });
 
@@ -57,7 +57,7 @@ describe('an edge that does not become ready', () => {
     containerStatuses: [{ name: 'media-node', ready: false, state, lastState }],
   });
 
-  test('because its process ends says so, with the last words of its log, whether it is waiting or running at the moment', () => {
+  test('because its process ends says so, with the last lines of its log, whether it is waiting or running at the moment', () => {
     const crashed = { terminated: { exitCode: 1 } };
     for (const state of [{ waiting: { reason: 'CrashLoopBackOff' } }, { running: {} }])
       assert.equal(
@@ -86,7 +86,7 @@ describe('an edge that does not become ready', () => {
   });
 });
 
-test('the last words of a log are its errors and what is no record, without stacks', () => {
+test('the last lines of a log are its errors and lines that are not records, without stacks', () => {
   const log = [
     '{"level":30,"msg":"starting"}',
     '{"level":"error","msg":"no way","err":{"message":"EACCES"}}',

@@ -14,7 +14,7 @@ const use = {
   edges: [{ name: 'one', region: 'here', roles: ['push'] }],
 };
 
-test('one network has the folder: a second one is told which, first while it starts and then how to use it', () => {
+test('a folder belongs to one network: a second one learns which, and how to use it once it has started', () => {
   const path = join(root, 'one', 'deep');
   const dir = new StateDir(path);
   assert.equal(dir.running(), undefined);
@@ -41,7 +41,7 @@ for (const [what, record] of [
     assert.equal((JSON.parse(readFileSync(join(path, 'owner.json'), 'utf8')) as { pid: number }).pid, process.pid);
   });
 
-test('a folder that cannot be made is told with its path and the variable that chooses another', () => {
+test('a folder that cannot be created is reported with its path and the variable that chooses another', () => {
   writeFileSync(join(root, 'file'), '');
   assert.throws(() => new StateDir(join(root, 'file', 'state')).claim(), /file\/state.*MILLRACE_STATE_DIR=/);
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 /** The record of a running network, for `make down` and a second `make up`. */
 export interface RunningNetwork {
   readonly pid: number;
-  /** Start time of the process in clock ticks since boot (proc(5), stat field 22): tells it from a later process of the same pid. */
+  /** Start time of the process in clock ticks since boot (proc(5), stat field 22): distinguishes it from a later process with the same pid. */
   readonly startTicks: string;
   /** How to use it; absent while it starts. */
   readonly use?: NetworkUse;
@@ -19,7 +19,7 @@ export interface NetworkUse {
 
 /** The process that uses the folder, from its start on. */
 const OWNER = 'owner.json';
-/** How to use the network, once it is whole. */
+/** How to use the network, once it is ready. */
 const RUNNING = 'running.json';
 
 /** The folder in which a standalone network keeps everything: its store, its logs, its kubeconfig. */
@@ -67,7 +67,7 @@ export class StateDir {
     }
   }
 
-  /** The record appears at once (link(2)), so that a half-written one is never mistaken for that of a killed network. */
+  /** The record appears atomically (link(2)), so that a partial one is never mistaken for that of a killed network. */
   #take(): boolean {
     const draft = this.file(`${OWNER}.${process.pid}`);
     try {
@@ -110,7 +110,7 @@ function own(): RunningNetwork {
 export function processStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field, the command, may hold spaces and parentheses; the rest counts from after it.
+    // The second field, the command, may contain spaces and parentheses, so fields are counted after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;

@@ -54,7 +54,7 @@ for (const flag of ['api-port', 'control-port', 'console-port'])
     await new Promise((resolve) => holder.close(resolve));
   });
 
-test('one port for two of them is told before anything starts', { timeout: 30_000 }, async () => {
+test('one port for two servers is reported before anything starts', { timeout: 30_000 }, async () => {
   const { code, told } = await up(join(root, 'twice'), { 'api-port': 0, 'control-port': 47_080, 'console-port': 47_080 });
   assert.equal(code, 1);
   assert.match(told, /the console cannot listen on 127\.0\.0\.1:47080: control is to have that port \(--control-port\)/);

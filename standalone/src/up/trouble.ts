@@ -32,7 +32,7 @@ function podTrouble(pod: Pod, logTail: LogTail): string[] {
 
 const MAX_LINES = 3;
 const MAX_CHARACTERS = 300;
-/** Of pino: errors and what is worse. */
+/** pino's level of errors; fatal is higher. */
 const ERROR_LEVEL = 50;
 
 /** The last lines of a node's log that explain why it ended: error records, and lines that are not records, such as the first line of a stack. */

@@ -17,7 +17,7 @@ const READY_TIMEOUT_MS = 180_000;
 export async function up(config: UpConfig): Promise<number> {
   const dir = new StateDir(config.stateDir);
   const progress = new Progress(realClock);
-  // Before anything starts: a wrong SOURCE is told at once.
+  // Checked before anything starts, so that an invalid SOURCE is reported at once.
   const source = chooseSource(config.source);
   const before = dir.claim();
   if (before) return tellRunning(before, config.source, progress);
@@ -59,12 +59,12 @@ function describeNetwork(edges: readonly MediaEdge[]): string {
 
 function tellRunning({ pid, use }: RunningNetwork, source: string, progress: Progress): number {
   if (!use) {
-    progress.say(`Millrace is being started already (pid ${pid}); its terminal tells when it is up. To stop it: make down`);
+    progress.say(`Millrace is being started already (pid ${pid}); its terminal shows when it is up. To stop it: make down`);
     return 1;
   }
   progress.say(`Millrace runs already (pid ${pid}).\n${whatNext(use)}`);
   if (source === '') return 0;
-  progress.say(`It goes on publishing what it did. For SOURCE=${source}: make down, then make up SOURCE=${source}`);
+  progress.say(`It keeps publishing its present source. For SOURCE=${source}: make down, then make up SOURCE=${source}`);
   return 1;
 }
 

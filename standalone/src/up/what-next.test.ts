@@ -5,7 +5,7 @@ import { whatNext } from './what-next.ts';
 const use = { consoleUrl: 'http://127.0.0.1:7000', controlUrl: 'http://127.0.0.1:7080', kubeconfig: '/k' };
 const edge = (name: string, region: string, ...roles: string[]) => ({ name, region, roles });
 
-test('with the laptop’s manifest the closing lines are those of the README’s walk', () => {
+test('with the laptop’s manifest the closing lines are those of the README’s walkthrough', () => {
   const edges = [
     edge('tokyo-push', 'tokyo', 'push'),
     edge('frankfurt-relay', 'frankfurt', 'relay'),
@@ -24,7 +24,7 @@ test('with another manifest they name its edges, and how to publish and play the
   assert.doesNotMatch(lines, /virginia|world|streamroute live/);
 });
 
-test('an edge that nobody can publish at is told with the remedy', () => {
+test('when no edge can take publishers, they say so with the remedy', () => {
   assert.match(whatNext({ ...use, edges: [edge('one', 'here', 'pull')] }), /Publish {4}no edge has the push role: add it/);
 });
 

@@ -2,18 +2,18 @@ import type { MediaEdge } from '@millrace/api';
 import { isLoopbackHost } from '@millrace/api';
 import type { NetworkUse } from './state-dir.ts';
 
-/** What `whatNext` says of an edge. */
+/** The facts about an edge that `whatNext` uses. */
 export type EdgeSummary = NetworkUse['edges'][number];
 
 export function summaryOf({ metadata, spec }: MediaEdge): EdgeSummary {
   return { name: metadata.name, region: spec.region, roles: [...spec.roles] };
 }
 
-/** Of examples/laptop/network.yaml: what the README's walk goes through. */
+/** Edges of examples/laptop/network.yaml, which the README's walkthrough uses. */
 const LAPTOP_EDGES = ['tokyo-push', 'frankfurt-relay', 'virginia-pull'];
 const APP_KEY = `kubectl get secret millrace-app-keys -o jsonpath='{.data.console}' | base64 -d`;
 
-/** What to try with a running network: the README's steps with the laptop's manifest, the network's own edges with any other. */
+/** What to try with a running network: the README's steps with the laptop's manifest, otherwise steps with the network's own edges. */
 export function whatNext({ consoleUrl, controlUrl, kubeconfig, edges }: NetworkUse): string {
   const isLaptops = LAPTOP_EDGES.every((name) => edges.some((edge) => edge.name === name));
   const isShared = !isLoopbackHost(new URL(consoleUrl).hostname.replace(/^\[|\]$/g, ''));

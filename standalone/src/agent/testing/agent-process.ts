@@ -2,7 +2,7 @@ import { loadKubeconfig } from '@millrace/kube';
 import { createLogger } from '@millrace/service';
 import { startPodAgent } from '../index.ts';
 
-// A pod agent in a process of its own, to be killed: `agent-process.ts KUBECONFIG DATA_DIR`; says `ready`.
+// A pod agent in a process that tests can kill: `agent-process.ts KUBECONFIG DATA_DIR`; prints `ready`.
 const [file = '', dataDir = ''] = process.argv.slice(2);
 await startPodAgent({
   kubeconfig: loadKubeconfig({ file }),

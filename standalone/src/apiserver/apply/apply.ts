@@ -66,7 +66,7 @@ export async function applyObject(writer: Writer, target: Target, body: unknown,
   const others = entries.filter((entry) => entry !== mine);
   const kept = others.reduce((set, entry) => union(set, fromFieldsV1(entry.fieldsV1)), fields);
   const last = mine ? fromFieldsV1(mine.fieldsV1) : emptySet();
-  // Metadata is more than what is applied of it: it never goes as a whole.
+  // Metadata is never removed as a whole, since only part of it is applied.
   const keptWithMetadata = union(kept, fromFieldsV1({ 'f:metadata': {} }));
   const applied = mergeApplied(asJson(live), wanted, type.schema);
   const merged = removeAbandoned(applied, last, keptWithMetadata, type.schema) as JsonObject;
@@ -101,7 +101,7 @@ function checkConfig({ type, name, namespace }: Target, config: KubeObject): voi
   if (problem) throw untyped({ type, name, namespace }, problem);
 }
 
-/** What does not fit the schema cannot be owned by field: refused whatever fieldValidation says. */
+/** Fields that do not match the schema cannot have owners, so they are refused whatever fieldValidation says. */
 function untyped({ type, name, namespace }: Target, problem: string): StatusError {
   const object = `${namespace ? `${namespace}/` : ''}${name}; ${apiVersionOf(type)}, Kind=${type.kind}`;
   return new StatusError(422, 'Invalid', `failed to create typed patch object (${object}): ${problem}`);

@@ -66,7 +66,7 @@ describe('field sets', () => {
       }),
     );
   });
-  test('an object does not differ from itself; from nothing it differs in all its fields', () => {
+  test('an object does not differ from itself, and differs from an empty one in all its fields', () => {
     fc.assert(
       fc.property(object, (value) => {
         const same = compare(value, structuredClone(value), schema);
@@ -75,7 +75,7 @@ describe('field sets', () => {
       }),
     );
   });
-  test('after an apply everything applied is there, and applying it again changes nothing', () => {
+  test('an apply sets every applied field, and applying it again changes nothing', () => {
     fc.assert(
       fc.property(object, object, (live, config) => {
         const merged = mergeApplied(live, config, schema);

@@ -61,7 +61,7 @@ function combine(a: FieldSet, b: FieldSet, keep: (inA: boolean, inB: boolean) =>
   return { member: keep(a.member, b.member), children };
 }
 
-/** Every path of the set: at each level its members, then what is below them. */
+/** Every path of the set: at each level its members, then the paths below them. */
 export function* pathsOf(set: FieldSet, prefix: readonly string[] = []): Generator<readonly string[]> {
   if (set.member && prefix.length === 0) yield prefix;
   const children = [...set.children].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -69,7 +69,7 @@ export function* pathsOf(set: FieldSet, prefix: readonly string[] = []): Generat
   for (const [key, child] of children) yield* pathsOf(child, [...prefix, key]);
 }
 
-/** A path as conflict messages print it: `.spec.containers[name="a"].image`. */
+/** Formats a path as in conflict messages: `.spec.containers[name="a"].image`. */
 export function showPath(path: readonly string[]): string {
   return path.map(showElement).join('');
 }
@@ -120,8 +120,8 @@ export function partsOf(
 }
 
 /**
- * All fields that a value sets. Declared fields that hold further fields are not members themselves; map entries and list items are. A list
- * that merges and has no items sets nothing.
+ * All fields that a value sets. A declared field that contains other fields is not a member itself; map entries and list items are. An empty
+ * list that merges sets nothing.
  */
 export function fieldsOf(value: Json, schema: Schema | undefined): FieldSet {
   const merging = mergingOf(value, schema);
@@ -136,7 +136,7 @@ export function fieldsOf(value: Json, schema: Schema | undefined): FieldSet {
   return set;
 }
 
-/** The same with all that holds further fields a member too: what comes or goes as a whole. */
+/** The same, with every field that contains other fields as a member: for values that are added or removed as a whole. */
 function everythingIn(value: Json, schema: Schema | undefined): FieldSet {
   const set = leaf();
   if (mergingOf(value, schema) === 'atomic') return set;
@@ -144,7 +144,7 @@ function everythingIn(value: Json, schema: Schema | undefined): FieldSet {
   return set;
 }
 
-/** Which fields differ between two values of one schema: set or changed in `next`, and gone from it. */
+/** The fields that differ between two values of one schema: set or changed in `next`, and removed from it. */
 export function compare(
   old: Json | undefined,
   next: Json | undefined,

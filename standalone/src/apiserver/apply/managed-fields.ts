@@ -12,14 +12,14 @@ export interface Actor {
   time: string;
   subresource?: Subresource;
 }
-/** Older update entries beyond this many are folded into one, as kube-apiserver does. */
+/** Maximum number of update entries; older ones are merged into one, as kube-apiserver does. */
 const maxUpdateEntries = 10;
 const unownedMetadata =
   'name generateName namespace uid resourceVersion generation creationTimestamp deletionTimestamp deletionGracePeriodSeconds selfLink managedFields'.split(
     ' ',
   );
 
-/** The part of an object whose fields have owners: all but its identity and what the server itself writes. */
+/** The part of an object whose fields have owners: all except its identity and the fields that the server writes. */
 export function ownable(type: ResourceType, object: KubeObject, subresource: Subresource | undefined): JsonObject {
   if (subresource === 'status') return object.status === undefined ? {} : { status: object.status };
   const content: JsonObject = { ...asJson(object) };
@@ -33,14 +33,14 @@ export function ownable(type: ResourceType, object: KubeObject, subresource: Sub
   return content;
 }
 
-/** What an object has that nobody set: metadata, and for built-in kinds the parts that are no pointers in Go. */
+/** The parts that every object has without an owner: metadata, and for built-in kinds the structs that are not pointers in Go. */
 function bareObject(type: ResourceType, subresource: Subresource | undefined): JsonObject {
   if (subresource === 'status') return type.custom ? {} : { status: {} };
   if (type.custom) return { metadata: {} };
   return { metadata: {}, ...(type.schema.properties?.['spec'] ? { spec: type.kind === 'Pod' ? { containers: [] } : {} } : {}) };
 }
 
-/** The entries after an update: the updater owns what it changed, nobody owns what is gone. */
+/** The entries after an update: the updater owns what it changed, and removed fields have no owner. */
 export function trackUpdate(
   type: ResourceType,
   old: KubeObject | undefined,
@@ -48,7 +48,7 @@ export function trackUpdate(
   actor: Actor,
   sent?: ManagedFieldsEntry[],
 ): ManagedFieldsEntry[] {
-  // A list of one empty entry gives up all of them ("Server-Side Apply": clearing managedFields); an update of this kind tracks nothing.
+  // A list of one empty entry clears all of them ("Server-Side Apply": clearing managedFields); such an update is not tracked.
   if (sent?.length === 1 && sent[0] && Object.keys(sent[0]).length === 0) return [];
   const base = old ? (sent ?? old.metadata.managedFields ?? []) : [];
   if (old && base.length === 0) return []; // not tracked until somebody applies
@@ -81,7 +81,7 @@ export function trackUpdate(
   return foldOldUpdates([...others, entry]);
 }
 
-/** The entry with another set of fields; nothing when that is empty. */
+/** The entry with another set of fields; none when the set is empty. */
 export function withFields(entry: ManagedFieldsEntry, fields: FieldSet): ManagedFieldsEntry[] {
   return isEmpty(fields) ? [] : [{ ...entry, fieldsV1: toFieldsV1(fields) }];
 }

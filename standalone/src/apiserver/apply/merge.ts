@@ -3,7 +3,7 @@ import { childSchema, isObject, jsonEqual } from '@millrace/api/validation';
 import type { FieldSet } from './field-set.ts';
 import { emptySet, itemElement, mergingOf, partsOf } from './field-set.ts';
 
-/** `live` with everything that `config` says put in: objects by field, keyed lists and sets by item, the rest as a whole. */
+/** Merges `config` into `live`: objects by field, keyed lists and sets by item, anything else as a whole. */
 export function mergeApplied(live: Json | undefined, config: Json, schema: Schema | undefined): Json {
   const merging = mergingOf(config, schema);
   if (live === undefined || live === null || merging === 'atomic' || merging !== mergingOf(live, schema))
@@ -16,7 +16,7 @@ export function mergeApplied(live: Json | undefined, config: Json, schema: Schem
   return mergeLists(live as Json[], config as Json[], merging as 'keyed' | 'set', schema ?? {});
 }
 
-/** Items that are only live keep their place; those that are applied come in the order in which they are applied. */
+/** Items that only `live` has keep their place; applied items get the order in which they are applied. */
 function mergeLists(live: Json[], config: Json[], merging: 'keyed' | 'set', schema: Schema): Json[] {
   const elementOf = (item: Json) => itemElement(item, merging, schema);
   const present = new Map(live.map((item) => [elementOf(item), item]));
@@ -27,7 +27,7 @@ function mergeLists(live: Json[], config: Json[], merging: 'keyed' | 'set', sche
   for (const item of live) {
     const place = applied.indexOf(elementOf(item));
     if (place < 0) merged.push(item);
-    // An item that is applied after one that is live further on waits for that one.
+    // An applied item that follows an item further on in `live` is placed after that one.
     const isInOrder = place >= next && !applied.slice(next, place).some((element) => present.has(element));
     while (isInOrder && next <= place) merged.push(mergedItem(next++));
   }
@@ -36,8 +36,8 @@ function mergeLists(live: Json[], config: Json[], merging: 'keyed' | 'set', sche
 }
 
 /**
- * `value` without what `last` has and `kept` has not. What a field that the schema names holds goes with it once nobody keeps any of that,
- * defaults and all ("Server-Side Apply": merge strategy; structured-merge-diff, prune).
+ * `value` without the fields that `last` has and `kept` has not. A declared field is removed, with its contents and defaults, once nobody
+ * keeps any part of it ("Server-Side Apply": merge strategy; structured-merge-diff, prune).
  */
 export function removeAbandoned(value: Json, last: FieldSet, kept: FieldSet, schema: Schema | undefined): Json {
   const parts = partsOf(value, schema);
@@ -46,7 +46,7 @@ export function removeAbandoned(value: Json, last: FieldSet, kept: FieldSet, sch
     const part = parts.get(element);
     if (!part) continue;
     const others = kept.children.get(element);
-    // An item of a list is kept by those who have the item, not by those who have something in it.
+    // A list item is kept by managers that own the item, not by those that own only fields in it.
     const isKept = others !== undefined && (others.member || part.declared);
     if (!isKept && (below.member || part.declared)) result = withPart(result, element, undefined, schema);
     else result = withPart(result, element, removeAbandoned(part.value, below, others ?? emptySet(), part.schema), schema);
@@ -54,7 +54,7 @@ export function removeAbandoned(value: Json, last: FieldSet, kept: FieldSet, sch
   return result;
 }
 
-/** `value` with another part in the place of one; undefined takes it out. */
+/** Copies `value` with one part replaced; undefined removes the part. */
 function withPart(value: Json, element: string, part: Json | undefined, schema: Schema | undefined): Json {
   if (isObject(value)) {
     const { [element.slice(2)]: _old, ...others } = value;
@@ -65,7 +65,7 @@ function withPart(value: Json, element: string, part: Json | undefined, schema: 
   return value.flatMap((item) => (itemElement(item, merging, schema) !== element ? [item] : part === undefined ? [] : [part]));
 }
 
-/** The first item of a keyed list in `config` that lacks a key field or repeats one; undefined when all is well. */
+/** The first item of a keyed list in `config` that lacks a key field or repeats a key; undefined when there is none. */
 export function listProblem(config: Json | undefined, schema: Schema | undefined, path = ''): string | undefined {
   if (!schema) return undefined;
   if (isObject(config)) {

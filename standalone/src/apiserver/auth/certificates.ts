@@ -7,15 +7,15 @@ import * as x509 from '@peculiar/x509';
 export interface TlsFiles {
   cert: string;
   key: string;
-  /** PEM of the authority that clients are told to trust. */
+  /** PEM of the certificate authority that clients must trust. */
   ca: string;
 }
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const dayMs = 86_400_000;
 
 /**
- * The server's certificate from the data directory, made on first use and again a month before it ends. kubectl sends
- * bearer tokens over TLS only, so the standalone API is never plain HTTP. The authority's key is not kept.
+ * The server's certificate from the data directory, created on first use and renewed a month before it expires. kubectl sends bearer tokens
+ * over TLS only, so the standalone API is never plain HTTP. The authority's key is not stored.
  */
 export async function loadOrCreateCertificates(dataDir: string, hosts: string[], nowMs: number): Promise<TlsFiles> {
   const file = join(dataDir, 'tls.json');

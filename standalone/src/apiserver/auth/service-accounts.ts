@@ -54,7 +54,7 @@ export class ServiceAccountTokens {
     return new ServiceAccountTokens(store, privateKey as CryptoKey, publicKey as CryptoKey, wall);
   }
 
-  /** A token for the account; `seconds` is how long it is valid. */
+  /** Issues a token for the account that is valid for `seconds`. */
   async issue(account: KubeObject, audiences: string[], seconds: number, pod?: BoundPod): Promise<string> {
     const { namespace = '', name, uid } = account.metadata;
     const claims: PrivateClaims = {
@@ -75,7 +75,7 @@ export class ServiceAccountTokens {
       .sign(this.#privateKey);
   }
 
-  /** Returns the token's user and those of `audiences` that it is valid for. Throws an Error saying why it is not valid. */
+  /** Returns the token's user and those of `audiences` for which it is valid. Throws an Error with the reason when it is not valid. */
   async review(token: string, audiences: string[]): Promise<{ user: TokenUser; audiences: string[] }> {
     const { payload } = await jwtVerify(token, this.#publicKey, {
       issuer,

@@ -4,7 +4,7 @@ import type { KubeObject } from '../object.ts';
 import { valueAt } from '../object.ts';
 import type { Column } from '../resource-type.ts';
 
-/** An age as kubectl prints it: two units at most while young, one when old (apimachinery duration.HumanDuration). */
+/** Formats an age as kubectl does: at most two units while it is short, one when it is long (apimachinery duration.HumanDuration). */
 export function humanAge(ms: number): string {
   const s = Math.floor(ms / 1000);
   if (s < -1) return '<invalid>';

@@ -3,7 +3,7 @@ import { forbidden, invalid, isObject, jsonEqual, required } from '@millrace/api
 import type { KubeObject } from '../object.ts';
 import { badRequest } from '../status.ts';
 
-// Defaults and checks of the smaller built-in kinds, beyond their schemas (API reference).
+// Defaults and validation of the smaller built-in kinds, beyond their schemas (API reference).
 
 export function mergeStringData(secret: JsonObject): void {
   const plain = secret['stringData'];
@@ -29,7 +29,7 @@ export function validateSecret(secret: KubeObject, old?: KubeObject): FieldError
   return [...errors, ...tooLarge('data', size), ...validateKeys(secret, ['data']), ...frozenWhenImmutable(secret, old)];
 }
 
-/** What a Secret or ConfigMap may hold ("Secrets", "ConfigMaps": size). */
+/** Maximum size of a Secret or ConfigMap ("Secrets", "ConfigMaps": size). */
 const maxContentBytes = 1024 * 1024;
 
 function sizeOf(content: unknown, bytes: (text: string) => number): number {
@@ -82,7 +82,7 @@ export function validateLease(lease: KubeObject): FieldError[] {
   const { leaseDurationSeconds: seconds, leaseTransitions: transitions } = lease.spec ?? {};
   for (const field of ['acquireTime', 'renewTime']) {
     const time = lease.spec?.[field];
-    // metav1.MicroTime: six digits of a second, no more and no less.
+    // metav1.MicroTime: exactly six digits of a second.
     if (typeof time === 'string' && !/\.\d{6}(Z|[+-]\d{2}:\d{2})$/.test(time))
       throw badRequest(
         `Lease in version "v1" cannot be handled as a Lease: spec.${field}: ${JSON.stringify(time)} is no time with microseconds, such as 2006-01-02T15:04:05.000000Z`,

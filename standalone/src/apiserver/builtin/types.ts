@@ -76,8 +76,8 @@ function define(definition: Definition): ResourceType {
 }
 
 /**
- * Built-in kinds are read into Go types: what does not fit those is a malformed request and never becomes an object. List types, on the other
- * hand, only say how lists are applied.
+ * Built-in kinds are decoded into Go types: a body that does not fit them is a malformed request and never becomes an object. List types only
+ * determine how lists are applied.
  */
 function schemaErrors(kind: string, version: string, errors: FieldError[]): FieldError[] {
   const unfit = errors.find((error) => error.reason === 'FieldValueTypeInvalid');

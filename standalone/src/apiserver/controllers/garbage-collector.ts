@@ -7,13 +7,13 @@ import { isReleased } from '../write/writer.ts';
 import type { ControllerContext } from './context.ts';
 
 /**
- * Deletes what has lost all its owners (background), and carries out the `foregroundDeletion` and `orphan` finalizers.
- * An owner is gone when no object of its kind has its uid; a kind that is not served is never judged.
+ * Deletes objects that have lost all their owners (background), and carries out the `foregroundDeletion` and `orphan` finalizers.
+ * An owner is gone when no object of its kind has its uid. Owners of kinds that are not served are never considered gone.
  */
 export function startGarbageCollector(context: ControllerContext): () => void {
   const { store, retries } = context;
   let last: Promise<unknown> = Promise.resolve();
-  // One after the other: what one step finds, the one before it has finished.
+  // Runs the steps one after the other, so that each sees the result of the previous one.
   const enqueue = (step: () => Promise<void>) =>
     retries.run('garbage collection', () => {
       const mine = last.then(step);

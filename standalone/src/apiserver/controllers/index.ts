@@ -3,7 +3,7 @@ import { expireEvents } from './event-expiry.ts';
 import { startGarbageCollector } from './garbage-collector.ts';
 import { startNamespaceController } from './namespaces.ts';
 
-/** Starts what a cluster's controller manager would do for the kinds served here; the returned function stops it. */
+/** Starts the controllers that a cluster's controller manager runs for the kinds served here. Returns a function that stops them. */
 export async function startControllers(context: ControllerContext): Promise<() => void> {
   const stops = [await startNamespaceController(context), startGarbageCollector(context), expireEvents(context)];
   return () => {

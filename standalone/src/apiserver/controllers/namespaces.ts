@@ -31,7 +31,7 @@ export async function startNamespaceController(context: ControllerContext): Prom
   return stop;
 }
 
-/** Something is gone: the namespace or CRD that waited for it may go on. */
+/** After a deletion: continues the deletion of the namespace or CRD that waited for it. */
 async function resume(context: ControllerContext, { object, resource }: StoreEvent): Promise<void> {
   const namespace = context.store.latest('/namespaces', '', object.metadata.namespace ?? '');
   if (namespace?.metadata.deletionTimestamp) await settleNamespace(context, namespace);
@@ -78,7 +78,7 @@ async function settleCrd(context: ControllerContext, crd: KubeObject): Promise<v
   await (isReleased(released) ? store.remove(key, released) : store.put(key, released));
 }
 
-/** Deletes what matches; returns how many are still there, held by finalizers or grace periods. */
+/** Deletes all matching objects; returns how many remain, held by finalizers or grace periods. */
 async function deleteAll(
   { store, writer, logger }: ControllerContext,
   types: ResourceType[],

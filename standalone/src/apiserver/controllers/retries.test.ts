@@ -6,7 +6,7 @@ import { Retries } from './retries.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
 
-test('what cannot be stored is tried again until it can', async () => {
+test('work that cannot be stored is retried until it can', async () => {
   const retries = new Retries(logger, 1);
   let tries = 0;
   await new Promise<void>((resolve) =>
@@ -18,7 +18,7 @@ test('what cannot be stored is tried again until it can', async () => {
   assert.equal(tries, 4);
 });
 
-test('what others did meanwhile is not done again, and nothing is after the end', async () => {
+test('work that others did meanwhile is not repeated, and nothing runs after the end', async () => {
   const retries = new Retries(logger, 1);
   let tries = 0;
   retries.run('done by others', async () => {

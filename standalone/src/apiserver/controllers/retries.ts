@@ -1,7 +1,7 @@
 import type { Logger } from '@millrace/service';
 import { StatusError } from '../status.ts';
 
-/** Carries work out in the background, again and again while it cannot be stored, as on a full disk. */
+/** Runs work in the background and retries it while it cannot be stored, as on a full disk. */
 export class Retries {
   readonly #logger: Logger;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -16,7 +16,7 @@ export class Retries {
   run(what: string, work: () => Promise<unknown>): void {
     if (this.#stopped) return;
     work().catch((error: unknown) => {
-      // Gone or changed meanwhile: whoever did that has caused work of its own.
+      // The object is gone or has changed, and that change has queued its own work.
       if (this.#stopped || (error instanceof StatusError && (error.code === 404 || error.code === 409))) return;
       this.#logger.warn({ err: error, work: what }, 'not done yet, trying again');
       const timer = setTimeout(() => {

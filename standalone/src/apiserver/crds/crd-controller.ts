@@ -14,7 +14,7 @@ import { schemaErrors, specErrors, storedVersionErrors } from './spec-errors.ts'
 export const crdCleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
 const crdKey = storageKey(crdType);
 
-/** What is wrong with a CRD beyond its own schema: its name, its versions, schemas and rules that do not compile. */
+/** Errors of a CRD beyond its own schema: its name, its versions, schemas and rules that do not compile. */
 export function crdErrors(type: ResourceType, object: KubeObject, old?: KubeObject): FieldError[] {
   if (type.plural !== crdType.plural) return [];
   const invalid = (field: string, message: string): FieldError => ({ reason: 'FieldValueInvalid', field, message });
@@ -44,7 +44,7 @@ export function crdErrors(type: ResourceType, object: KubeObject, old?: KubeObje
   }
 }
 
-/** Serves what stored CRDs define, and says so in their status. */
+/** Serves the kinds that stored CRDs define, and updates the status of the CRDs. */
 export class CrdController {
   readonly #store: Store;
   readonly #registry: Registry;

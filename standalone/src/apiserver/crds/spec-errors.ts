@@ -9,7 +9,7 @@ const dnsLabelText =
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
 const columnTypes = ['boolean', 'date', 'integer', 'number', 'string'];
 
-/** What is wrong with a CRD's names, scope and versions ("CustomResourceDefinition": specify multiple versions, subresources). */
+/** Errors in a CRD's names, scope and versions ("CustomResourceDefinition": specify multiple versions, subresources). */
 export function specErrors(spec: Spec): FieldError[] {
   const errors: FieldError[] = [];
   const { names, versions, scope } = spec;
@@ -66,7 +66,7 @@ export function storedVersionErrors({ versions }: Spec, old?: KubeObject): Field
   );
 }
 
-/** What is wrong with the schema of a version: not structural, beyond what CRDs may use, or with defaults that break it. */
+/** Errors in the schema of a version: not structural, unsupported features, or defaults that violate it. */
 export function schemaErrors({ schema }: CrdVersion): FieldError[] {
   const at = 'spec.validation.openAPIV3Schema';
   const declared = schema?.openAPIV3Schema;

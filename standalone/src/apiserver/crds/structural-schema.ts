@@ -3,7 +3,7 @@ import { forbidden, invalid, isObject, notSupported, required, validateSchema } 
 
 const types = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 
-/** Where a schema is not what a CRD may have: every field has a type, lists say what they hold ("CustomResourceDefinition": structural schema). */
+/** Violations of the rules for structural schemas: fields have types, lists declare their items ("CustomResourceDefinition": structural schema). */
 export function structuralErrors(schema: Schema, path: string): FieldError[] {
   const { properties = {}, items, additionalProperties } = schema;
   const below: [Schema, string, string][] = Object.entries(properties).map(([key, child]) => [
@@ -47,7 +47,7 @@ function ownErrors(schema: Schema, path: string): FieldError[] {
   return errors;
 }
 
-/** Keys of a keyed list must be there in every item. */
+/** Keys of a keyed list must be present in every item. */
 function keyErrors(schema: Schema, path: string): FieldError[] {
   if (schema['x-kubernetes-list-type'] !== 'map') return [];
   const keys = schema['x-kubernetes-list-map-keys'] ?? [];

@@ -65,7 +65,7 @@ export function oneGroup(registry: Registry, name: string): object | undefined {
 
 export const aggregatedMediaType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
-/** Whether the client takes aggregated discovery in version v2. */
+/** Whether the client accepts aggregated discovery in version v2. */
 export function wantsAggregated(accept: string | undefined): boolean {
   return (accept ?? '')
     .split(',')

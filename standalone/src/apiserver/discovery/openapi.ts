@@ -6,7 +6,7 @@ import type { ResourceType } from '../resource-type.ts';
 const pathOf = (type: { group: string; version: string }) =>
   type.group ? `apis/${type.group}/${type.version}` : `api/${type.version}`;
 
-/** `/openapi/v3`: where the document of each group version is; the hash lets clients cache it. */
+/** `/openapi/v3`: the path of each group version's document; its hash allows clients to cache it. */
 export function openApiIndex(registry: Registry): object {
   const paths = [...new Set(registry.all().map(pathOf))].map((path) => {
     const hash = createHash('sha256')

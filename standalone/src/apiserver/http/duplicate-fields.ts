@@ -6,7 +6,7 @@ interface Level {
 }
 const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g;
 
-/** Paths of the fields that a JSON text gives twice, of which JSON.parse keeps the last only. `text` must be JSON. */
+/** Paths of the duplicate fields in a JSON text, of which JSON.parse keeps only the last. `text` must be valid JSON. */
 export function duplicateFields(text: string): string[] {
   const found: string[] = [];
   const levels: Level[] = [];

@@ -25,7 +25,7 @@ const patchTypes = [
   'application/apply-patch+yaml',
 ];
 
-/** RFC 7234 section 5.5, as kube-apiserver words them. What is no ASCII would not be a header. */
+/** Warnings as in RFC 7234 section 5.5, worded as by kube-apiserver. Headers can contain only ASCII. */
 const warning = (text: string): string => `299 - ${JSON.stringify(text).replace(/[^\x20-\x7e]/g, '?')}`;
 
 /** Answers one request for a resource. */
@@ -79,7 +79,7 @@ function included(query: URLSearchParams): IncludeObject {
   return wanted === 'Object' || wanted === 'None' ? wanted : 'Metadata';
 }
 
-/** How one object is shown to this client; `columns` false leaves a Table's head out. */
+/** How one object is shown to this client; with `columns` false a Table omits its column definitions. */
 function renderer(type: ResourceType, { query, wanted }: ResourceRequest) {
   const includeObject = included(query);
   return (object: KubeObject, nowMs: number, columns = true): object => {
@@ -150,7 +150,7 @@ async function patch(context: ApiContext, target: Target, call: ResourceRequest,
   try {
     return await context.writer.change(target, patchDocument(context, target, old, body, kind), options);
   } catch (error) {
-    // The patch itself is well formed; what it makes is not.
+    // The patch itself is well formed, but its result is not.
     if (error instanceof StrictDecodingError) throw new StatusError(422, 'Invalid', error.message);
     throw error;
   }

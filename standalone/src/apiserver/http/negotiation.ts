@@ -1,6 +1,6 @@
 import { notAcceptable } from '../status.ts';
 
-/** How a client wants its answer. */
+/** The response format that a client requests. */
 export interface Wanted {
   form: 'Table' | 'PartialObjectMetadata' | 'Object';
   encoding: 'application/json' | 'application/yaml';
@@ -12,13 +12,13 @@ const encodings: Record<string, Wanted['encoding']> = {
   'application/yaml': 'application/yaml',
 };
 
-/** Most wanted first (RFC 9110 section 12.4.2); equals stay in their order. */
+/** Sorted by preference (RFC 9110 section 12.4.2); equal ones keep their order. */
 function byQuality(choices: string[]): string[] {
   const quality = (choice: string) => Number(/;\s*q=([\d.]+)/.exec(choice)?.[1] ?? 1);
   return choices.toSorted((a, b) => quality(b) - quality(a));
 }
 
-/** The first of the client's choices that is served ("API concepts": alternate representations). Throws 406 when none is. */
+/** The first of the client's choices that the server supports ("API concepts": alternate representations). Throws 406 when there is none. */
 export function negotiate(accept: string | undefined): Wanted {
   const choices = byQuality((accept ?? '').split(',').filter((choice) => choice.trim() !== ''));
   if (choices.length === 0) return { form: 'Object', encoding: 'application/json' };

@@ -6,11 +6,11 @@ import type { DeleteOptions } from '../write/delete.ts';
 import type { WriteOptions } from '../write/writer.ts';
 import type { ResourceRequest } from './request.ts';
 
-/** meta/v1 ListOptions, checked. */
+/** Validated meta/v1 ListOptions. */
 export interface ListOptions {
   limit: number | undefined;
   continueToken: string | undefined;
-  /** Undefined: the newest; 0: any. */
+  /** Undefined: the newest revision; 0: any. */
   resourceVersion: number | undefined;
   match: 'Exact' | 'NotOlderThan' | undefined;
   sendInitialEvents: boolean | undefined;
@@ -21,7 +21,7 @@ const policies = ['Orphan', 'Background', 'Foreground'];
 const matches = ['Exact', 'NotOlderThan'];
 const flag = (query: URLSearchParams, name: string) => query.get(name) === 'true' || query.get(name) === '1';
 
-/** Reads what a list or watch asks for. Throws 400 for what cannot be read, 422 for what contradicts itself ("API concepts": resource versions). */
+/** Parses the options of a list or watch. Throws 400 for malformed values, 422 for contradictory ones ("API concepts": resource versions). */
 export function listOptions(query: URLSearchParams, isWatch: boolean): ListOptions {
   const match = query.get('resourceVersionMatch') || undefined;
   const options: ListOptions = {
@@ -64,7 +64,7 @@ function watchErrors({ match, sendInitialEvents, bookmarks }: ListOptions): Fiel
   return errors;
 }
 
-/** What a write asks for beside its object. Throws 422 for values that there are not. */
+/** Parses the options of a write. Throws 422 for unknown values. */
 export function writeOptions({ query, request, identity }: ResourceRequest): WriteOptions {
   const kind = request.method === 'POST' ? 'CreateOptions' : request.method === 'PATCH' ? 'PatchOptions' : 'UpdateOptions';
   const validations = ['Ignore', 'Warn', 'Strict'];
@@ -95,7 +95,7 @@ function dryRunErrors(sent: readonly unknown[]): FieldError[] {
     : [notSupported('dryRun', typeof unknown === 'string' ? unknown : JSON.stringify(unknown), ['All'])];
 }
 
-/** meta/v1 DeleteOptions from the body or the query. Throws 400 for what cannot be read, 422 for what makes no sense. */
+/** Parses meta/v1 DeleteOptions from the body or the query. Throws 400 for malformed options, 422 for invalid ones. */
 export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
   const sent: JsonObject = isObject(body) ? body : {};
   if ((sent['kind'] ?? 'DeleteOptions') !== 'DeleteOptions')
@@ -120,7 +120,7 @@ export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOpti
   };
 }
 
-/** 422 about an options object, when there is something to say. */
+/** Throws 422 about an options object when there are errors. */
 function refuse(kind: string, errors: FieldError[]): void {
   if (errors.length > 0) throw invalidObject({ group: 'meta.k8s.io', plural: kind.toLowerCase(), kind }, '', errors);
 }

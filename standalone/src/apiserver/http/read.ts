@@ -13,7 +13,7 @@ export interface ListResult {
   metadata: { resourceVersion: string; continue?: string; remainingItemCount?: number };
 }
 
-/** Where a list goes on: after the object `after`, at `revision`; undefined: in the newest state, consistent or not. */
+/** Where a list continues: after the object `after`, at `revision`; undefined: in the newest state, consistent or not. */
 interface Continue {
   revision: number | undefined;
   after: string;
@@ -37,12 +37,12 @@ export function shownAs(type: ResourceType, object: KubeObject): KubeObject {
   return object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 }
 
-/** Throws 504 with the cause by which clients know to try again. */
+/** Throws 504 with the cause that makes clients retry. */
 export function checkNotFuture(store: Store, asked: number | undefined): void {
   if (asked !== undefined && asked > store.revision) throw timeoutTooLargeVersion(asked, store.revision);
 }
 
-/** One page of a list. All pages of one list are of one revision, as far back as the store's history reaches; then 410. */
+/** One page of a list. All pages of a list have the same revision, as far back as the store's history reaches; before that 410. */
 export function listObjects(
   store: Store,
   type: ResourceType,
@@ -81,7 +81,7 @@ function listAt(
     return store.listAt(storageKey(type), revision);
   } catch (error) {
     if (!from || !(error instanceof StatusError)) throw error;
-    // The client may start anew, or go on in the newest state and live with what it missed.
+    // The client may start again, or continue in the newest state with an inconsistent list.
     throw continueExpired(encodeContinue({ ...from, revision: undefined }));
   }
 }
@@ -94,7 +94,7 @@ function decodeContinue(token: string): Continue {
     const { v, rv, after } = JSON.parse(Buffer.from(token, 'base64url').toString('utf8')) as Record<string, unknown>;
     if (v === 1 && typeof rv === 'number' && typeof after === 'string') return { revision: rv < 0 ? undefined : rv, after };
   } catch {
-    // Told below, with the wording for any token that is not ours.
+    // Reported below, with the message for any invalid token.
   }
   throw badRequest('continue key is not valid');
 }

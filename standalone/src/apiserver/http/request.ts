@@ -12,7 +12,7 @@ export interface Identity {
   groups: string[];
 }
 
-/** A request to a resource path, taken apart. */
+/** A parsed request for a resource path. */
 export interface ResourcePath {
   group: string;
   version: string;
@@ -22,7 +22,7 @@ export interface ResourcePath {
   subresource: string;
 }
 
-/** `/api/v1/...` and `/apis/GROUP/VERSION/...`; undefined for any other path. Throws 400 for a path with bad escapes. */
+/** Parses `/api/v1/...` and `/apis/GROUP/VERSION/...`; undefined for any other path. Throws 400 for invalid escapes. */
 export function parseResourcePath(pathname: string): ResourcePath | undefined {
   let parts: string[];
   try {
@@ -44,7 +44,7 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
   return beyond.length > 0 ? undefined : { group, version, namespace, plural, name, subresource };
 }
 
-/** One request for a resource, on its way to its answer. */
+/** One request for a resource and the means to answer it. */
 export interface ResourceRequest {
   path: ResourcePath;
   query: URLSearchParams;
@@ -56,12 +56,12 @@ export interface ResourceRequest {
 
 const maxBodyBytes = 3 * 1024 * 1024;
 
-/** Reads and parses a JSON or YAML body; undefined when there is none. `types` are the media types accepted, empty for any of those. */
+/** Reads and parses a JSON or YAML body; undefined when there is none. `types` are the accepted media types; empty accepts any of these. */
 export async function readBody(request: IncomingMessage, types: string[] = []): Promise<unknown> {
   return (await readDocument(request, types)).body;
 }
 
-/** The same with the paths of the fields that a JSON text gives twice. */
+/** The same, with the paths of duplicate fields in a JSON text. */
 export async function readDocument(
   request: IncomingMessage,
   types: string[] = [],

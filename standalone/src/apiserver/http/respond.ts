@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { stringify } from 'yaml';
 import type { ResourceRequest } from './request.ts';
 
-/** Answers in the encoding that the client asked for. */
+/** Responds in the encoding that the client requested. */
 export function respond({ response, wanted }: ResourceRequest, code: number, body: object): void {
   if (wanted.encoding === 'application/json') return sendJson(response, code, body);
   send(response, code, wanted.encoding, stringify(JSON.parse(JSON.stringify(body))));
@@ -19,8 +19,8 @@ function send(response: ServerResponse, code: number, type: string, text: string
 }
 
 /**
- * Holds back the last byte of a large answer until the rest has left. A client that has the whole answer may send its next request at once;
- * while the socket still counts as full, Node pauses its parser for that request, and TLS records decrypted already then fail with
+ * Holds back the last byte of a large response until the rest has been sent. A client that has the whole response may send its next request at
+ * once; while the socket still counts as full, Node pauses its parser for that request, and TLS records decrypted already then fail with
  * "Parse Error: Paused" and reset the connection (seen with Node 24.21).
  */
 function endWhenDrained(response: ServerResponse, bytes: Buffer): void {

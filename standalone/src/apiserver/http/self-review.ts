@@ -4,7 +4,7 @@ import type { ResourceRequest } from './request.ts';
 import { readBody } from './request.ts';
 import { respond } from './respond.ts';
 
-/** POST SelfSubjectAccessReview (`kubectl auth can-i`): whoever has a token of this API may do everything. */
+/** POST SelfSubjectAccessReview (`kubectl auth can-i`): a client with a token of this API may do everything. */
 export async function reviewAccess(call: ResourceRequest): Promise<void> {
   if (call.request.method !== 'POST') throw methodNotAllowed();
   const body = await readBody(call.request);

@@ -63,7 +63,7 @@ export async function serveScale(context: ApiContext, target: Target, call: Reso
   }
   const next = structuredClone(asJson(old));
   setAt(next, path(type.scale?.specReplicasPath), replicas);
-  // Nobody who scales comes to own what nobody owned, as in kube-apiserver, where a Scale without managers is not tracked.
+  // Scaling does not give ownership of fields that had no owner, as in kube-apiserver, where a Scale without managers is not tracked.
   const managed = isOwned(old, path(type.scale?.specReplicasPath)) ? undefined : (old.metadata.managedFields ?? []);
   respond(call, 200, scaleOf(type, await context.writer.replace(target, fromJson(next), old, writeOptions(call), managed)));
 }
@@ -91,7 +91,7 @@ function setAt(object: JsonObject, steps: string[], value: Json): void {
   if (last) current[last] = value;
 }
 
-/** POST pods/NAME/binding: the scheduler's verdict. */
+/** POST pods/NAME/binding: assigns the pod to a node. */
 export async function bindPod(context: ApiContext, target: Target, call: ResourceRequest): Promise<void> {
   if (call.request.method !== 'POST') throw methodNotAllowed();
   const body = await readBody(call.request);
@@ -143,10 +143,10 @@ export async function evictPod(context: ApiContext, target: Target, call: Resour
   respond(call, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
-/** Where the pod agent listens for log requests: an annotation on its Node, since a unix socket fits no field of NodeStatus. */
+/** Where the pod agent listens for log requests: an annotation on its Node, since no field of NodeStatus can hold a unix socket. */
 export const agentSocketAnnotation = 'standalone.millrace.dev/agent-socket';
 
-/** GET pods/NAME/log: handed on to the agent of the pod's node. */
+/** GET pods/NAME/log: forwarded to the agent of the pod's node. */
 export async function serveLog(context: ApiContext, target: Target, call: ResourceRequest): Promise<void> {
   if (call.request.method !== 'GET') throw methodNotAllowed();
   const pod = context.store.get(storageKey(target.type), target.namespace, target.name);

@@ -6,13 +6,13 @@ import type { StatusError } from '../status.ts';
 import type { StoreEvent } from '../storage/store.ts';
 import { shownAs } from './read.ts';
 
-/** How one object is put into an event (plain, Table or partial metadata). */
+/** How one object is encoded in an event (plain, Table or partial metadata). */
 export type Render = (object: KubeObject, isFirst: boolean) => object;
 
 export interface WatchLimits {
-  /** Changes that may wait for the client. */
+  /** Maximum number of changes that may wait for the client. */
   behind: number;
-  /** How long the client may take no byte while something waits. */
+  /** Maximum time in which the client reads nothing while events wait, ms. */
   stallMs: number;
 }
 const defaults: WatchLimits = { behind: 1_000, stallMs: 30_000 };
@@ -20,8 +20,8 @@ const defaults: WatchLimits = { behind: 1_000, stallMs: 30_000 };
 type Line = { type: StoreEvent['type']; object: KubeObject } | { bookmark: number; endsInitial: boolean };
 
 /**
- * Writes events as lines, as fast as the client reads. What waits is not serialized yet: it costs no more than references to objects that the
- * store or its history hold. A client that falls too far behind, or reads nothing for too long, is cut off and has to list anew, as
+ * Writes events as lines, as fast as the client reads. Waiting events are not serialized yet: they are only references to objects that the
+ * store or its history hold anyway. A client that falls too far behind, or reads nothing for too long, is disconnected and must list again, as
  * kube-apiserver's watch cache does with slow watchers.
  */
 export class WatchStream {
@@ -44,7 +44,7 @@ export class WatchStream {
     response.on('error', () => this.#drop());
   }
 
-  /** The state that the watch begins with; may be of any size. */
+  /** Writes the initial state, which may have any size. */
   begin(events: readonly { type: StoreEvent['type']; object: KubeObject }[]): void {
     for (const event of events) this.#waiting.push(event);
     this.#write();
@@ -62,12 +62,12 @@ export class WatchStream {
     this.#write();
   }
 
-  /** Ends the watch with a failure: once it has begun, that is an event. */
+  /** Ends the watch with an error: as an event once the watch has begun. */
   fail(error: StatusError): void {
     this.#response.end(`${JSON.stringify({ type: 'ERROR', object: error.toJSON() })}\n`);
   }
 
-  /** Ends the watch after what waits has been written. */
+  /** Ends the watch after the waiting events. */
   end(): void {
     this.#isEnding = true;
     if (!this.#stall) this.#response.end();

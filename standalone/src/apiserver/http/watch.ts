@@ -11,7 +11,7 @@ import type { Render } from './watch-stream.ts';
 import { WatchStream } from './watch-stream.ts';
 
 const bookmarkIntervalMs = 60_000;
-/** Timers hold no more than 2^31 ms, and fire at once beyond that. */
+/** Maximum delay of a timer; with longer ones Node's timers fire at once. */
 const maxTimeoutMs = 24 * 3600_000;
 
 export interface WatchOptions extends ListOptions {
@@ -19,7 +19,7 @@ export interface WatchOptions extends ListOptions {
   render: Render;
 }
 
-/** Serves a watch until it times out, the client leaves or reads too slowly. Returns how to end it. */
+/** Serves a watch until it times out or the client disconnects or reads too slowly. Returns a function that ends it. */
 export function serveWatch(store: Store, type: ResourceType, response: ServerResponse, options: WatchOptions): () => void {
   const { predicate, bookmarks, sendInitialEvents, resourceVersion: asked = 0 } = options;
   checkNotFuture(store, asked);
@@ -59,8 +59,8 @@ export function serveWatch(store: Store, type: ResourceType, response: ServerRes
 }
 
 /**
- * What a watcher with a selector sees of an event: an object that stops matching is gone for it, one that starts is new. One that is gone is
- * shown as it was last seen, under the version of its going.
+ * What a watcher with a selector sees of an event: an object that stops matching is DELETED for it, one that starts is ADDED. A DELETED
+ * object is shown in its last matching state, with the resourceVersion of the change.
  */
 function seenAs({ type, object, previous }: StoreEvent, predicate: Predicate): Pick<StoreEvent, 'type' | 'object'>[] {
   const was = previous !== undefined && predicate(previous);

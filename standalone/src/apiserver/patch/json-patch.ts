@@ -3,7 +3,7 @@ import { isObject, jsonEqual } from '@millrace/api/validation';
 import { badRequest, StatusError, tooManyOperations } from '../status.ts';
 
 const maxOperations = 10_000;
-/** What all copy operations of a patch may add: without a bound each one can double the document (as kube-apiserver's limit). */
+/** Maximum total size that the copy operations of a patch may add, as in kube-apiserver: without it each one can double the document. */
 const maxCopiedBytes = 3 * 1024 * 1024;
 
 /** Applies an RFC 6902 JSON patch to a copy. Throws 400 for a malformed patch and 422 for one that does not apply. */

@@ -9,7 +9,7 @@ export function applyMergePatch(target: Json | undefined, patch: Json): Json {
     if (value === null) delete result[key];
     else {
       const below = applyMergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value);
-      // Not by assignment: a key may be __proto__.
+      // Not by assignment, since a key may be __proto__.
       Object.defineProperty(result, key, { value: below, enumerable: true, configurable: true, writable: true });
     }
   }

@@ -31,7 +31,7 @@ describe('strategic merge patch', () => {
       },
     });
   });
-  test('$patch: delete takes an item out, $setElementOrder orders what is left', () => {
+  test('$patch: delete removes an item, $setElementOrder orders the remaining ones', () => {
     const live = containers({ name: 'a' }, { name: 'b' }, { name: 'c' });
     const patch: JsonObject = {
       spec: { '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }], containers: [{ name: 'b', $patch: 'delete' }] },
@@ -78,7 +78,7 @@ describe('merge patch', () => {
 });
 
 describe('JSON patch', () => {
-  test('whatever is sent, it applies or is refused with a Status', () => {
+  test('any input either applies or is refused with a Status', () => {
     const pointer = fc.oneof(fc.constantFrom('', '/a', '/a/0', '/a/-', '/b/c', '/__proto__/x'), fc.string({ maxLength: 8 }));
     const operation = fc.record(
       {

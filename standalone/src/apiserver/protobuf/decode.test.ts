@@ -4,13 +4,13 @@ import fc from 'fast-check';
 import { StatusError } from '../status.ts';
 import { decodeProtobuf } from './decode.ts';
 
-/** What `kubectl create namespace foo` of 1.36 sends. */
+/** A request of `kubectl create namespace foo`, version 1.36. */
 const namespace = Buffer.from(
   '6b3873000a0f0a02763112094e616d657370616365121b0a130a03666f6f12001a0022002a003200380042001200' + '1a020a001a002200',
   'hex',
 );
 
-test('an object of the real kubectl is read; what it leaves empty is not there', () => {
+test('an object from the real kubectl is decoded, without its empty fields', () => {
   assert.deepEqual(decodeProtobuf(namespace), {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -19,12 +19,12 @@ test('an object of the real kubectl is read; what it leaves empty is not there',
   });
 });
 
-test('a kind that is not read as protobuf is 415', () => {
+test('a kind without protobuf support is 415', () => {
   const pod = Buffer.from(namespace.toString('latin1').replace('Namespace', 'Mamespace'), 'latin1');
   assert.throws(() => decodeProtobuf(pod), { code: 415 });
 });
 
-test('whatever else comes is refused or read, and never anything but that', () => {
+test('any other input is decoded or refused, and never crashes', () => {
   const mutated = fc
     .tuple(fc.nat(namespace.length - 1), fc.integer({ min: 0, max: 255 }), fc.nat(namespace.length))
     .map(([at, byte, length]) => {

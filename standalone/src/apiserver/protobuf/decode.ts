@@ -44,7 +44,7 @@ function decodeMessage(bytes: Buffer, message: Message): JsonObject {
   return object;
 }
 
-/** Go writes strings that are empty, and times that are not set; both stand for nothing. */
+/** Go encodes empty strings and zero times; both count as absent. */
 function decodeValue(value: Buffer | bigint, type: Field['type']): Json | undefined {
   if (type === 'int') return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : bad();
   if (type === 'bool') return typeof value === 'bigint' ? value !== 0n : bad();
@@ -80,7 +80,7 @@ function bad(): never {
   throw malformed();
 }
 
-/** The fields of a message as they lie on the wire (protobuf.dev, "Encoding"): varints and length-delimited values; fixed ones do not occur. */
+/** The fields of a message on the wire (protobuf.dev, "Encoding"): varints and length-delimited values; fixed-size ones do not occur. */
 function* wireFields(bytes: Buffer): Generator<{ number: number; value: Buffer | bigint }> {
   let at = 0;
   const varint = (): bigint => {

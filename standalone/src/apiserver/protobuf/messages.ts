@@ -1,4 +1,4 @@
-/** A field of a protobuf message: its JSON name and what it holds. */
+/** A field of a protobuf message: its JSON name and type. */
 export interface Field {
   name: string;
   type: 'string' | 'bytes' | 'bool' | 'int' | 'time' | 'intOrString' | Message;
@@ -80,7 +80,7 @@ const disruptionBudgetSpec: Message = {
   4: text('unhealthyPodEvictionPolicy'),
 };
 
-/** What kubectl's typed commands (create, drain, auth) send as protobuf, by kind. */
+/** The kinds that kubectl's typed commands (create, drain, auth) send as protobuf. */
 export const messages: Readonly<Record<string, Message>> = {
   Namespace: { 1: metadata, 2: of('spec', { 1: list('finalizers') }) },
   ConfigMap: { 1: metadata, 2: map('data'), 3: map('binaryData', 'bytes'), 4: flag('immutable') },

@@ -12,8 +12,8 @@ export interface Change {
 }
 
 /**
- * The file behind the store: SQLite in WAL mode with synchronous=FULL, so that a committed batch is on disk before
- * anyone is told, frames are checksummed, and a torn tail is dropped on open (https://sqlite.org/wal.html).
+ * The store's file: SQLite in WAL mode with synchronous=FULL, so that a committed batch is on disk before it is acknowledged,
+ * frames are checksummed, and a torn tail is dropped on open (https://sqlite.org/wal.html).
  */
 export class Database {
   readonly #db: DatabaseSync;
@@ -21,7 +21,7 @@ export class Database {
   readonly #delete;
   readonly #setRevision;
 
-  /** Throws an Error that names the file and the remedy when it cannot be opened. */
+  /** Throws an Error that names the file and the remedy when the file cannot be opened. */
   constructor(file: string) {
     try {
       this.#db = open(file);
@@ -67,7 +67,7 @@ export class Database {
 }
 
 function open(file: string): DatabaseSync {
-  // Secrets are in it: made readable by its owner only; the WAL takes over the mode.
+  // The file contains Secrets, so only its owner may read it; the WAL inherits the mode.
   closeSync(openSync(file, 'a', 0o600));
   const db = new DatabaseSync(file);
   try {

@@ -15,7 +15,7 @@ export interface HistoryLimits {
   bytes: number;
   ageMs: number;
 }
-/** Age as etcd under a kube-apiserver, which is compacted every five minutes (--etcd-compaction-interval). */
+/** Maximum age, as of etcd under a kube-apiserver, which compacts it every five minutes (--etcd-compaction-interval). */
 const defaults: HistoryLimits = { events: 10_000, bytes: 64 * 1024 * 1024, ageMs: 5 * 60_000 };
 
 interface Entry {
@@ -45,13 +45,13 @@ export class History {
     this.#compact();
   }
 
-  /** Changes of a resource after `revision`, oldest first. Throws 410 when it does not reach back that far. */
+  /** Changes of a resource after `revision`, oldest first. Throws 410 when the history does not reach back that far. */
   since(resource: string, revision: number): StoreEvent[] {
     if (revision < this.#oldest) throw expired(`too old resource version: ${revision} (${this.#oldest})`);
     return this.#entries.flatMap(({ event }) => (event.revision > revision && event.resource === resource ? [event] : []));
   }
 
-  /** Forgets what is too much or too old, a fifth of it at a time, since each time costs a copy of the rest. */
+  /** Drops excess or expired changes, a fifth of the history at a time, since each time copies the rest. */
   #compact(): void {
     const { events, bytes, ageMs } = this.#limits;
     const isYoung = (entry: Entry | undefined) => (entry?.atMs ?? 0) >= this.#wall() - ageMs;

@@ -35,7 +35,7 @@ export class Store {
   #revision: number;
   #nextRevision: number;
 
-  /** `history` bounds what is kept for watches that resume. */
+  /** `history` bounds the changes kept for watches that resume. */
   constructor(file: string, opts: { history?: Partial<HistoryLimits>; wall?: () => number } = {}) {
     this.#db = new Database(file);
     this.#events.setMaxListeners(0);
@@ -53,7 +53,7 @@ export class Store {
     return this.#committed.get(resource)?.get(idOf(namespace, name));
   }
 
-  /** Like `get`, writes still on their way to disk included: the base for the next write. */
+  /** Like `get`, but includes writes that are not on disk yet: the base for the next write. */
   latest(resource: string, namespace: string, name: string): KubeObject | undefined {
     const key = `${resource}/${idOf(namespace, name)}`;
     return this.#overlay.has(key) ? this.#overlay.get(key) : this.get(resource, namespace, name);
@@ -69,7 +69,7 @@ export class Store {
     return list;
   }
 
-  /** The same as of an earlier revision: what happened since is taken back. Throws 410 when the history does not reach back that far. */
+  /** The same at an earlier revision, computed by reverting later changes. Throws 410 when the history does not reach back that far. */
   listAt(resource: string, revision: number): readonly KubeObject[] {
     const since = this.eventsSince(resource, revision);
     if (since.length === 0) return this.list(resource);
@@ -104,7 +104,7 @@ export class Store {
     });
   }
 
-  /** Commits what is pending now instead of at the end of this turn. */
+  /** Commits pending writes now instead of at the end of this turn. */
   flush(): void {
     const batch = this.#pending;
     if (batch.length === 0) return;
@@ -147,7 +147,7 @@ export class Store {
     return this.#history.since(resource, revision);
   }
 
-  /** Calls back on every committed change, in order; the returned function ends it. */
+  /** Calls back for every committed change, in order. Returns a function that ends this. */
   subscribe(listener: (event: StoreEvent) => void): () => void {
     this.#events.on('event', listener);
     return () => this.#events.off('event', listener);

@@ -7,7 +7,7 @@ import type { ApiServer, ApiServerOptions } from '../start.ts';
 import { startApiServer } from '../start.ts';
 import { ApiClient } from '@millrace/kube-conformance';
 
-/** A standalone API server with a scratch folder of its own, and a client of it. */
+/** A standalone API server with its own scratch folder, and a client for it. */
 export class ApiUnderTest extends ApiClient {
   readonly dataDir: string;
   #server: ApiServer;
@@ -27,7 +27,7 @@ export class ApiUnderTest extends ApiClient {
     return this.#server.kubeconfig('tester');
   }
 
-  /** Ends the server and starts it again at the same address with the same data. */
+  /** Restarts the server at the same address with the same data. */
   async restart(): Promise<void> {
     await this.#server.close();
     this.#server = await startTestServer(this.dataDir, { port: this.#server.port });

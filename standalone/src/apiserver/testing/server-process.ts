@@ -1,6 +1,6 @@
 import { startTestServer } from './api-under-test.ts';
 
-// A server in a process of its own, to be killed: `server-process.ts DATA_DIR`; prints how to reach it as one JSON line.
+// A server in a process that tests can kill: `server-process.ts DATA_DIR`; prints how to reach it as one JSON line.
 const server = await startTestServer(process.argv[2] ?? '');
 const kubeconfig = server.kubeconfig('tester');
 const { token } = (await import('yaml')).parse(kubeconfig).users[0].user as { token: string };

@@ -13,8 +13,8 @@ export class StrictDecodingError extends StatusError {}
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
 /**
- * Reads a request body as an object of `type`. Unknown fields are dropped; what the client hears of them depends on
- * `fieldValidation`. Throws 400 when the body is of another kind or, under Strict, has an unknown field.
+ * Decodes a request body as an object of `type`. Drops unknown fields and reports them according to `fieldValidation`. Throws 400 when the
+ * body is of another kind or, under Strict, has an unknown field.
  */
 export function decodeObject(
   type: ResourceType,
@@ -36,7 +36,7 @@ export function decodeObject(
   if (!isObject(metadata))
     throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: metadata must be an object`);
   checkStringMaps(type, metadata);
-  // Metadata and built-in kinds are read into Go types, where null is the same as nothing.
+  // Metadata and built-in kinds are decoded into Go types, where null counts as absent.
   dropNulls(object, type.custom ? { type: 'object', properties: { metadata: metadataSchema } } : type.schema);
   checkMetadataTypes(type, metadata);
   const unknown = [...(type.custom ? pruneUnknown(metadata, metadataSchema, 'metadata') : []), ...type.prune(object)];
@@ -59,7 +59,7 @@ function checkMetadataTypes(type: ResourceType, metadata: JsonObject): void {
     );
 }
 
-/** Metadata is typed even for custom resources: a label that is no string is a malformed request, not an invalid object. */
+/** Metadata is typed even for custom resources: a label that is not a string is a malformed request, not an invalid object. */
 function checkStringMaps(type: ResourceType, metadata: JsonObject): void {
   for (const field of ['labels', 'annotations']) {
     const map = metadata[field];

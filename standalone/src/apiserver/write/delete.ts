@@ -11,12 +11,12 @@ export interface DeleteOptions {
   dryRun: boolean;
 }
 
-/** Namespaces that a cluster cannot be without (admission plugin NamespaceLifecycle). */
+/** Namespaces that cannot be deleted (admission plugin NamespaceLifecycle). */
 const lasting = new Set(['default', 'kube-system', 'kube-public']);
 
 /**
- * Deletes one object: at once when nothing holds it, else by marking it (finalizers, a pod's grace period, a
- * namespace's content). Returns the marked object, or `removed`.
+ * Deletes one object: at once when nothing holds it, otherwise by marking it (finalizers, a pod's grace period, a namespace's content).
+ * Returns the marked object, or `removed`.
  */
 export async function deleteObject(
   writer: Writer,
@@ -75,7 +75,7 @@ function mark(object: KubeObject, options: DeleteOptions, nowMs: number): KubeOb
   return { ...object, metadata, ...(status ? { status } : {}) };
 }
 
-/** Only pods that a node runs end gracefully; their agent deletes them with grace 0 once their processes are gone. */
+/** Only pods on a node end gracefully; their agent deletes them with grace 0 once their processes are gone. */
 function graceSeconds(object: KubeObject, options: DeleteOptions): number {
   const phase = object.status?.['phase'];
   if (object.kind !== 'Pod' || !object.spec?.['nodeName'] || phase === 'Succeeded' || phase === 'Failed') return 0;

@@ -22,7 +22,7 @@ function generatedName(prefix: string): string {
   return prefix.slice(0, 58) + suffix;
 }
 
-/** Metadata of a new object: what the server decides replaces what the client sent. */
+/** Metadata of a new object: the server's values replace those that the client sent. */
 export function newMetadata(
   sent: Partial<ObjectMeta>,
   namespace: string | undefined,
@@ -62,7 +62,7 @@ export function updatedMetadata(sent: Partial<ObjectMeta>, old: ObjectMeta): Obj
   };
 }
 
-/** What a change must leave as it is. Times that are left out, or creationTimestamp in any case, are taken from the old object. */
+/** Checks that immutable metadata is unchanged. Omitted times, and creationTimestamp in any case, are taken from the old object. */
 export function identityErrors(sent: Partial<ObjectMeta>, old: ObjectMeta): FieldError[] {
   return (['uid', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const).flatMap((field) => {
     const value = sent[field];

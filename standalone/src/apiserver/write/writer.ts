@@ -12,7 +12,7 @@ import { decodeObject } from './decode.ts';
 import type { FieldValidation } from './decode.ts';
 import { identityErrors, metadataWarnings, newMetadata, updatedMetadata, validateMetadata } from './metadata.ts';
 
-/** Where a request points. */
+/** The target of a request. */
 export interface Target {
   type: ResourceType;
   namespace: string;
@@ -23,7 +23,7 @@ export interface WriteOptions {
   fieldManager: string;
   dryRun: boolean;
   fieldValidation: FieldValidation;
-  /** Paths of fields that the body gives twice. */
+  /** Paths of duplicate fields in the body. */
   duplicates?: readonly string[];
 }
 export interface Written {
@@ -37,7 +37,7 @@ export interface WriterContext {
   wall: () => number;
 }
 
-/** Checks of a resource that need more than the object itself (CRDs: do they compile). */
+/** Checks that need more than the object itself (for CRDs: whether they compile). */
 export type Admission = (type: ResourceType, object: KubeObject, old?: KubeObject) => FieldError[];
 
 /** Creates and updates objects: decode, prune, default, validate, track field managers, store. */
@@ -65,7 +65,7 @@ export class Writer {
     };
   }
 
-  /** A new object made ready for the store: metadata, initial status, defaults, managers, validation. */
+  /** Prepares a new object for the store: metadata, initial status, defaults, managers, validation. */
   prepareNew(target: Target, sent: KubeObject, options: WriteOptions, managed?: ObjectMeta['managedFields']): KubeObject {
     const { type, namespace } = target;
     const nowMs = this.context.wall();
@@ -82,7 +82,7 @@ export class Writer {
     return { ...object, metadata: { ...metadata, ...(entries.length ? { managedFields: entries } : {}) } };
   }
 
-  /** Replaces an object as a whole; a uid in it is a precondition. */
+  /** Replaces a whole object; a uid in the new one is a precondition. */
   async update(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
     const { uid } = (isObject(body) && isObject(body['metadata']) ? body['metadata'] : {}) as Partial<ObjectMeta>;
     const current = this.latest(target)?.metadata.uid;
@@ -95,7 +95,7 @@ export class Writer {
     return this.change(target, body, options);
   }
 
-  /** Stores what an update or patch made of an object. */
+  /** Stores the result of an update or patch. */
   async change(target: Target, body: unknown, options: WriteOptions): Promise<Written> {
     const { object: sent, warnings } = decodeObject(target.type, body, options);
     checkPlace(target, sent);
@@ -166,7 +166,7 @@ export class Writer {
     return object;
   }
 
-  /** Puts the object on disk; a deleted one that nothing holds any longer is removed instead. */
+  /** Stores the object; removes it instead when it is marked as deleted and nothing holds it any longer. */
   async store(
     target: Target,
     object: KubeObject,
@@ -214,7 +214,7 @@ export class Writer {
   }
 }
 
-/** Throws 400 when an object names another place than the path does. */
+/** Throws 400 when the object's name or namespace is not that of the path. */
 export function checkPlace({ name, namespace }: Target, { metadata }: KubeObject): void {
   if (name && metadata.name && metadata.name !== name)
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
@@ -224,7 +224,7 @@ export function checkPlace({ name, namespace }: Target, { metadata }: KubeObject
     );
 }
 
-/** Throws 400 when an object that takes the place of another does not say its name. */
+/** Throws 400 when a replacement of a whole object lacks a name. */
 export function needName({ name }: Target, { metadata }: KubeObject): void {
   if (!metadata.name) throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
 }
@@ -240,7 +240,7 @@ function withoutTimes(object: KubeObject): JsonObject {
   return asJson({ ...object, metadata });
 }
 
-/** Deleted, and neither a finalizer nor a grace period nor a namespace's own finalizer keeps it. */
+/** Whether it is marked as deleted and no finalizer, grace period or namespace content holds it. */
 export function isReleased(object: KubeObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
   const heldBySpec =
