@@ -26,6 +26,13 @@ export const ControlConfig = z.object({
     .optional()
     .meta({ secret: true })
     .describe('redis:// or rediss:// URL of the stream directory; default in memory, which supports only one replica'),
+  redisPrefix: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,128}$/, 'must be 1 to 128 letters, digits, ".", "_" and "-"')
+    .optional()
+    .describe(
+      'prefix of keys and channels in Redis, which fleets that share a Redis must not have in common; default the namespace',
+    ),
   defaultRegion: region.optional().describe('region of clients whose region is unknown'),
   regionsByCidr: z
     .record(z.string(), z.object({ region: region.optional(), isp: z.string().max(63).optional() }))

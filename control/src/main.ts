@@ -1,4 +1,4 @@
-import { loadKubeconfig } from '@millrace/kube';
+import { contextNamespace, loadKubeconfig } from '@millrace/kube';
 import { createLogger, loadConfig, onShutdown, realClock, runMain } from '@millrace/service';
 import { ControlConfig } from './config.ts';
 import { startControl } from './control.ts';
@@ -6,16 +6,18 @@ import { RedisDirectory } from './directory/index.ts';
 
 runMain(async () => {
   const config = loadConfig(ControlConfig, { argv: process.argv.slice(2), env: process.env });
-  const { kubeconfig, context, redisUrl, stopGraceSeconds, logLevel, ...options } = config;
+  const { kubeconfig: file, context, redisUrl, redisPrefix, stopGraceSeconds, logLevel, ...options } = config;
   const logger = createLogger({ service: 'control', level: logLevel });
+  const kubeconfig = loadKubeconfig({ ...(file === undefined ? {} : { file }), ...(context === undefined ? {} : { context }) });
+  const namespace = options.namespace ?? contextNamespace(kubeconfig) ?? 'default';
   const directory =
-    redisUrl === undefined ? undefined : await RedisDirectory.connect({ url: redisUrl, clock: realClock, logger });
+    redisUrl === undefined
+      ? undefined
+      : await RedisDirectory.connect({ url: redisUrl, fleet: redisPrefix ?? namespace, clock: realClock, logger });
   const control = await startControl({
     ...options,
-    kubeconfig: loadKubeconfig({
-      ...(kubeconfig === undefined ? {} : { file: kubeconfig }),
-      ...(context === undefined ? {} : { context }),
-    }),
+    kubeconfig,
+    namespace,
     ...(directory ? { directory } : {}),
     logger,
   });

@@ -436,7 +436,7 @@ describe('restarts', () => {
       });
       const logger = createLogger({ service: 'test', level: 'silent' });
       const connect = () =>
-        RedisDirectory.connect({ url: redis.url, clock: realClock, logger, prefix: `{test-${process.pid}-replicas}:` });
+        RedisDirectory.connect({ url: redis.url, clock: realClock, logger, fleet: `test-${process.pid}-replicas` });
       const [one, two] = [
         await network.control({ directory: await connect() }),
         await network.control({ directory: await connect() }),

@@ -1,4 +1,5 @@
-import { after, before, describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
 import { createLogger, realClock } from '@millrace/service';
 import { noRedis, startRedis } from '@millrace/testkit/redis-server';
 import { directoryContract } from './contract.ts';
@@ -16,7 +17,7 @@ describe('with a Redis server', { skip: noRedis }, () => {
   after(() => redis.stop());
 
   directoryContract('the directory in Redis', async () => {
-    const options = { url: redis.url, clock: realClock, logger, leaseMs: LEASE_MS, prefix: `{test-${process.pid}-${made++}}:` };
+    const options = { url: redis.url, clock: realClock, logger, leaseMs: LEASE_MS, fleet: `test-${process.pid}-${made++}` };
     const directory = await RedisDirectory.connect(options);
     const other = await RedisDirectory.connect(options);
     return {
@@ -28,5 +29,34 @@ describe('with a Redis server', { skip: noRedis }, () => {
         await other.close();
       },
     };
+  });
+
+  test('two fleets on one Redis, in one database or two, do not see each other', async (t) => {
+    const connect = (fleet: string, database: number) =>
+      RedisDirectory.connect({ url: `${redis.url}/${database}`, clock: realClock, logger, fleet });
+    const staging = await connect('staging', 1);
+    t.after(() => staging.close());
+    const claim = {
+      stream: 'live/demo',
+      node: 'n',
+      region: 'eu',
+      host: '192.0.2.1',
+      port: 1,
+      session: 's',
+      tracks: [],
+      takeover: false,
+    };
+    for (const database of [0, 1]) {
+      const production = await connect('production', database);
+      const heard: string[] = [];
+      production.watch(({ type }) => heard.push(type));
+      assert.ok((await staging.publish({ ...claim, session: `staging-${database}`, takeover: true })).ok);
+      assert.equal(await production.get('live/demo'), undefined);
+      assert.ok((await production.publish(claim)).ok, 'the name is free here');
+      assert.equal((await staging.get('live/demo'))?.session, `staging-${database}`);
+      for (let tries = 0; tries < 100 && heard.length === 0; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.deepEqual(heard, ['published'], 'of its own publisher alone');
+      await production.close();
+    }
   });
 });

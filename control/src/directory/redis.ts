@@ -46,12 +46,12 @@ export class RedisDirectory implements StreamDirectory {
     this.#subscriber = redis.duplicate({ enableOfflineQueue: true, commandTimeout: undefined });
   }
 
-  /** Rejects when Redis does not answer. `prefix` separates deployments; its braces are a hash tag that maps all keys to one cluster slot. */
+  /** `fleet` separates fleets that share a Redis. Rejects when Redis does not answer. */
   static async connect(options: {
     url: string;
     clock: Clock;
     logger: Logger;
-    prefix?: string;
+    fleet: string;
     leaseMs?: number;
   }): Promise<RedisDirectory> {
     const redis = new Redis(options.url, {
@@ -63,7 +63,8 @@ export class RedisDirectory implements StreamDirectory {
       retryStrategy: (times) => backoffMs(RECONNECT, times, Math.random),
     });
     const directory = new RedisDirectory(redis, {
-      prefix: options.prefix ?? '{millrace}:',
+      // A hash tag, which maps all keys to one slot of a cluster. Channels have it too, since database numbers do not separate them.
+      prefix: `{millrace:${options.fleet}}:`,
       leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
       clock: options.clock,
       logger: options.logger,
