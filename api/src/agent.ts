@@ -187,6 +187,9 @@ export const NodeMessage = z.discriminatedUnion('type', [
 ]);
 export type NodeMessage = z.infer<typeof NodeMessage>;
 
+/** Length of a mesh's pre-shared keys, bytes. */
+export const TRUNK_KEY_BYTES = 32;
+
 export const TrunkKey = z.object({ id: z.string().min(1).max(64), secret: z.string().min(1).max(128) });
 export type TrunkKey = z.infer<typeof TrunkKey>;
 

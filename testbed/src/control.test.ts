@@ -92,6 +92,21 @@ describe('control and its nodes', () => {
     assert.equal(channel.snapshot!.mesh!.keys[0]!.secret, psk);
     assert.equal(channel.snapshot!.mesh!.kcp.deadlineMs, 600);
     assert.ok(channel.snapshot!.tokenKeys.length === 1);
+
+    // A typo in a rotation: no field that nodes would refuse reaches them, and without a good key they keep the last one.
+    const secret = { namespace: NAMESPACE, name: 'mesh-trunk-key' };
+    const next = Buffer.alloc(32, 8).toString('base64');
+    const keys = (): string[] => channel.snapshot!.mesh!.keys.map((key) => key.secret);
+    const change = (data: Record<string, string>) =>
+      network.client.patch(secrets, secret, { type: 'merge', patch: { data } }, {});
+    await change({ 'psk-short': 'YWJj', 'psk-long': Buffer.alloc(97).toString('base64'), 'psk-next': next });
+    await eventually(() => keys().length === 2, 'the further key');
+    assert.deepEqual(keys(), [psk, next]);
+    await change({ psk: 'YWJj', 'psk-next': Buffer.alloc(32, 9).toString('base64') });
+    await change({ psk });
+    await eventually(() => keys()[1] !== next, 'the changed further key');
+    assert.deepEqual(keys()[0], psk);
+
     assert.deepEqual([channel.snapshot!.peers, channel.snapshot!.routes], [[], []]);
     await relay.connect([control.agentUrl]);
     await eventually(() => channel.snapshot!.peers.length === 1, 'the peer address');

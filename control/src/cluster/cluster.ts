@@ -5,7 +5,7 @@ import type { Logger } from '@millrace/service';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import { NamedSecret } from './named-secret.ts';
-import { meshSettingsOf, nodeSpecOf, ruleOf, trunkKeySecretOf } from './observe.ts';
+import { isTrunkKey, meshSettingsOf, nodeSpecOf, ruleOf, trunkKeySecretOf } from './observe.ts';
 
 export interface ClusterOptions {
   client: KubeClient;
@@ -97,6 +97,11 @@ export class Cluster {
       const mesh = this.#meshes.get(name);
       // Nodes still use a deleted key: control keeps it until another one appears.
       if (mesh?.secretName !== secretName || data === undefined) return;
+      if (!isTrunkKey(data['psk'])) {
+        const keeps = mesh.data ? '; the last good one stays in use' : '';
+        logger.error({ mesh: name, secret: secretName }, `the mesh's Secret holds no usable key under psk${keeps}`);
+        if (mesh.data) return;
+      }
       mesh.data = data;
       this.#options.onMeshChanged(name);
     };

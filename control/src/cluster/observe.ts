@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MediaNode, MeshSettings, RelayMesh, StreamRoute, TrunkKey } from '@millrace/api';
-import { pathPolicyKey, trunkAddressOf } from '@millrace/api';
+import { pathPolicyKey, TRUNK_KEY_BYTES, trunkAddressOf } from '@millrace/api';
 import { isTrue } from '@millrace/kube';
 import type { NodeSpec } from '../fleet/index.ts';
 import type { RouteRule } from '../routes/index.ts';
@@ -63,11 +63,12 @@ export function trunkKeySecretOf({ metadata, spec }: RelayMesh): string {
 
 /**
  * The settings of a mesh that nodes need. `data` is that of the Secret (base64): `psk` is the current key; keys named `psk-…` are also
- * accepted, in the order of their names, which allows rotation. Returns undefined without `psk`: trunks are never unencrypted.
+ * accepted, in the order of their names, which allows rotation. Keys of another length than TRUNK_KEY_BYTES are left out, because nodes would
+ * refuse all settings with one. Returns undefined without a usable `psk`: trunks are never unencrypted.
  */
 export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Record<string, string>>): MeshSettings | undefined {
-  if (!data['psk']) return undefined;
-  const older = Object.keys(data).filter((name) => name.startsWith('psk-'));
+  if (!isTrunkKey(data['psk'])) return undefined;
+  const older = Object.keys(data).filter((name) => name.startsWith('psk-') && isTrunkKey(data[name]));
   const keys: TrunkKey[] = ['psk', ...older.sort()]
     .slice(0, 4)
     .map((name) => ({ id: keyIdOf(data[name]!), secret: data[name]! }));
@@ -83,6 +84,11 @@ export function meshSettingsOf({ metadata, spec }: RelayMesh, data: Readonly<Rec
     probeWindowMs: spec.probe.windowSeconds * 1_000,
     fastReroute: { heartbeatMs, sensitivity },
   };
+}
+
+/** Whether a field of the Secret (base64) can be a trunk key. */
+export function isTrunkKey(field: string | undefined): boolean {
+  return field !== undefined && Buffer.from(field, 'base64').length === TRUNK_KEY_BYTES;
 }
 
 /** Identifies a key without revealing it. */

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { RelayMesh } from '@millrace/api';
+import { TRUNK_KEY_BYTES, type RelayMesh } from '@millrace/api';
 import type { KubeClient, Secret } from '@millrace/kube';
 import { isAlreadyExists, secrets } from '@millrace/kube';
 import { Reason } from './reasons.ts';
 import type { KeyState } from './status.ts';
 
+/** The current key; further ones, for rotation, are `psk-…`. */
 const TRUNK_KEY_FIELD = 'psk';
-const KEY_BYTES = 32;
+const MAX_NAMED = 5;
 
 /** Name of the Secret that holds the mesh's key. */
 function trunkKeySecret(mesh: RelayMesh): string {
@@ -27,7 +28,7 @@ export async function ensureTrunkKey(
     return {
       ok: false,
       reason: Reason.SecretNotFound,
-      message: `Secret ${name} does not exist. Create it with ${KEY_BYTES} random bytes under "${TRUNK_KEY_FIELD}", or leave out transport.encryption.secretRef.`,
+      message: `Secret ${name} does not exist. Create it with ${TRUNK_KEY_BYTES} random bytes under "${TRUNK_KEY_FIELD}", or leave out transport.encryption.secretRef.`,
     };
   }
   try {
@@ -40,13 +41,14 @@ export async function ensureTrunkKey(
 }
 
 function judge(secret: Secret, name: string): KeyState {
-  const key = Buffer.from(String(secret.data?.[TRUNK_KEY_FIELD] ?? ''), 'base64');
-  if (key.length === KEY_BYTES) return { ok: true };
-  return {
-    ok: false,
-    reason: Reason.SecretInvalid,
-    message: `Secret ${name} must hold ${KEY_BYTES} bytes under "${TRUNK_KEY_FIELD}"; it holds ${key.length}.`,
-  };
+  const bytesIn = (field: string): number => Buffer.from(String(secret.data?.[field] ?? ''), 'base64').length;
+  const fields = [TRUNK_KEY_FIELD, ...Object.keys(secret.data ?? {}).filter((field) => field.startsWith(`${TRUNK_KEY_FIELD}-`))];
+  const bad = fields.filter((field) => bytesIn(field) !== TRUNK_KEY_BYTES);
+  if (bad.length === 0) return { ok: true };
+  const held = bad.slice(0, MAX_NAMED).map((field) => `"${field}" holds ${bytesIn(field)}`);
+  const effect = bad.includes(TRUNK_KEY_FIELD) ? 'Running nodes keep the last good key.' : 'Those fields are not used.';
+  const message = `Secret ${name} must hold ${TRUNK_KEY_BYTES} bytes in each key; ${held.join(', ')}. ${effect}`;
+  return { ok: false, reason: Reason.SecretInvalid, message };
 }
 
 /**
@@ -61,6 +63,6 @@ function newKey(mesh: RelayMesh, name: string): Secret {
       labels: { 'millrace.dev/mesh': mesh.metadata.name },
     },
     type: 'Opaque',
-    data: { [TRUNK_KEY_FIELD]: randomBytes(KEY_BYTES).toString('base64') },
+    data: { [TRUNK_KEY_FIELD]: randomBytes(TRUNK_KEY_BYTES).toString('base64') },
   };
 }
