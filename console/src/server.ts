@@ -26,7 +26,7 @@ export interface ConsoleOptions {
 const page = new URL('page/', import.meta.url);
 
 /**
- * Serves the console: a page that shows the network and plays a stream, and the little app backend that it needs.
+ * Serves the console: a page that shows the network and plays a stream, and the small app backend that the page needs.
  * On loopback anyone may publish and watch; on other addresses only clients that have its app key.
  */
 export async function startConsole(options: ConsoleOptions): Promise<HttpService> {

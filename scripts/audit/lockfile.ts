@@ -1,4 +1,4 @@
-/** What package-lock.json says of one installed package. */
+/** The entry of one installed package in package-lock.json. */
 export interface LockedPackage {
   version?: string;
   license?: string;
@@ -15,7 +15,7 @@ export interface Lockfile {
   packages: Record<string, LockedPackage>;
 }
 
-/** Licences that allow use in any product with no more than a notice. */
+/** Licences that permit use in any product and require at most a notice. */
 const PERMISSIVE = new Set([
   'MIT',
   'ISC',
@@ -30,15 +30,16 @@ const PERMISSIVE = new Set([
   'WTFPL',
 ]);
 
-/** Others that are known and why they may stay. */
+/** Packages with other licences, and why they are acceptable. */
 const EXCEPTIONS: Record<string, string> = {
-  mediabunny: 'MPL-2.0, copyleft by file: comes with werift, the WebRTC stack of tests and benches; unchanged, in no image',
+  mediabunny:
+    'MPL-2.0, copyleft per file: a dependency of werift, the WebRTC stack of tests and benchmarks; unmodified, in no image',
 };
 
-/** The two packages with a script that runs at installation, which npm does not run here unless `allowScripts` names them. */
+/** The two packages with an install script. npm runs it only for packages that `allowScripts` names. */
 const INSTALL_SCRIPTS: Record<string, string> = {
   mediasoup: 'fetches or builds the media worker; scripts/setup/worker.sh does it instead',
-  esbuild: 'checks its own binary, which a package of its own brings',
+  esbuild: 'checks its binary, which comes in a separate package',
 };
 
 export interface Audit {
@@ -49,7 +50,7 @@ export interface Audit {
   problems: string[];
 }
 
-/** Judges licences, pins and install scripts of all packages, those of development too. */
+/** Checks licences, pins and install scripts of all packages, including development dependencies. */
 export function auditLockfile({ packages }: Lockfile): Audit {
   const audit: Audit = { packages: 0, licences: {}, exceptions: [], installScripts: [], problems: [] };
   for (const [path, locked] of Object.entries(packages)) {
@@ -63,7 +64,7 @@ export function auditLockfile({ packages }: Lockfile): Audit {
       if (why) audit.exceptions.push(`${name}@${version}: ${why}`);
       else
         audit.problems.push(
-          `${name}@${version} has licence ${license}: replace it, or say in scripts/audit/lockfile.ts why it may stay`,
+          `${name}@${version} has licence ${license}: replace it, or explain in scripts/audit/lockfile.ts why it is acceptable`,
         );
     }
     if (!/^\d+\.\d+\.\d+/.test(version) || !locked.integrity)
@@ -71,12 +72,12 @@ export function auditLockfile({ packages }: Lockfile): Audit {
     if (!locked.hasInstallScript) continue;
     const why = INSTALL_SCRIPTS[name];
     if (why) audit.installScripts.push(`${name}@${version}: ${why}`);
-    else audit.problems.push(`${name}@${version} wants to run a script when it is installed: see what it does and list it`);
+    else audit.problems.push(`${name}@${version} has an install script: review the script and list the package`);
   }
   return audit;
 }
 
-/** What the workspaces ask for themselves. */
+/** The direct dependencies of the workspaces. */
 export function directDependencies({ packages }: Lockfile): string[] {
   const names = new Set<string>();
   for (const [path, { dependencies, devDependencies, optionalDependencies }] of Object.entries(packages)) {

@@ -1,4 +1,4 @@
-// `make audit`: licences, pins and install scripts of every package; what the registry knows of advisories and newer versions.
+// `make audit`: checks licences, pins and install scripts of every package; asks the registry for advisories and newer versions.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { auditLockfile, type Lockfile } from './lockfile.ts';
@@ -20,7 +20,7 @@ if (known?.vulnerabilities) {
   console.log(`${found.length} packages with known advisories`);
   for (const [name, { severity }] of found) problems.push(`${name}: ${severity} advisory; see npm audit`);
 } else {
-  console.log('advisories: the registry in use does not answer; ask where it does, e.g. npm audit --omit=dev --registry URL');
+  console.log('advisories: the registry in use does not provide them; use another one, e.g. npm audit --omit=dev --registry URL');
 }
 const outdated = Object.entries(
   (parse(npm('outdated', '--json').stdout) ?? {}) as Record<string, { wanted?: string; latest?: string }>,
@@ -28,7 +28,7 @@ const outdated = Object.entries(
 for (const [name, { wanted, latest }] of outdated) console.log(`  newer: ${name} ${wanted} -> ${latest}`);
 
 for (const problem of problems) console.error(`PROBLEM ${problem}`);
-console.log(problems.length === 0 ? 'nothing to object to' : `${problems.length} problems`);
+console.log(problems.length === 0 ? 'no problems' : `${problems.length} problems`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 function parse(text: string): unknown {

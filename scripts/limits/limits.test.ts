@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 const top = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, top), 'utf8');
 
-/** Rows of docs/limits.md: the bound as written, and where it stands in the code. */
+/** Rows of docs/limits.md: the documented bound, and its place in the code. */
 const rows = read('docs/limits.md')
   .split('\n')
   .flatMap((line) => {
@@ -30,7 +30,7 @@ function valueIn(source: string, name: string): number | undefined {
 describe('docs/limits.md', () => {
   test('has its tables', () => assert.ok(rows.length > 45, `${rows.length} rows`));
   for (const { what, bound, file, name } of rows) {
-    test(`${name} in ${file} is as it says: ${what}`, () => {
+    test(`${name} in ${file} is as documented: ${what}`, () => {
       const value = valueIn(read(file), name);
       assert.ok(value !== undefined, `${name} is not found in ${file}`);
       assert.equal(Number(/^[\d,]+/.exec(bound)?.[0].replaceAll(',', '')), value);

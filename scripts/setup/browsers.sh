@@ -1,7 +1,7 @@
-# Chromium and Firefox for the tests with real browsers: MILLRACE_CHROMIUM and MILLRACE_FIREFOX, the system's, Debian's, else a download of
-# their makers'. Sourced by main.sh.
+# Chromium and Firefox for the tests with real browsers: MILLRACE_CHROMIUM and MILLRACE_FIREFOX, else the system's or Debian's, else a download
+# from their vendors. Sourced by main.sh.
 
-# first_that_answers NAME...: the path of the first of these programs that runs. Ubuntu's packages are empty shells around snaps.
+# first_that_answers NAME...: the path of the first of these programs that runs. Ubuntu's packages are only wrappers around snaps.
 first_that_answers() {
 	local name
 	for name in "$@"; do

@@ -1,9 +1,9 @@
-# Debian packages, installed once and all together. Sourced by main.sh.
+# Debian packages, all installed in one step. Sourced by main.sh.
 
 missing_debian_packages=()
 missing_for=()
 
-# lacking_packages WHAT PACKAGE...: notes those that are not installed.
+# lacking_packages WHAT PACKAGE...: records those that are not installed.
 lacking_packages() {
 	local what=$1 name any=
 	shift
@@ -26,9 +26,9 @@ install_debian_packages() {
 	missing_debian_packages=()
 	missing_for=()
 	command -v apt-get >/dev/null ||
-		die "missing for ${what%, }: ${names[*]} (names as on Debian). This system has no apt-get; install what corresponds and run it again."
+		die "missing for ${what%, }: ${names[*]} (names as on Debian). This system has no apt-get; install the corresponding packages and run the command again."
 	is_root ||
-		die "missing for ${what%, }, and only root can install it. Run this once, then again what you ran:
+		die "missing for ${what%, }, and only root can install it. Run this once, then repeat your command:
   sudo apt-get update && sudo apt-get install --no-install-recommends ${names[*]}"
 	with_progress "Installing for ${what%, }: ${names[*]}" apt_install "${names[@]}" ||
 		die "apt-get could not install ${names[*]}. With network, run: apt-get update && apt-get install ${names[*]}"

@@ -1,4 +1,4 @@
-# FFmpeg: the system's, else Debian's, else (without root) a static program from an npm package. It is only run, never linked. Sourced by main.sh.
+# FFmpeg: the system's, else Debian's, else (without root) a static program from an npm package. It is executed, never linked. Sourced by main.sh.
 
 ffmpeg_package=@ffmpeg-installer/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
 ffmpeg_folder=$cache/ffmpeg

@@ -1,4 +1,4 @@
-// Ends with 0 when node_modules holds what package-lock.json says (as after a plain `npm install`), so that nothing is installed twice.
+// Exits with 0 when node_modules matches package-lock.json (as after a plain `npm install`), so that nothing is installed twice.
 // Runs on Node 20.
 import { readFileSync } from 'node:fs';
 

@@ -1,6 +1,6 @@
 # The programs of a real Kubernetes control plane, built from Go modules. Sourced by main.sh.
 
-# Any Go since 1.21 fetches the release that the module asks for.
+# Any Go since 1.21 downloads the release that the module requires.
 has_go() { command -v go >/dev/null && [[ $(go env GOVERSION | sed 's/^go1\.//; s/[^0-9].*//') -ge 21 ]]; }
 
 lacks_kubernetes() {

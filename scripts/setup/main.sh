@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a command needs is installed, then runs it.
+# Installs what a command needs, then runs it.
 # Usage: main.sh NEED... -- COMMAND [ARGUMENT...]
 # NEED: node (npm packages, Node 24), worker (mediasoup's), ffmpeg, redis, chromium, firefox, gstreamer, kubernetes (its programs, for the tests on a real API server).
 # The command gets Node 24 as `node` and finds what was installed through PATH, MEDIASOUP_WORKER_BIN, MILLRACE_CHROMIUM, MILLRACE_FIREFOX,
@@ -25,10 +25,10 @@ shift
 
 cd "$root"
 mkdir -p "$cache" 2>/dev/null && [[ -w $cache ]] ||
-	die "cannot write to $cache, where what is installed once is kept. Make it writable, or name another folder: XDG_CACHE_HOME=/a/folder make ..."
-# What Node made of the sources at an earlier start is used again: half of the CPU time that a process takes to start.
+	die "cannot write to $cache, which stores what is installed once. Make it writable, or name another folder: XDG_CACHE_HOME=/a/folder make ..."
+# Reuses the code that Node compiled at earlier starts, which saves half of the CPU time of a start.
 export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$cache/node-compile}
-# Every need first says which Debian packages it lacks, so that they are installed, or asked for, all at once.
+# Every need first records the Debian packages that it lacks, so that they are installed, or requested, in one step.
 for need in "${needs[@]}"; do "lacks_$need"; done
 install_debian_packages
 for need in "${needs[@]}"; do "setup_$need"; done

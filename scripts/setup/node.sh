@@ -28,7 +28,7 @@ setup_node() {
 		die "Node 24 did not come with the packages: there is none for $(uname -sm). Put a node of version 24 or newer first in PATH and into node_modules/.bin."
 }
 
-# npm 10 leaves out the link to a program of the name `node`; npm 11 makes it.
+# npm 10 omits the link to a program called `node`; npm 11 creates it.
 link_node() {
 	local program
 	for program in node_modules/node-linux-*/bin/node; do
@@ -36,5 +36,5 @@ link_node() {
 	done
 }
 
-# No dependency needs its install script: Node comes as a package for its platform, and setup_worker takes care of mediasoup's worker.
+# No dependency needs its install script: Node is a package for each platform, and setup_worker provides mediasoup's worker.
 install_npm_packages() { npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; }

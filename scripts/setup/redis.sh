@@ -7,6 +7,6 @@ lacks_redis() {
 }
 
 setup_redis() {
-	# Without root the other tests still run.
-	has_redis || say "no Redis here: its tests are left out. Install it as root (apt-get install redis-server) or set MILLRACE_TEST_REDIS_URL."
+	# Without root all other tests still run.
+	has_redis || say "Redis is missing: its tests are skipped. Install it as root (apt-get install redis-server) or set MILLRACE_TEST_REDIS_URL."
 }

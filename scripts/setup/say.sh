@@ -2,19 +2,19 @@
 
 say() { printf '%s\n' "$*" >&2; }
 
-# The one message about what is missing: what, why it could not be installed, the remedy.
+# Fails with the message about what is missing: what, why it could not be installed, the remedy.
 die() {
 	say "error: $*"
 	exit 1
 }
 
-# with_progress TITLE COMMAND...: runs it in silence but for the seconds that pass and its last line of output;
-# shows the end of its output when it fails. Its status is the command's.
+# with_progress TITLE COMMAND...: runs a command and shows only the elapsed seconds and its last line of output;
+# shows the end of its output when it fails. Returns the command's status.
 with_progress() {
 	local title=$1 log started=$SECONDS status=0 pid shown=0
 	shift
 	log=$(mktemp "${TMPDIR:-/tmp}/millrace-setup.XXXXXXXX")
-	# In a process group of its own, so that an interrupt ends what it started too.
+	# In a separate process group, so that an interrupt also ends the command's children.
 	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!

@@ -16,7 +16,7 @@ interface Outcome {
   stderr: string;
 }
 
-/** Runs a command on a machine where some programs answer as told, with an empty cache. */
+/** Runs a command on a machine with the given fake programs and an empty cache. */
 function onMachine(
   programs: Record<string, string>,
   command: string[],
@@ -37,7 +37,7 @@ function onMachine(
   });
 }
 
-test('without root, one message names all that is missing and the command that installs it', async () => {
+test('without root, one message names everything that is missing and the command that installs it', async () => {
   // The download is cut before it begins.
   const env = { MILLRACE_DOWNLOAD_TIMEOUT: '0.001', MEDIASOUP_WORKER_BIN: '' };
   const { status, stderr } = await onMachine(
@@ -51,7 +51,7 @@ test('without root, one message names all that is missing and the command that i
   assert.match(stderr, /sudo apt-get update && sudo apt-get install --no-install-recommends g\+\+ .*libssl-dev/);
 });
 
-test('a Node that is too old is named with the version that is needed', async () => {
+test('an old Node is rejected with its version and the required one', async () => {
   const { status, stderr } = await onMachine({ node: 'test "$1" = -v && echo v18.1.0 || echo 18' }, [
     join(scripts, 'main.sh'),
     'node',
@@ -64,15 +64,15 @@ test('a Node that is too old is named with the version that is needed', async ()
   );
 });
 
-test('a MEDIASOUP_WORKER_BIN that is no program is refused by name', async () => {
+test('a MEDIASOUP_WORKER_BIN that is not a program is refused with its path', async () => {
   const { status, stderr } = await onMachine({}, [join(scripts, 'main.sh'), 'worker', '--', 'true'], {
     MEDIASOUP_WORKER_BIN: '/nowhere/worker',
   });
   assert.equal(status, 1);
-  assert.match(stderr, /MEDIASOUP_WORKER_BIN names '\/nowhere\/worker', which is no program/);
+  assert.match(stderr, /MEDIASOUP_WORKER_BIN names '\/nowhere\/worker', which is not a program/);
 });
 
-test('the command gets what was set up and its exit status is passed on', async () => {
+test('the command gets the environment that was set up, and its exit status is returned', async () => {
   const command = ['sh', '-c', 'echo "worker is $MEDIASOUP_WORKER_BIN"; exit 7'];
   const { status, stdout } = await onMachine({}, [join(scripts, 'main.sh'), 'worker', '--', ...command], {
     MEDIASOUP_WORKER_BIN: '/bin/true',
@@ -80,7 +80,7 @@ test('the command gets what was set up and its exit status is passed on', async 
   assert.deepEqual([status, stdout], [7, 'worker is /bin/true\n']);
 });
 
-test('a long step tells its failure with the end of its output', async () => {
+test('a failed step shows the end of its output', async () => {
   const step = `. ${join(scripts, 'say.sh')}; with_progress Fetching sh -c 'echo one; echo two; exit 3'`;
   const { status, stderr } = await onMachine({}, ['bash', '-c', step], { PROGRESS_TAIL: '1' });
   assert.equal(status, 3);
@@ -93,7 +93,7 @@ const lock = {
   api: { version: '0.1.0' },
 };
 const installs: [string, Record<string, unknown> | undefined, number][] = [
-  ['everything is there but another platform’s package', { 'node_modules/a': { version: '1.0.0' } }, 0],
+  ['only another platform’s package is missing', { 'node_modules/a': { version: '1.0.0' } }, 0],
   ['a package has another version', { 'node_modules/a': { version: '1.0.1' } }, 1],
   ['a package is missing', {}, 1],
   ['nothing was installed', undefined, 1],

@@ -13,7 +13,7 @@ function memory(): string {
   return folder;
 }
 
-/** Two lines of work, since lint alone takes as long as the others together. ESLint keeps no memory: its rules look across files. */
+/** Two parallel sequences, since lint takes as long as all other checks together. ESLint runs without a cache: its rules span files. */
 export async function runChecks(): Promise<Tally> {
   const folder = memory();
   const results = await Promise.all([

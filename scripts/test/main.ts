@@ -1,4 +1,4 @@
-// `make test`: types, lint and format, then every test beside the code. Prints `N passed, N failed` last, the checks counted in.
+// `make test`: types, lint and format, then every test beside the code. The last line is `N passed, N failed`, including the checks.
 import { globSync } from 'node:fs';
 import { runChecks } from './checks.ts';
 import { runTestFiles } from './test-files.ts';

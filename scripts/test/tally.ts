@@ -4,7 +4,7 @@ export interface Tally {
   skipped: number;
 }
 
-/** Writes the last line of a run and sets the exit status: something failed, or nothing ran, is 1. */
+/** Prints the last line of a run and sets the exit status: 1 when something failed, or nothing ran. */
 export function closingLine(tallies: readonly Tally[]): void {
   const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0);
   const [passed, failed, skipped] = [sum((t) => t.passed), sum((t) => t.failed), sum((t) => t.skipped)];

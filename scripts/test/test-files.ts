@@ -26,7 +26,7 @@ export async function runTestFiles(files: readonly string[], options: TestRunOpt
     signal: AbortSignal.timeout(options.totalMs),
   });
   events.on('test:summary', ({ file, counts }) => {
-    // Those with a file name one file, the last one has none and tells of all. A test that was cancelled (timeout) did not pass.
+    // Summaries with a file are of that file; the last one has no file and covers all. A test that was cancelled (timeout) did not pass.
     if (file !== undefined) return;
     const { passed, skipped, todo, tests } = counts;
     Object.assign(tally, { passed, skipped: skipped + todo, failed: tests - passed - skipped - todo });

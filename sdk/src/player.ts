@@ -87,12 +87,12 @@ export class Player extends Session<PlayerEvents> {
     while (this.connection === connection) {
       const sample = playbackSample(await peer.getStats());
       if (this.connection !== connection) return;
-      this.#tell(watch.look(sample, this.#isPaused, performance.now()) ?? refused);
+      this.#setProblem(watch.look(sample, this.#isPaused, performance.now()) ?? refused);
       await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
   }
 
-  #tell(problem: MediaProblem | undefined): void {
+  #setProblem(problem: MediaProblem | undefined): void {
     if (problem?.message === this.#problem?.message) return;
     this.#problem = problem;
     this.emit('problem', problem);

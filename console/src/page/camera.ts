@@ -6,12 +6,12 @@ export const CAMERA_STREAM = 'live/camera';
 
 /** Publishes the visitor's camera as `live/camera` in three simulcast layers; a second call ends it. */
 export class Camera {
-  readonly #tell: (message: string) => void;
+  readonly #report: (message: string) => void;
   #publisher: Publisher | undefined;
   #media: MediaStream | undefined;
 
-  constructor(tell: (message: string) => void) {
-    this.#tell = tell;
+  constructor(report: (message: string) => void) {
+    this.#report = report;
   }
 
   get isOn(): boolean {
@@ -30,11 +30,11 @@ export class Camera {
         { scaleDownBy: 1, maxBitrateBps: 1_500_000 },
       ],
     });
-    publisher.on('place', (place) => this.#tell(`${CAMERA_STREAM} goes to ${place.node}`));
+    publisher.on('place', (place) => this.#report(`${CAMERA_STREAM} goes to ${place.node}`));
     publisher.on('health', ({ state, detail }) =>
-      this.#tell(detail ?? (state === 'Receiving' ? `${CAMERA_STREAM} is live` : '')),
+      this.#report(detail ?? (state === 'Receiving' ? `${CAMERA_STREAM} is live` : '')),
     );
-    publisher.on('error', (error) => this.#tell(describeError(error)));
+    publisher.on('error', (error) => this.#report(describeError(error)));
     publisher.on('state', (state) => state === 'closed' && this.#release());
     this.#media = media;
     this.#publisher = publisher;
@@ -44,7 +44,7 @@ export class Camera {
   async stop(): Promise<void> {
     await this.#publisher?.close();
     this.#release();
-    this.#tell('');
+    this.#report('');
   }
 
   #release(): void {

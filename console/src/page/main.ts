@@ -19,7 +19,7 @@ const view = {
   note: (message: string) => void (byId('player-note').textContent = message),
   screen: (message: string) => {
     const note = byId('screen-note');
-    if (note.textContent !== message) note.textContent = message; // called at each frame
+    if (note.textContent !== message) note.textContent = message; // called for each frame
   },
   state: (state: string, tone: string) => {
     byId('player-state').textContent = state;
