@@ -29,7 +29,7 @@ const RECHECK_MS = 30_000;
 /** Delay before a failed write of a MediaNode is retried, ms. */
 const RETRY_MS = 2_000;
 
-/** What the RelayMesh controller works with. */
+/** Dependencies of the RelayMesh controller. */
 export interface RelayMeshDependencies extends TermDependencies {
   readonly meshes: Informer<RelayMesh>;
   readonly edges: Informer<MediaEdge>;

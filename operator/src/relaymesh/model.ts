@@ -1,6 +1,6 @@
 import type { Challenge, CostWeights, Hysteresis, LinkReport, Path, PathPolicy } from './routing/index.ts';
 
-/** What the planner knows of a mesh, parsed from the resources into plain data. */
+/** The planner's input, extracted from the resources into plain data. */
 export interface MeshObservation {
   readonly nodes: readonly MeshNode[];
   readonly reports: readonly LinkReport[];

@@ -18,11 +18,11 @@ import { RouteIndex } from './route-index.ts';
 
 const FIELD_MANAGER = 'millrace-streamroute';
 
-/** What the StreamRoute controller looks at. */
+/** Dependencies of the StreamRoute controller. */
 export interface StreamRouteDependencies extends TermDependencies {
   readonly streamRoutes: Informer<StreamRoute>;
   readonly nodes: Informer<MediaNode>;
-  /** Nodes name their mesh; one that is gone leads nowhere. */
+  /** Nodes name their mesh. Routes over a deleted mesh are not planned any more. */
   readonly meshes: Informer<RelayMesh>;
 }
 
@@ -92,7 +92,7 @@ export function createStreamRouteController(deps: StreamRouteDependencies): Cont
   };
 }
 
-/** What StreamRoutes are judged by, kept current by the caches, and whom each change concerns. */
+/** The indexes from which the status of StreamRoutes follows, kept current by the caches. They return the routes that a change affects. */
 class Indexes {
   readonly #deps: StreamRouteDependencies;
   readonly #byNamespace = new Map<string, { readonly routes: RouteIndex; readonly nodes: NodeIndex }>();
@@ -107,7 +107,7 @@ class Indexes {
     return indexes;
   }
 
-  /** Once: the subscriptions keep the indexes too. */
+  /** Called once, because the subscriptions also keep the indexes current. */
   watches(): Trigger[] {
     const { streamRoutes: routes, nodes, meshes } = this.#deps;
     return [
@@ -132,7 +132,7 @@ class Indexes {
   }
 }
 
-/** Enqueues the StreamRoutes that a change concerns: `concerned` gives their names, of the namespace of what has changed. */
+/** Enqueues the StreamRoutes that a change affects: `concerned` returns their names, in the namespace of the changed object. */
 function follow<T extends KubeObject>(
   informer: Informer<T>,
   concerned: (change: Change<T>, namespace: string) => Iterable<string>,

@@ -1,15 +1,15 @@
 import type { MediaNode } from '@millrace/api';
 import type { Change } from '@millrace/kube';
 
-/** What a change of a MediaNode changes for StreamRoutes. */
+/** The effect of a change of a MediaNode on StreamRoutes. */
 export interface NodeNews {
-  /** Of this node: what it is to run, or what it acknowledged. */
+  /** The node whose desired or acknowledged generation changed. */
   readonly node: string | undefined;
   /** Regions that got their first node or lost their last. */
   readonly regions: readonly string[];
-  /** Path policies of which the first node got a route, or the last lost its. */
+  /** Path policies that got their first node with a route or lost their last one. */
   readonly policies: readonly string[];
-  /** There is now more than one region, or no longer; or a mesh got its first node or lost its last. */
+  /** The number of regions passed between one and several, or a mesh got its first node or lost its last. */
   readonly concernsAll: boolean;
 }
 
@@ -22,7 +22,7 @@ interface Facts {
   readonly policies: ReadonlySet<string>;
 }
 
-/** The MediaNodes of one namespace, counted by what StreamRoutes ask of them. */
+/** Counts the MediaNodes of one namespace by the facts that StreamRoutes depend on. */
 export class NodeIndex {
   readonly #facts = new Map<string, Facts>();
   readonly #regions = new Map<string, number>();
@@ -89,12 +89,12 @@ function factsOf({ metadata, spec, status }: MediaNode, before: Facts | undefine
   };
 }
 
-/** Load and links change all the time; what StreamRoutes look at does not. */
+/** Load and links change often; the facts that StreamRoutes depend on do not. */
 function saysTheSame(a: Facts, b: Facts): boolean {
   return a.uid === b.uid && a.generation === b.generation && a.programmedGeneration === b.programmedGeneration;
 }
 
-/** Changes a count; `crossed` holds the keys whose count became, or ceased to be, zero, unless both happened. */
+/** Changes a count. `crossed` holds the keys whose count became zero or stopped being zero, unless both happened. */
 function count(counts: Map<string, number>, key: string, change: 1 | -1, crossed: Set<string>): void {
   const before = counts.get(key) ?? 0;
   const after = before + change;

@@ -11,7 +11,7 @@ export interface RouteObservation {
   readonly shadowed: readonly Shadowed[];
   /** Nodes on the paths of its active streams, as far as they exist. */
   readonly carriers: readonly MediaNode[];
-  /** What there is in its namespace. */
+  /** The other objects of its namespace. */
   readonly surroundings: Surroundings;
   /** ms since the epoch. */
   readonly nowMs: number;
@@ -39,7 +39,7 @@ type RouteCondition = Pick<Condition, 'status' | 'reason' | 'message'>;
 const MAX_NAMED = 5;
 const OWN_CONDITIONS: readonly string[] = [...Object.values(CONDITION), PAUSED_CONDITION.type];
 
-/** What a StreamRoute's status should say. Equal input gives an equal plan. */
+/** The desired status of a StreamRoute. Equal input gives an equal plan. */
 export function planRoute(observation: RouteObservation): RoutePlan {
   const { route, nowMs } = observation;
   const accepted = acceptedVerdict(observation);

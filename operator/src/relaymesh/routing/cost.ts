@@ -28,7 +28,7 @@ const FREE_UTILIZATION_PERCENT = 80;
  */
 export const UNKNOWN_UTILIZATION_PERCENT = 90;
 
-/** The mesh's weights as a path policy wants them. */
+/** The mesh's weights, adjusted to a path policy. */
 export function weightsFor(policy: PathPolicy, weights: CostWeights): CostWeights {
   switch (policy) {
     case 'LowestLatency':

@@ -31,7 +31,7 @@ function follow(looks: readonly Look[]): Switch[] {
     if (restarted) challenge = undefined;
     const ways = [good === undefined ? [] : [path('good', good)], plain === undefined ? [] : [path('plain', plain)]].flat();
     const best = ways.sort((a, b) => a.costMs - b.costMs)[0];
-    if (!best) continue; // no way at all: nothing is chosen, what is programmed stays
+    if (!best) continue; // no path at all: nothing is chosen, and the programmed one stays
     const current = ways.find(({ hops }) => hops[1] === inUse);
     const choice = choosePath(current, since, best, challenge, rule, now);
     challenge = choice.challenge;
