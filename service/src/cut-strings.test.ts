@@ -26,7 +26,9 @@ function assertBeginning(cut: unknown, whole: unknown): void {
     assert.equal(Object.keys(cut as object).length <= Object.keys(whole).length, true);
     const values = Object.entries(cut as object);
     for (const [key, value] of values) {
-      const own = Object.entries(whole).filter(([name]) => name === key || (key.endsWith('…') && name.startsWith(key.slice(0, -1))));
+      const own = Object.entries(whole).filter(
+        ([name]) => name === key || (key.endsWith('…') && name.startsWith(key.slice(0, -1))),
+      );
       assert.ok(own.length > 0, key);
       if (own.length === 1) assertBeginning(value, own[0]![1]);
     }

@@ -85,7 +85,11 @@ test('whatever is logged, the time for it is linear', () => {
 });
 
 test('an error is logged without what its library worked on', () => {
-  const err = Object.assign(new Error('WRONGPASS'), { code: 'X', command: { name: 'auth', args: ['default', 'leak'] }, input: 'leak' });
+  const err = Object.assign(new Error('WRONGPASS'), {
+    code: 'X',
+    command: { name: 'auth', args: ['default', 'leak'] },
+    input: 'leak',
+  });
   const { line, json } = logged((logger) => logger.warn({ err: new AggregateError([err], 'both', { cause: err }) }, 'redis'));
   assert.doesNotMatch(line, /leak/);
   const described = json['err'] as { cause: { code: string; stack: string }; errors: { message: string }[] };

@@ -150,7 +150,10 @@ describe('relays on real sockets', () => {
     const ingest = await a.ingest({ stream: 'live/apart', epoch: 1, tracks: [video], rttMs: 1 });
     const egress = await c.egress({ stream: 'live/apart', path: [hop('a', a)], lingerMs: 1000 });
     await assert.rejects(egress.described(3_000), /a does not answer/);
-    assert.match(lines.map(({ msg }) => msg).join('\n'), /no trunk to a: none of its hosts \(127\.0\.0\.1\).*from ::1.*one family/);
+    assert.match(
+      lines.map(({ msg }) => msg).join('\n'),
+      /no trunk to a: none of its hosts \(127\.0\.0\.1\).*from ::1.*one family/,
+    );
     await egress.close();
     await ingest.close('the end');
   });

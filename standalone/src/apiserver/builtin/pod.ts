@@ -154,23 +154,17 @@ export function validatePod(pod: KubeObject, old?: KubeObject): FieldError[] {
 }
 
 /** One address of each family at most (validatePodIPs in kube-apiserver). */
-function podIpErrors(status: unknown): FieldError[] {
-  if (!isObject(status as JsonObject) || !Array.isArray((status as JsonObject)['podIPs'])) return [];
-  const listed = (status as JsonObject)['podIPs'] as JsonObject[];
-  const families = listed.map((entry) => isIP(String(entry['ip'])));
-  const errors: FieldError[] = families.flatMap((family, index) =>
-    family === 0
-      ? [
-          invalid(
-            `status.podIPs[${index}]`,
-            listed[index]!['ip'],
-            'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
-          ),
-        ]
+function podIpErrors(status: JsonObject[string] | undefined): FieldError[] {
+  if (!isObject(status) || !Array.isArray(status['podIPs'])) return [];
+  const addresses = status['podIPs'].filter(isObject).map(({ ip }) => (typeof ip === 'string' ? ip : ''));
+  const families = addresses.map((address) => isIP(address));
+  const errors = addresses.flatMap((address, index) =>
+    families[index] === 0
+      ? [invalid(`status.podIPs[${index}]`, address, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)')]
       : [],
   );
   if (errors.length === 0 && new Set(families).size < families.length)
-    errors.push(invalid('status.podIPs', listed, 'may specify no more than one IP for each IP family'));
+    errors.push(invalid('status.podIPs', status['podIPs'], 'may specify no more than one IP for each IP family'));
   return errors;
 }
 
