@@ -1,4 +1,4 @@
-import type { KubeClient } from '@millrace/kube';
+import { TokenBucket, type KubeClient } from '@millrace/kube';
 import type { Clock, Logger } from '@millrace/service';
 import { Cluster } from './cluster/index.ts';
 import { MemoryDirectory, type StreamDirectory } from './directory/index.ts';
@@ -26,6 +26,9 @@ export interface ReplicaContext {
   random: () => number;
   logger: Logger;
 }
+
+/** Token reviews at the Kubernetes API: a fleet's nodes that reconnect at once are reviewed within seconds. */
+const REVIEWS = { qps: 50, burst: 200 };
 
 export type Parts = ReturnType<typeof createParts>;
 
@@ -89,7 +92,8 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
       const placed = placer.place({ ...query, region: fleet.spec(node)?.region, exclude: [node] }, true);
       return placed.ok ? placed.places.map((place) => place.signaling) : [];
     },
-    reviews: new TokenReviews({ review: reviewWith(client), clock, namespace }),
+    knowsNodes: () => cluster.hasSynced,
+    reviews: new TokenReviews({ review: reviewWith(client.limitedBy(new TokenBucket({ clock, ...REVIEWS }))), clock, namespace }),
     clock,
     random,
     logger,

@@ -99,6 +99,11 @@ export class KubeClient {
     return new KubeClient({ ...this.#policy, limiter: undefined });
   }
 
+  /** A client on the same connections with a limiter of its own, so that its requests and others do not delay each other. */
+  limitedBy(limiter: TokenBucket): KubeClient {
+    return new KubeClient({ ...this.#policy, limiter });
+  }
+
   /** A client on the same connections that passes the `Date` of each answer to the clock. */
   setting(clock: { observe(dateMs: number, sentMs: number): void }): KubeClient {
     return new KubeClient({ ...this.#policy, onServerTime: (dateMs, sentMs) => clock.observe(dateMs, sentMs) });

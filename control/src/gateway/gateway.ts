@@ -10,7 +10,7 @@ import {
   AGENT_SUBPROTOCOL,
   AgentClose,
 } from '@millrace/api';
-import type { Logger } from '@millrace/service';
+import { AddressRate, type Logger } from '@millrace/service';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { NodeSpec } from '../fleet/index.ts';
 import { AgentSession, type AgentContext } from './agent-session.ts';
@@ -19,6 +19,8 @@ import type { TokenReviews } from './token-reviews.ts';
 
 export interface AgentGatewayOptions extends AgentContext {
   reviews: TokenReviews;
+  /** Whether the MediaNodes have been listed, so that an unknown pod is one of no node. */
+  knowsNodes: () => boolean;
   logger: Logger;
   random: () => number;
   /** Called once a node has said hello and control has accepted it. */
@@ -32,6 +34,13 @@ const HELLO_WITHIN_MS = 10_000;
 const SPEC_WITHIN_MS = 5000;
 /** Maximum number of unauthenticated connections: bounds what unauthenticated clients cost. */
 const MAX_UNKNOWN = 256;
+/** Of those, the ones whose token names no pod of the fleet: strangers cannot keep agents out. A new pod is among them for a moment. */
+const MAX_STRANGERS = 32;
+/** Dials a second from one client address, and at once: all agents of a cluster may share an address. */
+const DIALS_PER_SECOND = 100;
+const DIAL_BURST = 2000;
+/** How long a refused client may take to read the refusal, ms. */
+const REFUSAL_WITHIN_MS = 1000;
 /** Time over which nodes that were sent away spread their reconnects, ms. */
 const BYE_SPREAD_MS = 2000;
 
@@ -46,11 +55,14 @@ export class AgentGateway {
   });
   readonly #sessions = new Map<string, AgentSession>();
   readonly #connections = new Set<AgentConnection>();
+  readonly #dials: AddressRate;
   #unknown = 0;
+  #strangers = 0;
   #stopping = false;
 
   constructor(options: AgentGatewayOptions) {
     this.#options = options;
+    this.#dials = new AddressRate({ perSecond: DIALS_PER_SECOND, burst: DIAL_BURST, clock: options.clock });
     options.streams.watch((change) => {
       for (const node of new Set([change.before?.node, change.entry?.node])) {
         if (node !== undefined) this.#sessions.get(node)?.streamChanged(change);
@@ -101,28 +113,45 @@ export class AgentGateway {
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = (request.url ?? '').split('?')[0];
+    if (!this.#dials.take(request.socket.remoteAddress)) return refuse(socket, 429, 'too many dials from one address: dial more slowly');
     if (path !== AGENT_PATH) return refuse(socket, 404, `agents dial ${AGENT_PATH}`);
     if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
     if (!offered.includes(AGENT_SUBPROTOCOL)) return refuse(socket, 400, `offer the subprotocol ${AGENT_SUBPROTOCOL}`);
     const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+|[\w.~+/=-]{8,4096}) *$/i.exec(request.headers.authorization ?? '')?.[1];
     if (!token) return refuse(socket, 401, 'send Authorization: Bearer with the projected service-account token');
-    if (this.#unknown >= MAX_UNKNOWN) return refuse(socket, 503, 'too many agents are dialling: try again');
+    const claims = this.#options.reviews.claimsOf(token);
+    if (typeof claims === 'string') return refuse(socket, 401, claims);
+    const isStranger = this.#options.knowsNodes() && this.#options.fleet.specByPodUid(claims.podUid) === undefined;
+    if (this.#unknown >= MAX_UNKNOWN || (isStranger && this.#strangers >= MAX_STRANGERS))
+      return refuse(socket, 503, 'too many agents are dialling: try again');
 
-    this.#unknown++;
-    let left = false;
-    const leaveUnknown = (): void => {
-      if (!left) this.#unknown--;
-      left = true;
-    };
+    const leaveUnknown = this.#enterUnknown(isStranger);
     socket.once('close', leaveUnknown);
     const verdict = await this.#options.reviews.check(token);
     if (verdict.verdict !== 'pod') {
+      leaveUnknown();
       this.#options.logger.warn({ detail: verdict.detail }, 'agent refused');
       return refuse(socket, verdict.verdict === 'refused' ? 401 : 503, verdict.detail);
     }
-    if (socket.destroyed || this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
+    if (socket.destroyed || this.#stopping) {
+      leaveUnknown();
+      return refuse(socket, 503, 'this replica of control stops: dial again');
+    }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, verdict.podUid, leaveUnknown));
+  }
+
+  /** Counts a connection until the returned function is called for the first time. */
+  #enterUnknown(isStranger: boolean): () => void {
+    this.#unknown++;
+    if (isStranger) this.#strangers++;
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      this.#unknown--;
+      if (isStranger) this.#strangers--;
+    };
   }
 
   #accept(socket: WebSocket, podUid: string, known: () => void): void {
@@ -251,17 +280,23 @@ export class AgentGateway {
   }
 }
 
+/** Answers, and closes the connection soon: a client that keeps its side open would hold it for ever otherwise. */
 function refuse(socket: Duplex, status: number, detail: string): void {
   if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_WITHIN_MS);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', () => socket.destroy());
+  socket.resume();
   const titles: Record<number, string> = {
     400: 'Bad Request',
     401: 'Unauthorized',
     404: 'Not Found',
+    429: 'Too Many Requests',
     503: 'Service Unavailable',
   };
   const title = titles[status] ?? 'Refused';
   const body = JSON.stringify({ type: 'about:blank', title, status, detail });
-  const extra = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : status === 503 ? 'Retry-After: 2\r\n' : '';
+  const extra = status === 401 ? 'WWW-Authenticate: Bearer\r\n' : status === 503 || status === 429 ? 'Retry-After: 2\r\n' : '';
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${extra}Connection: close\r\n\r\n${body}`,
   );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { TokenReview } from '@millrace/kube';
 import { FakeClock } from '@millrace/testkit';
 import { TokenReviews } from './token-reviews.ts';
@@ -61,4 +62,23 @@ test('while the API server is unreachable a known token is accepted for ten minu
   assert.equal((await reviews.check('u')).verdict, 'unknown');
   clock.advance(301_000);
   assert.equal((await reviews.check('t')).verdict, 'unknown');
+});
+
+test('what a token says of itself is read without a review, and keeps hopeless ones from the API', () => {
+  const { clock, state, reviews } = setUp();
+  const nowS = clock.wall() / 1000;
+  const claims = { aud: ['millrace-control'], exp: nowS + 60, 'kubernetes.io': { namespace: 'ns', pod: { name: 'p', uid: 'uid-1' } } };
+  const token = (payload: unknown): string => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.c2ln`;
+  assert.deepEqual(reviews.claimsOf(token(claims)), { podUid: 'uid-1' });
+  assert.deepEqual(reviews.claimsOf(token({ ...claims, aud: 'millrace-control', exp: nowS - 200 })), { podUid: 'uid-1' });
+  for (const [bad, why] of [
+    [{ ...claims, aud: ['other'] }, /not for millrace-control/],
+    [{ ...claims, exp: nowS - 400 }, /expired/],
+    [{ ...claims, 'kubernetes.io': { namespace: 'other', pod: { uid: 'u' } } }, /namespace ns/],
+    [{ ...claims, 'kubernetes.io': { namespace: 'ns' } }, /projected into the pod/],
+    [null, /projected/],
+  ] as const)
+    assert.match(String(reviews.claimsOf(token(bad))), why);
+  fc.assert(fc.property(fc.string(), (text) => typeof reviews.claimsOf(text) === 'string'));
+  assert.equal(state.asked, 0);
 });

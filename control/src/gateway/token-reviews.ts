@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto';
 import { AGENT_TOKEN_AUDIENCE } from '@millrace/api';
+import { z } from 'zod';
 import type { KubeClient, TokenReview } from '@millrace/kube';
 import { tokenReviews } from '@millrace/kube';
 import type { Clock } from '@millrace/service';
+
+/** Claims of projected tokens (Kubernetes, "Managing Service Accounts": bound service account tokens). */
+const Claims = z.object({
+  aud: z.union([z.string(), z.array(z.string())]),
+  exp: z.number(),
+  'kubernetes.io': z.object({ namespace: z.string(), pod: z.object({ uid: z.string().min(1).max(128) }) }),
+});
 
 export type TokenVerdict =
   | { verdict: 'pod'; podUid: string }
@@ -19,6 +27,8 @@ const FRESH_MS = 60_000;
 const STALE_MS = 600_000;
 const REFUSED_MS = 5000;
 const MAX_CACHED = 10_000;
+/** How far the clocks of this machine and of the API server may be apart. */
+const MAX_CLOCK_ERROR_MS = 300_000;
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
 /** Finds the pod of a projected service-account token, by a TokenReview with control's own audience. Stores hashes, never tokens. */
@@ -33,6 +43,20 @@ export class TokenReviews {
     this.#review = options.review;
     this.#clock = options.clock;
     this.#namespace = options.namespace;
+  }
+
+  /**
+   * The pod that a token says it is of, read without a proof, or why no review could accept it. A stranger's token that fails here costs no
+   * request to the Kubernetes API.
+   */
+  claimsOf(token: string): { podUid: string } | string {
+    const parsed = Claims.safeParse(payloadOf(token));
+    if (!parsed.success) return 'send a service-account token that is projected into the pod';
+    const { aud, exp, 'kubernetes.io': of } = parsed.data;
+    if (!(typeof aud === 'string' ? [aud] : aud).includes(AGENT_TOKEN_AUDIENCE)) return `the token is not for ${AGENT_TOKEN_AUDIENCE}`;
+    if (of.namespace !== this.#namespace) return `the token's account is not in namespace ${this.#namespace}`;
+    if (exp * 1000 < this.#clock.wall() - MAX_CLOCK_ERROR_MS) return 'the token has expired';
+    return { podUid: of.pod.uid };
   }
 
   /** A node reconnects far more often than its token changes, so verdicts are cached, bounded in number and time. */
@@ -79,6 +103,14 @@ export class TokenReviews {
       const oldest = this.#cache.keys().next();
       if (!oldest.done) this.#cache.delete(oldest.value);
     }
+  }
+}
+
+function payloadOf(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+  } catch {
+    return undefined;
   }
 }
 
