@@ -55,7 +55,10 @@ describe('strangers that dial control as agents', () => {
 
     for (let tries = 0; tries < 100 && strangers.some(({ text }) => text === ''); tries++) await delay(100);
     const statuses = new Set(strangers.map(({ text }) => text.slice(9, 12)));
-    assert.deepEqual([...statuses].filter((status) => !['401', '503'].includes(status)), []);
+    assert.deepEqual(
+      [...statuses].filter((status) => !['401', '503'].includes(status)),
+      [],
+    );
     for (let tries = 0; tries < 50 && strangers.some(({ socket }) => !socket.readableEnded); tries++) await delay(100);
     // Control has closed its side of each, and writing to one that it let go is an error.
     assert.ok(strangers.every(({ socket }) => socket.readableEnded || socket.destroyed));

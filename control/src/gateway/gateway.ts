@@ -113,7 +113,8 @@ export class AgentGateway {
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = (request.url ?? '').split('?')[0];
-    if (!this.#dials.take(request.socket.remoteAddress)) return refuse(socket, 429, 'too many dials from one address: dial more slowly');
+    if (!this.#dials.take(request.socket.remoteAddress))
+      return refuse(socket, 429, 'too many dials from one address: dial more slowly');
     if (path !== AGENT_PATH) return refuse(socket, 404, `agents dial ${AGENT_PATH}`);
     if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());

@@ -67,7 +67,11 @@ test('while the API server is unreachable a known token is accepted for ten minu
 test('what a token says of itself is read without a review, and keeps hopeless ones from the API', () => {
   const { clock, state, reviews } = setUp();
   const nowS = clock.wall() / 1000;
-  const claims = { aud: ['millrace-control'], exp: nowS + 60, 'kubernetes.io': { namespace: 'ns', pod: { name: 'p', uid: 'uid-1' } } };
+  const claims = {
+    aud: ['millrace-control'],
+    exp: nowS + 60,
+    'kubernetes.io': { namespace: 'ns', pod: { name: 'p', uid: 'uid-1' } },
+  };
   const token = (payload: unknown): string => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.c2ln`;
   assert.deepEqual(reviews.claimsOf(token(claims)), { podUid: 'uid-1' });
   assert.deepEqual(reviews.claimsOf(token({ ...claims, aud: 'millrace-control', exp: nowS - 200 })), { podUid: 'uid-1' });

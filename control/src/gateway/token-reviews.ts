@@ -53,7 +53,8 @@ export class TokenReviews {
     const parsed = Claims.safeParse(payloadOf(token));
     if (!parsed.success) return 'send a service-account token that is projected into the pod';
     const { aud, exp, 'kubernetes.io': of } = parsed.data;
-    if (!(typeof aud === 'string' ? [aud] : aud).includes(AGENT_TOKEN_AUDIENCE)) return `the token is not for ${AGENT_TOKEN_AUDIENCE}`;
+    if (!(typeof aud === 'string' ? [aud] : aud).includes(AGENT_TOKEN_AUDIENCE))
+      return `the token is not for ${AGENT_TOKEN_AUDIENCE}`;
     if (of.namespace !== this.#namespace) return `the token's account is not in namespace ${this.#namespace}`;
     if (exp * 1000 < this.#clock.wall() - MAX_CLOCK_ERROR_MS) return 'the token has expired';
     return { podUid: of.pod.uid };

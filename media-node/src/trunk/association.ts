@@ -21,6 +21,8 @@ import { maxSegmentPayload, Outbox } from './scheduling/outbox.ts';
 /** There is no time for a second retransmission, so enough copies are sent that all are lost with at most this probability. */
 const TARGET_RETRANSMISSION_LOSS = 1e-6;
 const MAX_RETRANSMISSION_COPIES = 6;
+/** The measured loss of a second or two may be this much below the path's: with one copy fewer, ten times as many retransmissions are lost at 10%. */
+const LOSS_MARGIN = 1.5;
 /** Below this share, loss cannot be distinguished from datagrams in flight. */
 const LOSSY = 0.005;
 
@@ -29,7 +31,10 @@ const DROP_METER_INTERVAL_MS = 200;
 /** Number of copies of each retransmission at this loss (0 to 1). */
 export function retransmissionCopies(loss: number): number {
   if (loss <= LOSSY) return 1;
-  return Math.min(MAX_RETRANSMISSION_COPIES, Math.ceil(Math.log(TARGET_RETRANSMISSION_LOSS) / Math.log(Math.min(0.9, loss))));
+  return Math.min(
+    MAX_RETRANSMISSION_COPIES,
+    Math.ceil(Math.log(TARGET_RETRANSMISSION_LOSS) / Math.log(Math.min(0.9, loss * LOSS_MARGIN))),
+  );
 }
 
 export interface AssociationHooks {

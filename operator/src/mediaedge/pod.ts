@@ -17,6 +17,8 @@ type EnvVar = NonNullable<Container['env']>[number];
 
 const RUN_DIR = '/var/run/millrace';
 const STATE_DIR = '/var/lib/millrace';
+/** Nothing else of a Secret is mounted: whoever may edit a MediaEdge must not read other Secrets of the namespace through a pod. */
+const TLS_FILES = ['tls.crt', 'tls.key'].map((key) => ({ key, path: key }));
 /** How long a node that is told to stop may take to move its sessions away, s. A drained node exits at once. */
 const GRACE_SECONDS = 30;
 
@@ -188,6 +190,6 @@ function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
   return [
     { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
     { name: 'state', emptyDir: {} },
-    ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name } }] : []),
+    ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name, items: TLS_FILES } }] : []),
   ];
 }
