@@ -73,7 +73,7 @@ const subscribe = z.object({
   epoch: epochSchema.optional(),
   /** Hops upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */
   path: hops,
-  /** The subscriber's way round, from its own next hop to the origin; a node on it can take it from its own position. */
+  /** The subscriber's alternative path, from its own next hop to the origin. A node on it can use the rest of it. */
   backup: hops,
   /** Nodes downstream of the receiver, the sender last. */
   via: z.array(nodeName).min(1).max(MAX_PATH_HOPS),
@@ -103,7 +103,7 @@ const path = z.object({
   lossPercent: z.number().min(0).max(100),
 });
 const keyframe = z.object({ type: z.literal('keyframe'), id, track: trackIndexSchema, layer: layerIndexSchema });
-/** The sender's own upstream is gone and it has no way round; it keeps trying. */
+/** The sender has lost its own upstream and has no alternative path. It keeps trying. */
 const lost = z.object({ type: z.literal('lost'), id, reason });
 /** The publisher left. */
 const ended = z.object({ type: z.literal('ended'), id, epoch: epochSchema, reason });
