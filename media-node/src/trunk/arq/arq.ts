@@ -105,6 +105,7 @@ export class Arq {
   private stamp = 0;
   private sampledStamp = 0;
   private ackedBytes = 0;
+  private pushedBytes = 0;
   private windowProbeMs = Infinity;
 
   /** `maxControlPayload`: bytes of a control segment. Control segments cannot be cut again, so they must fit every path. */
@@ -245,6 +246,13 @@ export class Arq {
   takeAckedBytes(): number {
     const bytes = this.ackedBytes;
     this.ackedBytes = 0;
+    return bytes;
+  }
+
+  /** Bytes of segments that were written since the last call, retransmissions included. */
+  takePushedBytes(): number {
+    const bytes = this.pushedBytes;
+    this.pushedBytes = 0;
     return bytes;
   }
 
@@ -408,6 +416,7 @@ export class Arq {
     const receive = this.receives.find(conversation.id);
     const window = receive?.window ?? this.windowOf(conversation.id);
     const end = conversation.write(serial, out, offset, nowMs, this.stamp, this.retransmissionCopies, window, receive?.nxt ?? 0);
+    this.pushedBytes += end - offset;
     this.scanDueMs = Math.min(this.scanDueMs, conversation.dueMs);
     return end;
   }

@@ -312,7 +312,7 @@ export class Outbox {
   private transmit(plaintext: Buffer, nowMs: number): void {
     const bytes = this.layers.transmit(plaintext);
     this.pacer.spend(bytes);
-    this.rate.sent(bytes);
+    this.rate.sent(bytes, this.layers.arq.takePushedBytes());
     this.layers.liveness.sent(nowMs);
   }
 

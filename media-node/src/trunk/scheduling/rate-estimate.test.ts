@@ -12,21 +12,30 @@ interface Sight {
   waitMs: number;
 }
 
-/** Sends `offeredKbps` over a link, at most what the estimate allows, for so many seconds; acknowledgements come back 40 ms later. */
-function send(estimate: RateEstimate, link: LinkModel, offeredKbps: number, seconds: number, fromMs = 0): Sight[] {
+/**
+ * Sends `offeredKbps` over a link, at most what the estimate allows, for so many seconds; acknowledgements come back 40 ms later. Of each datagram
+ * `segments` bytes are acknowledged; the rest is headers and parity.
+ */
+function send(
+  estimate: RateEstimate,
+  link: LinkModel,
+  offeredKbps: number,
+  seconds: number,
+  { fromMs = 0, segments = BYTES } = {},
+): Sight[] {
   const acks: { atMs: number; sentMs: number }[] = [];
   const sights: Sight[] = [];
   let [tokens, nowMs] = [0, fromMs];
   for (; nowMs < fromMs + seconds * 1000; nowMs++) {
     tokens = Math.min(5 * BYTES, tokens + Math.min(offeredKbps / 8, estimate.bytesPerMs));
     for (; tokens >= BYTES; tokens -= BYTES) {
-      estimate.sent(BYTES);
+      estimate.sent(BYTES, segments);
       for (const { atMs } of link.offer(BYTES, nowMs)) acks.push({ atMs: atMs + 40, sentMs: nowMs });
     }
     acks.sort((a, b) => a.atMs - b.atMs);
     while (acks[0] && acks[0].atMs <= nowMs) {
       const { atMs, sentMs } = acks.shift()!;
-      estimate.acked(BYTES);
+      estimate.acked(segments);
       estimate.rtt(atMs - sentMs, nowMs);
     }
     estimate.update(nowMs);
@@ -40,7 +49,14 @@ const mean = (values: number[]): number => values.reduce((sum, value) => sum + v
 
 describe('What a way carries', () => {
   test('is without limit while no queue builds up, whatever the way loses or how it swings', () => {
-    for (const profile of [{}, { loss: 0.3 }, { jitterMs: 40 }, { jitterMs: 80, keepsOrder: false }, { rateKbps: 4_000 }]) {
+    for (const profile of [
+      {},
+      { loss: 0.3 },
+      { jitterMs: 40 },
+      { jitterMs: 120 },
+      { jitterMs: 80, keepsOrder: false },
+      { rateKbps: 4_000 },
+    ]) {
       const sights = send(new RateEstimate(), link(profile), 3_000, 30);
       assert.ok(
         sights.every(({ limitKbps }) => limitKbps === Infinity),
@@ -50,9 +66,13 @@ describe('What a way carries', () => {
   });
 
   test('is found within seconds, used nearly whole, and its queue stays short', () => {
-    for (const queueMs of [150, 1_000]) {
+    for (const [queueMs, segments] of [
+      [150, BYTES],
+      [1_000, BYTES],
+      [1_000, 0.7 * BYTES],
+    ] as const) {
       const narrow = link({ rateKbps: 2_000, queueMs });
-      const settled = send(new RateEstimate(), narrow, 3_000, 40).filter(({ atMs }) => atMs > 3_000);
+      const settled = send(new RateEstimate(), narrow, 3_000, 40, { segments }).filter(({ atMs }) => atMs > 3_000);
       const used = ((narrow.counters.deliveredBytes + narrow.counters.delivered * 28) * 8) / 40 / 2_000_000;
       assert.ok(used > 0.85, `${used} of the rate was used`);
       assert.ok(mean(settled.map(({ waitMs }) => waitMs)) < 80, `queue of ${mean(settled.map(({ waitMs }) => waitMs))} ms`);
@@ -66,7 +86,7 @@ describe('What a way carries', () => {
     const estimate = new RateEstimate();
     send(estimate, way, 3_000, 5);
     way.change({ delayMs: 140 }, 5_000);
-    const sights = send(estimate, way, 3_000, 10, 5_000);
+    const sights = send(estimate, way, 3_000, 10, { fromMs: 5_000 });
     assert.ok(sights.filter(({ limitKbps }) => limitKbps < 3_000).length <= 5, 'but for one try');
     assert.equal(estimate.bytesPerMs, Infinity);
   });
@@ -77,7 +97,7 @@ describe('What a way carries', () => {
     send(estimate, way, 3_000, 20);
     assert.ok(estimate.bytesPerMs * 8 < 1_200);
     way.change({ rateKbps: 10_000 }, 20_000);
-    const sights = send(estimate, way, 3_000, 20, 20_000);
+    const sights = send(estimate, way, 3_000, 20, { fromMs: 20_000 });
     const wideAtMs = sights.find(({ limitKbps }) => limitKbps >= 3_000)!.atMs;
     assert.ok(wideAtMs < 25_000, `after ${wideAtMs - 20_000} ms`);
     assert.equal(estimate.bytesPerMs, Infinity);
@@ -95,7 +115,7 @@ describe('What a way carries', () => {
         if (who === 1 && nowMs < 10_000) return;
         tokens[who] = Math.min(5 * BYTES, tokens[who]! + Math.min(2_000 / 8, estimate.bytesPerMs));
         for (; tokens[who] >= BYTES; tokens[who] -= BYTES) {
-          estimate.sent(BYTES);
+          estimate.sent(BYTES, BYTES);
           for (const { atMs } of way.offer(BYTES, nowMs)) acks.push({ atMs: atMs + 40, sentMs: nowMs, who });
         }
       });

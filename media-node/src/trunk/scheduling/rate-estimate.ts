@@ -1,5 +1,8 @@
-/** A standing queue delay above this means that we send faster than the path drains. */
+/** A standing queue delay above this, and above the path's own variation, means that we send faster than the path drains. */
 const STANDING_QUEUE_MS = 60;
+/** Multiple and gain of the RTT variation: a queue grows smoothly, jitter jumps from one acknowledgement to the next. */
+const VARIATIONS = 8;
+const VARIATION_GAIN = 1 / 16;
 /** Sampling interval. A burst causes a short queue too; only a queue seen in two samples in a row counts as congestion. */
 const SAMPLE_MS = 100;
 const SAMPLES_TO_SLOW_DOWN = 2;
@@ -32,13 +35,18 @@ export class RateEstimate {
   queueDelayMs = 0;
   private base = { presentMs: Infinity, formerMs: Infinity, sinceMs: -Infinity };
   private minRttMs = Infinity;
+  private lastRttMs: number | undefined;
+  /** Mean difference of successive RTTs, ms. */
+  private variationMs = 0;
   private sampledAtMs = -Infinity;
   private congestedSamples = 0;
   private ackedBytes = 0;
   private sentBytes = 0;
+  private pushedBytes = 0;
   /** Rates of the last samples, bytes per ms. */
-  private readonly deliveredRates: number[] = [];
+  private readonly ackedRates: number[] = [];
   private readonly sentRates: number[] = [];
+  private readonly pushedRates: number[] = [];
   private congestedAt = Infinity;
   /** While a queue drains: its longest delay, and the limit before. */
   private drain: { peakMs: number; bytesPerMs: number } | undefined;
@@ -47,18 +55,23 @@ export class RateEstimate {
 
   rtt(rttMs: number, nowMs: number): void {
     this.minRttMs = Math.min(this.minRttMs, rttMs);
+    this.variationMs += (Math.abs(rttMs - (this.lastRttMs ?? rttMs)) - this.variationMs) * VARIATION_GAIN;
+    this.lastRttMs = rttMs;
     if (nowMs - this.base.sinceMs > BASE_MS) {
       this.base = { presentMs: rttMs, formerMs: this.base.presentMs, sinceMs: nowMs };
     }
     this.base.presentMs = Math.min(this.base.presentMs, rttMs);
   }
 
+  /** Bytes of segments that arrived. */
   acked(bytes: number): void {
     this.ackedBytes += bytes;
   }
 
-  sent(bytes: number): void {
+  /** A datagram of so many bytes on the wire, of which `pushed` are segments. */
+  sent(bytes: number, pushed: number): void {
     this.sentBytes += bytes;
+    this.pushedBytes += pushed;
   }
 
   /** Takes a sample when one is due. Returns whether the limit changed. */
@@ -66,11 +79,12 @@ export class RateEstimate {
     if (this.sampledAtMs === -Infinity) this.sampledAtMs = nowMs;
     const elapsedMs = nowMs - this.sampledAtMs;
     if (elapsedMs < SAMPLE_MS) return false;
-    remember(this.deliveredRates, this.ackedBytes / elapsedMs);
+    remember(this.ackedRates, this.ackedBytes / elapsedMs);
     remember(this.sentRates, this.sentBytes / elapsedMs);
+    remember(this.pushedRates, this.pushedBytes / elapsedMs);
     const heard = this.minRttMs < Infinity;
     if (heard) this.queueDelayMs = this.minRttMs - Math.min(this.base.presentMs, this.base.formerMs);
-    this.ackedBytes = this.sentBytes = 0;
+    this.ackedBytes = this.sentBytes = this.pushedBytes = 0;
     this.minRttMs = Infinity;
     this.sampledAtMs = nowMs;
     // Without an RTT sample nothing is known; liveness handles a silent peer.
@@ -79,7 +93,7 @@ export class RateEstimate {
 
   private judge(elapsedMs: number, nowMs: number): boolean {
     const before = this.bytesPerMs;
-    if (this.queueDelayMs > STANDING_QUEUE_MS) this.congestedSamples++;
+    if (this.queueDelayMs > Math.max(STANDING_QUEUE_MS, VARIATIONS * this.variationMs)) this.congestedSamples++;
     else this.congestedSamples = 0;
     if (this.drain) {
       this.drain.peakMs = Math.max(this.drain.peakMs, this.queueDelayMs);
@@ -93,7 +107,7 @@ export class RateEstimate {
 
   private slowDown(nowMs: number): void {
     this.drain = { peakMs: this.queueDelayMs, bytesPerMs: this.bytesPerMs };
-    this.congestedAt = Math.min(deliveryRate(this.deliveredRates), this.bytesPerMs);
+    this.congestedAt = Math.min(this.deliveryRate(), this.bytesPerMs);
     this.congestedSamples = 0;
     this.roomSinceMs = Infinity;
     this.bytesPerMs = Math.max(MIN_BYTES_PER_MS, DRAIN * this.congestedAt);
@@ -115,6 +129,19 @@ export class RateEstimate {
     this.congestedSamples = 0;
   }
 
+  /**
+   * On the wire, as the limit is: acknowledgements count segments only, to which datagrams add headers and parity. Single samples are uneven and may
+   * contain a pause: the highest mean of two in a row.
+   */
+  private deliveryRate(): number {
+    const acked = this.ackedRates.reduce(
+      (most, rate, i, rates) => (i === 0 ? most : Math.max(most, (rate + rates[i - 1]!) / 2)),
+      0,
+    );
+    const pushed = mean(this.pushedRates);
+    return pushed > 0 ? acked * Math.max(1, mean(this.sentRates) / pushed) : acked;
+  }
+
   private grow(elapsedMs: number, nowMs: number): void {
     const careful = this.bytesPerMs < this.congestedAt * CAREFUL_WITHIN && this.bytesPerMs > this.congestedAt / CAREFUL_WITHIN;
     this.bytesPerMs *= 1 + ((careful ? CAREFUL_GROWTH : GROWTH) * Math.min(elapsedMs, 2 * SAMPLE_MS)) / 1000;
@@ -128,11 +155,6 @@ export class RateEstimate {
 function remember(rates: number[], rate: number): void {
   rates.push(rate);
   if (rates.length > 5) rates.shift();
-}
-
-/** Single samples are uneven and may contain a pause: the delivery rate is the highest mean of two in a row. */
-function deliveryRate(rates: number[]): number {
-  return rates.reduce((most, rate, i) => (i === 0 ? most : Math.max(most, (rate + rates[i - 1]!) / 2)), 0);
 }
 
 function mean(values: number[]): number {
