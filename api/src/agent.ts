@@ -10,6 +10,7 @@ import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState
 import { PublisherSummary } from './publisher.ts';
 import { PublicJwk } from './tokens.ts';
 import { tracksSchema } from './trunk/description.ts';
+import { MAX_PATH_HOPS } from './trunk/control-message.ts';
 
 export const AGENT_PATH = '/v1/agent';
 export const AGENT_SUBPROTOCOL = 'millrace.agent.v1';
@@ -18,8 +19,15 @@ export const AGENT_PROTOCOL = 1;
 export const AGENT_OLDEST_PROTOCOL = 1;
 /** Audience of the projected service-account token that a node shows. */
 export const AGENT_TOKEN_AUDIENCE = 'millrace-control';
-/** One message, either way. A hello or snapshot of 5,000 streams stays below. */
+/** One message, either way. What names many streams is sent in pages (agent-pages.ts). */
 export const AGENT_MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** Streams in one message; further ones follow in messages of their own. */
+export const AGENT_PAGE_ITEMS = 5000;
+/** Streams that a node publishes at most, and as many that it subscribes to. */
+export const MAX_STREAMS_OF_NODE = 20_000;
+/** What a report lists at most. */
+export const MAX_REPORT_STREAMS = 5000;
+export const MAX_REPORT_LINKS = 500;
 
 /** WebSocket close codes (RFC 6455 section 7.4.2 leaves 4000-4999 to applications). The reason says the remedy. */
 export const AgentClose = {
@@ -39,6 +47,8 @@ export type Role = z.infer<typeof Role>;
 const percent = z.number().transform((value) => Math.min(100, Math.max(0, value)));
 const nonNegative = z.number().nonnegative();
 const RequestId = z.number().int().nonnegative();
+/** Whether further pages of this message follow. */
+const More = z.literal(true).optional();
 /** Grows with each message that changes what the node runs, also across restarts of control. */
 const Version = z.number().int().nonnegative();
 
@@ -102,7 +112,7 @@ export const StreamReport = z.object({
   epoch: Epoch,
   role: z.enum(['origin', 'relay', 'edge']),
   viewers: z.number().int().nonnegative(),
-  path: z.array(NodeName).max(16),
+  path: z.array(NodeName).max(MAX_PATH_HOPS),
   rttMs: nonNegative,
   lossPercent: percent,
   /** At the origin, while its publisher sends nothing: for how long so far, and in how long the name is free unless something comes. */
@@ -116,8 +126,8 @@ export type StreamReport = z.infer<typeof StreamReport>;
 export const Report = z.object({
   at: nonNegative,
   load: NodeLoad,
-  links: z.array(LinkReport).max(500),
-  streams: z.array(StreamReport).max(5000),
+  links: z.array(LinkReport).max(MAX_REPORT_LINKS),
+  streams: z.array(StreamReport).max(MAX_REPORT_STREAMS),
 });
 export type Report = z.infer<typeof Report>;
 
@@ -150,8 +160,9 @@ export const Hello = z.object({
   cpusExclusive: z.boolean().optional(),
   haveVersion: Version.optional(),
   haveDigest: z.string().max(64).optional(),
-  publications: z.array(Publication).max(5000),
-  subscriptions: z.array(StreamName).max(5000),
+  publications: z.array(Publication).max(AGENT_PAGE_ITEMS),
+  subscriptions: z.array(StreamName).max(AGENT_PAGE_ITEMS),
+  more: More,
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -169,6 +180,8 @@ export type PublishRequest = z.infer<typeof PublishRequest>;
 
 export const NodeMessage = z.discriminatedUnion('type', [
   Hello,
+  /** Goes on with a hello that has `more`. */
+  Hello.pick({ publications: true, subscriptions: true, more: true }).extend({ type: z.literal('holds') }),
   Report.extend({ type: z.literal('report') }),
   z.object({ type: z.literal('ack'), version: Version }),
   PublishRequest.extend({ type: z.literal('publish'), id: RequestId }),
@@ -227,7 +240,7 @@ export type Peer = z.infer<typeof Peer>;
 export const SnapshotRoute = z.object({
   originRegion: RegionName,
   policy: z.string().max(64),
-  paths: z.array(z.object({ hops: z.array(NodeName).max(16) })).max(4),
+  paths: z.array(z.object({ hops: z.array(NodeName).max(MAX_PATH_HOPS) })).max(4),
 });
 export type SnapshotRoute = z.infer<typeof SnapshotRoute>;
 
@@ -257,7 +270,7 @@ export type NodeSettings = z.infer<typeof NodeSettings>;
 export const Snapshot = NodeSettings.extend({
   version: Version,
   digest: z.string().max(64),
-  streams: z.array(StreamState).max(10000),
+  streams: z.array(StreamState),
 });
 export type Snapshot = z.infer<typeof Snapshot>;
 
@@ -280,15 +293,24 @@ export const ControlMessage = z.discriminatedUnion('type', [
     /** The node's own snapshot is current: none follows, and this is its version from now on. */
     resumedVersion: Version.optional(),
   }),
-  Snapshot.extend({ type: z.literal('snapshot') }),
+  Snapshot.extend({ type: z.literal('snapshot'), streams: z.array(StreamState).max(AGENT_PAGE_ITEMS), more: More }),
   /** Changes the streams of the snapshot with version `base`; full: these are all of them. A node with another version acks its own, and gets a snapshot. */
   z.object({
     type: z.literal('streams'),
     base: Version,
     version: Version,
     full: z.boolean(),
-    changed: z.array(StreamState).max(10000),
-    removed: z.array(StreamName).max(10000),
+    changed: z.array(StreamState).max(AGENT_PAGE_ITEMS),
+    removed: z.array(StreamName).max(AGENT_PAGE_ITEMS),
+    more: More,
+  }),
+  /** Goes on with the snapshot, or the streams, of this version that has `more`. Nothing of it counts before the last page. */
+  z.object({
+    type: z.literal('more-streams'),
+    version: Version,
+    changed: z.array(StreamState).max(AGENT_PAGE_ITEMS),
+    removed: z.array(StreamName).max(AGENT_PAGE_ITEMS),
+    more: More,
   }),
   z.discriminatedUnion('ok', [
     z.object({ type: z.literal('published'), id: RequestId, ok: z.literal(true), epoch: Epoch, policy: StreamPolicy }),

@@ -95,6 +95,9 @@ export const StreamView = z.object({
   route: z.string().optional(),
   /** As the origin judges what its publisher sends; absent until it has said so. */
   publisher: PublisherSummary.optional(),
+  /** How many nodes carry it. */
+  nodes: z.number().int().nonnegative(),
+  /** How it gets to them; of many nodes the origin and those with most viewers. */
   paths: z.array(StreamPath),
 });
 export type StreamView = z.infer<typeof StreamView>;

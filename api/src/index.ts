@@ -5,6 +5,7 @@ export * from './streams.ts';
 export * from './pattern-index.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
+export * from './agent-pages.ts';
 export * from './http.ts';
 export * from './publisher.ts';
 export * from './signaling.ts';

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { identifier, MediaType, parameterValue, token } from './identifier.ts';
 import { MAX_CODEC_PARAMETERS, MAX_PARAMETER_NAME, MAX_PARAMETER_VALUE } from './trunk/description.ts';
+import { MAX_LAYERS, MAX_TRACKS } from './trunk/media-frame.ts';
 import { StreamName } from './stream-name.ts';
 import { PublisherStatus } from './publisher.ts';
 import { IpAddress } from './streams.ts';
@@ -9,7 +10,11 @@ import { IpAddress } from './streams.ts';
 /** A session description with all its candidates, in bytes; the largest offers of browsers stay below 20 KiB. */
 export const MAX_SDP_BYTES = 64 * 1024;
 
-const Sdp = z.string().min(1).max(MAX_SDP_BYTES);
+const Sdp = z
+  .string()
+  .min(1)
+  .max(MAX_SDP_BYTES)
+  .refine((sdp) => Buffer.byteLength(sdp) <= MAX_SDP_BYTES, `at most ${MAX_SDP_BYTES} bytes`);
 /** In place of the Authorization header, which browsers drop on a redirect. */
 const Token = z.string().min(1).max(4096).optional();
 const Group = identifier(128).optional();
@@ -31,8 +36,18 @@ export const SessionResponse = z.object({ session: SessionRef });
 
 /** What a viewer wants of the layers; without spatialLayer: the best again. */
 export const LayerPreference = z.strictObject({
-  track: z.number().int().min(0).max(15).optional(),
-  spatialLayer: z.number().int().min(0).max(7).optional(),
+  track: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_TRACKS - 1)
+    .optional(),
+  spatialLayer: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_LAYERS - 1)
+    .optional(),
   temporalLayer: z.number().int().min(0).max(7).optional(),
 });
 
@@ -68,7 +83,7 @@ const PlainTrack = z.strictObject({
 export type PlainTrack = z.infer<typeof PlainTrack>;
 
 /** POST /rtp/push */
-export const PlainPushRequest = z.strictObject({ ...Remote, tracks: z.array(PlainTrack).min(1).max(16) });
+export const PlainPushRequest = z.strictObject({ ...Remote, tracks: z.array(PlainTrack).min(1).max(MAX_TRACKS) });
 export type PlainPushRequest = z.infer<typeof PlainPushRequest>;
 
 /** POST /rtp/pull */

@@ -1,11 +1,15 @@
-import type { LinkReport, NodeLoad, PublisherStatus, Report, StreamReport } from '@millrace/api';
+import {
+  MAX_REPORT_LINKS,
+  MAX_REPORT_STREAMS,
+  type LinkReport,
+  type NodeLoad,
+  type PublisherStatus,
+  type Report,
+  type StreamReport,
+} from '@millrace/api';
 import type { StreamHub } from './media/index.ts';
 import type { CarriedStats } from './relay/index.ts';
 import type { SessionRegistry } from './sessions/index.ts';
-
-/** The limits of the protocol's `Report`. */
-const MAX_STREAMS = 5000;
-const MAX_LINKS = 500;
 
 /** What this node tells control each second. */
 export function buildReport(parts: {
@@ -22,8 +26,8 @@ export function buildReport(parts: {
   return {
     at: parts.at,
     load: loadOf(parts.sessions, parts.links, parts.cpuPercent, streams.length),
-    links: bounded(parts.links, MAX_LINKS, ({ state }) => (state === 'Up' ? 1 : 0)),
-    streams: bounded(streams, MAX_STREAMS, ({ viewers }) => -viewers),
+    links: bounded(parts.links, MAX_REPORT_LINKS, ({ state }) => (state === 'Up' ? 1 : 0)),
+    streams: bounded(streams, MAX_REPORT_STREAMS, ({ viewers }) => -viewers),
   };
 }
 

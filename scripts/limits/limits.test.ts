@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 
 const top = new URL('../../', import.meta.url);
@@ -27,7 +28,25 @@ function valueIn(source: string, name: string): number | undefined {
     .reduce((product, factor) => product * factor, 1);
 }
 
+/** Code that takes input from outside: each bound in it is documented. */
+const LISTENERS = 'media-node/src/{sdp,signaling,sessions,access,channel}/**,control/src/{http,gateway}/**,api/src/**';
+/** Values of a standard or of arithmetic, at which nothing is refused. */
+const NO_BOUNDS = new Set(['MAX_COMMON_LEVEL', 'MAX_RTCP_LIKE', 'MAX_RTP_BYTES']);
+
 describe('docs/limits.md', () => {
+  test('names every bound of what listens', () => {
+    const files = globSync(`{${LISTENERS}}/*.ts`, { cwd: fileURLToPath(top) }).filter(
+      (file) => !/\.test\.ts$|testing\//.test(file),
+    );
+    assert.ok(files.length > 50);
+    const bounds = files.flatMap((file) =>
+      [...read(file).matchAll(/const (MAX_\w+)(?:: \w+)? = /g)].map(([, name]) => ({ file, name: name! })),
+    );
+    const missing = bounds.filter(
+      ({ file, name }) => !NO_BOUNDS.has(name) && !rows.some((row) => row.file === file && row.name === name),
+    );
+    assert.deepEqual(missing, []);
+  });
   test('has its tables', () => assert.ok(rows.length > 45, `${rows.length} rows`));
   for (const { what, bound, file, name } of rows) {
     test(`${name} in ${file} is as documented: ${what}`, () => {

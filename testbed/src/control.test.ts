@@ -7,6 +7,7 @@ import {
   mediaNodes,
   verifyMediaToken,
   AgentClose,
+  AGENT_MAX_MESSAGE_BYTES,
   AGENT_SUBPROTOCOL,
   type PlacementResponse,
   type TrackDescription,
@@ -368,6 +369,40 @@ describe('restarts', () => {
       async () => (await network.mediaNode('r-1')).status?.agent?.replica === second.replica,
       'status names the new replica',
     );
+  });
+
+  test('descriptions larger than a message of the channel come through it in pages, at a reconnect too', async (t) => {
+    const network = await ControlNetwork.start();
+    t.after(() => network.stop());
+    const first = await network.control();
+    const port = Number(new URL(first.url).port);
+    const [origin, edge] = [await network.node('large-1'), await network.node('large-2')];
+    const [publisher, viewer] = [await origin.connect([first.agentUrl]), await edge.connect([first.agentUrl])];
+    const parameters = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`p${i}`, 'x'.repeat(500)]));
+    const tracks = [{ ...TRACKS[0]!, codec: { ...TRACKS[0]!.codec, parameters } }];
+    const streams = Array.from({ length: 600 }, (_, i) => `live/large-${i}`);
+    assert.ok(streams.length * Buffer.byteLength(JSON.stringify(tracks)) > AGENT_MAX_MESSAGE_BYTES);
+    for (const stream of streams) await publisher.publish({ stream, session: `of-${stream}`, tracks });
+    for (const stream of streams) await viewer.resolve(stream);
+    await eventually(() => viewer.snapshot!.streams.length === streams.length, 'all are carried');
+    await first.stop(0);
+    await eventually(() => viewer.state !== 'connected' && publisher.state !== 'connected', 'both are alone');
+
+    const second = await network.control({ port });
+    await eventually(() => viewer.state === 'connected' && publisher.state === 'connected', 'both are back');
+    const headers = { authorization: `Bearer ${APP_KEY}` };
+    const known = async (): Promise<boolean> => {
+      const answers = await Promise.all(streams.map((stream) => fetch(`${second.url}/v1/streams/${stream}`, { headers })));
+      return answers.every(({ status }) => status === 200);
+    };
+    await eventually(known, 'control knows all of them again');
+    await network.client.patch(
+      mediaNodes,
+      { namespace: NAMESPACE, name: 'large-2' },
+      { type: 'merge', patch: { spec: { cordoned: true } } },
+    );
+    await eventually(() => viewer.snapshot!.self.cordoned, 'a whole snapshot');
+    assert.equal(viewer.snapshot!.streams.length, streams.length);
   });
 
   test('without control a publisher and a request for an unknown stream are refused at once and may retry', async (t) => {

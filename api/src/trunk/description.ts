@@ -9,7 +9,7 @@ export const MAX_CODEC_PARAMETERS = 32;
 export const MAX_PARAMETER_NAME = 64;
 export const MAX_PARAMETER_VALUE = 512;
 /** Descriptions of all tracks as JSON, so that they fit one control message. */
-export const MAX_TRACKS_BYTES = 48 * 1024;
+export const MAX_TRACKS_BYTES = 24 * 1024;
 
 export const codecParametersSchema = z
   .record(token(MAX_PARAMETER_NAME), z.union([parameterValue(MAX_PARAMETER_VALUE), z.number(), z.boolean()]))

@@ -1,5 +1,5 @@
 import type { ControlMessage, Hello, NodeMessage, Publication, Report } from '@millrace/api';
-import { AGENT_PROTOCOL, trunkAddressOf } from '@millrace/api';
+import { AGENT_PROTOCOL, AgentClose, trunkAddressOf } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
 import { nameTaken } from './name-taken.ts';
@@ -98,7 +98,8 @@ export class AgentSession implements ProgrammedNode {
   handle(message: NodeMessage): void {
     switch (message.type) {
       case 'hello':
-        return;
+      case 'holds':
+        return this.#connection.close(AgentClose.badMessage, 'hello comes once a connection');
       case 'report':
         return void this.#report(message);
       case 'ack':

@@ -14,9 +14,11 @@ export interface ConnectionOptions {
   onClose: (code: number, reason: string) => void;
 }
 
-/** A node needs about ten messages per second in the long run; the burst allows for streams that start together. */
+/** A node needs about ten messages per second in the long run; the burst allows for streams that start together, and for a hello of many. */
 const MESSAGES_PER_SECOND = 200;
 const BURST = 1000;
+/** A message counts once more for each of these, since parsing takes time by the byte: 6 MiB per second. */
+const BYTES_PER_MESSAGE = 32 * 1024;
 /** Maximum number of unsent bytes before control closes the connection of a node that does not read. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 const MISSED_HEARTBEATS = 3;
@@ -75,7 +77,7 @@ export class AgentConnection {
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#closed) return;
     this.#heardAt = this.#options.clock.now();
-    this.#throttle();
+    this.#throttle(data.length);
     const message = isBinary ? undefined : parse(data);
     if (typeof message !== 'object' || message === null) {
       return this.close(AgentClose.badMessage, 'not a JSON object in a text frame');
@@ -87,12 +89,12 @@ export class AgentConnection {
   }
 
   /** Stops reading until the rate limit allows more: TCP then slows the sender down, and no message is lost. */
-  #throttle(): void {
+  #throttle(bytes: number): void {
     const { clock, socket } = this.#options;
     const now = clock.now();
     this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#allowedAt) / 1000) * MESSAGES_PER_SECOND);
     this.#allowedAt = now;
-    this.#allowance--;
+    this.#allowance -= 1 + bytes / BYTES_PER_MESSAGE;
     if (this.#allowance > 0 || this.#resume) return;
     socket.pause();
     this.#resume = clock.setTimeout(

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type http from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Hello } from '@millrace/api';
+import type { Hello, NodeMessage } from '@millrace/api';
 import {
   AGENT_MAX_MESSAGE_BYTES,
   AGENT_OLDEST_PROTOCOL,
@@ -9,6 +9,7 @@ import {
   AGENT_PROTOCOL,
   AGENT_SUBPROTOCOL,
   AgentClose,
+  MAX_STREAMS_OF_NODE,
 } from '@millrace/api';
 import { AddressRate, type Logger } from '@millrace/service';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -159,6 +160,7 @@ export class AgentGateway {
     const { clock, heartbeatMs, logger } = this.#options;
     const log = logger.child({ podUid });
     let session: AgentSession | undefined;
+    let hello: Hello | undefined;
     let greeted = false;
     const helloTimer = clock.setTimeout(() => connection.close(AgentClose.helloTimeout, 'say hello first'), HELLO_WITHIN_MS);
     helloTimer.unref();
@@ -168,15 +170,16 @@ export class AgentGateway {
       logger: log,
       heartbeatMs,
       onMessage: (message) => {
-        if (message.type !== 'hello') {
-          if (!session) return connection.close(AgentClose.badMessage, 'say hello first, and wait for the welcome');
-          return session.handle(message);
-        }
-        if (greeted) return connection.close(AgentClose.badMessage, 'hello comes once a connection');
+        if (session) return session.handle(message);
+        if (greeted) return connection.close(AgentClose.badMessage, 'wait for the welcome after the hello');
+        const read = readHello(hello, message);
+        if (typeof read === 'string') return connection.close(AgentClose.badMessage, read);
+        hello = read;
+        if (hello.more) return;
         greeted = true;
         clock.clearTimeout(helloTimer);
         known();
-        this.#greet(message, podUid, connection, log)
+        this.#greet(hello, podUid, connection, log)
           .then((opened) => (session = opened))
           .catch((err: unknown) => {
             log.error({ err }, 'hello failed');
@@ -279,6 +282,17 @@ export class AgentGateway {
     this.#options.fleet.setDisconnected(session.node, session.connectedAt);
     this.#options.onDisconnected(session, reason);
   }
+}
+
+/** The hello with its next page, or what is wrong with that. */
+function readHello(sofar: Hello | undefined, message: NodeMessage): Hello | string {
+  if (!sofar) return message.type === 'hello' ? message : 'say hello first, and wait for the welcome';
+  if (message.type !== 'holds') return 'send the other pages of the hello before anything else';
+  const publications = [...sofar.publications, ...message.publications];
+  const subscriptions = [...sofar.subscriptions, ...message.subscriptions];
+  if (publications.length > MAX_STREAMS_OF_NODE || subscriptions.length > MAX_STREAMS_OF_NODE)
+    return `a node publishes at most ${MAX_STREAMS_OF_NODE} streams, and subscribes to as many`;
+  return { ...sofar, publications, subscriptions, more: message.more };
 }
 
 /** Answers, and closes the connection soon: a client that keeps its side open would hold it for ever otherwise. */

@@ -6,6 +6,7 @@ import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import type { HttpContext } from './context.ts';
 
+/** Paths of a stream that an answer lists. */
 const MAX_PATHS = 64;
 
 /** GET /v1/streams and /v1/streams/{app}/{name}. */
@@ -49,7 +50,7 @@ export function streamView(entry: StreamEntry, streams: LiveStreams, fleet: Flee
     viewers += report.viewers;
     const { role, path, rttMs, lossPercent } = report;
     if (node === entry.node) publisher = report.publisher;
-    if (paths.length < MAX_PATHS) paths.push({ node, region, role, viewers: report.viewers, hops: path, rttMs, lossPercent });
+    paths.push({ node, region, role, viewers: report.viewers, hops: path, rttMs, lossPercent });
   }
   const route = streams.ruleOf(entry.stream)?.name;
   return {
@@ -62,6 +63,14 @@ export function streamView(entry: StreamEntry, streams: LiveStreams, fleet: Flee
     policy: streams.policyOf(entry.stream),
     ...(route === undefined ? {} : { route }),
     ...(publisher ? { publisher } : {}),
-    paths: paths.sort((a, b) => (a.node < b.node ? -1 : 1)),
+    nodes: paths.length,
+    paths: paths
+      .sort((a, b) => rankOf(b) - rankOf(a))
+      .slice(0, MAX_PATHS)
+      .sort((a, b) => (a.node < b.node ? -1 : 1)),
   };
+}
+
+function rankOf({ role, viewers }: StreamPath): number {
+  return role === 'origin' ? Number.MAX_SAFE_INTEGER : viewers;
 }

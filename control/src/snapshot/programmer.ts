@@ -1,4 +1,5 @@
 import type { ControlMessage, MeshSettings, NodeSettings, PublicJwk, Snapshot, StreamState } from '@millrace/api';
+import { MAX_SNAPSHOT_PEERS, programPages } from '@millrace/api';
 import { Multimap, type Clock, type Logger, type Timer } from '@millrace/service';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
@@ -245,6 +246,13 @@ export class Programmer {
     program.settings = compileSettings({ spec, mesh, tokenKeys: tokenKeys(), addressOf: (node) => fleet.addressOf(node) });
     program.digest = digestOf(program.settings);
     this.compiled++;
+    const { peers, routes } = program.settings;
+    if (peers.length === MAX_SNAPSHOT_PEERS && routes.length < spec.routes.length) {
+      this.#options.logger.warn(
+        { node: spec.name, routes: spec.routes.length, sent: routes.length, peers: peers.length },
+        'a node is given fewer routes than its MediaNode names, since they need the addresses of too many peers',
+      );
+    }
     this.#index(spec.name, mentions(spec), spec.mesh);
   }
 
@@ -273,7 +281,7 @@ export class Programmer {
   #send(program: Program, message: Extract<ControlMessage, { type: 'snapshot' | 'streams' }>): void {
     program.version = message.version;
     program.sent.push({ version: message.version, generation: program.settings!.generation });
-    program.target.send(message);
+    for (const page of programPages(message)) program.target.send(page);
   }
 
   #carriedStates(program: Program): StreamState[] {

@@ -19,6 +19,7 @@ import { StreamBook } from './stream-book.ts';
 
 /** The snapshot without its streams. */
 export type ChannelSettings = Omit<Snapshot, 'streams'>;
+type Program = Extract<ControlMessage, { type: 'snapshot' | 'streams' }>;
 type Kick = { session: string; stream?: string | undefined; reason: string };
 
 /** The identity and endpoints that the node sends in `hello`. */
@@ -73,6 +74,8 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   readonly #book = new StreamBook((stream, state) => this.emit('stream', stream, state));
   readonly #resolving = new Map<string, Promise<StreamState>>();
   #settings: ChannelSettings | undefined;
+  /** A program of which pages are still to come. */
+  #partial: Program | undefined;
   #reportAt: Timer | undefined;
   /** Runs while a connection is expected back at once. */
   #grace: Timer | undefined;
@@ -253,6 +256,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   #connected(): void {
     this.#clock.clearTimeout(this.#grace);
     this.#grace = undefined;
+    this.#partial = undefined;
     for (const message of this.#requests.waiting()) this.#connection.send(message);
     this.#sendReport();
   }
@@ -261,13 +265,13 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     switch (message.type) {
       case 'welcome':
         return;
-      case 'snapshot': {
-        const { type: _, ...snapshot } = message;
-        this.#takeSnapshot(snapshot);
-        return this.#changed();
-      }
+      case 'snapshot':
       case 'streams':
-        return this.#takeStreams(message);
+        return this.#takeProgram(message);
+      case 'more-streams':
+        // A page of what this node has not followed from the beginning: control sends it whole when it hears which version the node has.
+        if (this.#partial?.version !== message.version) return this.#acknowledge();
+        return this.#takeProgram(joined(this.#partial, message));
       case 'published':
       case 'resolved':
       case 'alternatives':
@@ -284,6 +288,15 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     }
   }
 
+  #takeProgram(program: Program): void {
+    this.#partial = program.more ? program : undefined;
+    if (program.more) return;
+    if (program.type === 'streams') return this.#takeStreams(program);
+    const { type: _, more: __, ...snapshot } = program;
+    this.#takeSnapshot(snapshot);
+    this.#changed();
+  }
+
   #takeSnapshot({ streams, ...settings }: Snapshot): void {
     this.#settings = settings;
     this.emit('settings', settings);
@@ -291,10 +304,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   }
 
   #takeStreams(message: Extract<ControlMessage, { type: 'streams' }>): void {
-    if (!this.#settings || this.#settings.version !== message.base) {
-      this.#connection.send({ type: 'ack', version: this.#settings?.version ?? 0 });
-      return;
-    }
+    if (!this.#settings || this.#settings.version !== message.base) return this.#acknowledge();
     this.#settings = { ...this.#settings, version: message.version };
     if (message.full) this.#book.replace(message.changed);
     else {
@@ -305,8 +315,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   }
 
   #changed(): void {
-    this.#connection.send({ type: 'ack', version: this.#settings!.version });
+    this.#acknowledge();
     this.#file.keep(() => this.snapshot!);
+  }
+
+  #acknowledge(): void {
+    this.#connection.send({ type: 'ack', version: this.#settings?.version ?? 0 });
   }
 
   #scheduleReport(): void {
@@ -321,6 +335,11 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     if (!this.#report || !this.#connection.isUp || this.#connection.unsentBytes > MAX_UNSENT_BYTES) return;
     this.#connection.send({ type: 'report', ...this.#report() });
   }
+}
+
+function joined(program: Program, { changed, removed, more }: Extract<ControlMessage, { type: 'more-streams' }>): Program {
+  if (program.type === 'snapshot') return { ...program, streams: [...program.streams, ...changed], more };
+  return { ...program, changed: [...program.changed, ...changed], removed: [...program.removed, ...removed], more };
 }
 
 function refused(answer: {

@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { AGENT_MAX_MESSAGE_BYTES, AGENT_SUBPROTOCOL, ControlMessage, type Hello, type NodeMessage } from '@millrace/api';
+import {
+  AGENT_MAX_MESSAGE_BYTES,
+  AGENT_SUBPROTOCOL,
+  ControlMessage,
+  helloPages,
+  type Hello,
+  type NodeMessage,
+} from '@millrace/api';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import { WebSocket } from 'ws';
 
@@ -64,7 +71,7 @@ export class ControlLink {
     this.#socket = socket;
     socket.on('open', () => {
       this.#listenForSilence();
-      this.send(hello());
+      for (const page of helloPages(hello())) this.send(page);
     });
     socket.on('ping', () => this.#listenForSilence());
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));

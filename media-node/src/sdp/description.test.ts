@@ -48,6 +48,16 @@ const WRONG: { what: string; text: string; says: RegExp; push?: boolean }[] = [
   },
   { what: 'more than 64 KiB', text: `${whip}${'a=x\r\n'.repeat(13_000)}`, says: /is longer than 65536 bytes/ },
   {
+    what: 'more than 64 KiB in fewer characters',
+    text: `${whip}${'a=é\r\n'.repeat(11_500)}`,
+    says: /is longer than 65536 bytes/,
+  },
+  {
+    what: 'more SSRCs than are read',
+    text: `${whip}${Array.from({ length: 33 }, (_, i) => `a=ssrc:${9000 + i} cname:x\r\n`).join('')}`,
+    says: /has too many SSRCs or groups of them: at most 32/,
+  },
+  {
     what: 'bytes',
     text: Buffer.from(Array.from({ length: 500 }, (_, i) => (i * 89) & 255)).toString(),
     says: /begins with "v=0"/,

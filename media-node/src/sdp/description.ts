@@ -1,5 +1,6 @@
 import { parse, type MediaDescription, type SessionDescription } from 'sdp-transform';
 import { MAX_SDP_BYTES } from '@millrace/api';
+import { MAX_LAYERS } from '@millrace/api/trunk';
 import type { types } from 'mediasoup';
 import { checkBundleNumbers } from './bundle-numbers.ts';
 import { parseFmtp } from './fmtp.ts';
@@ -10,10 +11,10 @@ export type RemoteCodec = types.RtpCodecParameters;
 
 const MAX_SECTIONS = 16;
 const MAX_CODECS = 128;
-const MAX_RIDS = 8;
 /** Further fmtp lines and feedback entries of a payload type are ignored. */
 const MAX_FMTP_LINES = 8;
 const MAX_FEEDBACK = 32;
+const MAX_SSRCS = 32;
 
 type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
@@ -61,7 +62,7 @@ export interface RemoteDescription {
  * @throws SdpError that names the line and the remedy; no input causes any other error
  */
 export function parseDescription(text: string, role: 'offer' | 'answer'): RemoteDescription {
-  if (text.length > MAX_SDP_BYTES)
+  if (Buffer.byteLength(text) > MAX_SDP_BYTES)
     throw new SdpError(`the ${role}`, `is longer than ${MAX_SDP_BYTES} bytes; send fewer codecs or candidates`);
   if (!/^v=0\r?\n/.test(text))
     throw new SdpError(firstLine(text), `a session description begins with "v=0" (RFC 8866 section 5.1)`);
@@ -134,7 +135,7 @@ function readSection(session: SessionDescription, media: MediaDescription, index
     codecs: isRtp ? readCodecs(media, line) : [],
     extensions: isRtp ? readExtensions(session, media) : [],
     sendRids: isRtp ? readSendRids(media) : [],
-    ...readSsrcs(media),
+    ...readSsrcs(media, line),
     ...(msid ? { msid: msid.appdata ? `${msid.id} ${msid.appdata}` : msid.id } : {}),
     rtcpMux: media.rtcpMux !== undefined,
   };
@@ -202,7 +203,7 @@ function readSendRids(media: MediaDescription): RemoteRid[] {
   const rids: RemoteRid[] = [];
   // "1,2;~3": layers are separated by ";", alternatives of one layer by ",", and "~" marks one that starts paused (RFC 8853 section 5.1).
   const layers = String(list).split(';');
-  if (layers.length > MAX_RIDS) throw new SdpError(`a=simulcast:send ${list}`, `at most ${MAX_RIDS} layers are allowed`);
+  if (layers.length > MAX_LAYERS) throw new SdpError(`a=simulcast:send ${list}`, `at most ${MAX_LAYERS} layers are allowed`);
   for (const alternatives of layers) {
     const id = (alternatives.split(',')[0] ?? '').trim().replace(/^~/, '');
     const declared = media.rids?.find((rid) => String(rid.id) === id && rid.direction === 'send');
@@ -224,11 +225,13 @@ function readRestrictions(params: string | undefined): Record<string, number> {
   return restrictions;
 }
 
-function readSsrcs(media: MediaDescription): Pick<RemoteSection, 'ssrcs' | 'ssrcGroups' | 'cname'> {
+function readSsrcs(media: MediaDescription, line: string): Pick<RemoteSection, 'ssrcs' | 'ssrcGroups' | 'cname'> {
   const isSsrc = (value: number): boolean => Number.isInteger(value) && value > 0 && value <= 0xffffffff;
-  const ssrcs = [...new Set((media.ssrcs ?? []).map((entry) => Number(entry.id)))].filter(isSsrc).slice(0, 32);
+  const ssrcs = [...new Set((media.ssrcs ?? []).map((entry) => Number(entry.id)))].filter(isSsrc);
+  if (ssrcs.length > MAX_SSRCS || (media.ssrcGroups?.length ?? 0) > MAX_SSRCS)
+    throw new SdpError(line, `has too many SSRCs or groups of them: at most ${MAX_SSRCS} of each are allowed`);
   const cname = media.ssrcs?.find((entry) => entry.attribute === 'cname')?.value;
-  const ssrcGroups = (media.ssrcGroups ?? []).slice(0, 32).map((group) => ({
+  const ssrcGroups = (media.ssrcGroups ?? []).map((group) => ({
     semantics: String(group.semantics),
     ssrcs: String(group.ssrcs).split(' ').map(Number).filter(isSsrc),
   }));
