@@ -28,6 +28,8 @@ export const MAX_STREAMS_OF_NODE = 20_000;
 /** What a report lists at most. */
 export const MAX_REPORT_STREAMS = 5000;
 export const MAX_REPORT_LINKS = 500;
+export const MAX_PROBLEMS = 16;
+export const MAX_PROBLEM_CHARACTERS = 500;
 
 /** WebSocket close codes (RFC 6455 section 7.4.2 leaves 4000-4999 to applications). The reason says the remedy. */
 export const AgentClose = {
@@ -128,6 +130,8 @@ export const Report = z.object({
   load: NodeLoad,
   links: z.array(LinkReport).max(MAX_REPORT_LINKS),
   streams: z.array(StreamReport).max(MAX_REPORT_STREAMS),
+  /** What keeps the node from doing all its work, each with its remedy. */
+  problems: z.array(identifier(MAX_PROBLEM_CHARACTERS)).max(MAX_PROBLEMS).optional(),
 });
 export type Report = z.infer<typeof Report>;
 

@@ -20,6 +20,8 @@ export interface Measured {
   registry: Registry;
   /** CPU cores that the node may use. */
   cpus: number;
+  /** What keeps the node from doing all its work. */
+  problems: () => string[];
   /** Called after each measurement. */
   onMeasured: () => Promise<void>;
   clock: Clock;
@@ -69,7 +71,7 @@ export class Measuring {
   }
 
   async #measure(): Promise<void> {
-    const { hub, relay, cores, sessions, clock, onMeasured } = this.#parts;
+    const { hub, relay, cores, sessions, clock, problems, onMeasured } = this.#parts;
     const [cpuPercent] = await Promise.all([
       this.#load.sampleCpu(cores.pids),
       this.#load.sampleRates(sessions.all()),
@@ -85,6 +87,7 @@ export class Measuring {
       hub,
       links,
       carried: stats.streams,
+      problems: problems(),
       silenceOf: (stream) => this.#publishers.silenceOf(stream),
     });
     await onMeasured();

@@ -9,7 +9,7 @@ import { serveOps, serveSignaling } from './listeners.ts';
 import { Measuring } from './measuring.ts';
 import { StreamHub } from './media/index.ts';
 import { startCores, startRelay } from './media-plane.ts';
-import { judgeReadiness } from './readiness.ts';
+import { judgeReadiness, problemsOf } from './readiness.ts';
 import { ReadyFile } from './ready-file.ts';
 import { SessionMover, SessionRegistry } from './sessions/index.ts';
 
@@ -85,7 +85,9 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
     return readyFile.set(ok ? { ...endpoints, reasons } : undefined);
   };
   const cpus = config.cores;
-  const measuring = new Measuring({ hub, relay, cores, sessions, registry, cpus, onMeasured: showReadiness, clock, logger });
+  const problems = (): string[] => problemsOf(readiness());
+  const watched = { hub, relay, cores, sessions, registry, cpus };
+  const measuring = new Measuring({ ...watched, problems, onMeasured: showReadiness, clock, logger });
 
   const ops = await serveOps(config, place, registry, readiness);
   undo.push(() => ops.close());

@@ -1,3 +1,4 @@
+import { MAX_PROBLEM_CHARACTERS, MAX_PROBLEMS } from '@millrace/api';
 import type { Readiness } from '@millrace/service';
 import type { AnnouncedAddresses } from './addresses/index.ts';
 import type { ControlChannel } from './channel/index.ts';
@@ -23,4 +24,11 @@ export function judgeReadiness({ channel, cores, addresses, workers }: Readiness
   const hasAddress = addresses.current.length > 0;
   const ok = channel.settings !== undefined && hasWorkers && failing.length === 0 && hasAddress;
   return { ok, reasons: [...missing, ...addresses.problems, ...degraded] };
+}
+
+/** The reasons as control is told them: a bounded number, each of one line. */
+export function problemsOf({ reasons }: Readiness): string[] {
+  return reasons
+    .slice(0, MAX_PROBLEMS)
+    .map((reason) => reason.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, ' ').slice(0, MAX_PROBLEM_CHARACTERS));
 }

@@ -19,6 +19,7 @@ export function buildReport(parts: {
   hub: StreamHub;
   links: readonly LinkReport[];
   carried: readonly CarriedStats[];
+  problems?: string[];
   /** How things stand with the silence of a stream's publisher here. */
   silenceOf?: (stream: string) => StreamReport['silence'];
 }): Report {
@@ -28,6 +29,7 @@ export function buildReport(parts: {
     load: loadOf(parts.sessions, parts.links, parts.cpuPercent, streams.length),
     links: bounded(parts.links, MAX_REPORT_LINKS, ({ state }) => (state === 'Up' ? 1 : 0)),
     streams: bounded(streams, MAX_REPORT_STREAMS, ({ viewers }) => -viewers),
+    ...(parts.problems?.length ? { problems: parts.problems } : {}),
   };
 }
 

@@ -61,6 +61,11 @@ describe('control and its nodes', () => {
     assert.equal(status?.agent?.bootId, channel.bootId);
     assert.equal(status?.endpoints?.signalingUrl, node.identity().endpoints.signalingUrl);
     await eventually(async () => (await network.mediaNode('basic')).status?.load?.sessions === 0, 'load');
+    const healthy = async () => (await network.mediaNode('basic')).status?.conditions?.find(({ type }) => type === 'Healthy');
+    await eventually(async () => (await healthy())?.status === 'True', 'no problems');
+    node.report = { ...node.report, problems: ['media workers of core 1 die again and again'] };
+    await eventually(async () => (await healthy())?.status === 'False', 'the problem in its status');
+    assert.match((await healthy())!.message, /core 1 die again/);
   });
 
   test('a changed spec reaches the node and is acknowledged; other nodes receive nothing', async () => {

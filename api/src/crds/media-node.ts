@@ -124,7 +124,7 @@ export interface MediaNodeStatus {
   kernel?: MediaNodeStatusKernel;
   /** CPUs it may run on, as in Cpus_allowed_list. */
   cpus?: string;
-  /** AgentConnected, Programmed, Draining and CPUsExclusive, all by control. Reported is False while the API refuses the rest of this status. */
+  /** AgentConnected, Programmed, Draining, CPUsExclusive, and Healthy, which is False with what the node itself reports as wrong; all by control. Reported is False while the API refuses the rest of this status. */
   conditions?: Condition[];
 }
 

@@ -155,9 +155,9 @@ export class AgentSession implements ProgrammedNode {
     }
   }
 
-  async #report(message: Report): Promise<void> {
-    const { at, load, links, streams } = message;
-    await this.#heartbeat({ at, load, links, streams });
+  async #report(message: Extract<NodeMessage, { type: 'report' }>): Promise<void> {
+    const { type: _, ...report } = message;
+    await this.#heartbeat(report);
     if (!this.#announced) await this.#announce();
   }
 

@@ -25,7 +25,7 @@ export function mediaNodeStatus(facts: MediaNodeFacts): MediaNodeStatus {
   const { spec, presence, programmedGeneration, nowMs } = facts;
   const { hello, report, reportedAt } = presence;
   let conditions: readonly Condition[] = (facts.conditions ?? []).filter(({ type }) => type !== 'Reported');
-  for (const judgement of [agentConnected(facts), programmed(facts), draining(facts), cpusExclusive(facts)]) {
+  for (const judgement of [agentConnected(facts), programmed(facts), draining(facts), cpusExclusive(facts), healthy(facts)]) {
     conditions = setCondition(conditions, { ...judgement, observedGeneration: spec.generation }, nowMs);
   }
   return {
@@ -112,6 +112,14 @@ function cpusExclusive({ presence: { hello } }: MediaNodeFacts): Judgement {
   return hello.cpusExclusive
     ? { type, status: 'True', reason: 'Exclusive', message }
     : { type, status: 'False', reason: 'Shared', message };
+}
+
+/** What the node says of itself: media workers that die, an announced name that does not resolve. */
+function healthy({ connected, presence: { report } }: MediaNodeFacts): Judgement {
+  const type = 'Healthy';
+  if (!report || !connected) return { type, status: 'Unknown', reason: 'NotReported', message: 'no present report of the node' };
+  if (!report.problems?.length) return { type, status: 'True', reason: 'NoProblems', message: 'the node reports no problem' };
+  return { type, status: 'False', reason: 'ProblemsReported', message: report.problems.join('; ') };
 }
 
 type ReportedLoad = NonNullable<NodePresence['report']>['load'];
