@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { identifier } from './identifier.ts';
+import { Grant } from './grants.ts';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
@@ -140,6 +141,8 @@ export const Publication = z.object({
   epoch: Epoch,
   session: SessionId,
   tracks: tracksSchema,
+  /** With which control gave out the name. */
+  grant: Grant,
 });
 export type Publication = z.infer<typeof Publication>;
 
@@ -173,9 +176,8 @@ export type Hello = z.infer<typeof Hello>;
 export const PublishRequest = z.object({
   stream: StreamName,
   session: SessionId,
-  user: UserId.optional(),
-  /** false: never take the name from a live publisher, even where the StreamRoute would allow it. */
-  takeoverAllowed: z.boolean().optional(),
+  /** The publisher's media token. Without one that counts, only a Public name is given out, and never one that somebody holds. */
+  token: z.string().max(4096).optional(),
   /** The publisher's earlier session, which only it knows: where that one holds the name, this one takes it over, whatever the StreamRoute says. */
   replaces: SessionId.optional(),
   tracks: tracksSchema,
@@ -192,6 +194,8 @@ export const NodeMessage = z.discriminatedUnion('type', [
   /** What is known of the tracks has changed, e.g. the order of their layers; of an epoch that does not live any more it is passed over. */
   z.object({ type: z.literal('describe'), stream: StreamName, epoch: Epoch, session: SessionId, tracks: tracksSchema }),
   z.object({ type: z.literal('unpublish'), stream: StreamName, epoch: Epoch, session: SessionId }),
+  /** What holds for the stream, asked before any work is done for a client without a token. */
+  z.object({ type: z.literal('policy'), id: RequestId, stream: StreamName }),
   z.object({ type: z.literal('resolve'), id: RequestId, stream: StreamName }),
   z.object({ type: z.literal('release'), stream: StreamName }),
   z.object({
@@ -317,8 +321,21 @@ export const ControlMessage = z.discriminatedUnion('type', [
     more: More,
   }),
   z.discriminatedUnion('ok', [
-    z.object({ type: z.literal('published'), id: RequestId, ok: z.literal(true), epoch: Epoch, policy: StreamPolicy }),
+    z.object({
+      type: z.literal('published'),
+      id: RequestId,
+      ok: z.literal(true),
+      epoch: Epoch,
+      policy: StreamPolicy,
+      grant: Grant,
+    }),
     refusal.extend({ type: z.literal('published'), id: RequestId }),
+  ]),
+  /** A publication's grant under the present key, in place of the one before. */
+  z.object({ type: z.literal('granted'), stream: StreamName, epoch: Epoch, session: SessionId, grant: Grant }),
+  z.discriminatedUnion('ok', [
+    z.object({ type: z.literal('policy'), id: RequestId, ok: z.literal(true), policy: StreamPolicy }),
+    refusal.extend({ type: z.literal('policy'), id: RequestId }),
   ]),
   z.discriminatedUnion('ok', [
     z.object({ type: z.literal('resolved'), id: RequestId, ok: z.literal(true), stream: StreamState }),

@@ -6,6 +6,7 @@ export * from './pattern-index.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
 export * from './agent-pages.ts';
+export * from './grants.ts';
 export * from './http.ts';
 export * from './publisher.ts';
 export * from './signaling.ts';

@@ -38,7 +38,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 
   const listeners = await startListeners(options, parts, { ...context, registry });
   gateway.attach(listeners.server);
-  const onSigningKeys = (): void => programmer.tokenKeysChanged();
+  const onSigningKeys = (): void => {
+    programmer.tokenKeysChanged();
+    gateway.signingKeysChanged();
+  };
   const stopSecrets = followSecrets({ client, namespace, signingKeys, appKeys, onSigningKeys, clock, logger });
   cluster.start();
   lease.start();

@@ -87,6 +87,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     fleet,
     streams,
     programmer,
+    signingKeys,
     settled: () => settling.whenSettled(),
     alternatives: ({ node, ...query }) => {
       const placed = placer.place({ ...query, region: fleet.spec(node)?.region, exclude: [node] }, true);

@@ -20,7 +20,10 @@ import { signalingApp, type SignalingContext } from './signaling/index.ts';
 const SESSION_TIMEOUTS = { connectMs: 30_000, interruptedMs: 15_000 };
 
 /** What the node itself hands to signalling; the rest follows from its settings. */
-export type SignalingParts = Pick<SignalingContext, 'hub' | 'relay' | 'sessions' | 'access' | 'directory' | 'logger' | 'clock'>;
+export type SignalingParts = Pick<
+  SignalingContext,
+  'hub' | 'relay' | 'sessions' | 'access' | 'policies' | 'directory' | 'logger' | 'clock'
+>;
 
 /** WHIP, WHEP, plain RTP and the short forms. @throws CannotListen */
 export async function serveSignaling(

@@ -1,6 +1,6 @@
 import { urlHost, type NodeEndpoints, type NodeSettings } from '@millrace/api';
 import { createMetrics, realClock, type Clock, type Logger, type Readiness, type Registry } from '@millrace/service';
-import { AccessControl } from './access/index.ts';
+import { AccessControl, PolicyCache } from './access/index.ts';
 import { placeNode, trunkHosts } from './addresses/index.ts';
 import { ControlChannel } from './channel/index.ts';
 import { announcedHosts, workerCount, type MediaNodeConfig } from './config.ts';
@@ -92,7 +92,8 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
   const ops = await serveOps(config, place, registry, readiness);
   undo.push(() => ops.close());
   const access = new AccessControl(() => channel.settings?.tokenKeys ?? [], clock);
-  const parts = { hub, relay, sessions, access, directory: channel, logger, clock };
+  const policies = new PolicyCache((stream) => channel.policy(stream), clock);
+  const parts = { hub, relay, sessions, access, policies, directory: channel, logger, clock };
   const signaling = await serveSignaling(config, place, registry, parts);
   undo.push(() => signaling.close());
   const trunkAt = trunkHosts(addresses.hosts, place.listen);

@@ -10,8 +10,13 @@ import {
   type MediaNode,
   type MediaNodeSpec,
   type RelayMesh,
+  type PublishRequest,
   type Report,
+  type StreamPolicy,
   type StreamRoute,
+  TOKEN_ALGORITHM,
+  TOKEN_AUDIENCE,
+  TOKEN_ISSUER,
 } from '@millrace/api';
 import { crdDefinitions } from '@millrace/api/crds/definitions';
 import {
@@ -28,7 +33,8 @@ import { createLogger, createMetrics } from '@millrace/service';
 // The tests run control against the other end of the channel and a real API server; control itself does not depend on them.
 import { ControlChannel, type ChannelOptions } from '@millrace/media-node/channel';
 import { startApiServer, type ApiServer } from '@millrace/standalone';
-import { startControl, type Control, type ControlOptions } from '@millrace/control';
+import { startControl, TOKEN_KEY_SECRET, type Control, type ControlOptions } from '@millrace/control';
+import { importJWK, SignJWT, type CryptoKey, type JWK } from 'jose';
 
 export const NAMESPACE = 'millrace';
 export const APP_KEY = 'app-key-of-the-tests';
@@ -51,6 +57,7 @@ export class ControlNetwork {
   readonly #controls = new Set<Control>();
   readonly #channels = new Set<ControlChannel>();
   #apiPort = 0;
+  #signer: Promise<{ key: CryptoKey; kid: string }> | undefined;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -133,6 +140,35 @@ export class ControlNetwork {
     const request = { metadata: { namespace: NAMESPACE }, spec } as KubeObject;
     const answer = await this.client.create(tokenRequests, request);
     return (answer as { status?: { token?: string } }).status!.token!;
+  }
+
+  /** Publishes with a token for this stream. */
+  async publish(
+    channel: ControlChannel,
+    request: Omit<PublishRequest, 'token'>,
+  ): Promise<{ epoch: number; policy: StreamPolicy }> {
+    return channel.publish({ token: await this.pushToken(request.stream), ...request });
+  }
+
+  /** A media token signed with control's key. */
+  async pushToken(stream: string): Promise<string> {
+    this.#signer ??= this.#readSigner();
+    const { key, kid } = await this.#signer;
+    return new SignJWT({ act: 'push', stream })
+      .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid })
+      .setIssuer(TOKEN_ISSUER)
+      .setAudience(TOKEN_AUDIENCE)
+      .setSubject('anna')
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .setJti(randomUUID())
+      .sign(key);
+  }
+
+  async #readSigner(): Promise<{ key: CryptoKey; kid: string }> {
+    const { data } = await this.client.get(secrets, { namespace: NAMESPACE, name: TOKEN_KEY_SECRET });
+    const set = JSON.parse(Buffer.from(data!['keys.json']!, 'base64').toString()) as { keys: [JWK & { kid: string }] };
+    return { key: (await importJWK(set.keys[0], TOKEN_ALGORITHM)) as CryptoKey, kid: set.keys[0].kid };
   }
 
   mesh(name: string, spec: object = {}): Promise<RelayMesh> {

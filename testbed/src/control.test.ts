@@ -126,7 +126,7 @@ describe('control and its nodes', () => {
     const [origin, edge] = [await network.node('pub-1'), await network.node('pub-2', { region: 'south' })];
     const [publisher, viewer] = [await origin.connect([control.agentUrl]), await edge.connect([control.agentUrl])];
     await assert.rejects(viewer.resolve('live/one'), (error) => error instanceof Problem && error.status === 404);
-    const { epoch, policy } = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+    const { epoch, policy } = await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
     assert.equal(policy.policyKey, 'default');
     const state = await viewer.resolve('live/one');
     assert.deepEqual([state.epoch, state.origin.node, state.origin.region, state.tracks], [epoch, 'pub-1', 'north', TRACKS]);
@@ -144,7 +144,7 @@ describe('control and its nodes', () => {
 
     publisher.unpublish('live/one', epoch, 's1');
     await eventually(() => viewer.snapshot!.streams.length === 0, 'its end is known');
-    const next = await publisher.publish({ stream: 'live/one', session: 's2', tracks: TRACKS });
+    const next = await network.publish(publisher, { stream: 'live/one', session: 's2', tracks: TRACKS });
     assert.ok(next.epoch > epoch);
     await eventually(() => viewer.snapshot!.streams[0]?.epoch === next.epoch, 'the next epoch is known without asking');
     viewer.release('live/one');
@@ -155,22 +155,21 @@ describe('control and its nodes', () => {
   test('a duplicate is refused, or takes over and ends the first, as the StreamRoute says', async () => {
     const [one, two] = [await network.node('dup-1'), await network.node('dup-2')];
     const [first, second] = [await one.connect([control.agentUrl]), await two.connect([control.agentUrl])];
-    const { epoch } = await first.publish({ stream: 'dup/a', session: 's1', tracks: [] });
+    const { epoch } = await network.publish(first, { stream: 'dup/a', session: 's1', tracks: [] });
     await assert.rejects(
-      second.publish({ stream: 'dup/a', session: 's2', tracks: [] }),
+      network.publish(second, { stream: 'dup/a', session: 's2', tracks: [] }),
       (error) => error instanceof Problem && error.status === 409,
     );
     await network.route('dup', { streams: ['dup/*'], origin: { onDuplicate: 'Takeover' }, distribution: { lingerSeconds: 3 } });
     await eventually(() => first.snapshot!.streams[0]?.policy.lingerMs === 3000, 'the new policy reaches the publisher');
     const kicked = once(first, 'kick');
-    const takeover = await second.publish({ stream: 'dup/a', session: 's2', tracks: [] });
+    const takeover = await network.publish(second, { stream: 'dup/a', session: 's2', tracks: [] });
     assert.ok(takeover.epoch > epoch);
     assert.equal(((await kicked) as [{ session: string }])[0].session, 's1');
     await eventually(async () => (await network.streamRoute('dup')).status?.activeStreams === 1, 'StreamRoute counts it');
     const { streams } = (await network.streamRoute('dup')).status!;
     assert.deepEqual([streams?.[0]?.name, streams?.[0]?.epoch, streams?.[0]?.origin.node], ['dup/a', takeover.epoch, 'dup-2']);
-    const byNobody = (stream: string, session = 's3'): Promise<unknown> =>
-      first.publish({ stream, session, tracks: [], takeoverAllowed: false });
+    const byNobody = (stream: string, session = 's3'): Promise<unknown> => first.publish({ stream, session, tracks: [] });
     await assert.rejects(byNobody('dup/a'), /a token is needed/, 'a name that is live and one that is not look alike');
     await assert.rejects(byNobody('dup/nobody'), /a token is needed/);
     await network.route('open', { streams: ['open/*'], origin: { onDuplicate: 'Takeover' }, access: { publish: 'Public' } });
@@ -189,7 +188,9 @@ describe('control and its nodes', () => {
     await network.route('here', { streams: ['here/*'], origin: { regions: ['south'] } });
     const channel = await (await network.node('here-1')).connect([control.agentUrl]);
     await eventually(async () => {
-      const outcome = await channel.publish({ stream: 'here/a', session: 's', tracks: [] }).catch((error: unknown) => error);
+      const outcome = await network
+        .publish(channel, { stream: 'here/a', session: 's', tracks: [] })
+        .catch((error: unknown) => error);
       if (!(outcome instanceof Problem)) channel.unpublish('here/a', (outcome as { epoch: number }).epoch, 's');
       return outcome instanceof Problem && outcome.status === 403;
     }, 'refused with 403');
@@ -333,7 +334,7 @@ describe('control and its nodes', () => {
   test('a node that is gone loses its streams with its MediaNode, and its status says that it is gone', async () => {
     const node = await network.node('gone');
     const channel = await node.connect([control.agentUrl]);
-    await channel.publish({ stream: 'gone/a', session: 's', tracks: [] });
+    await network.publish(channel, { stream: 'gone/a', session: 's', tracks: [] });
     await channel.stop();
     await eventually(async () => {
       const { status } = await network.mediaNode('gone');
@@ -357,7 +358,7 @@ describe('restarts', () => {
     const port = Number(new URL(first.url).port);
     const [origin, edge] = [await network.node('r-1'), await network.node('r-2', { region: 'south' })];
     const [publisher, viewer] = [await origin.connect([first.agentUrl]), await edge.connect([first.agentUrl])];
-    const { epoch } = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+    const { epoch } = await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
     await viewer.resolve('live/one');
     await eventually(() => viewer.snapshot!.streams.length === 1, 'the stream is carried');
 
@@ -369,7 +370,7 @@ describe('restarts', () => {
     const second = await network.control({ port });
     await eventually(() => viewer.state === 'connected' && publisher.state === 'connected', 'both are back');
     assert.equal((await viewer.resolve('live/one')).epoch, epoch);
-    await assert.rejects(viewer.publish({ stream: 'live/one', session: 's9', tracks: [] }), /published already/);
+    await assert.rejects(network.publish(viewer, { stream: 'live/one', session: 's9', tracks: [] }), /published already/);
     await eventually(
       async () => (await network.mediaNode('r-1')).status?.agent?.replica === second.replica,
       'status names the new replica',
@@ -387,7 +388,7 @@ describe('restarts', () => {
     const tracks = [{ ...TRACKS[0]!, codec: { ...TRACKS[0]!.codec, parameters } }];
     const streams = Array.from({ length: 600 }, (_, i) => `live/large-${i}`);
     assert.ok(streams.length * Buffer.byteLength(JSON.stringify(tracks)) > AGENT_MAX_MESSAGE_BYTES);
-    for (const stream of streams) await publisher.publish({ stream, session: `of-${stream}`, tracks });
+    for (const stream of streams) await network.publish(publisher, { stream, session: `of-${stream}`, tracks });
     for (const stream of streams) await viewer.resolve(stream);
     await eventually(() => viewer.snapshot!.streams.length === streams.length, 'all are carried');
     await first.stop(0);
@@ -425,7 +426,7 @@ describe('restarts', () => {
       );
       return performance.now() - from;
     };
-    const publish = (): Promise<unknown> => channel.publish({ stream: 'live/one', session: 's1', tracks: [] });
+    const publish = (): Promise<unknown> => network.publish(channel, { stream: 'live/one', session: 's1', tracks: [] });
     assert.ok((await refused(publish)) < 1500, 'just after the loss the node waits for at most a second');
     assert.ok((await refused(publish)) < 100);
     assert.ok((await refused(() => channel.resolve('live/none'))) < 100);
@@ -437,7 +438,7 @@ describe('restarts', () => {
     const control = await network.control();
     const [origin, edge] = [await network.node('k-1'), await network.node('k-2')];
     const [publisher, viewer] = [await origin.connect([control.agentUrl]), await edge.connect([control.agentUrl])];
-    await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+    await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
     await viewer.resolve('live/one');
     await eventually(() => viewer.snapshot!.streams.length === 1, 'the stream is carried');
     const { version } = viewer.snapshot!;
@@ -465,7 +466,7 @@ describe('restarts', () => {
     const [origin, edge] = [await network.node('s-1'), await network.node('s-2')];
     const publisher = await origin.connect(urls);
     const viewer = await edge.connect([next.agentUrl]);
-    const { epoch } = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+    const { epoch } = await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
     assert.equal((await viewer.resolve('live/one')).epoch, epoch, 'a stream of a node of the other replica');
     const states: string[] = [];
     publisher.on('state', (state) => states.push(state));
@@ -476,7 +477,7 @@ describe('restarts', () => {
     );
     assert.deepEqual(states, [], 'the new connection was up before the old one ended');
     assert.equal(viewer.snapshot!.streams[0]?.epoch, epoch);
-    const again = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+    const again = await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
     assert.equal(again.epoch, epoch);
   });
 
@@ -501,7 +502,7 @@ describe('restarts', () => {
         await network.node('x-2', { roles: ['pull'], region: 'south' }),
       ];
       const [publisher, viewer] = [await origin.connect([one.agentUrl]), await edge.connect([two.agentUrl])];
-      const { epoch } = await publisher.publish({ stream: 'live/one', session: 's1', tracks: TRACKS });
+      const { epoch } = await network.publish(publisher, { stream: 'live/one', session: 's1', tracks: TRACKS });
       assert.equal((await viewer.resolve('live/one')).epoch, epoch);
 
       const headers = { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' };
@@ -523,7 +524,7 @@ describe('restarts', () => {
       raw.disconnect();
       await publisher.stop();
       const again = await origin.connect([two.agentUrl]);
-      const next = await again.publish({ stream: 'live/one', session: 's2', tracks: TRACKS });
+      const next = await network.publish(again, { stream: 'live/one', session: 's2', tracks: TRACKS });
       assert.ok(next.epoch > epoch);
       await eventually(() => viewer.snapshot!.streams[0]?.epoch === next.epoch, 'the viewer follows');
     },
@@ -535,10 +536,11 @@ describe('restarts', () => {
     const control = await network.control();
     const node = await network.node('a-1');
     const channel = await node.connect([control.agentUrl]);
+    const token = await network.pushToken('live/one');
     await network.stopApi();
     await channel.stop();
     const again = await node.connect([control.agentUrl]);
-    await again.publish({ stream: 'live/one', session: 's1', tracks: [] });
+    await again.publish({ stream: 'live/one', session: 's1', token, tracks: [] });
     const headers = { authorization: `Bearer ${APP_KEY}`, 'content-type': 'application/json' };
     await eventually(async () => {
       const answer = await fetch(`${control.url}/v1/pull`, {

@@ -1,5 +1,5 @@
-import type { ControlMessage, Hello, NodeMessage, Publication, Report } from '@millrace/api';
-import { AGENT_PROTOCOL, AgentClose, trunkAddressOf } from '@millrace/api';
+import type { ControlMessage, Hello, NodeMessage, Publication, Report, TokenVerdict } from '@millrace/api';
+import { AGENT_PROTOCOL, AgentClose, trunkAddressOf, verifyMediaToken } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
 import { nameTaken } from './name-taken.ts';
@@ -8,9 +8,11 @@ import type { Fleet } from '../fleet/index.ts';
 import { compileStream } from '../snapshot/index.ts';
 import type { ProgrammedNode, Programmer } from '../snapshot/index.ts';
 import type { LiveStreams, StreamChange } from '../streams/index.ts';
+import type { SigningKeys } from '../tokens/index.ts';
 import type { AgentConnection } from './connection.ts';
 
 type Publish = Extract<NodeMessage, { type: 'publish' }>;
+type PolicyRequest = Extract<NodeMessage, { type: 'policy' }>;
 type Resolve = Extract<NodeMessage, { type: 'resolve' }>;
 type Alternatives = Extract<NodeMessage, { type: 'alternatives' }>;
 
@@ -21,6 +23,7 @@ export interface AgentContext {
   fleet: Fleet;
   streams: LiveStreams;
   programmer: Programmer;
+  signingKeys: SigningKeys;
   /** Base signalling URLs of other nodes, best first. */
   alternatives: (request: { kind: 'push' | 'pull'; stream: string; user?: string | undefined; node: string }) => string[];
   /** Resolves once an unknown stream counts as nonexistent. */
@@ -32,6 +35,9 @@ export interface AgentContext {
 const SUSPECT_MS = 5000;
 const MAX_RUNNING = 512;
 const WARN_EVERY_MS = 10_000;
+/** Streams that a log line names. */
+const MAX_NAMED = 5;
+const NO_GRANT = 'control does not know the grant of this name any more; publish again';
 
 /** A connected node that has said hello: its publications and subscriptions, and the answers to its requests. */
 export class AgentSession implements ProgrammedNode {
@@ -62,7 +68,6 @@ export class AgentSession implements ProgrammedNode {
     this.#context = options.context;
     this.#connection = options.connection;
     this.#logger = options.logger;
-    for (const { stream, ...publication } of this.hello.publications) this.#published.set(stream, publication);
     this.#subscribed = new Set(this.hello.subscriptions);
   }
 
@@ -80,7 +85,9 @@ export class AgentSession implements ProgrammedNode {
 
   /** Restores the node's publications in the directory, then sends the node what has changed. */
   async open(): Promise<void> {
-    const { programmer, replica, heartbeatMs } = this.#context;
+    const { programmer, replica, heartbeatMs, signingKeys } = this.#context;
+    await signingKeys.whenReady();
+    const unfounded = await this.#readPublications();
     await this.#heartbeat(undefined);
     await this.#announce();
     if (this.#connection.closed) return;
@@ -93,6 +100,43 @@ export class AgentSession implements ProgrammedNode {
       ...(resumedVersion === undefined ? {} : { resumedVersion }),
     });
     programmer.begin(this);
+    for (const { stream, session } of unfounded) this.#kick(stream, session, NO_GRANT);
+    await this.renewGrants();
+  }
+
+  /** Sends the node its grants under the present key, where an earlier one has signed them. */
+  async renewGrants(): Promise<void> {
+    const { signingKeys } = this.#context;
+    for (const [stream, { epoch, session, grant }] of [...this.#published]) {
+      if (signingKeys.isCurrent(grant)) continue;
+      const renewed = await signingKeys.grant({ stream, epoch, node: this.node, session });
+      const mine = this.#published.get(stream);
+      if (mine?.epoch !== epoch || mine.session !== session) continue;
+      this.#published.set(stream, { ...mine, grant: renewed });
+      this.send({ type: 'granted', stream, epoch, session, grant: renewed });
+    }
+  }
+
+  /** Takes those publications of the hello that control has granted to this node. @returns the others */
+  async #readPublications(): Promise<Publication[]> {
+    const { signingKeys } = this.#context;
+    const { node } = this;
+    const judged = await Promise.all(
+      this.hello.publications.map(async (publication) => {
+        const { stream, epoch, session, grant } = publication;
+        return { publication, granted: await signingKeys.verifyGrant(grant, { stream, epoch, node, session }) };
+      }),
+    );
+    for (const { publication, granted } of judged) {
+      const { stream, ...rest } = publication;
+      if (granted) this.#published.set(stream, rest);
+    }
+    const unfounded = judged.filter(({ granted }) => !granted).map(({ publication }) => publication);
+    if (unfounded.length > 0) {
+      const streams = unfounded.slice(0, MAX_NAMED).map(({ stream }) => stream);
+      this.#logger.warn({ streams, count: unfounded.length }, 'publications without a valid grant are not announced');
+    }
+    return unfounded;
   }
 
   handle(message: NodeMessage): void {
@@ -115,6 +159,8 @@ export class AgentSession implements ProgrammedNode {
         return;
       case 'publish':
         return this.#answer(message, () => this.#publish(message));
+      case 'policy':
+        return this.#answer(message, () => this.#policy(message));
       case 'resolve':
         return this.#answer(message, () => this.#resolve(message));
       case 'alternatives':
@@ -140,6 +186,7 @@ export class AgentSession implements ProgrammedNode {
     };
     if (type === 'publish') this.send({ type: 'published', ...refusal });
     if (type === 'resolve') this.send({ type: 'resolved', ...refusal });
+    if (type === 'policy') this.send({ type: 'policy', ...refusal });
   }
 
   /** Handles a stream that this node published: another publisher has its name now, or the directory has lost the entry. */
@@ -203,23 +250,24 @@ export class AgentSession implements ProgrammedNode {
     this.#announcing = false;
   }
 
-  async #publish({ id, stream, session, user, takeoverAllowed, replaces, tracks }: Publish): Promise<ControlMessage> {
-    const { directory, fleet, streams, settled } = this.#context;
-    if (!this.hello.roles.includes('push'))
+  async #publish({ id, stream, session, token, replaces, tracks }: Publish): Promise<ControlMessage> {
+    const { directory, fleet, streams, settled, signingKeys } = this.#context;
+    if (fleet.spec(this.node)?.roles.includes('push') !== true)
       throw new Problem(403, 'Not a push node', { detail: `${this.node} has no push role` });
     const rule = streams.ruleOf(stream);
     if (rule?.originRegions && !rule.originRegions.includes(this.hello.region)) {
       throw new Problem(403, 'Region not allowed', { detail: `${stream} may be published in ${rule.originRegions.join(', ')}` });
     }
+    const publisher = await this.#publisherOf(token, stream);
     await settled();
     const policy = streams.policyOf(stream);
-    // Nodes set takeoverAllowed to false for publishers without a token. Such a publisher must not learn whether the name is taken.
-    if (takeoverAllowed === false && policy.access.publish === 'Token')
-      throw new Problem(401, 'Unauthorized', { detail: `a token is needed to publish ${stream}` });
+    // A publisher without a token must not learn whether the name is taken.
+    if (!publisher.ok && policy.access.publish === 'Token') throw new Problem(401, 'Unauthorized', { detail: publisher.detail });
+    const user = publisher.ok ? publisher.claims.sub : undefined;
     const { region, endpoints } = this.hello;
     const claim = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, user, tracks };
     const isLost = (node: string): boolean => node !== this.node && !fleet.isLive(node, SUSPECT_MS);
-    let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && takeoverAllowed !== false });
+    let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && publisher.ok });
     if (!outcome.ok && (outcome.holder.session === replaces || isLost(outcome.holder.node))) {
       outcome = await directory.publish({ ...claim, takeover: true });
     }
@@ -228,11 +276,24 @@ export class AgentSession implements ProgrammedNode {
       throw nameTaken(stream, outcome.holder, silence);
     }
     const { entry, replaced } = outcome;
-    this.#published.set(stream, { epoch: entry.epoch, session, tracks });
+    const grant = await signingKeys.grant({ stream, epoch: entry.epoch, node: this.node, session });
+    this.#published.set(stream, { epoch: entry.epoch, session, tracks, grant });
     streams.put(entry);
     this.#context.programmer.carry(this.node, stream);
     this.#logger.info({ stream, epoch: entry.epoch, session, replaced: replaced?.node }, 'stream published');
-    return { type: 'published', id, ok: true, epoch: entry.epoch, policy };
+    return { type: 'published', id, ok: true, epoch: entry.epoch, policy, grant };
+  }
+
+  /** The node's word is not enough: the publisher's own token says who it is and what it may publish. */
+  async #publisherOf(token: string | undefined, stream: string): Promise<TokenVerdict> {
+    if (token === undefined) return { ok: false, refusal: 'malformed', detail: `a token is needed to publish ${stream}` };
+    const { signingKeys, clock } = this.#context;
+    return verifyMediaToken(token, signingKeys.publicKeys, { act: 'push', stream, nowMs: clock.wall() });
+  }
+
+  async #policy({ id, stream }: PolicyRequest): Promise<ControlMessage> {
+    await this.#context.settled();
+    return { type: 'policy', id, ok: true, policy: this.#context.streams.policyOf(stream) };
   }
 
   /** Nothing is awaited between reading the publication and the claim, so that a name released meanwhile is not claimed again. */
@@ -300,7 +361,7 @@ export class AgentSession implements ProgrammedNode {
   }
 
   /** Runs a request and turns its failure into an answer. */
-  #answer(request: Publish | Resolve | Alternatives, run: () => Promise<ControlMessage>): void {
+  #answer(request: Publish | PolicyRequest | Resolve | Alternatives, run: () => Promise<ControlMessage>): void {
     const refuse = (status: number, title: string, detail?: string, retryAfterSeconds?: number): void => {
       const refusal = {
         ok: false as const,
@@ -311,6 +372,7 @@ export class AgentSession implements ProgrammedNode {
       };
       if (request.type === 'publish') this.send({ type: 'published', id: request.id, ...refusal });
       else if (request.type === 'resolve') this.send({ type: 'resolved', id: request.id, ...refusal });
+      else if (request.type === 'policy') this.send({ type: 'policy', id: request.id, ...refusal });
       else this.send({ type: 'alternatives', id: request.id, urls: [] });
     };
     if (this.#running >= MAX_RUNNING)

@@ -79,6 +79,12 @@ export class AgentGateway {
     return this.#sessions.size;
   }
 
+  /** The key that signs grants may have changed. */
+  signingKeysChanged(): void {
+    for (const session of this.#sessions.values())
+      session.renewGrants().catch((err: unknown) => this.#options.logger.error({ err }, 'grants could not be renewed'));
+  }
+
   session(node: string): AgentSession | undefined {
     return this.#sessions.get(node);
   }

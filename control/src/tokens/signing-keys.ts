@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { PublicJwk, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, type TokenAction } from '@millrace/api';
-import { exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
+import {
+  GRANT_AUDIENCE,
+  grantClaims,
+  GrantVerifier,
+  PublicJwk,
+  TOKEN_ALGORITHM,
+  TOKEN_AUDIENCE,
+  TOKEN_ISSUER,
+  type GrantedName,
+  type TokenAction,
+} from '@millrace/api';
+import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
 import { z } from 'zod';
 
@@ -19,6 +29,8 @@ export const SIGNING_KEYS_FIELD = 'keys.json';
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
   #signer: { kid: string; key: CryptoKey } | undefined;
+  readonly #loaded = Promise.withResolvers<void>();
+  #verifier = new GrantVerifier([]);
 
   /** A new key set with one key, as the Secret's data (base64). */
   static async create(): Promise<Record<string, string>> {
@@ -37,6 +49,8 @@ export class SigningKeys {
     const key = (await importJWK(current as JWK, TOKEN_ALGORITHM)) as CryptoKey;
     this.#signer = { kid: current.kid, key };
     this.#publicKeys = set.keys.map(({ d: _, ...publicKey }) => publicKey);
+    this.#verifier = new GrantVerifier(this.#publicKeys);
+    this.#loaded.resolve();
   }
 
   get publicKeys(): readonly PublicJwk[] {
@@ -45,6 +59,31 @@ export class SigningKeys {
 
   get ready(): boolean {
     return this.#signer !== undefined;
+  }
+
+  /** Resolves with the first load. */
+  whenReady(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  /** Whether the key that signs now has signed this grant. */
+  isCurrent(grant: string): boolean {
+    return decodeProtectedHeader(grant).kid === this.#signer?.kid;
+  }
+
+  /** Throws before the first load. */
+  grant(name: GrantedName): Promise<string> {
+    if (!this.#signer) throw new Error('no signing key yet');
+    return new SignJWT({ ...grantClaims(name) })
+      .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: this.#signer.kid, typ: 'JWT' })
+      .setIssuer(TOKEN_ISSUER)
+      .setAudience(GRANT_AUDIENCE)
+      .sign(this.#signer.key);
+  }
+
+  /** Whether one of the keys has signed that this name was given out. */
+  verifyGrant(grant: string, name: GrantedName): Promise<boolean> {
+    return this.#verifier.verify(grant, name);
   }
 
   /** `nowMs`: since the Unix epoch. Throws before the first load. */

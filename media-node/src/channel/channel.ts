@@ -52,6 +52,7 @@ export interface ChannelEvents {
 }
 
 const PUBLISH_WITHIN_MS = 8000;
+const POLICY_WITHIN_MS = 8000;
 const RESOLVE_WITHIN_MS = 5000;
 const ALTERNATIVES_WITHIN_MS = 2000;
 /** How long requests wait for a lost connection, which often returns at once. */
@@ -149,8 +150,17 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     const answer = await this.#request({ type: 'publish', ...request }, PUBLISH_WITHIN_MS);
     if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
     if (!answer.ok) throw refused(answer);
-    this.#book.published(request.stream, { epoch: answer.epoch, session: request.session, tracks: request.tracks });
+    const { epoch, grant } = answer;
+    this.#book.published(request.stream, { epoch, session: request.session, tracks: request.tracks, grant });
     return { epoch: answer.epoch, policy: answer.policy };
+  }
+
+  /** What holds for a stream, published or not. Throws Problem: 503 without control. */
+  async policy(stream: string): Promise<StreamPolicy> {
+    const answer = await this.#request({ type: 'policy', stream }, POLICY_WITHIN_MS);
+    if (answer.type !== 'policy') throw new Problem(502, 'Unexpected answer of control');
+    if (!answer.ok) throw refused(answer);
+    return answer.policy;
   }
 
   /** Reports changed track descriptions of a published stream; without a connection, at the next one. */
@@ -273,9 +283,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
         if (this.#partial?.version !== message.version) return this.#acknowledge();
         return this.#takeProgram(joined(this.#partial, message));
       case 'published':
+      case 'policy':
       case 'resolved':
       case 'alternatives':
         return this.#requests.answered(message);
+      case 'granted':
+        return this.#book.granted(message.stream, message.epoch, message.session, message.grant);
       case 'kick': {
         const { session, stream, reason } = message;
         this.#book.kicked(session);

@@ -1,8 +1,8 @@
 import type { ControlMessage, NodeMessage } from '@millrace/api';
 import { Problem, type Clock, type Timer } from '@millrace/service';
 
-export type RequestMessage = Extract<NodeMessage, { type: 'publish' | 'resolve' | 'alternatives' }>;
-export type AnswerMessage = Extract<ControlMessage, { type: 'published' | 'resolved' | 'alternatives' }>;
+export type RequestMessage = Extract<NodeMessage, { type: 'publish' | 'policy' | 'resolve' | 'alternatives' }>;
+export type AnswerMessage = Extract<ControlMessage, { type: 'published' | 'policy' | 'resolved' | 'alternatives' }>;
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 export type RequestBody = WithoutId<RequestMessage>;
 

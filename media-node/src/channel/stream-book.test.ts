@@ -46,7 +46,7 @@ describe('What a node knows of streams', () => {
     const { book } = newBook();
     for (const stream of ['a/viewed', 'a/mine', 'a/held']) book.want(stream);
     book.replace([state('a/viewed', 1), state('a/mine', 1), state('a/held', 1, true)]);
-    book.published('a/mine', { epoch: 1, session: 's', tracks: [] });
+    book.published('a/mine', { epoch: 1, session: 's', tracks: [], grant: 'g' });
     for (const stream of ['a/viewed', 'a/mine', 'a/held']) assert.equal(book.release(stream), true);
     assert.equal(book.release('a/viewed'), false);
     assert.deepEqual(
@@ -64,23 +64,26 @@ describe('What a node knows of streams', () => {
       headerExtensions: [],
       layers: layers.map((layer) => ({ layer, ssrc: 1 + layer })),
     });
-    book.published('a/b', { epoch: 2, session: 's', tracks: [track([0, 1])] });
+    book.published('a/b', { epoch: 2, session: 's', tracks: [track([0, 1])], grant: 'g' });
     assert.equal(book.described('a/b', 1, 's', []), false);
     assert.equal(book.described('a/b', 2, 'other', []), false);
     assert.equal(book.described('a/none', 2, 's', []), false);
     assert.equal(book.described('a/b', 2, 's', [track([1, 0])]), true);
-    assert.deepEqual(book.said.publications, [{ stream: 'a/b', epoch: 2, session: 's', tracks: [track([1, 0])] }]);
+    assert.deepEqual(book.said.publications, [{ stream: 'a/b', epoch: 2, session: 's', tracks: [track([1, 0])], grant: 'g' }]);
   });
 
   test('only its own session and epoch gives a name back; a kick takes all names of a session', () => {
     const { book } = newBook();
-    book.published('a/b', { epoch: 2, session: 'new', tracks: [] });
-    book.published('a/c', { epoch: 3, session: 'new', tracks: [] });
+    book.published('a/b', { epoch: 2, session: 'new', tracks: [], grant: 'g' });
+    book.published('a/c', { epoch: 3, session: 'new', tracks: [], grant: 'g' });
     book.unpublished('a/b', 1, 'old');
     book.unpublished('a/b', 2, 'old');
     assert.equal(book.said.publications.length, 2);
     book.unpublished('a/b', 2, 'new');
-    assert.deepEqual(book.said, { publications: [{ stream: 'a/c', epoch: 3, session: 'new', tracks: [] }], subscriptions: [] });
+    assert.deepEqual(book.said, {
+      publications: [{ stream: 'a/c', epoch: 3, session: 'new', tracks: [], grant: 'g' }],
+      subscriptions: [],
+    });
     book.kicked('new');
     assert.equal(book.carries('a/c'), false);
   });

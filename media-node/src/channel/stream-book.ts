@@ -1,11 +1,11 @@
-import type { Hello, StreamState, TrackDescription } from '@millrace/api';
+import type { Hello, Publication, StreamState, TrackDescription } from '@millrace/api';
 
 /**
  * The streams that this node publishes, those that it subscribes to, and their latest state from control. It outlives connections: each new connection
  * reports publications and subscriptions again, and the known states stay while control is unreachable.
  */
 export class StreamBook {
-  readonly #publications = new Map<string, { epoch: number; session: string; tracks: TrackDescription[] }>();
+  readonly #publications = new Map<string, Omit<Publication, 'stream'>>();
   readonly #wanted = new Set<string>();
   readonly #known = new Map<string, StreamState>();
   readonly #changed: (stream: string, state: StreamState | undefined) => void;
@@ -34,7 +34,7 @@ export class StreamBook {
     return this.#wanted.has(stream) || this.#publications.has(stream);
   }
 
-  published(stream: string, publication: { epoch: number; session: string; tracks: TrackDescription[] }): void {
+  published(stream: string, publication: Omit<Publication, 'stream'>): void {
     this.#publications.set(stream, publication);
   }
 
@@ -42,8 +42,14 @@ export class StreamBook {
   described(stream: string, epoch: number, session: string, tracks: TrackDescription[]): boolean {
     const mine = this.#publications.get(stream);
     if (mine?.session !== session || mine.epoch !== epoch) return false;
-    this.#publications.set(stream, { epoch, session, tracks });
+    this.#publications.set(stream, { ...mine, tracks });
     return true;
+  }
+
+  /** Control has signed the grant with another key. */
+  granted(stream: string, epoch: number, session: string, grant: string): void {
+    const mine = this.#publications.get(stream);
+    if (mine?.session === session && mine.epoch === epoch) this.#publications.set(stream, { ...mine, grant });
   }
 
   unpublished(stream: string, epoch: number, session: string): void {

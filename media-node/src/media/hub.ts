@@ -73,22 +73,20 @@ export class StreamHub {
 
   /**
    * Makes this node the stream's origin.
-   * @param request.mayPublish called once the policy is known and before any packet is accepted; throws to refuse
    * @throws Problem when control refuses (409: the name is taken), no core lives, or the relay cannot take it
    */
   async publish<T extends PublisherTransport>(request: {
     stream: string;
     session: string;
-    user?: string;
+    /** The publisher's media token. */
+    token?: string;
     coreKey: string;
-    takeoverAllowed?: boolean;
     /** The publisher's own session, here or elsewhere, whose name it takes over. */
     replaces?: string;
     tracks: readonly PushTrack[];
     createTransport: (router: types.Router, core: MediaCore) => Promise<T>;
-    mayPublish?: (policy: StreamPolicy) => void;
   }): Promise<PublishedStream<T>> {
-    const { stream, session, user, takeoverAllowed, replaces } = request;
+    const { stream, session, token, replaces } = request;
     const core = this.#coreAt(coreOf(request.coreKey, this.#cores.count));
     const origin = await Origin.open(core, request.tracks, (router) => request.createTransport(router, core));
     let granted: { epoch: number; policy: StreamPolicy } | undefined;
@@ -96,12 +94,10 @@ export class StreamHub {
       granted = await this.#directory.publish({
         stream,
         session,
-        ...(user !== undefined ? { user } : {}),
-        ...(takeoverAllowed !== undefined ? { takeoverAllowed } : {}),
+        ...(token !== undefined ? { token } : {}),
         ...(replaces !== undefined ? { replaces } : {}),
         tracks: origin.tracks,
       });
-      request.mayPublish?.(granted.policy);
       await origin.limit(granted.policy.maxPublishKbps);
       const ingest = await this.#relay.ingest({
         stream,

@@ -6,11 +6,13 @@ export interface StreamDirectory {
   publish(request: {
     stream: string;
     session: string;
-    user?: string;
-    takeoverAllowed?: boolean;
+    /** The publisher's media token. */
+    token?: string;
     replaces?: string;
     tracks: TrackDescription[];
   }): Promise<{ epoch: number; policy: StreamPolicy }>;
+  /** What holds for a stream, whether or not somebody publishes it. */
+  policy(stream: string): Promise<StreamPolicy>;
   /** Reports changed track descriptions. Ignored when the session no longer publishes the stream in this epoch. */
   describe(stream: string, epoch: number, session: string, tracks: TrackDescription[]): void;
   unpublish(stream: string, epoch: number, session: string): void;

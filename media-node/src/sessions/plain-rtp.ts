@@ -1,4 +1,4 @@
-import type { PlainDescription, PlainPullRequest, PlainPushRequest, PlainTrack, StreamPolicy, StreamState } from '@millrace/api';
+import type { PlainDescription, PlainPullRequest, PlainPushRequest, PlainTrack, StreamState } from '@millrace/api';
 import { ipFamilyOf } from '@millrace/api';
 import { Problem } from '@millrace/service';
 import { looksLikeRtcp, offerPull, relayedCodec, RTCP_LIKE_REMEDY, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
@@ -25,7 +25,7 @@ const KEYFRAME_REQUESTS = [
 /** Opens a publisher's session over plain RTP, without ICE and DTLS. @throws Problem */
 export async function openPlainPush(
   context: PlainContext,
-  request: PlainRequest & { body: PlainPushRequest; mayPublish: (policy: StreamPolicy) => void },
+  request: PlainRequest & { body: PlainPushRequest; token: string },
 ): Promise<{ session: Session; body: PlainDescription }> {
   const { body } = request;
   const local = localAddress(context, request);
@@ -36,10 +36,9 @@ export async function openPlainPush(
   const published = await context.hub.publish({
     stream: request.stream,
     session: id,
-    ...(request.user !== undefined ? { user: request.user } : {}),
+    token: request.token,
     coreKey: body.group ?? request.user ?? request.stream,
     tracks,
-    mayPublish: request.mayPublish,
     createTransport: async (router) => {
       const opened = await openPushTransport(context, router, local, body);
       address = opened.address;

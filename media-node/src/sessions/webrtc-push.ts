@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import type { StreamPolicy } from '@millrace/api';
 import type { types } from 'mediasoup';
 import type { MediaCore, StreamHub } from '../media/index.ts';
 import { negotiatePush, parseDescription, writeAnswer, type LocalSection } from '../sdp/index.ts';
@@ -30,10 +29,9 @@ export async function openWebRtcPush(
   request: OpenRequest & {
     offer: string;
     group: string | undefined;
-    takeoverAllowed?: boolean;
+    token?: string | undefined;
     /** The publisher's earlier session, whose name it takes over. */
     replaces?: string;
-    mayPublish: (policy: StreamPolicy) => void;
   },
 ): Promise<{ session: Session; answer: string }> {
   requireAddress(context);
@@ -43,12 +41,10 @@ export async function openWebRtcPush(
   const published = await context.hub.publish({
     stream: request.stream,
     session: id,
-    ...(request.user !== undefined ? { user: request.user } : {}),
+    ...(request.token !== undefined ? { token: request.token } : {}),
     coreKey: request.group ?? request.user ?? request.stream,
-    ...(request.takeoverAllowed !== undefined ? { takeoverAllowed: request.takeoverAllowed } : {}),
     ...(request.replaces !== undefined ? { replaces: request.replaces } : {}),
     tracks,
-    mayPublish: request.mayPublish,
     createTransport: async (router, core) => {
       const transport = await createWebRtcTransport(router, core);
       await transport.connect({ dtlsParameters: offer.dtls });

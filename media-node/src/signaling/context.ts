@@ -10,7 +10,7 @@ import {
 } from '@millrace/service';
 import type { Request } from 'express';
 import type { AnnouncedAddresses } from '../addresses/index.ts';
-import { tokensOf, type AccessControl, type Caller } from '../access/index.ts';
+import { tokensOf, type AccessControl, type Caller, type PolicyCache } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
 import { SdpError } from '../sdp/index.ts';
 import type { PublisherPortOpener, Session, SessionRegistry, SessionTimeouts } from '../sessions/index.ts';
@@ -28,6 +28,7 @@ export interface SignalingContext {
   hub: StreamHub;
   sessions: SessionRegistry;
   access: AccessControl;
+  policies: PolicyCache;
   directory: Pick<StreamDirectory, 'settings'> & {
     alternatives(kind: TokenAction, stream: string, user?: string): Promise<string[]>;
   };

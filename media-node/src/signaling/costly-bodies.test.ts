@@ -26,3 +26,22 @@ test('a body that is costly to refuse is refused by its token, or by its size in
     assert.match(tooMany.text, /more than 2000 values/);
   }
 });
+
+test('an offer without a token is neither read nor given a transport where the policy wants one', async (t) => {
+  const node = await startTestNode({ policy: { access: { publish: 'Token', play: 'Token' } } });
+  t.after(() => node.close());
+  const asked = t.mock.method(node.directory, 'publish');
+  const costly = Array.from({ length: 1000 }, (_, n) => `a=extmap:${(n % 255) + 1} urn:x:${n}\r\n`).join('');
+  for (const [path, type, body] of [
+    ['/whip/live/costly', 'application/sdp', `v=0\r\n${costly}`],
+    ['/signaling/push', 'application/json', JSON.stringify({ stream: 'live/costly', sdp: `v=0\r\n${costly}` })],
+    ['/whep/live/costly', 'application/sdp', `v=0\r\n${costly}`],
+  ] as const) {
+    const response = await fetch(`${node.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body });
+    const text = await response.text();
+    // A viewer without a token hears that nobody publishes the stream, as before: there is nothing to protect yet.
+    assert.equal(response.status, path.startsWith('/whep') ? 404 : 401, text);
+    assert.ok(!/sdp|line|extmap/i.test(text.replaceAll('access_token', '')), text);
+  }
+  assert.equal(asked.mock.callCount(), 0);
+});

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
 import { AddressRate, createLogger, Problem, realClock, serveHttp, trusts, type Logger } from '@millrace/service';
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost } from '../addresses/index.ts';
-import { AccessControl } from '../access/index.ts';
+import { AccessControl, PolicyCache } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { PublisherWatch } from '../publisher/index.ts';
 import { Relay } from '../relay/index.ts';
@@ -74,6 +74,7 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     relay,
     sessions,
     access: new AccessControl(() => [jwk], clock),
+    policies: new PolicyCache((stream) => directory.policy(stream), clock),
     directory,
     roles: options.roles ?? ['push', 'pull'],
     region: 'a',
@@ -192,9 +193,9 @@ class TestDirectory implements StreamDirectory {
   }
 
   publish(request: Parameters<StreamDirectory['publish']>[0]): Promise<{ epoch: number; policy: StreamPolicy }> {
-    const { stream, session, takeoverAllowed = true, tracks } = request;
+    const { stream, session, token, tracks } = request;
     const holder = this.published.get(stream);
-    const mayTake = holder?.session === request.replaces || (takeoverAllowed && this.#policy.onDuplicate === 'Takeover');
+    const mayTake = holder?.session === request.replaces || (token !== undefined && this.#policy.onDuplicate === 'Takeover');
     if (holder && !mayTake) {
       return Promise.reject(
         new Problem(409, 'The stream is being published', {
@@ -203,7 +204,7 @@ class TestDirectory implements StreamDirectory {
         }),
       );
     }
-    this.users.set(stream, request.user);
+    this.users.set(stream, token === undefined ? undefined : decodeJwt(token).sub);
     this.#epoch += 1;
     const origin = { node: this.#node, region: 'a', host: '127.0.0.1', port: this.#trunkPort };
     this.published.set(stream, {
@@ -211,6 +212,10 @@ class TestDirectory implements StreamDirectory {
       state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy },
     });
     return Promise.resolve({ epoch: this.#epoch, policy: this.#policy });
+  }
+
+  policy(_stream: string): Promise<StreamPolicy> {
+    return Promise.resolve(this.#policy);
   }
 
   describe(stream: string, epoch: number, _session: string, tracks: StreamState['tracks']): void {

@@ -18,18 +18,13 @@ export function plainRtpRoutes(context: SignalingContext): Router {
     .route('/rtp/push')
     .post(body, async (req, res) => {
       const entry = await enterByBody(context, req, 'push');
-      if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'push');
+      const { caller } = entry;
+      if (caller.kind !== 'token') throw refusalOf(caller, 'push');
       const request = parseRequest(PlainPushRequest, req.body);
-      requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
+      requireRtpTarget(request.address, req.ip, caller.rtpTo);
       await requireRoom(context, req, 'push', entry);
       const opened = await context.sessions.admit(entry.address, () =>
-        openPlainPush(context, {
-          ...entry,
-          protocol: 'rtp',
-          client: req.ip,
-          body: request,
-          mayPublish: (policy) => context.access.requirePermission(entry.caller, 'push', policy),
-        }),
+        openPlainPush(context, { ...entry, protocol: 'rtp', client: req.ip, body: request, token: caller.token }),
       );
       res.status(201).json(opened.body);
     })

@@ -48,6 +48,8 @@ export async function openPush(
   replaces?: string,
 ): ReturnType<typeof openWebRtcPush> {
   const { stream, user, address, caller } = entry;
+  // No work for somebody whose request will be refused: neither the offer is read nor a transport opened.
+  if (caller.kind === 'anonymous') context.access.requirePermission(caller, 'push', await context.policies.of(stream));
   try {
     return await context.sessions.admit(address, () =>
       openWebRtcPush(context, {
@@ -57,10 +59,8 @@ export async function openPush(
         address,
         offer,
         group,
-        // A caller without a token must not end a live publisher before the policy is known.
-        ...(caller.kind === 'anonymous' ? { takeoverAllowed: false } : {}),
+        ...(caller.kind === 'token' ? { token: caller.token } : {}),
         ...(replaces !== undefined ? { replaces } : {}),
-        mayPublish: (policy) => context.access.requirePermission(caller, 'push', policy),
       }),
     );
   } catch (error) {

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { AGENT_SUBPROTOCOL, type ControlMessage, type NodeMessage, type Publication } from '@millrace/api';
+import { secrets } from '@millrace/kube';
+import type { Control } from '@millrace/control';
+import { generateKeyPair, exportJWK } from 'jose';
+import { WebSocket } from 'ws';
+import { APP_KEY, ControlNetwork, eventually, NAMESPACE, type TestNode } from './control-network.ts';
+
+/** A node's own credentials in other hands: it says what it likes over a real connection. */
+class Impostor {
+  readonly heard: ControlMessage[] = [];
+  readonly #socket: WebSocket;
+  readonly #node: TestNode;
+
+  constructor(socket: WebSocket, node: TestNode) {
+    this.#socket = socket;
+    this.#node = node;
+    socket.on('message', (data: Buffer) => this.heard.push(JSON.parse(data.toString()) as ControlMessage));
+  }
+
+  static async dial(control: Control, node: TestNode): Promise<Impostor> {
+    const authorization = `Bearer ${(await readFile(node.tokenFile, 'utf8')).trim()}`;
+    const socket = new WebSocket(control.agentUrl, AGENT_SUBPROTOCOL, { headers: { authorization } });
+    await once(socket, 'open');
+    return new Impostor(socket, node);
+  }
+
+  say(message: NodeMessage): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  hello(publications: Publication[] = [], change: object = {}): void {
+    const hello = { type: 'hello' as const, protocol: 1, bootId: 'b', bootedAt: 1, publications, subscriptions: [] };
+    this.say({ ...hello, ...this.#node.identity(), ...change });
+  }
+
+  async answer<T extends ControlMessage['type']>(type: T): Promise<Extract<ControlMessage, { type: T }>> {
+    const found = (): ControlMessage | undefined => this.heard.find((message) => message.type === type);
+    await eventually(() => found() !== undefined, `a message ${type}`);
+    return found() as Extract<ControlMessage, { type: T }>;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+describe('A compromised node', () => {
+  let network: ControlNetwork;
+  let control: Control;
+
+  before(async () => {
+    network = await ControlNetwork.start();
+    control = await network.control();
+  });
+  after(() => network.stop());
+
+  const originOf = async (stream: string): Promise<{ node: string; epoch: number } | undefined> => {
+    const headers = { authorization: `Bearer ${APP_KEY}` };
+    const answer = await fetch(`${control.url}/v1/streams/${stream}`, { headers });
+    if (answer.status === 404) return undefined;
+    const { origin, epoch } = (await answer.json()) as { origin: { node: string }; epoch: number };
+    return { node: origin.node, epoch };
+  };
+
+  test('cannot announce a name that it was not given, neither a free one nor one of another node', async () => {
+    const [good, bad] = [await network.node('good-1'), await network.node('bad-1')];
+    const channel = await good.connect([control.agentUrl]);
+    const { epoch } = await network.publish(channel, { stream: 'live/victim', session: 's', tracks: [] });
+    const kicks: unknown[] = [];
+    channel.on('kick', (kick) => kicks.push(kick));
+    // Its own grant, for another stream and epoch.
+    const own = await Impostor.dial(control, bad);
+    own.hello();
+    await own.answer('snapshot');
+    own.say({ type: 'publish', id: 1, stream: 'live/own', session: 'x', token: await network.pushToken('live/own'), tracks: [] });
+    const published = await own.answer('published');
+    assert.ok(published.ok);
+    own.close();
+
+    const { grant } = published;
+    const impostor = await Impostor.dial(control, bad);
+    impostor.hello([
+      { stream: 'live/own', epoch: published.epoch, session: 'x', tracks: [], grant },
+      { stream: 'live/victim', epoch: epoch + 1, session: 'x', tracks: [], grant },
+      { stream: 'live/free', epoch: 2 ** 48 - 1, session: 'x', tracks: [], grant },
+      { stream: 'live/later', epoch: published.epoch + 1, session: 'x', tracks: [], grant: 'a.b.c' },
+    ]);
+    await eventually(() => impostor.heard.filter(({ type }) => type === 'kick').length === 3, 'what it may not have is refused');
+    assert.deepEqual(await originOf('live/own'), { node: 'bad-1', epoch: published.epoch });
+    assert.deepEqual(await originOf('live/victim'), { node: 'good-1', epoch });
+    for (const stream of ['live/free', 'live/later']) assert.equal(await originOf(stream), undefined);
+    assert.deepEqual(kicks, []);
+    impostor.close();
+  });
+
+  test('publishes nothing without the token of a publisher, and as nobody else', async () => {
+    const node = await network.node('bad-2');
+    const impostor = await Impostor.dial(control, node);
+    impostor.hello();
+    await impostor.answer('snapshot');
+    const refused = async (token: string | undefined, named: RegExp): Promise<void> => {
+      impostor.heard.length = 0;
+      impostor.say({ type: 'publish', id: 1, stream: 'live/secret', session: 's', token, tracks: [] });
+      const answer = await impostor.answer('published');
+      assert.ok(!answer.ok && answer.status === 401, JSON.stringify(answer));
+      assert.match(answer.detail!, named);
+    };
+    await refused(undefined, /a token is needed/);
+    await refused('e30.e30.e30', /not a JWT|no known key|alg/i);
+    await refused(await network.pushToken('live/other'), /the token is for live\/other/);
+    assert.equal(await originOf('live/secret'), undefined);
+    impostor.close();
+  });
+
+  test('has the roles of its MediaNode, whatever it says', async () => {
+    const node = await network.node('bad-3', { roles: ['pull'] });
+    const impostor = await Impostor.dial(control, node);
+    impostor.hello([], { roles: ['push', 'pull'] });
+    await impostor.answer('snapshot');
+    const token = await network.pushToken('live/role');
+    impostor.say({ type: 'publish', id: 1, stream: 'live/role', session: 's', token, tracks: [] });
+    const answer = await impostor.answer('published');
+    assert.ok(!answer.ok && answer.status === 403);
+    impostor.close();
+  });
+
+  test('while keys are rotated, publishers keep their names', async () => {
+    const node = await network.node('rotated');
+    const channel = await node.connect([control.agentUrl]);
+    const { epoch } = await network.publish(channel, { stream: 'live/long', session: 's', tracks: [] });
+    const secret = { namespace: NAMESPACE, name: 'millrace-token-key' };
+    const { data } = await network.client.get(secrets, secret);
+    const old = JSON.parse(Buffer.from(data!['keys.json']!, 'base64').toString()) as { current: string; keys: object[] };
+    const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+    const fresh = { ...(await exportJWK(privateKey)), kid: 'next', alg: 'EdDSA', use: 'sig' };
+    const put = (set: object) =>
+      network.client.patch(secrets, secret, {
+        type: 'merge',
+        patch: { data: { 'keys.json': Buffer.from(JSON.stringify(set)).toString('base64') } },
+      });
+    await put({ current: 'next', keys: [...old.keys, fresh] });
+    await eventually(() => channel.snapshot!.tokenKeys.length === 2, 'both keys are known');
+    await put({ current: 'next', keys: [fresh] });
+    await eventually(() => channel.snapshot!.tokenKeys.length === 1, 'the old key is gone');
+    const kicks: unknown[] = [];
+    channel.on('kick', (kick) => kicks.push(kick));
+    await channel.stop();
+    await channel.start();
+    await eventually(() => channel.state === 'connected', 'the node is back');
+    await eventually(async () => (await originOf('live/long'))?.epoch === epoch, 'under its name');
+    assert.deepEqual(kicks, []);
+  });
+});
