@@ -5,6 +5,7 @@ import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from
 import { DEFAULT_TRUNK_SETTINGS, type TrunkSettings } from './settings.ts';
 import { Capability } from './link/hello.ts';
 import { KeyRing, type MeshKey } from './link/keys.ts';
+import { LinkIndex } from './link/link-index.ts';
 import type { PeerLink } from './link/peer-link.ts';
 import { MAX_DATAGRAM } from './link/wire.ts';
 import { type EndpointDropReason, Reception, type ReceptionHost } from './reception.ts';
@@ -66,6 +67,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   keys: KeyRing;
   settings: TrunkSettings;
   judgeAfterMs = -Infinity;
+  readonly links = new LinkIndex<PeerLink>((bytes) => this.random(bytes));
   /** Dropped datagrams by reason. */
   readonly drops: Partial<Record<EndpointDropReason, number>> = {};
   private readonly io: DatagramIo;
@@ -75,7 +77,6 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   private readonly trunkOf = new Map<string, Trunk>();
   private readonly announced = new WeakSet<Trunk>();
   private readonly targets = new WeakMap<Trunk, DialTarget>();
-  private readonly linkOf = new Map<number, PeerLink>();
   private readonly trunkByLink = new Map<PeerLink, Trunk>();
   private readonly reception: Reception;
   private readonly heap = new TimerHeap<Trunk>();
@@ -169,29 +170,12 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     return this.lastStamp;
   }
 
-  claimIndex(link: PeerLink): number {
-    for (;;) {
-      const index = this.random(4).readUInt32LE(0);
-      if (this.linkOf.has(index)) continue;
-      this.linkOf.set(index, link);
-      return index;
-    }
-  }
-
-  linkAt(index: number): PeerLink | undefined {
-    return this.linkOf.get(index);
-  }
-
   trunkOfLink(link: PeerLink): Trunk | undefined {
     return this.trunkByLink.get(link);
   }
 
   trunkFor(node: string): Trunk | undefined {
     return this.trunkOf.get(node) ?? (this.trunkOf.size < MAX_TRUNKS ? this.addTrunk(node) : undefined);
-  }
-
-  releaseIndex(index: number): void {
-    this.linkOf.delete(index);
   }
 
   send(data: Buffer, to: PeerAddress): void {

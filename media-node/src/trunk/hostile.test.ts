@@ -174,7 +174,7 @@ describe('A stranger', () => {
     assert.equal([...restarted.endpoint.trunks].length, 0, 'and it is forgotten');
   });
 
-  test('that floods with initiations gets cookies, at a bounded rate, and costs no memory', async () => {
+  test('that floods with initiations gets no answer, costs no memory and keeps no peer out', async () => {
     const net = new SimNetwork(4);
     const [a, b] = [addNode(net, 'a'), addNode(net, 'b')];
     let sent = 0;
@@ -193,16 +193,12 @@ describe('A stranger', () => {
         if (i % 10 === 0) net.run(1);
       }
     }
-    assert.ok(sent <= 100 * 4, `${sent} answers in 3 s`);
-    assert.ok(
-      (b.endpoint.drops.limited ?? 0) > 26_000 && (b.endpoint.drops.unknownKey ?? 0) < 3_000,
-      JSON.stringify(b.endpoint.drops),
-    );
+    assert.equal(sent, 0);
+    assert.deepEqual(b.endpoint.drops, { unknownKey: 30_000 });
     assert.ok((await heapMiB()) - before < 10);
-    // A real peer comes through all the same: it answers the cookie.
     const dialled = a.endpoint.dial({ node: 'b', host: 'b', port: b.io.local.port });
     await new Promise((resolve) => setImmediate(resolve));
-    for (let i = 0; i < 3000 && dialled.state !== 'up'; i++) {
+    for (let i = 0; i < 50 && dialled.state !== 'up'; i++) {
       for (let j = 0; j < 10; j++) {
         const data = Buffer.alloc(INITIATION_BYTES);
         data.set([TRUNK_VERSION, DatagramType.initiation]);

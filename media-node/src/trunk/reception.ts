@@ -1,5 +1,6 @@
 import { CookieJar, RateLimit } from './link/cookie.ts';
 import { decodeHello } from './link/hello.ts';
+import { remoteOf } from './link/link-index.ts';
 import { NoiseResponder } from './link/noise.ts';
 import { type DatagramDropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
 import * as wire from './link/wire.ts';
@@ -14,8 +15,6 @@ export type EndpointDropReason =
 
 /** What the reception needs from its endpoint. */
 export interface ReceptionHost extends TrunkHost {
-  readonly trunks: Iterable<Trunk>;
-  linkAt(index: number): PeerLink | undefined;
   trunkOfLink(link: PeerLink): Trunk | undefined;
   /** The trunk with this authenticated peer, created if there is none; undefined when there are too many trunks. */
   trunkFor(node: string): Trunk | undefined;
@@ -59,7 +58,7 @@ export class Reception {
   private receiveData(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     if (datagram.length < wire.DATA_HEADER_BYTES + wire.TAG_BYTES) return 'short';
     const index = datagram.readUInt32LE(4);
-    const link = this.host.linkAt(index);
+    const link = this.host.links.withIndex(index);
     const trunk = link && this.host.trunkOfLink(link);
     if (!trunk) {
       if (this.replies.take(nowMs)) this.host.send(wire.encodeUnknownSession(datagram), from);
@@ -75,10 +74,10 @@ export class Reception {
   private receiveInitiation(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     const frame = wire.decodeInitiation(datagram);
     if (!frame) return 'malformed';
+    const key = this.host.keys.authenticate(frame);
+    if (typeof key === 'string') return key;
     const limited = this.admitHandshake(frame, from, nowMs);
     if (limited) return limited;
-    const key = this.host.keys.byTag(frame.keyTag);
-    if (!key) return 'unknownKey';
     let noise;
     try {
       noise = new NoiseResponder(key.psk, PROLOGUE, frame.ephemeral, frame.sealedHello);
@@ -95,7 +94,7 @@ export class Reception {
   }
 
   /** Above the handshake rate limit, only initiators that prove ownership of their address by a cookie are admitted. */
-  private admitHandshake(frame: wire.InitiationFrame, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
+  private admitHandshake(frame: wire.ReceivedInitiation, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     if (this.handshakes.take(nowMs)) return undefined;
     const address = `${from.address} ${from.port}`;
     if (this.jar.verify(frame.cookie, address, nowMs)) return undefined;
@@ -106,30 +105,27 @@ export class Reception {
   private receiveResponse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
     const frame = wire.decodeResponse(datagram);
     if (!frame) return 'malformed';
-    const link = this.host.linkAt(frame.receiverIndex);
+    const link = this.host.links.withIndex(frame.receiverIndex);
     return link ? link.receiveResponse(frame, from, nowMs) : 'unknownSession';
   }
 
   private receiveCookie(datagram: Buffer, nowMs: number): EndpointDropReason | undefined {
     const reply = wire.decodeCookieReply(datagram);
     if (!reply) return 'malformed';
-    for (const trunk of this.host.trunks) {
-      if (trunk.link.answersTo(reply.echo)) return trunk.link.receiveCookie(reply.echo, reply.cookie, nowMs);
-    }
-    return 'stale';
+    const link = this.host.links.withEcho(reply.echo);
+    return link ? link.receiveCookie(reply.cookie, nowMs) : 'stale';
   }
 
   /** Not authenticated: it only starts a handshake with the peer, which the link rate-limits. */
   private receiveUnknownSession(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    const remoteIndex = wire.decodeUnknownSession(datagram)?.remoteIndex;
-    for (const trunk of this.host.trunks) {
-      const { session, address } = trunk.link;
-      if (session?.remoteIndex !== remoteIndex || address?.address !== from.address || address.port !== from.port) continue;
-      trunk.link.begin(nowMs);
-      this.host.touch(trunk);
-      return undefined;
-    }
-    return 'stale';
+    const notice = wire.decodeUnknownSession(datagram);
+    if (!notice) return 'malformed';
+    const link = this.host.links.withRemote(remoteOf(notice.remoteIndex, from));
+    const trunk = link && this.host.trunkOfLink(link);
+    if (!trunk) return 'stale';
+    trunk.link.begin(nowMs);
+    this.host.touch(trunk);
+    return undefined;
   }
 
   private refuse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason {
@@ -140,9 +136,9 @@ export class Reception {
 
   private receiveRefusal(datagram: Buffer): EndpointDropReason {
     const refusal = wire.decodeRefusal(datagram);
-    for (const trunk of this.host.trunks) {
-      if (refusal && trunk.link.answersTo(refusal.echo)) trunk.refuse({ lowest: refusal.lowest, highest: refusal.highest });
-    }
+    const link = refusal && this.host.links.withEcho(refusal.echo);
+    const trunk = link && this.host.trunkOfLink(link);
+    if (trunk) trunk.refuse({ lowest: refusal.lowest, highest: refusal.highest });
     return 'version';
   }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { MAX_MEDIA_FRAME_BYTES } from '@millrace/api/trunk';
 import { DEFAULT_TRUNK_SETTINGS, type MeshKey, type Trunk, TrunkEndpoint, type TrunkSettings } from './index.ts';
 import { DatagramType, REFUSAL_BYTES, TRUNK_VERSION } from './link/wire.ts';
+import { memberInitiation } from './testing/initiation.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
 
 const KEYS: MeshKey[] = [{ id: 'k1', secret: Buffer.alloc(32, 7).toString('base64') }];
@@ -430,18 +431,16 @@ describe('The link of a trunk', () => {
     assert.deepEqual(b.endpoint.drops, { replayed: again.length });
   });
 
-  test('handshakes still get through, by cookie, while strangers flood the endpoint with them', async () => {
+  test('handshakes still get through, by cookie, while a member of the mesh floods the endpoint with them', async () => {
     const net = new SimNetwork(23);
     const a = addNode(net, 'a');
     const b = addNode(net, 'b');
-    const flood = Buffer.alloc(368, 1);
-    flood[0] = TRUNK_VERSION;
     const trunk = a.endpoint.dial({ node: 'b', host: 'b', port: 40_100 });
     await new Promise((resolve) => setImmediate(resolve));
     for (let round = 0; round < 100; round++) {
-      for (let i = 0; i < 100; i++) {
-        flood[1] = DatagramType.initiation;
-        b.io.receive({ data: Buffer.from(flood), from: { address: `stranger-${i}`, port: round } });
+      for (let i = 0; i < 30; i++) {
+        const data = memberInitiation({ key: KEYS[0]!, random: net.randomBytes, node: 'evil', peer: 'nobody' });
+        b.io.receive({ data, from: { address: `stranger-${i}`, port: round } });
       }
       net.run(10);
     }

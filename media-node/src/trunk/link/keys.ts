@@ -1,5 +1,5 @@
-import { createHash, createHmac } from 'node:crypto';
-import { KEY_TAG_BYTES } from './wire.ts';
+import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { KEY_TAG_BYTES, MAC_BYTES, type ReceivedInitiation } from './wire.ts';
 
 /** A mesh key as it comes in the node's snapshot; the first of a list is the current one, the others are still accepted (rotation). */
 export interface MeshKey {
@@ -13,6 +13,13 @@ export interface RingKey {
   /** What travels in clear to say which key was used: derived from the id, so that ids themselves stay inside. */
   tag: Buffer;
   psk: Buffer;
+  /** Key of the MAC of initiations, derived from the secret apart from the pre-shared key. */
+  macKey: KeyObject;
+}
+
+/** The MAC of an initiation, by which a member of the mesh is known before any other work (mac1 of WireGuard, section 5.4.4). */
+export function initiationMac(key: RingKey, authenticated: Buffer): Buffer {
+  return createHmac('sha256', key.macKey).update(authenticated).digest().subarray(0, MAC_BYTES);
 }
 
 export class KeyRing {
@@ -27,6 +34,7 @@ export class KeyRing {
         id: key.id,
         tag: createHash('sha256').update('millrace trunk key id\0').update(key.id).digest().subarray(0, KEY_TAG_BYTES),
         psk: createHmac('sha256', secret).update('millrace trunk psk').digest(),
+        macKey: createSecretKey(createHmac('sha256', secret).update('millrace trunk mac').digest()),
       };
     });
   }
@@ -40,7 +48,10 @@ export class KeyRing {
     return this.keys[attempt % this.keys.length]!;
   }
 
-  byTag(tag: Buffer): RingKey | undefined {
-    return this.keys.find((key) => key.tag.equals(tag));
+  /** The key of the ring that the initiation names and under which its MAC is good, or why there is none. */
+  authenticate({ keyTag, authenticated, mac }: ReceivedInitiation): RingKey | 'unknownKey' | 'forged' {
+    const named = this.keys.filter((key) => key.tag.equals(keyTag));
+    if (named.length === 0) return 'unknownKey';
+    return named.find((key) => timingSafeEqual(initiationMac(key, authenticated), mac)) ?? 'forged';
   }
 }

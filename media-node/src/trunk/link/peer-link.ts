@@ -1,11 +1,12 @@
 import { exponentialMs } from '@millrace/service';
 import type { PeerAddress } from '../io/datagram.ts';
 import { decodeHello, encodeHello, type Hello } from './hello.ts';
-import type { KeyRing, RingKey } from './keys.ts';
+import { initiationMac, type KeyRing, type RingKey } from './keys.ts';
+import { type LinkIndex, remoteOf } from './link-index.ts';
 import { NoiseInitiator, type NoiseResponder } from './noise.ts';
 import { LinkSession } from './session.ts';
 import { RateLimit } from './cookie.ts';
-import { COOKIE_BYTES, encodeInitiation, encodeResponse, MAX_DATAGRAM, type ResponseFrame } from './wire.ts';
+import { COOKIE_BYTES, echoOfEphemeral, encodeInitiation, encodeResponse, MAX_DATAGRAM, type ResponseFrame } from './wire.ts';
 
 const REKEY_AFTER_MS = 120_000;
 /** The initiator of a session renews it; if it fails to, the responder does this much later. */
@@ -18,7 +19,7 @@ const SIMULTANEOUS_MS = 2_000;
 const RETRY = { baseMs: 200, maxMs: 2_000 };
 const COOKIE_LIFE_MS = 110_000;
 
-export const PROLOGUE = Buffer.from('millrace trunk 2');
+export const PROLOGUE = Buffer.from('millrace trunk 3');
 
 /** What a link needs from its endpoint. */
 export interface LinkHost {
@@ -27,15 +28,15 @@ export interface LinkHost {
   readonly capabilities: number;
   readonly receiveWindow: number;
   keys: KeyRing;
+  readonly links: LinkIndex<PeerLink>;
   random(bytes: number): Buffer;
   nextStamp(): bigint;
-  claimIndex(link: PeerLink): number;
-  releaseIndex(index: number): void;
   send(datagram: Buffer, to: PeerAddress): void;
 }
 
 interface Initiation {
   noise: NoiseInitiator;
+  echo: bigint;
   index: number;
   keyId: string;
 }
@@ -56,7 +57,6 @@ export type DatagramDropReason = 'unknownSession' | 'forged' | 'replayed' | 'mal
  */
 export class PeerLink {
   readonly peer: string;
-  address: PeerAddress | undefined;
   /** Whether this side keeps initiating handshakes while there is no session. */
   wanted = false;
   rebinds = 0;
@@ -67,7 +67,10 @@ export class PeerLink {
   private targets: PeerAddress[] = [];
   private readonly host: LinkHost;
   private readonly onEstablished: OnEstablished;
-  private current: LinkSession | undefined;
+  private currentAddress: PeerAddress | undefined;
+  private currentSession: LinkSession | undefined;
+  /** Where this link sends data, as the index of links has it. */
+  private remote: string | undefined;
   private previous: { session: LinkSession; untilMs: number } | undefined;
   private halfOpen: HalfOpen[] = [];
   private initiation: Initiation | undefined;
@@ -91,9 +94,27 @@ export class PeerLink {
     return this.current !== undefined;
   }
 
+  get address(): PeerAddress | undefined {
+    return this.currentAddress;
+  }
+
+  private set address(address: PeerAddress | undefined) {
+    this.currentAddress = address;
+    this.noteRemote();
+  }
+
   /** The session that sends, for its counters. */
   get session(): LinkSession | undefined {
     return this.current;
+  }
+
+  private get current(): LinkSession | undefined {
+    return this.currentSession;
+  }
+
+  private set current(session: LinkSession | undefined) {
+    this.currentSession = session;
+    this.noteRemote();
   }
 
   /** No session and no handshake in progress. */
@@ -146,7 +167,7 @@ export class PeerLink {
     const hello = decodeHello(finished.payload);
     if (!hello) return 'malformed';
     if (hello.node !== this.peer || hello.peer !== this.host.node) return 'misdirected';
-    this.initiation = undefined;
+    this.endInitiation();
     this.address = { address: from.address, port: from.port };
     const { index, keyId } = initiation;
     const session = new LinkSession({
@@ -173,11 +194,11 @@ export class PeerLink {
     if (last && last.boot === hello.boot && hello.stamp <= last.stamp) return 'replayed';
     if (!this.answers.take(nowMs)) return 'limited';
     let answer;
-    const index = this.host.claimIndex(this);
+    const index = this.host.links.claimIndex(this);
     try {
       answer = noise.answer(this.host.random(32), this.hello(index));
     } catch {
-      this.host.releaseIndex(index);
+      this.host.links.releaseIndex(index);
       return 'forged';
     }
     this.lastInitiation = { boot: hello.boot, stamp: hello.stamp };
@@ -197,16 +218,11 @@ export class PeerLink {
   }
 
   /** The peer asks for proof of our address: repeats the initiation with the cookie. */
-  receiveCookie(echo: Buffer, cookie: Buffer, nowMs: number): DatagramDropReason | undefined {
-    if (!this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo)) return 'stale';
+  receiveCookie(cookie: Buffer, nowMs: number): DatagramDropReason | undefined {
     if (this.cookie && this.cookie.bytes.equals(cookie)) return 'replayed';
     this.cookie = { bytes: Buffer.from(cookie), untilMs: nowMs + COOKIE_LIFE_MS };
     this.initiate(nowMs);
     return undefined;
-  }
-
-  answersTo(echo: Buffer): boolean {
-    return this.initiation?.noise.ephemeral.publicBytes.subarray(0, echo.length).equals(echo) ?? false;
   }
 
   /** Drops all sessions; the next handshake starts a new association on both sides. */
@@ -257,8 +273,8 @@ export class PeerLink {
       this.initiate(nowMs);
       return;
     }
-    this.host.releaseIndex(this.initiation!.index);
-    this.initiation = undefined;
+    this.host.links.releaseIndex(this.initiation!.index);
+    this.endInitiation();
   }
 
   /** Tries the next address of a peer that does not answer (after RFC 8305, Happy Eyeballs). */
@@ -281,19 +297,37 @@ export class PeerLink {
     if (!this.address) return;
     // Try every address with one key before the next key.
     const key = this.host.keys.forAttempt(Math.floor(this.attempt / Math.max(1, this.targets.length)));
-    const index = this.initiation?.index ?? this.host.claimIndex(this);
+    const index = this.initiation?.index ?? this.host.links.claimIndex(this);
     const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
-    this.initiation = { noise, index, keyId: key.id };
+    const { sealedPayload, ephemeral } = noise;
+    this.endInitiation();
+    this.initiation = { noise, echo: echoOfEphemeral(ephemeral.publicBytes), index, keyId: key.id };
+    this.host.links.claimEcho(this.initiation.echo, this);
     const wait = exponentialMs(RETRY, this.attempt + 1);
     // Jitter of a quarter, so that two peers that lost each other do not collide for ever.
     this.nextTryMs = nowMs + wait * (1 + this.host.random(1)[0]! / 1024);
     this.attempt++;
     const cookie = this.cookie && nowMs < this.cookie.untilMs ? this.cookie.bytes : Buffer.alloc(COOKIE_BYTES);
-    const { sealedPayload, ephemeral } = noise;
+    const frame = { keyTag: key.tag, ephemeral: ephemeral.publicBytes, cookie, sealedHello: sealedPayload };
     this.host.send(
-      encodeInitiation({ keyTag: key.tag, ephemeral: ephemeral.publicBytes, cookie, sealedHello: sealedPayload }),
+      encodeInitiation(frame, (bytes) => initiationMac(key, bytes)),
       this.address,
     );
+  }
+
+  /** Its index is kept: it goes to the session or to the next initiation, or the caller releases it. */
+  private endInitiation(): void {
+    if (this.initiation) this.host.links.releaseEcho(this.initiation.echo);
+    this.initiation = undefined;
+  }
+
+  private noteRemote(): void {
+    const { current, address } = this;
+    const remote = current && address && remoteOf(current.remoteIndex, address);
+    if (remote === this.remote) return;
+    if (this.remote !== undefined) this.host.links.releaseRemote(this.remote, this);
+    if (remote !== undefined) this.host.links.claimRemote(remote, this);
+    this.remote = remote;
   }
 
   private hello(index: number): Buffer {
@@ -368,12 +402,12 @@ export class PeerLink {
     this.current = undefined;
     for (const half of this.halfOpen) this.release(half.session);
     this.halfOpen = [];
-    if (this.initiation) this.host.releaseIndex(this.initiation.index);
-    this.initiation = undefined;
+    if (this.initiation) this.host.links.releaseIndex(this.initiation.index);
+    this.endInitiation();
   }
 
   private release(session: LinkSession): void {
-    this.host.releaseIndex(session.localIndex);
+    this.host.links.releaseIndex(session.localIndex);
   }
 }
 

@@ -4,7 +4,7 @@
  * Invariants of every version (the idea of RFC 8999): byte 0 is the version, byte 1 the type, an initiation carries random bytes at 16..23, and a
  * refusal has the layout below. So two nodes of different versions can always tell each other so.
  */
-export const TRUNK_VERSION = 2;
+export const TRUNK_VERSION = 3;
 
 export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, refusal: 5, unknownSession: 6 } as const;
 
@@ -17,13 +17,17 @@ export const MIN_DATAGRAM = 548;
 
 export const KEY_TAG_BYTES = 8;
 export const COOKIE_BYTES = 16;
+export const MAC_BYTES = 16;
+const ECHO_OFFSET = 16;
 const ECHO_BYTES = 8;
 export const TAG_BYTES = 16;
 export const HELLO_BYTES = 288;
 export const DATA_HEADER_BYTES = 16;
 
 const INITIATION_HEADER = 64;
-export const INITIATION_BYTES = INITIATION_HEADER + HELLO_BYTES + TAG_BYTES;
+/** The MAC is at the end and covers all bytes before it. */
+const MAC_OFFSET = INITIATION_HEADER + HELLO_BYTES + TAG_BYTES;
+export const INITIATION_BYTES = MAC_OFFSET + MAC_BYTES;
 const RESPONSE_HEADER = 40;
 export const RESPONSE_BYTES = RESPONSE_HEADER + HELLO_BYTES + TAG_BYTES;
 const COOKIE_REPLY_BYTES = 28;
@@ -35,6 +39,12 @@ export interface InitiationFrame {
   ephemeral: Buffer;
   cookie: Buffer;
   sealedHello: Buffer;
+}
+
+export interface ReceivedInitiation extends InitiationFrame {
+  /** What the MAC covers. */
+  authenticated: Buffer;
+  mac: Buffer;
 }
 
 export interface ResponseFrame {
@@ -50,22 +60,26 @@ function header(bytes: number, type: number): Buffer {
   return datagram;
 }
 
-export function encodeInitiation(frame: InitiationFrame): Buffer {
+/** `mac` computes the MAC over the bytes before it. */
+export function encodeInitiation(frame: InitiationFrame, mac: (authenticated: Buffer) => Buffer): Buffer {
   const datagram = header(INITIATION_BYTES, DatagramType.initiation);
   frame.keyTag.copy(datagram, 8);
   frame.ephemeral.copy(datagram, 16);
   frame.cookie.copy(datagram, 48);
   frame.sealedHello.copy(datagram, INITIATION_HEADER);
+  mac(datagram.subarray(0, MAC_OFFSET)).copy(datagram, MAC_OFFSET);
   return datagram;
 }
 
-export function decodeInitiation(datagram: Buffer): InitiationFrame | undefined {
+export function decodeInitiation(datagram: Buffer): ReceivedInitiation | undefined {
   if (datagram.length !== INITIATION_BYTES) return undefined;
   return {
     keyTag: datagram.subarray(8, 16),
     ephemeral: datagram.subarray(16, 48),
     cookie: datagram.subarray(48, 64),
-    sealedHello: datagram.subarray(INITIATION_HEADER),
+    sealedHello: datagram.subarray(INITIATION_HEADER, MAC_OFFSET),
+    authenticated: datagram.subarray(0, MAC_OFFSET),
+    mac: datagram.subarray(MAC_OFFSET),
   };
 }
 
@@ -86,30 +100,35 @@ export function decodeResponse(datagram: Buffer): ResponseFrame | undefined {
   };
 }
 
-/** `echo` is bytes 16..23 of the initiation it answers: only a node that saw that datagram can make its sender accept a cookie. */
-export function encodeCookieReply(echo: Buffer, cookie: Buffer): Buffer {
+/** The echo of an initiation: its bytes 16..23, the first of the ephemeral key, by which its sender finds it again. Refusals and cookies carry it. */
+export function echoOfEphemeral(ephemeral: Buffer): bigint {
+  return ephemeral.readBigUInt64LE(0);
+}
+
+/** The echo makes sure that only a node that saw the initiation can make its sender accept a cookie. */
+export function encodeCookieReply(ephemeral: Buffer, cookie: Buffer): Buffer {
   const datagram = header(COOKIE_REPLY_BYTES, DatagramType.cookie);
-  echo.copy(datagram, 4, 0, ECHO_BYTES);
+  ephemeral.copy(datagram, 4, 0, ECHO_BYTES);
   cookie.copy(datagram, 12, 0, COOKIE_BYTES);
   return datagram;
 }
 
-export function decodeCookieReply(datagram: Buffer): { echo: Buffer; cookie: Buffer } | undefined {
+export function decodeCookieReply(datagram: Buffer): { echo: bigint; cookie: Buffer } | undefined {
   if (datagram.length !== COOKIE_REPLY_BYTES) return undefined;
-  return { echo: datagram.subarray(4, 12), cookie: datagram.subarray(12, 28) };
+  return { echo: datagram.readBigUInt64LE(4), cookie: datagram.subarray(12, 28) };
 }
 
 export function encodeRefusal(refused: Buffer): Buffer {
   const datagram = header(REFUSAL_BYTES, DatagramType.refusal);
   datagram[2] = TRUNK_VERSION;
   datagram[3] = TRUNK_VERSION;
-  refused.copy(datagram, 4, 16, 16 + ECHO_BYTES);
+  refused.copy(datagram, 4, ECHO_OFFSET, ECHO_OFFSET + ECHO_BYTES);
   return datagram;
 }
 
-export function decodeRefusal(datagram: Buffer): { lowest: number; highest: number; echo: Buffer } | undefined {
+export function decodeRefusal(datagram: Buffer): { lowest: number; highest: number; echo: bigint } | undefined {
   if (datagram.length !== REFUSAL_BYTES) return undefined;
-  return { lowest: datagram[2]!, highest: datagram[3]!, echo: datagram.subarray(4, 12) };
+  return { lowest: datagram[2]!, highest: datagram[3]!, echo: datagram.readBigUInt64LE(4) };
 }
 
 /** Tells the sender of a data datagram that its session is not known here: it may start a handshake and nothing more, since this is not authenticated. */
