@@ -1,9 +1,8 @@
 /**
  * Grants: control's word that a node is the origin of a stream in an epoch. Control signs one for each name that it gives out; nodes show it when they announce
- * the name again. A JWT (RFC 7519) under the keys of media tokens; its audience keeps the two apart.
+ * the name again, and to each other on trunks. A JWT (RFC 7519) under the keys of media tokens; its audience keeps the two apart.
  */
-import { createHash } from 'node:crypto';
-import { createLocalJWKSet, jwtVerify } from 'jose';
+import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { TOKEN_ALGORITHM, TOKEN_ISSUER, type PublicJwk } from './tokens.ts';
 
@@ -23,7 +22,9 @@ export interface GrantedName {
   session: string;
 }
 
-export interface GrantClaims {
+type ClaimedName = Pick<GrantedName, 'stream' | 'epoch'> & { node?: string | undefined; session?: string | undefined };
+
+interface GrantClaims {
   stream: string;
   epoch: number;
   node: string;
@@ -31,29 +32,68 @@ export interface GrantClaims {
   sid: string;
 }
 
-export function grantClaims({ stream, epoch, node, session }: GrantedName): GrantClaims {
-  return { stream, epoch, node, sid: createHash('sha256').update(session).digest('base64url').slice(0, 22) };
+function grantClaims({ stream, epoch, node, session }: GrantedName): GrantClaims {
+  return { stream, epoch, node, sid: digestOf(session) };
 }
 
-/** Checks grants against a set of keys, which are imported once. */
+function digestOf(session: string): string {
+  return createHash('sha256').update(session).digest('base64url').slice(0, 22);
+}
+
+const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** Signs a grant (RFC 7515 section 5.1). Ed25519 is deterministic: every replica of control makes the same one. */
+export function signGrant(name: GrantedName, { kid, key }: { kid: string; key: KeyObject }): string {
+  const signed = `${encode({ alg: TOKEN_ALGORITHM, kid, typ: 'JWT' })}.${encode({ iss: TOKEN_ISSUER, aud: GRANT_AUDIENCE, ...grantClaims(name) })}`;
+  return `${signed}.${sign(null, Buffer.from(signed), key).toString('base64url')}`;
+}
+
+/** The key that has signed a grant; undefined when it is none. */
+export function grantKeyId(grant: string): string | undefined {
+  return decode(grant.split('.')[0])?.['kid'] as string | undefined;
+}
+
+/** Grants that are known to be good, by verifier. */
+const MAX_KNOWN_GRANTS = 50_000;
+
+/** Checks grants against a set of keys. A grant that was good before costs a look-up. */
 export class GrantVerifier {
-  readonly #keys: ReturnType<typeof createLocalJWKSet>;
+  readonly #keys: ReadonlyMap<string, KeyObject>;
+  readonly #known = new Map<string, GrantClaims>();
 
   constructor(keys: readonly PublicJwk[]) {
-    this.#keys = createLocalJWKSet({ keys: keys.map((key) => ({ ...key })) });
+    this.#keys = new Map(keys.map((key) => [key.kid, createPublicKey({ key: { ...key }, format: 'jwk' })]));
   }
 
-  /** Whether control granted exactly this name. Never throws. */
-  async verify(grant: string, name: GrantedName): Promise<boolean> {
-    try {
-      const { payload } = await jwtVerify(grant, this.#keys, {
-        algorithms: [TOKEN_ALGORITHM],
-        issuer: TOKEN_ISSUER,
-        audience: GRANT_AUDIENCE,
-      });
-      return Object.entries(grantClaims(name)).every(([claim, value]) => payload[claim] === value);
-    } catch {
-      return false;
-    }
+  /** Whether control granted this name. What is not given is not compared. Never throws. */
+  verify(grant: string, { stream, epoch, node, session }: ClaimedName): boolean {
+    const claims = this.#claimsOf(grant);
+    if (claims?.stream !== stream || claims.epoch !== epoch) return false;
+    if (node !== undefined && claims.node !== node) return false;
+    return session === undefined || claims.sid === digestOf(session);
+  }
+
+  #claimsOf(grant: string): GrantClaims | undefined {
+    const known = this.#known.get(grant);
+    if (known) return known;
+    const [header, payload, signature, ...rest] = grant.split('.');
+    const { alg, kid } = decode(header) ?? {};
+    const key = alg === TOKEN_ALGORITHM && typeof kid === 'string' ? this.#keys.get(kid) : undefined;
+    if (!key || !signature || rest.length > 0) return undefined;
+    if (!verify(null, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url'))) return undefined;
+    const claims = decode(payload);
+    if (claims?.['iss'] !== TOKEN_ISSUER || claims['aud'] !== GRANT_AUDIENCE) return undefined;
+    if (this.#known.size >= MAX_KNOWN_GRANTS) this.#known.clear();
+    this.#known.set(grant, claims as unknown as GrantClaims);
+    return claims as unknown as GrantClaims;
+  }
+}
+
+function decode(part: string | undefined): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part ?? '', 'base64url').toString());
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -77,6 +77,8 @@ export const StreamState = z.object({
   epoch: Epoch,
   origin: StreamOrigin,
   since: z.number().nonnegative(),
+  /** With which control gave out this epoch to the origin: shown to other nodes. */
+  grant: z.string().max(1024).optional(),
   tracks: tracksSchema.optional(),
   policy: StreamPolicy,
   /** This node keeps the stream also while nobody plays it here (StreamRoute distribution.prewarm). */

@@ -54,6 +54,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     streams,
     meshOf: (name) => cluster.meshOf(name),
     tokenKeys: () => signingKeys.publicKeys,
+    grantOf: (entry) => signingKeys.grantOf(entry),
     clock,
     logger,
     onProgrammed: (node, generation) => status.programmed(node, generation),

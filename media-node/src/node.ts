@@ -123,6 +123,7 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
     void showReadiness();
   });
   channel.on('stream', (stream, state) => hub.applyStream(stream, state));
+  channel.on('granted', (stream, epoch, grant) => hub.renewGrant(stream, epoch, grant));
   channel.on('kick', ({ session, reason }) => sessions.get(session)?.close(reason, 'superseded'));
   channel.setReport(() => measuring.report);
   relay.on('failed', onFatal);

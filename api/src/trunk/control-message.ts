@@ -14,6 +14,8 @@ const nodeName = z.string().min(1).max(MAX_NODE_NAME);
 const reason = z.string().max(512);
 /** Names a subscription on its trunk for as long as it lives; chosen by the subscriber. */
 const id = z.number().int().min(0).max(0xffff_ffff);
+/** Control's grant of the epoch that the message names (grants.ts). */
+const grant = z.string().max(1024).optional();
 const conversation = z.number().int().min(1).max(0xffff_ffff);
 
 const host = z.string().min(1).max(253);
@@ -71,6 +73,7 @@ const subscribe = z.object({
   stream: StreamName,
   /** The oldest epoch of use to the subscriber. */
   epoch: epochSchema.optional(),
+  grant,
   /** Hops upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */
   path: hops,
   /** The subscriber's alternative path, from its own next hop to the origin. A node on it can use the rest of it. */
@@ -89,11 +92,12 @@ const subscribed = z.object({
   id,
   epoch: epochSchema,
   tracks: tracksSchema,
+  grant,
   path: z.array(nodeName).max(MAX_PATH_HOPS),
 });
 const unsubscribe = z.object({ type: z.literal('unsubscribe'), id });
 /** Tracks or epoch changed. */
-const tracks = z.object({ type: z.literal('tracks'), id, epoch: epochSchema, tracks: tracksSchema });
+const tracks = z.object({ type: z.literal('tracks'), id, epoch: epochSchema, tracks: tracksSchema, grant });
 /** How the path upstream of the sender stands: its nodes nearest first, RTT and loss summed over their trunks. */
 const path = z.object({
   type: z.literal('path'),

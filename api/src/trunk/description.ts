@@ -79,4 +79,6 @@ export interface StreamDescription {
   stream: string;
   epoch: number;
   tracks: TrackDescription[];
+  /** With which control gave out this epoch; absent without control. */
+  grant?: string | undefined;
 }

@@ -81,8 +81,7 @@ export class AgentGateway {
 
   /** The key that signs grants may have changed. */
   signingKeysChanged(): void {
-    for (const session of this.#sessions.values())
-      session.renewGrants().catch((err: unknown) => this.#options.logger.error({ err }, 'grants could not be renewed'));
+    for (const session of this.#sessions.values()) session.renewGrants();
   }
 
   session(node: string): AgentSession | undefined {

@@ -56,10 +56,14 @@ export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsIn
 }
 
 /** @param hold whether the node keeps the stream even without a viewer */
-export function compileStream(entry: StreamEntry, policy: StreamPolicy, hold = false): StreamState {
+export function compileStream(
+  entry: StreamEntry,
+  policy: StreamPolicy,
+  { hold = false, grant }: { hold?: boolean; grant?: string | undefined } = {},
+): StreamState {
   const { stream, epoch, node, region, host, otherHosts, port, since, tracks } = entry;
   const origin = { node, region, host, ...(otherHosts ? { otherHosts } : {}), port };
-  return { stream, epoch, origin, since, tracks, policy, ...(hold ? { hold } : {}) };
+  return { stream, epoch, origin, since, tracks, policy, ...(grant === undefined ? {} : { grant }), ...(hold ? { hold } : {}) };
 }
 
 /** Digest of settings: equal settings have equal digests, whichever replica compiled them. */

@@ -1,6 +1,7 @@
 import type { ControlMessage, MeshSettings, NodeSettings, PublicJwk, Snapshot, StreamState } from '@millrace/api';
 import { MAX_SNAPSHOT_PEERS, programPages } from '@millrace/api';
 import { Multimap, type Clock, type Logger, type Timer } from '@millrace/service';
+import type { StreamEntry } from '../directory/index.ts';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
 import { compileSettings, compileStream, digestOf, mentions } from './compile.ts';
@@ -39,6 +40,8 @@ export interface ProgrammerOptions {
   streams: LiveStreams;
   meshOf: (name: string) => MeshSettings | undefined;
   tokenKeys: () => readonly PublicJwk[];
+  /** The grant of a publication under the present key; undefined before there is one. */
+  grantOf: (entry: StreamEntry) => string | undefined;
   clock: Clock;
   logger: Logger;
   /** Called when the node has acknowledged everything up to this generation of its MediaNode. */
@@ -150,6 +153,12 @@ export class Programmer {
     for (const node of added) this.#holds.add(node, stream);
     for (const node of removed) this.#holds.delete(node, stream);
     for (const node of [...added, ...removed]) this.#streamChanged(node, stream);
+  }
+
+  /** A published stream as this node is to know it. */
+  stateOf(node: string, entry: StreamEntry): StreamState {
+    const { streams, grantOf } = this.#options;
+    return compileStream(entry, streams.policyOf(entry.stream), { hold: this.isHeld(node, entry.stream), grant: grantOf(entry) });
   }
 
   isHeld(node: string, stream: string): boolean {
@@ -291,9 +300,8 @@ export class Programmer {
   }
 
   #stateOf(node: string, stream: string): StreamState | undefined {
-    const { streams } = this.#options;
-    const entry = streams.get(stream);
-    return entry && compileStream(entry, streams.policyOf(stream), this.isHeld(node, stream));
+    const entry = this.#options.streams.get(stream);
+    return entry && this.stateOf(node, entry);
   }
 
   /** A version above every earlier one of this process and, by wall time, of its predecessors. */

@@ -62,6 +62,7 @@ describe('the programmer', () => {
       streams,
       meshOf: () => mesh,
       tokenKeys: () => [],
+      grantOf: () => undefined,
       clock,
       logger: createLogger({ service: 'test', level: 'silent' }),
       onProgrammed: (node, generation) => programmed.push([node, generation]),

@@ -1,16 +1,16 @@
-import { randomUUID } from 'node:crypto';
+import { createPrivateKey, randomUUID, type KeyObject } from 'node:crypto';
 import {
-  GRANT_AUDIENCE,
-  grantClaims,
+  grantKeyId,
   GrantVerifier,
   PublicJwk,
   TOKEN_ALGORITHM,
   TOKEN_AUDIENCE,
   TOKEN_ISSUER,
+  signGrant,
   type GrantedName,
   type TokenAction,
 } from '@millrace/api';
-import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
+import { exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
 import { z } from 'zod';
 
@@ -28,7 +28,8 @@ export const SIGNING_KEYS_FIELD = 'keys.json';
 /** The Ed25519 keys that sign media tokens, as last read from their Secret. */
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
-  #signer: { kid: string; key: CryptoKey } | undefined;
+  #signer: { kid: string; key: CryptoKey; grants: KeyObject } | undefined;
+  readonly #granted = new WeakMap<GrantedName, { kid: string; grant: string }>();
   readonly #loaded = Promise.withResolvers<void>();
   #verifier = new GrantVerifier([]);
 
@@ -47,7 +48,7 @@ export class SigningKeys {
     const current = set.keys.find((key) => key.kid === set.current);
     if (!current) throw new Error(`${SIGNING_KEYS_FIELD}: current names "${set.current}", which is none of the keys`);
     const key = (await importJWK(current as JWK, TOKEN_ALGORITHM)) as CryptoKey;
-    this.#signer = { kid: current.kid, key };
+    this.#signer = { kid: current.kid, key, grants: createPrivateKey({ key: { ...current }, format: 'jwk' }) };
     this.#publicKeys = set.keys.map(({ d: _, ...publicKey }) => publicKey);
     this.#verifier = new GrantVerifier(this.#publicKeys);
     this.#loaded.resolve();
@@ -68,21 +69,28 @@ export class SigningKeys {
 
   /** Whether the key that signs now has signed this grant. */
   isCurrent(grant: string): boolean {
-    return decodeProtectedHeader(grant).kid === this.#signer?.kid;
+    return grantKeyId(grant) === this.#signer?.kid;
   }
 
   /** Throws before the first load. */
-  grant(name: GrantedName): Promise<string> {
+  grant(name: GrantedName): string {
     if (!this.#signer) throw new Error('no signing key yet');
-    return new SignJWT({ ...grantClaims(name) })
-      .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: this.#signer.kid, typ: 'JWT' })
-      .setIssuer(TOKEN_ISSUER)
-      .setAudience(GRANT_AUDIENCE)
-      .sign(this.#signer.key);
+    return signGrant(name, { kid: this.#signer.kid, key: this.#signer.grants });
+  }
+
+  /** As `grant`, once for each publication and key. @returns undefined before the first load */
+  grantOf(name: GrantedName): string | undefined {
+    if (!this.#signer) return undefined;
+    const { kid } = this.#signer;
+    const known = this.#granted.get(name);
+    if (known?.kid === kid) return known.grant;
+    const grant = this.grant(name);
+    this.#granted.set(name, { kid, grant });
+    return grant;
   }
 
   /** Whether one of the keys has signed that this name was given out. */
-  verifyGrant(grant: string, name: GrantedName): Promise<boolean> {
+  verifyGrant(grant: string, name: GrantedName): boolean {
     return this.#verifier.verify(grant, name);
   }
 

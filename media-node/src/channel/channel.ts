@@ -46,6 +46,8 @@ export interface ChannelEvents {
   settings: [ChannelSettings];
   /** Control sent a new state of a stream that this node carries; undefined: the stream is no longer published. */
   stream: [string, StreamState | undefined];
+  /** A publication's grant under another key: stream, epoch, grant. */
+  granted: [string, number, string];
   /** End this publisher. */
   kick: [Kick];
   state: [ConnectionState];
@@ -146,13 +148,13 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
   }
 
   /** Claims the name. Throws Problem: 409 when another holds it, 403 where policy forbids, 503 without control. */
-  async publish(request: PublishRequest): Promise<{ epoch: number; policy: StreamPolicy }> {
+  async publish(request: PublishRequest): Promise<{ epoch: number; policy: StreamPolicy; grant: string }> {
     const answer = await this.#request({ type: 'publish', ...request }, PUBLISH_WITHIN_MS);
     if (answer.type !== 'published') throw new Problem(502, 'Unexpected answer of control');
     if (!answer.ok) throw refused(answer);
     const { epoch, grant } = answer;
     this.#book.published(request.stream, { epoch, session: request.session, tracks: request.tracks, grant });
-    return { epoch: answer.epoch, policy: answer.policy };
+    return { epoch, policy: answer.policy, grant };
   }
 
   /** What holds for a stream, published or not. Throws Problem: 503 without control. */
@@ -287,8 +289,12 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
       case 'resolved':
       case 'alternatives':
         return this.#requests.answered(message);
-      case 'granted':
-        return this.#book.granted(message.stream, message.epoch, message.session, message.grant);
+      case 'granted': {
+        const { stream, epoch, session, grant } = message;
+        this.#book.granted(stream, epoch, session, grant);
+        this.emit('granted', stream, epoch, grant);
+        return;
+      }
       case 'kick': {
         const { session, stream, reason } = message;
         this.#book.kicked(session);

@@ -56,7 +56,7 @@ export class Holds {
     for (const stream of [...this.#wanted.keys()]) this.release(stream, reason);
   }
 
-  #keep({ stream, epoch, policy }: StreamState): void {
+  #keep({ stream, epoch, grant, policy }: StreamState): void {
     const route = this.#plan(this.#wanted.get(stream)!);
     const held = this.#holds.get(stream);
     // Without a route, wait for the next settings. A route that disappeared does not stop a stream that is flowing.
@@ -67,7 +67,7 @@ export class Holds {
       void held.egress.then((egress) => egress?.reroute(path, backup)).catch(() => undefined);
       return;
     }
-    const egress = this.#relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs }).catch((err: unknown) => {
+    const egress = this.#relay.egress({ stream, epoch, grant, path, backup, lingerMs: policy.lingerMs }).catch((err: unknown) => {
       this.#logger.warn({ err, stream }, 'stream cannot be held; trying again');
       this.#holds.delete(stream);
       this.#clock.setTimeout(() => this.#retry(stream), RETRY_MS).unref();

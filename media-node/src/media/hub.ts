@@ -89,7 +89,7 @@ export class StreamHub {
     const { stream, session, token, replaces } = request;
     const core = this.#coreAt(coreOf(request.coreKey, this.#cores.count));
     const origin = await Origin.open(core, request.tracks, (router) => request.createTransport(router, core));
-    let granted: { epoch: number; policy: StreamPolicy } | undefined;
+    let granted: { epoch: number; policy: StreamPolicy; grant?: string | undefined } | undefined;
     try {
       granted = await this.#directory.publish({
         stream,
@@ -102,6 +102,7 @@ export class StreamHub {
       const ingest = await this.#relay.ingest({
         stream,
         epoch: granted.epoch,
+        grant: granted.grant,
         tracks: origin.tracks,
         parameterSets: origin.parameterSets,
         from: origin.feedsFrom,
@@ -121,7 +122,8 @@ export class StreamHub {
       origin.close('publishing failed');
       throw error;
     }
-    const published: PublishedStream<T> = { stream, session, ...granted, origin, since: this.#clock.wall() };
+    const { epoch, policy } = granted;
+    const published: PublishedStream<T> = { stream, session, epoch, policy, origin, since: this.#clock.wall() };
     const before = this.#published.get(stream);
     this.#published.set(stream, published);
     // The old publisher ends only now, so that downstream nodes continue with the new epoch and see no end of the stream.
@@ -186,6 +188,12 @@ export class StreamHub {
     this.#served.get(stream)?.learn(state, published !== undefined);
     if (state?.hold && !published) this.#holds.want(state);
     else this.#holds.release(stream, state ? 'no longer asked to hold it' : 'the stream ended');
+  }
+
+  /** Control has signed the grant of a publication with another key. */
+  renewGrant(stream: string, epoch: number, grant: string): void {
+    const published = this.#published.get(stream);
+    if (published?.epoch === epoch) published.origin.renewGrant(grant);
   }
 
   /** Unpublishes and closes all streams of this node. */

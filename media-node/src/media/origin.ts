@@ -108,6 +108,11 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     return { ip: '127.0.0.1', port: this.#egress.tuple.localPort };
   }
 
+  /** Control has signed the grant of this epoch with another key. */
+  renewGrant(grant: string): void {
+    this.#ingest?.setGrant(grant).catch(() => undefined);
+  }
+
   /** Limits the publisher's bit rate in kbps (REMB); undefined: only the network limits it. */
   async limit(maxKbps: number | undefined): Promise<void> {
     if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);

@@ -120,11 +120,11 @@ export class ServedStream {
   async #start(core: MediaCore): Promise<Distribution> {
     this.#route = this.#plan();
     if (!this.#route.ok) await this.#untilRouted();
-    const { stream, epoch, policy } = this.#state;
+    const { stream, epoch, grant, policy } = this.#state;
     if (!this.#route.ok)
       throw new Problem(503, 'No route to the stream', { detail: this.#route.reason, headers: { 'retry-after': '2' } });
     const { path, backup } = this.#route;
-    const egress = await this.#parts.relay.egress({ stream, epoch, path, backup, lingerMs: policy.lingerMs });
+    const egress = await this.#parts.relay.egress({ stream, epoch, grant, path, backup, lingerMs: policy.lingerMs });
     this.#follow(egress);
     return Distribution.open(core, stream, egress);
   }

@@ -10,7 +10,7 @@ export interface StreamDirectory {
     token?: string;
     replaces?: string;
     tracks: TrackDescription[];
-  }): Promise<{ epoch: number; policy: StreamPolicy }>;
+  }): Promise<{ epoch: number; policy: StreamPolicy; grant?: string | undefined }>;
   /** What holds for a stream, whether or not somebody publishes it. */
   policy(stream: string): Promise<StreamPolicy>;
   /** Reports changed track descriptions. Ignored when the session no longer publishes the stream in this epoch. */

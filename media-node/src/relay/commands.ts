@@ -1,4 +1,4 @@
-import type { LinkReport, MeshSettings } from '@millrace/api';
+import type { LinkReport, MeshSettings, PublicJwk } from '@millrace/api';
 import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
 import type { Attachment, EgressCounters } from './egress/index.ts';
 import type { LayerSource } from './ingest.ts';
@@ -14,6 +14,8 @@ export interface RelaySettings {
   mesh?: MeshSettings;
   /** Nodes to which a trunk is kept up permanently, so that links are measured. */
   probe: Hop[];
+  /** Control's keys, under which epochs of streams are granted. Absent without control: nothing is checked then. */
+  grantKeys?: readonly PublicJwk[] | undefined;
 }
 
 export interface IngestRequest {
@@ -21,6 +23,7 @@ export interface IngestRequest {
   id: string;
   stream: string;
   epoch: number;
+  grant?: string | undefined;
   tracks: TrackDescription[];
   /** `sprop-parameter-sets` of the publisher's SDP, by track: the gate inserts them in band. */
   parameterSets?: Record<number, string>;
@@ -38,6 +41,8 @@ export interface EgressRequest {
   stream: string;
   /** The oldest acceptable epoch. */
   epoch?: number;
+  /** Control's grant of that epoch. */
+  grant?: string | undefined;
   /** Upstream hops, nearest first, the origin last; empty when the stream is published on this node. */
   path: Hop[];
   backup?: Hop[];
@@ -93,6 +98,7 @@ interface RelayCommands {
   closePublisherPort: [request: { id: string }, answer: void];
   setSources: [request: { id: string; sources: LayerSource[] }, answer: void];
   setRtt: [request: { id: string; rttMs: number }, answer: void];
+  setGrant: [request: { id: string; grant: string }, answer: void];
   ingestStats: [request: { id: string }, answer: IngestCounters];
   closeIngest: [request: { id: string; reason: string }, answer: void];
   egress: [request: EgressRequest, answer: void];

@@ -32,6 +32,11 @@ export class IngestHandle extends EventEmitter<{
   }
 
   /** The publisher's round-trip time from its RTCP; bounds how long the gate waits for order. */
+  /** Control has signed the grant of this epoch with another key. */
+  setGrant(grant: string): Promise<void> {
+    return this.#runner.call('setGrant', { id: this.id, grant });
+  }
+
   setRtt(rttMs: number): Promise<void> {
     return this.#runner.call('setRtt', { id: this.id, rttMs });
   }

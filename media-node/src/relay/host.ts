@@ -77,6 +77,7 @@ export class RelayHost {
       closePublisherPort: ({ id }) => this.#publisherPorts.close(id),
       setSources: ({ id, sources }) => relay.setSources(id, sources),
       setRtt: ({ id, rttMs }) => relay.setRtt(id, rttMs),
+      setGrant: ({ id, grant }) => relay.setGrant(id, grant),
       ingestStats: ({ id }) => relay.ingestStats(id),
       closeIngest: ({ id, reason }) => relay.closeIngest(id, reason),
       egress: (request) => relay.egress(request),

@@ -45,6 +45,7 @@ export interface RelayNodeOptions {
 interface RunningIngest {
   readonly stream: string;
   readonly epoch: number;
+  grant: string | undefined;
   readonly ingest: Ingest;
   readonly socket: RtpSocket;
   tracks: TrackDescription[];
@@ -105,6 +106,7 @@ export class RelayNode {
 
   configure(settings: RelaySettings): void {
     this.#subscriptions.relays = settings.relays;
+    this.#subscriptions.grantKeys = settings.grantKeys;
     this.#probe = settings.probe;
     if (settings.mesh?.probeWindowMs !== undefined) this.#directory.windowMs = settings.mesh.probeWindowMs;
     this.#keepTrunks();
@@ -113,7 +115,7 @@ export class RelayNode {
   // ---- publishers
 
   async ingest(request: IngestRequest): Promise<SocketAddress> {
-    const { id, stream, epoch, tracks, parameterSets, rttMs } = request;
+    const { id, stream, epoch, grant, tracks, parameterSets, rttMs } = request;
     const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1', request.from);
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
@@ -124,8 +126,8 @@ export class RelayNode {
     const waking = { now, wakeBy, onKeyframeRequest, onTooLarge, onLayerOrder };
     const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, ...waking });
     socket.onMessage = (packet) => ingest.onPacket(packet);
-    this.#ingests.set(id, { stream, epoch, ingest, socket, tracks });
-    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
+    this.#ingests.set(id, { stream, epoch, grant, ingest, socket, tracks });
+    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs, grant));
     return socket.address;
   }
 
@@ -137,9 +139,19 @@ export class RelayNode {
         ? { ...known, layers: order.flatMap((layer) => known.layers.filter((each) => each.layer === layer)) }
         : known,
     );
-    const { stream, epoch, tracks } = running;
-    this.#options.emit({ type: 'tracks', ingest: id, tracks });
-    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs));
+    this.#options.emit({ type: 'tracks', ingest: id, tracks: running.tracks });
+    this.#publishAgain(running);
+  }
+
+  /** Control has signed the grant with another key. */
+  setGrant(id: string, grant: string): void {
+    const running = this.#ingest(id);
+    running.grant = grant;
+    this.#publishAgain(running);
+  }
+
+  #publishAgain({ stream, epoch, tracks, grant }: RunningIngest): void {
+    this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs, grant));
   }
 
   setSources(id: string, sources: readonly LayerSource[]): void {
@@ -168,13 +180,13 @@ export class RelayNode {
   // ---- pulls
 
   egress(request: EgressRequest): void {
-    const { id, stream, path, backup = [], lingerMs, epoch } = request;
+    const { id, stream, path, backup = [], lingerMs, epoch, grant } = request;
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
       this.#changed((nowMs) => this.#subscriptions.keyframe(stream, track, layer, nowMs));
     const [{ sockets }, now, wakeBy] = [this.#options, this.#now, this.#wakeBy];
     const egress = new Egress({ stream: carried, sockets, now, wakeBy, onKeyframeRequest });
-    const want: LocalWant = { path, backup, masks: allLayers(), lingerMs, epoch };
+    const want: LocalWant = { path, backup, masks: allLayers(), lingerMs, epoch, grant };
     this.#egresses.set(id, { stream, egress, want });
     carried.addSink(egress);
     const known = this.#subscriptions.stream(stream)?.description;

@@ -20,7 +20,8 @@ export interface RelayOptions {
 }
 
 /** The part of a snapshot that concerns the relay. */
-export type RelayConfiguration = Pick<NodeSettings, 'mesh' | 'peers' | 'probe'> & Partial<Pick<NodeSettings, 'relays'>>;
+export type RelayConfiguration = Pick<NodeSettings, 'mesh' | 'peers' | 'probe'> &
+  Partial<Pick<NodeSettings, 'relays' | 'tokenKeys'>>;
 
 /** The relay as the node's main thread sees it. Media itself never passes here. */
 export class Relay extends EventEmitter<{ failed: [Error] }> {
@@ -56,7 +57,8 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
   async configure(snapshot: RelayConfiguration): Promise<void> {
     const wanted = new Set([...snapshot.probe, ...(snapshot.relays ?? [])]);
     const probe: Hop[] = snapshot.peers.filter((peer) => wanted.has(peer.node)).map(hopTo);
-    await this.#running.call('configure', { relays: this.#roles.includes('relay'), mesh: snapshot.mesh, probe });
+    const { mesh, tokenKeys: grantKeys } = snapshot;
+    await this.#running.call('configure', { relays: this.#roles.includes('relay'), mesh, probe, grantKeys });
   }
 
   /** A publisher on this node. A later epoch of the same stream takes over from an earlier one. */

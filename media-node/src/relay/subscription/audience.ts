@@ -19,18 +19,18 @@ export class Audience {
   /** The stream flows: confirms all waiting subscriptions. */
   confirm(description: StreamDescription | undefined, upstream: readonly string[]): void {
     if (!description) return;
-    const { epoch, tracks } = description;
+    const { epoch, tracks, grant } = description;
     const path = this.#pathThrough(upstream);
     for (const downstream of this.#wants.downstreams.values()) {
       if (downstream.state === 'standing') continue;
       downstream.state = 'standing';
-      this.#effects.sendDownstream(downstream.peer, { type: 'subscribed', id: downstream.id, epoch, tracks, path });
+      this.#effects.sendDownstream(downstream.peer, { type: 'subscribed', id: downstream.id, epoch, tracks, grant, path });
     }
   }
 
-  describe({ epoch, tracks }: StreamDescription): void {
+  describe({ epoch, tracks, grant }: StreamDescription): void {
     for (const { peer, id, state } of this.#wants.downstreams.values()) {
-      if (state === 'standing') this.#effects.sendDownstream(peer, { type: 'tracks', id, epoch, tracks });
+      if (state === 'standing') this.#effects.sendDownstream(peer, { type: 'tracks', id, epoch, tracks, grant });
     }
   }
 

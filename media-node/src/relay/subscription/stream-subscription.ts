@@ -70,12 +70,12 @@ export class StreamSubscription {
   // ---- the publisher on this node
 
   /** The stream is published here from now on, or its tracks changed. */
-  publish(epoch: number, tracks: TrackDescription[], nowMs: number): void {
+  publish(epoch: number, tracks: TrackDescription[], nowMs: number, grant?: string): void {
     if (this.#origin && epoch < this.#origin.epoch) return;
-    this.#origin = { stream: this.name, epoch, tracks };
+    this.#origin = { stream: this.name, epoch, tracks, grant };
     this.#links.dropAll();
     this.#forgetAtMs = Infinity;
-    this.#describe(epoch, tracks);
+    this.#describe(this.#origin);
     this.#flows('published here', nowMs);
   }
 
@@ -150,7 +150,7 @@ export class StreamSubscription {
       case 'subscribed':
         return this.#onSubscribed(link, message, nowMs);
       case 'tracks':
-        return this.#describe(message.epoch, message.tracks);
+        return this.#describe(message);
       case 'path':
         return this.#onPath(link, message, nowMs);
       case 'lost':
@@ -293,7 +293,7 @@ export class StreamSubscription {
     if (message.path.includes(this.#context.self)) return this.#onFailed(link, 'the path leads back here', true, nowMs);
     link.state = 'standing';
     link.nodes = message.path;
-    this.#describe(message.epoch, message.tracks);
+    this.#describe(message);
     const { active, next } = this.#links;
     if (link === active) this.#flows('upstream is back', nowMs);
     else if (link === next && (link.flowing || active?.state !== 'standing')) this.#promote(nowMs);
@@ -341,11 +341,11 @@ export class StreamSubscription {
 
   // ---- notifications
 
-  #describe(epoch: number, tracks: TrackDescription[]): void {
+  #describe({ epoch, tracks, grant }: Omit<StreamDescription, 'stream'>): void {
     const known = this.#description;
-    if (known && (epoch < known.epoch || (epoch === known.epoch && JSON.stringify(tracks) === JSON.stringify(known.tracks))))
-      return;
-    this.#description = { stream: this.name, epoch, tracks };
+    const isSame = epoch === known?.epoch && grant === known.grant && JSON.stringify(tracks) === JSON.stringify(known.tracks);
+    if (isSame || epoch < (known?.epoch ?? -1)) return;
+    this.#description = { stream: this.name, epoch, tracks, grant };
     this.#effects.describe(this.#description);
     this.#audience.describe(this.#description);
   }
@@ -393,6 +393,6 @@ export class StreamSubscription {
 
 /** Updates a subscription with the subscriber's new request. */
 function changed(downstream: Downstream, message: Subscribe): Downstream {
-  const { path, backup, via, epoch, held } = message;
-  return Object.assign(downstream, { path, backup, via, epoch, held, masks: masksOf(message.layers) });
+  const { path, backup, via, epoch, grant, held } = message;
+  return Object.assign(downstream, { path, backup, via, epoch, grant, held, masks: masksOf(message.layers) });
 }

@@ -88,7 +88,7 @@ describe('subscriptions of a relay', () => {
     const [request] = node.take();
     node.subscriptions.onMessage('a', { type: 'subscribed', id: request!.id, epoch: 5, tracks: [], path: ['a'] }, 10);
     const [answer] = node.take();
-    assert.deepEqual(answer, { to: 'c', type: 'subscribed', id: 1, epoch: 5, tracks: [], path: ['b', 'a'] });
+    assert.deepEqual(answer, { to: 'c', type: 'subscribed', id: 1, epoch: 5, tracks: [], grant: undefined, path: ['b', 'a'] });
   });
 
   test('the two ends of a trunk never choose the same conversation', () => {

@@ -1,4 +1,6 @@
+import type { PublicJwk } from '@millrace/api';
 import type { TrunkControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
+import { Claims } from './claims.ts';
 import type { Conversations, ServedDownstream, SubscriptionEffects } from './effects.ts';
 import { StreamSubscription } from './stream-subscription.ts';
 import type { SubscriptionContext } from './upstream-links.ts';
@@ -34,6 +36,7 @@ export class Subscriptions {
   /** Ended subscriptions by peer of which the peer has not been notified: sent when its trunk is up again. */
   readonly #unnotified = new Map<string, number[]>();
   readonly #context: SubscriptionContext;
+  readonly #claims = new Claims();
   #nextId: number;
   #nextConversation = MIN_CONVERSATION;
 
@@ -51,13 +54,18 @@ export class Subscriptions {
     };
   }
 
+  /** Control's keys; undefined: there is no control, and nothing is checked. */
+  set grantKeys(keys: readonly PublicJwk[] | undefined) {
+    this.#claims.use(keys);
+  }
+
   /** Whether this node has the relay role. */
   set relays(relays: boolean) {
     this.#context.relays = relays;
   }
 
-  publish(stream: string, epoch: number, tracks: TrackDescription[], nowMs: number): void {
-    this.#streamOf(stream).publish(epoch, tracks, nowMs);
+  publish(stream: string, epoch: number, tracks: TrackDescription[], nowMs: number, grant?: string): void {
+    this.#streamOf(stream).publish(epoch, tracks, nowMs, grant);
   }
 
   unpublish(stream: string, epoch: number, reason: string, nowMs: number): void {
@@ -83,6 +91,8 @@ export class Subscriptions {
   }
 
   onMessage(peer: string, message: TrunkControlMessage, nowMs: number): void {
+    const fault = this.#claims.faultOf(message, (id) => this.#upstreamIds.get(id));
+    if (fault !== undefined) return this.#refuseClaim(peer, message, fault, nowMs);
     switch (message.type) {
       case 'subscribe':
         return this.#onSubscribe(peer, message, nowMs);
@@ -129,6 +139,16 @@ export class Subscriptions {
 
   streams(): IterableIterator<StreamSubscription> {
     return this.#streams.values();
+  }
+
+  /** The sender names an epoch that control has not given out, or not to that origin. */
+  #refuseClaim(peer: string, message: TrunkControlMessage, reason: string, nowMs: number): void {
+    const refused = { type: 'refused', id: message.id, code: 'unauthorised', reason } as const;
+    if (message.type === 'subscribe') return this.#options.effects.sendDownstream(peer, refused);
+    // Changed tracks are passed over, and what is known stays. An upstream that begins with a wrong epoch is none.
+    if (message.type !== 'subscribed') return;
+    this.#options.effects.sendDownstream(peer, { type: 'unsubscribe', id: message.id });
+    this.#onUpstream(peer, refused, nowMs);
   }
 
   #onSubscribe(peer: string, message: Subscribe, nowMs: number): void {

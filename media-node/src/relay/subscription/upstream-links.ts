@@ -136,9 +136,19 @@ export class UpstreamLinks {
   #requestFor(route: Route, id: number, conversations: Conversations): Subscribe {
     const { via, backup } = this.#wants.origin(route.owner, this.#context.self);
     const layers = wantedLayers(this.#wants.masks());
-    const epoch = this.#wants.epoch();
     const path = route.hops.slice(1);
-    return { type: 'subscribe', id, stream: this.#stream, epoch, path, backup, via, layers, held: [], conversations };
+    return {
+      type: 'subscribe',
+      id,
+      stream: this.#stream,
+      ...this.#wants.newest(),
+      path,
+      backup,
+      via,
+      layers,
+      held: [],
+      conversations,
+    };
   }
 }
 

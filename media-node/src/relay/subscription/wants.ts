@@ -12,6 +12,8 @@ export interface LocalWant {
   lingerMs: number;
   /** The oldest acceptable epoch. */
   epoch?: number;
+  /** Control's grant of that epoch. */
+  grant?: string | undefined;
 }
 
 /** A node that subscribed here. */
@@ -21,14 +23,15 @@ export interface Downstream extends ServedDownstream {
   via: string[];
   masks: Uint8Array;
   epoch: number | undefined;
+  grant: string | undefined;
   held: HeldPosition[];
   /** waiting: not answered yet; standing: told that the subscription stands; lost: told that it is lost. */
   state: 'waiting' | 'standing' | 'lost';
 }
 
 export function downstreamOf(peer: string, message: Subscribe): Downstream {
-  const { id, conversations, path, backup, via, epoch, held } = message;
-  return { peer, id, conversations, path, backup, via, epoch, held, masks: masksOf(message.layers), state: 'waiting' };
+  const { id, conversations, path, backup, via, epoch, grant, held } = message;
+  return { peer, id, conversations, path, backup, via, epoch, grant, held, masks: masksOf(message.layers), state: 'waiting' };
 }
 
 export const localOwner = (id: string): string => `local:${id}`;
@@ -48,10 +51,13 @@ export class Wants {
     return unionOf([...this.locals.values(), ...this.downstreams.values()].map((want) => want.masks));
   }
 
-  epoch(): number | undefined {
-    const epochs = [...this.locals.values(), ...this.downstreams.values()].map((want) => want.epoch ?? -1);
-    const newest = Math.max(-1, ...epochs);
-    return newest === -1 ? undefined : newest;
+  /** The newest epoch that somebody asks for, with its grant. */
+  newest(): { epoch?: number; grant?: string } {
+    let newest: LocalWant | Downstream | undefined;
+    for (const want of [...this.locals.values(), ...this.downstreams.values()])
+      if (want.epoch !== undefined && want.epoch > (newest?.epoch ?? -1)) newest = want;
+    const { epoch, grant } = newest ?? {};
+    return { ...(epoch === undefined ? {} : { epoch }), ...(grant === undefined ? {} : { grant }) };
   }
 
   /** The oldest epoch that `owner` accepts; -1 for any. */

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { signGrant, type PublicJwk } from '@millrace/api';
+import type { Hop, StreamDescription, TrunkControlMessage } from '@millrace/api/trunk';
+import { seededRandom } from '@millrace/service';
+import { Subscriptions } from './index.ts';
+
+const control = generateKeyPairSync('ed25519');
+const other = generateKeyPairSync('ed25519');
+const publicJwk = { ...control.publicKey.export({ format: 'jwk' }), kid: 'k1' } as PublicJwk;
+const LAST_EPOCH = 2 ** 48 - 1;
+
+const grant = (epoch: number, change: { stream?: string; key?: typeof control.privateKey; kid?: string } = {}): string => {
+  const name = { stream: change.stream ?? 'live/a', epoch, node: 'origin', session: 's' };
+  return signGrant(name, { kid: change.kid ?? 'k1', key: change.key ?? control.privateKey });
+};
+
+const hop = (node: string): Hop => ({ node, host: '192.0.2.1', port: 1 });
+const TRACKS = [
+  {
+    track: 0,
+    kind: 'video' as const,
+    codec: { mimeType: 'video/VP8', payloadType: 96, clockRate: 90_000 },
+    headerExtensions: [],
+    layers: [{ layer: 0, ssrc: 1 }],
+  },
+];
+
+/** A relay that carries live/a in epoch 5, from its origin, for a good node. */
+function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [publicJwk] }) {
+  const up: TrunkControlMessage[] = [];
+  const down: { peer: string; message: TrunkControlMessage }[] = [];
+  const described: StreamDescription[] = [];
+  const subscriptions = new Subscriptions({
+    self: 'relay',
+    relays: true,
+    random: seededRandom(1),
+    effects: {
+      sendUpstream: (_hop, message) => up.push(message),
+      sendDownstream: (peer, message) => down.push({ peer, message }),
+      bind: () => {},
+      unbind: () => {},
+      serve: () => {},
+      stopServing: () => {},
+      describe: (description) => described.push(description),
+      status: () => {},
+      path: () => {},
+      requestKeyframe: () => {},
+      forget: () => {},
+      held: () => [],
+      trunkQuality: () => ({ rttMs: 1, lossPercent: 0 }),
+    },
+  });
+  subscriptions.grantKeys = keys;
+  const subscribe = (peer: string, change: object): void =>
+    subscriptions.onMessage(
+      peer,
+      {
+        type: 'subscribe',
+        id: 7,
+        stream: 'live/a',
+        path: [hop('origin')],
+        backup: [],
+        via: [peer],
+        layers: [],
+        held: [],
+        conversations: { audio: 17, video: 19 },
+        ...change,
+      },
+      0,
+    );
+  const answer = (peer: string, change: object): void => {
+    const request = up.findLast(({ type }) => type === 'subscribe')!;
+    const message = { type: 'subscribed', id: request.id, epoch: 5, tracks: TRACKS, path: [peer], ...change };
+    subscriptions.onMessage(peer, message as TrunkControlMessage, 0);
+  };
+  return { up, down, described, subscriptions, subscribe, answer };
+}
+
+describe('An epoch that a peer names', () => {
+  test('counts with the grant of control, which goes on to whoever is behind', () => {
+    const { up, down, subscribe, answer } = relay();
+    subscribe('edge', { epoch: 5, grant: grant(5) });
+    assert.deepEqual(
+      up.map((message) => message.type === 'subscribe' && [message.epoch, message.grant]),
+      [[5, grant(5)]],
+    );
+    answer('origin', { grant: grant(5) });
+    const passedOn = down.flatMap(({ message }) => (message.type === 'subscribed' ? [[message.epoch, message.grant]] : []));
+    assert.deepEqual(passedOn, [[5, grant(5)]]);
+  });
+
+  const bad: [what: string, change: object][] = [
+    ['no grant', { epoch: LAST_EPOCH }],
+    ['the grant of another epoch', { epoch: LAST_EPOCH, grant: grant(5) }],
+    ['the grant of another stream', { epoch: LAST_EPOCH, grant: grant(LAST_EPOCH, { stream: 'live/evil' }) }],
+    ['a grant under a key of its own', { epoch: LAST_EPOCH, grant: grant(LAST_EPOCH, { key: other.privateKey }) }],
+    ['a grant under an unknown key', { epoch: LAST_EPOCH, grant: grant(LAST_EPOCH, { key: other.privateKey, kid: 'k2' }) }],
+    ['no grant at all', { epoch: LAST_EPOCH, grant: 'a.b.c' }],
+  ];
+  for (const [what, change] of bad) {
+    test(`takes no stream from its origin with ${what}`, () => {
+      const { up, down, described, subscribe, answer, subscriptions } = relay();
+      subscribe('edge', { epoch: 5, grant: grant(5) });
+      answer('origin', { grant: grant(5) });
+      const requested = up.length;
+      subscribe('evil', { ...change, path: [hop('evil-2')] });
+      const { peer, message } = down.at(-1)!;
+      assert.ok(peer === 'evil' && message.type === 'refused' && message.code === 'unauthorised', JSON.stringify(message));
+      assert.equal(up.length, requested, 'the relay asks nobody');
+      const { id } = up[0]!;
+      subscriptions.onMessage('origin', { type: 'tracks', id, tracks: [], epoch: LAST_EPOCH, ...change }, 0);
+      assert.deepEqual(
+        described.map(({ epoch }) => epoch),
+        [5],
+      );
+    });
+  }
+
+  test('of an upstream that begins with a wrong one makes the relay go another way', () => {
+    const { up, down, described, subscribe, answer } = relay();
+    subscribe('edge', { epoch: 5, grant: grant(5), path: [hop('evil'), hop('origin')], backup: [] });
+    answer('evil', { epoch: LAST_EPOCH });
+    assert.deepEqual(described, []);
+    assert.ok(down.some(({ peer, message }) => peer === 'evil' && message.type === 'unsubscribe'));
+    assert.ok(down.some(({ peer, message }) => peer === 'edge' && message.type === 'refused'));
+    subscribe('edge', { epoch: 5, grant: grant(5) });
+    answer('origin', { grant: grant(5) });
+    assert.deepEqual(
+      described.map(({ epoch }) => epoch),
+      [5],
+    );
+    assert.ok(up.length >= 2);
+  });
+
+  test('is not checked without control', () => {
+    const { described, subscribe, answer } = relay({});
+    subscribe('edge', {});
+    answer('origin', {});
+    assert.equal(described.length, 1);
+  });
+});

@@ -1,0 +1,45 @@
+import { GrantVerifier, type PublicJwk } from '@millrace/api';
+import type { TrunkControlMessage } from '@millrace/api/trunk';
+
+/**
+ * Epochs that peers name on trunks: each must be one that control gave out. Otherwise one node of the mesh could name a later epoch of any stream, and take
+ * the stream from its origin for everybody behind this node.
+ */
+export class Claims {
+  #keys = '';
+  #verifier: GrantVerifier | undefined;
+
+  /** @param keys control's keys; undefined: there is no control, and nothing is checked */
+  use(keys: readonly PublicJwk[] | undefined): void {
+    const text = JSON.stringify(keys ?? null);
+    if (text === this.#keys) return;
+    this.#keys = text;
+    this.#verifier = keys && new GrantVerifier(keys);
+  }
+
+  /**
+   * What is wrong with the epoch of a message; undefined when nothing is.
+   * @param streamOf the stream of a subscription of this node
+   */
+  faultOf(message: TrunkControlMessage, streamOf: (id: number) => string | undefined): string | undefined {
+    if (!this.#verifier) return undefined;
+    switch (message.type) {
+      case 'subscribe':
+        // Without a path this node is the origin, and knows its own epoch.
+        if (message.epoch === undefined || message.path.length === 0) return undefined;
+        return this.#fault(message.stream, message.epoch, message.grant);
+      case 'subscribed':
+      case 'tracks': {
+        const stream = streamOf(message.id);
+        return stream === undefined ? undefined : this.#fault(stream, message.epoch, message.grant);
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  #fault(stream: string, epoch: number, grant: string | undefined): string | undefined {
+    if (grant !== undefined && this.#verifier!.verify(grant, { stream, epoch })) return undefined;
+    return `control has not granted epoch ${epoch} of ${stream}, as far as this node can see`;
+  }
+}
