@@ -63,6 +63,7 @@ function afterPoll(fn: () => void): void {
 export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements ReceptionHost {
   readonly node: string;
   readonly boot: string;
+  readonly clock: Clock;
   readonly capabilities = Capability.forward | Capability.fec;
   keys: KeyRing;
   settings: TrunkSettings;
@@ -71,7 +72,6 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   /** Dropped datagrams by reason. */
   readonly drops: Partial<Record<EndpointDropReason, number>> = {};
   private readonly io: DatagramIo;
-  private readonly clock: Clock;
   private readonly randomSource: (bytes: number) => Buffer;
   private readonly deferTurn: (fn: () => void) => void;
   private readonly trunkOf = new Map<string, Trunk>();
@@ -100,7 +100,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.randomSource = options.random ?? randomBytes;
     this.deferTurn = options.defer ?? afterPoll;
     this.boot = this.random(8).toString('hex');
-    this.reception = new Reception(this, this.now());
+    this.reception = new Reception(this);
     this.io.onBatch = (batch) => this.receiveBatch(batch);
   }
 

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { DEFAULT_TRUNK_SETTINGS, type MeshKey, type Trunk, TrunkEndpoint } from './index.ts';
+import { InitiationStamps } from './link/initiation-stamps.ts';
 import { KeyRing } from './link/keys.ts';
+import { SourceLimit } from './link/source-limit.ts';
 import { DatagramType, decodeInitiation, INITIATION_BYTES, MAC_BYTES, TRUNK_VERSION } from './link/wire.ts';
 import { memberInitiation } from './testing/initiation.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 const meshKey = (id: string, fill: number): MeshKey => ({ id, secret: Buffer.alloc(32, fill).toString('base64') });
 const [KEY, NEXT_KEY] = [meshKey('k1', 7), meshKey('k2', 8)];
@@ -119,6 +126,199 @@ describe('The MAC of an initiation', () => {
       assert.deepEqual(data.subarray(4), questions[i]!.subarray(16, 24));
       assert.ok(data.length <= questions[i]!.length);
     }
+  });
+});
+
+describe('A flood of initiations with a good MAC', () => {
+  const initiation = (net: SimNetwork): Buffer =>
+    memberInitiation({ key: KEY, random: net.randomBytes, node: 'evil', peer: 'somebody-else' });
+  const sources = { one: (): string => '203.0.113.9', many: (i: number): string => `203.${i % 250}.${i % 241}.1` };
+
+  /** Ten handshakes while `perMs` initiations come each ms from the sources, since `beforeMs`; returns how long the last one takes, ms, and what else the node sends. */
+  async function handshakesIn(
+    net: SimNetwork,
+    next: () => Buffer,
+    source: (i: number) => string,
+    perMs: number,
+    beforeMs: number,
+  ): Promise<{ waitedMs: number; b: Node; answers: Map<number, number>; floodMs: number }> {
+    const b = addNode(net, 'b', '192.0.2.2');
+    const dialling = Array.from({ length: 10 }, (_, i) => addNode(net, `a-${i}`, `198.51.100.${i}`));
+    const known = dialling.map(({ io }) => io.local.address);
+    const answers = countAnswers(net, '192.0.2.2', known);
+    let sent = 0;
+    const flood = (): void => {
+      for (let i = 0; i < perMs; i++) b.io.receive({ data: Buffer.from(next()), from: { address: source(sent++), port: 7 } });
+      net.run(1);
+    };
+    for (let ms = 0; ms < beforeMs; ms++) flood();
+    const trunks: Trunk[] = [];
+    for (const node of dialling) trunks.push(await dial(node, b));
+    let waitedMs = 0;
+    for (; trunks.some(({ state }) => state !== 'up') && waitedMs < 2_000; waitedMs++) flood();
+    return { waitedMs, b, answers, floodMs: beforeMs + waitedMs };
+  }
+
+  test('that was recorded takes nothing from anybody: a copy is not counted', async () => {
+    const net = new SimNetwork(11);
+    const recorded = Array.from({ length: 20 }, () => initiation(net));
+    let i = 0;
+    const { waitedMs, b } = await handshakesIn(net, () => recorded[i++ % recorded.length]!, sources.many, 20, 1_000);
+    assert.ok(waitedMs < 50, `${waitedMs} ms`);
+    assert.deepEqual(b.endpoint.drops, { misdirected: recorded.length, replayed: i - recorded.length });
+  });
+
+  test('from one prefix is limited there, and others need no cookie', async () => {
+    const net = new SimNetwork(12);
+    const { waitedMs, b, answers, floodMs } = await handshakesIn(net, () => initiation(net), sources.one, 2, 300);
+    assert.ok(waitedMs < 50, `${waitedMs} ms`);
+    const most = 100 + (50 * floodMs) / 1000 + 1;
+    assert.ok(b.endpoint.drops.misdirected! <= most, `${b.endpoint.drops.misdirected} were opened, at most ${most} may be`);
+    assert.deepEqual([...answers.keys()], [DatagramType.cookie]);
+    const cookies = answers.get(DatagramType.cookie)!;
+    assert.ok(cookies > 0 && cookies <= most, `${cookies} cookies`);
+  });
+
+  test('from forged sources everywhere costs a handshake one more round trip, for a cookie', async () => {
+    const net = new SimNetwork(13);
+    const { waitedMs, b } = await handshakesIn(net, () => initiation(net), sources.many, 4, 500);
+    assert.ok(b.endpoint.drops.limited! > 500, 'the limit over all sources is reached');
+    assert.ok(waitedMs < 100, `${waitedMs} ms`);
+  });
+
+  test('does not take the unknown-session notices of others, nor are those taken by a stranger of another prefix', () => {
+    const net = new SimNetwork(14);
+    const b = addNode(net, 'b', '192.0.2.2');
+    const told = new Map<string, number>();
+    net.filter = ({ data, to }) => {
+      if (data[1] === DatagramType.unknownSession) told.set(to.address, (told.get(to.address) ?? 0) + 1);
+      return true;
+    };
+    const data = Buffer.alloc(40);
+    data.set([TRUNK_VERSION, DatagramType.data]);
+    const send = (address: string): void => b.io.receive({ data: Buffer.from(data), from: { address, port: 5 } });
+    for (let i = 0; i < 1_000; i++) send('2001:db8::1');
+    for (let i = 0; i < 300; i++) b.io.receive({ data: initiation(net), from: { address: sources.one(), port: 7 } });
+    send('2001:db8:0:1::1');
+    send(sources.one());
+    net.run(0);
+    assert.deepEqual(Object.fromEntries(told), { '2001:db8::1': 40, '2001:db8:0:1::1': 1, [sources.one()]: 1 });
+    // The rest of the /64 has no count of its own.
+    send('2001:db8::2');
+    net.run(0);
+    assert.equal(told.get('2001:db8::2'), undefined);
+  });
+
+  test('leaves a bounded memory, whatever its sources', () => {
+    const net = new SimNetwork(15);
+    const limit = new SourceLimit({ perSecond: 500, perSecondOfPrefix: 20, clock: net.clock });
+    const held = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed / 2 ** 20;
+    };
+    const before = held();
+    for (let i = 0; i < 100_000; i++) limit.take(`2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`, 0);
+    const grownMiB = held() - before;
+    assert.ok(limit.take('2001:db8::1', 10_000), 'still in use');
+    assert.ok(grownMiB < 8, `${grownMiB} MiB`);
+  });
+});
+
+describe('A recorded initiation of an earlier start', () => {
+  const start = 1_700_000_000_000_000n;
+
+  test('does not come in turn with one of another start for ever: no answer, no half-open session, also when the trunk is gone', async () => {
+    const net = new SimNetwork(21);
+    const b = addNode(net, 'b', '192.0.2.2');
+    const answers = countAnswers(net, '192.0.2.2');
+    // Each copy differs, as if the MACs of the recordings had been forgotten since.
+    const replay = (boot: string, stamp: bigint): void => {
+      const data = memberInitiation({ key: KEY, random: net.randomBytes, node: 'a', peer: 'b', boot, stamp });
+      b.io.receive({ data, from: { address: '203.0.113.9', port: 5 } });
+      net.run(200);
+    };
+    const recorded: [string, bigint][] = [
+      ['1111111111111111', start],
+      ['2222222222222222', start + 60_000_000n],
+      ['3333333333333333', start + 120_000_000n],
+    ];
+    for (let round = 0; round < 30; round++) for (const [boot, stamp] of recorded) replay(boot, stamp);
+    assert.equal(answers.get(DatagramType.response), recorded.length, 'once for each that this node had not seen');
+    net.run(300_000);
+    b.io.receive({ data: Buffer.alloc(20), from: { address: '203.0.113.9', port: 5 } });
+    assert.equal([...b.endpoint.trunks].length, 0, 'nobody keeps the trunk up');
+    for (const [boot, stamp] of recorded) replay(boot, stamp);
+    assert.equal(answers.get(DatagramType.response), recorded.length);
+    assert.equal([...b.endpoint.trunks].length, 0);
+    assert.equal(b.endpoint.drops.replayed, 30 * 3);
+  });
+
+  test('does not push out the half-open session of the true peer', async () => {
+    const net = new SimNetwork(22);
+    const [a, b] = [addNode(net, 'a', '192.0.2.1'), addNode(net, 'b', '192.0.2.2')];
+    const recorded: [string, bigint][] = [
+      ['1111111111111111', start - 60_000_000n],
+      ['2222222222222222', start - 30_000_000n],
+    ];
+    const replay = ([boot, stamp]: [string, bigint]): void => {
+      const data = memberInitiation({ key: KEY, random: net.randomBytes, node: 'a', peer: 'b', boot, stamp });
+      b.io.receive({ data, from: { address: '203.0.113.9', port: 5 } });
+    };
+    for (const one of recorded) replay(one);
+    const trunk = await dial(a, b);
+    for (let ms = 0; ms < 40; ms++) {
+      for (const one of recorded) replay(one);
+      net.run(1);
+    }
+    assert.equal(trunk.state, 'up');
+    assert.equal(b.endpoint.trunk('a')?.state, 'up', 'the first datagram of the session opened');
+  });
+
+  const MINUTE = 60_000_000n;
+  const wallMs = Number(start / 1000n) + 7_200_000;
+  const stamped = (boot: string, stamp: bigint): { node: string; boot: string; stamp: bigint } => ({ node: 'a', boot, stamp });
+
+  test('is told from a start whose clock went back by up to an hour', () => {
+    const stamps = new InitiationStamps();
+    stamps.note(stamped('one', start));
+    const inTime = stamped('two', start - 59n * MINUTE);
+    assert.ok(stamps.isFresh(inTime, wallMs));
+    stamps.note(inTime);
+    assert.ok(!stamps.isFresh(inTime, wallMs), 'once');
+    assert.ok(stamps.isFresh(stamped('two', inTime.stamp + 1n), wallMs), 'it goes on from there');
+    assert.ok(!stamps.isFresh(stamped('three', start - 61n * MINUTE), wallMs), 'too far back');
+    assert.ok(stamps.isFresh({ ...inTime, node: 'another' }, wallMs), 'another peer');
+  });
+
+  test('of a clock in the future does not lock the peer out when its clock is right again', () => {
+    const stamps = new InitiationStamps();
+    const future = stamped('one', start + 1_000_000n * MINUTE);
+    stamps.note(future);
+    assert.ok(stamps.isFresh(stamped('two', BigInt(wallMs) * 1000n), wallMs));
+    assert.ok(!stamps.isFresh(future, wallMs));
+  });
+
+  test('is never answered twice, in any order of any number of starts, and a newer stamp always is', () => {
+    const recording = fc.record({ boot: fc.nat({ max: 30 }), minutes: fc.nat({ max: 90 }) });
+    fc.assert(
+      fc.property(fc.array(recording, { minLength: 1, maxLength: 300 }), (recordings) => {
+        const stamps = new InitiationStamps();
+        const answered = new Set<string>();
+        let highest = 0n;
+        for (const { boot, minutes } of recordings) {
+          const one = stamped(`boot ${boot}`, start + BigInt(minutes) * MINUTE + BigInt(boot));
+          const isFresh = stamps.isFresh(one, wallMs);
+          if (one.stamp > highest) assert.ok(isFresh, 'newer than all before it');
+          if (!isFresh) continue;
+          const key = `${one.boot} ${one.stamp}`;
+          assert.ok(!answered.has(key), `${key} is answered again`);
+          answered.add(key);
+          stamps.note(one);
+          if (one.stamp > highest) highest = one.stamp;
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

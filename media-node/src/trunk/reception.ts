@@ -1,20 +1,25 @@
-import { CookieJar, RateLimit } from './link/cookie.ts';
+import type { Clock } from '@millrace/service';
+import { InitiationAdmission } from './admission.ts';
 import { decodeHello } from './link/hello.ts';
+import { InitiationStamps } from './link/initiation-stamps.ts';
 import { remoteOf } from './link/link-index.ts';
 import { NoiseResponder } from './link/noise.ts';
 import { type DatagramDropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
+import { SourceLimit } from './link/source-limit.ts';
 import * as wire from './link/wire.ts';
 import type { PeerAddress } from './io/datagram.ts';
 import type { Trunk, TrunkHost } from './trunk.ts';
 
-const HANDSHAKES_PER_SECOND = 500;
-const REPLIES_PER_SECOND = 100;
+/** Unknown-session notices, and refusals of other versions: each of them by its own count, since strangers can ask for both. */
+const NOTICES_PER_SECOND = 500;
+const NOTICES_PER_SECOND_OF_PREFIX = 20;
 
 export type EndpointDropReason =
   DatagramDropReason | 'version' | 'unknownKey' | 'short' | 'unknownType' | 'full' | 'unresolved' | 'unreadable';
 
 /** What the reception needs from its endpoint. */
 export interface ReceptionHost extends TrunkHost {
+  readonly clock: Clock;
   trunkOfLink(link: PeerLink): Trunk | undefined;
   /** The trunk with this authenticated peer, created if there is none; undefined when there are too many trunks. */
   trunkFor(node: string): Trunk | undefined;
@@ -23,15 +28,18 @@ export interface ReceptionHost extends TrunkHost {
 /** Entry point of every datagram: dispatches by version, type and session, and limits the work that unauthenticated senders can cause. */
 export class Reception {
   private readonly host: ReceptionHost;
-  private readonly jar: CookieJar;
-  private readonly handshakes: RateLimit;
-  private readonly replies: RateLimit;
+  private readonly admission: InitiationAdmission;
+  private readonly stamps = new InitiationStamps();
+  private readonly unknownSessions: SourceLimit;
+  private readonly refusals: SourceLimit;
 
-  constructor(host: ReceptionHost, nowMs: number) {
+  constructor(host: ReceptionHost) {
     this.host = host;
-    this.jar = new CookieJar((bytes) => host.random(bytes), nowMs);
-    this.handshakes = new RateLimit(HANDSHAKES_PER_SECOND, 2 * HANDSHAKES_PER_SECOND, nowMs);
-    this.replies = new RateLimit(REPLIES_PER_SECOND, REPLIES_PER_SECOND, nowMs);
+    const { clock } = host;
+    this.admission = new InitiationAdmission((bytes) => host.random(bytes), clock);
+    const rates = { perSecondOfPrefix: NOTICES_PER_SECOND_OF_PREFIX, perSecond: NOTICES_PER_SECOND, clock };
+    this.unknownSessions = new SourceLimit(rates);
+    this.refusals = new SourceLimit(rates);
   }
 
   /** Processes one datagram; returns the reason when it was dropped. Never throws on malformed input, though the user's handlers may throw. */
@@ -61,7 +69,7 @@ export class Reception {
     const link = this.host.links.withIndex(index);
     const trunk = link && this.host.trunkOfLink(link);
     if (!trunk) {
-      if (this.replies.take(nowMs)) this.host.send(wire.encodeUnknownSession(datagram), from);
+      if (this.unknownSessions.take(from.address, nowMs)) this.host.send(wire.encodeUnknownSession(datagram), from);
       return 'unknownSession';
     }
     const plaintext = trunk.link.open(index, datagram, from, nowMs);
@@ -76,8 +84,12 @@ export class Reception {
     if (!frame) return 'malformed';
     const key = this.host.keys.authenticate(frame);
     if (typeof key === 'string') return key;
-    const limited = this.admitHandshake(frame, from, nowMs);
-    if (limited) return limited;
+    const admission = this.admission.admit(frame, from, nowMs);
+    if (typeof admission === 'object') {
+      this.host.send(wire.encodeCookieReply(frame.ephemeral, admission.cookie), from);
+      return 'limited';
+    }
+    if (admission !== 'admitted') return admission;
     let noise;
     try {
       noise = new NoiseResponder(key.psk, PROLOGUE, frame.ephemeral, frame.sealedHello);
@@ -87,19 +99,13 @@ export class Reception {
     const hello = decodeHello(noise.payload);
     if (!hello) return 'malformed';
     if (hello.peer !== this.host.node || hello.node === this.host.node) return 'misdirected';
+    if (!this.stamps.isFresh(hello, this.host.clock.wall())) return 'replayed';
     const trunk = this.host.trunkFor(hello.node);
     if (!trunk) return 'full';
     this.host.touch(trunk);
-    return trunk.link.receiveInitiation(noise, key, hello, from, nowMs);
-  }
-
-  /** Above the handshake rate limit, only initiators that prove ownership of their address by a cookie are admitted. */
-  private admitHandshake(frame: wire.ReceivedInitiation, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
-    if (this.handshakes.take(nowMs)) return undefined;
-    const address = `${from.address} ${from.port}`;
-    if (this.jar.verify(frame.cookie, address, nowMs)) return undefined;
-    if (this.replies.take(nowMs)) this.host.send(wire.encodeCookieReply(frame.ephemeral, this.jar.bake(address, nowMs)), from);
-    return 'limited';
+    const dropped = trunk.link.receiveInitiation(noise, key, hello, from, nowMs);
+    if (!dropped) this.stamps.note(hello);
+    return dropped;
   }
 
   private receiveResponse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason | undefined {
@@ -130,7 +136,7 @@ export class Reception {
 
   private refuse(datagram: Buffer, from: PeerAddress, nowMs: number): EndpointDropReason {
     const isInitiation = datagram[1] === wire.DatagramType.initiation && datagram.length >= 24;
-    if (isInitiation && this.replies.take(nowMs)) this.host.send(wire.encodeRefusal(datagram), from);
+    if (isInitiation && this.refusals.take(from.address, nowMs)) this.host.send(wire.encodeRefusal(datagram), from);
     return 'version';
   }
 

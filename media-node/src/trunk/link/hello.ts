@@ -13,7 +13,7 @@ export const Capability = {
 export interface Hello {
   /** Index that the other side puts into its data datagrams. */
   index: number;
-  /** Grows with every handshake of one boot, so that a recorded initiation is of no use: microseconds since the epoch, or one more than the last. */
+  /** Grows with every handshake of one boot, by which recorded initiations are recognized: microseconds since the epoch, or one more than the last. */
   stamp: bigint;
   /** Eight random bytes of this process, as hex. */
   boot: string;

@@ -14,6 +14,8 @@ const RESPONDER_REKEY_DELAY_MS = 15_000;
 const PREVIOUS_LIFE_MS = 30_000;
 const HALF_OPEN_LIFE_MS = 5_000;
 const MAX_HALF_OPEN = 2;
+/** Answers to initiations of one peer. */
+const ANSWERS_PER_SECOND = 10;
 /** Two sessions established within this time of one another result from a simultaneous open. */
 const SIMULTANEOUS_MS = 2_000;
 const RETRY = { baseMs: 200, maxMs: 2_000 };
@@ -80,14 +82,13 @@ export class PeerLink {
   private expelMs = Infinity;
   private nextTryMs = Infinity;
   private cookie: { bytes: Buffer; untilMs: number } | undefined;
-  private lastInitiation: { boot: string; stamp: bigint } | undefined;
   private readonly answers: RateLimit;
 
   constructor(host: LinkHost, peer: string, nowMs: number, onEstablished: OnEstablished) {
     this.host = host;
     this.peer = peer;
     this.onEstablished = onEstablished;
-    this.answers = new RateLimit(10, 20, nowMs);
+    this.answers = new RateLimit(ANSWERS_PER_SECOND, 2 * ANSWERS_PER_SECOND, nowMs);
   }
 
   get ready(): boolean {
@@ -190,8 +191,6 @@ export class PeerLink {
     from: PeerAddress,
     nowMs: number,
   ): DatagramDropReason | undefined {
-    const last = this.lastInitiation;
-    if (last && last.boot === hello.boot && hello.stamp <= last.stamp) return 'replayed';
     if (!this.answers.take(nowMs)) return 'limited';
     let answer;
     const index = this.host.links.claimIndex(this);
@@ -201,7 +200,6 @@ export class PeerLink {
       this.host.links.releaseIndex(index);
       return 'forged';
     }
-    this.lastInitiation = { boot: hello.boot, stamp: hello.stamp };
     const session = new LinkSession({
       localIndex: index,
       remoteIndex: hello.index,
