@@ -1,6 +1,10 @@
 import { launchBrowser } from '@millrace/testbed/browser';
+import { laptopManifest } from '@millrace/testbed/laptop-manifest';
 import { startNetwork, type TestNetwork, type TestNetworkOptions } from '@millrace/testbed/network';
 import { Cluster } from './cluster.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { BenchConfig } from './config.ts';
 import type { Bench } from './figure.ts';
 import { encodeClip } from '@millrace/testkit/media';
@@ -10,7 +14,7 @@ const STOP_WITHIN_MS = 40_000;
 
 /** Starts each resource when a figure first requests it, and keeps it for the following figures. */
 export function benchOf(config: BenchConfig, ending: Ending, say: (line: string) => void): Bench {
-  const network = once(() => startNetworkOf(ending, say));
+  const network = once(() => startNetworkOf(ending, say, { env: { MILLRACE_MANIFEST: manifestFile(ending, NODE_SETTINGS) } }));
   return {
     config,
     ending,
@@ -31,6 +35,18 @@ export function benchOf(config: BenchConfig, ending: Ending, say: (line: string)
       return browser;
     }),
   };
+}
+
+/** All viewers of a bench have one address. */
+export const NODE_SETTINGS = { MILLRACE_PLAIN_SESSIONS_PER_ADDRESS: '5000' };
+
+/** A manifest with these environment variables for media nodes, as a file that is removed at the end. */
+export function manifestFile(ending: Ending, environment: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+  ending.add(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'network.yaml');
+  writeFileSync(file, laptopManifest({ environment }));
+  return file;
 }
 
 /** Starts a network that ends with this process, however it ends. */

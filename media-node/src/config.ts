@@ -66,6 +66,7 @@ export const MediaNodeConfig = z.object({
   sessionsPerSecondPerAddress: z.number().positive().default(50).describe('new sessions a second from one client address'),
   pendingPerAddress: z.number().int().min(1).default(200).describe('sessions of one client address that have not connected yet'),
   sessionsPerAddress: z.number().int().min(1).default(5000).describe('sessions of one client address'),
+  plainSessionsPerAddress: z.number().int().min(1).default(64).describe('plain RTP sessions of one client address'),
   requestsPerSecondPerAddress: z.number().positive().default(500).describe('HTTP requests a second from one client address'),
   connectionsPerAddress: z.number().int().min(1).default(1000).describe('HTTP connections of one client address'),
   trustedProxies: TrustedProxies,

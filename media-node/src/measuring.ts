@@ -7,7 +7,7 @@ import { PublisherWatch } from './publisher/index.ts';
 import { registerRelayMetrics } from './relay-metrics.ts';
 import type { Relay } from './relay/index.ts';
 import { buildReport } from './report.ts';
-import type { SessionRegistry } from './sessions/index.ts';
+import { PlainViewerWatch, type SessionRegistry } from './sessions/index.ts';
 
 const INTERVAL_MS = 1000;
 const NO_LOAD = { cpuPercent: 0, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 };
@@ -28,13 +28,14 @@ export interface Measured {
   logger: Logger;
 }
 
-/** Measures load, sessions, links and streams once a second. Updates metrics and the report to control, and checks publishers. */
+/** Measures load, sessions, links and streams once a second. Updates metrics and the report to control, and checks publishers and plain RTP viewers. */
 export class Measuring {
   /** What control is told. */
   report: Report;
   readonly #parts: Measured;
   readonly #load: LoadMeter;
   readonly #publishers: PublisherWatch;
+  readonly #plainViewers: PlainViewerWatch;
   readonly #relayMetrics: ReturnType<typeof registerRelayMetrics>;
   #timer: NodeJS.Timeout | undefined;
   #isMeasuring = false;
@@ -44,6 +45,7 @@ export class Measuring {
     this.#parts = parts;
     this.#load = new LoadMeter(clock, parts.cpus);
     this.#publishers = new PublisherWatch({ sessions, logger, clock });
+    this.#plainViewers = new PlainViewerWatch({ sessions, logger, clock });
     this.report = { at: clock.wall(), load: NO_LOAD, links: [], streams: [] };
     registerMetrics(registry, { sessions, hub, cores, load: this.#load, publishers: this.#publishers });
     this.#relayMetrics = registerRelayMetrics(registry);
@@ -78,7 +80,7 @@ export class Measuring {
       ...hub.published.map(({ origin }) => origin.measureRtt()),
     ]);
     const [links, stats] = await Promise.all([relay.links(), relay.stats()]);
-    await this.#publishers.look(stats.ingests);
+    await Promise.all([this.#publishers.look(stats.ingests), this.#plainViewers.look()]);
     this.#relayMetrics.update(links, stats);
     this.report = buildReport({
       at: clock.wall(),

@@ -67,6 +67,7 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
     sessions: config.capacitySessions,
     pendingPerAddress: config.pendingPerAddress,
     perAddress: config.sessionsPerAddress,
+    plainPerAddress: config.plainSessionsPerAddress,
   });
   const facts = await readHostFacts(config);
   const channel = new ControlChannel({

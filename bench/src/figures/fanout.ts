@@ -14,6 +14,7 @@ const STEADY_MS = 3_000;
 const WARM_UP_MS = 15_000;
 /** A node accepts 50 new sessions per second from one address. */
 const BETWEEN_VIEWERS_MS = 25;
+const VIEWERS_PER_TOKEN = 50;
 
 interface Round {
   readonly viewers: number;
@@ -86,9 +87,11 @@ async function measureNode(bench: Bench, sink: PacketSink, viewers: number): Pro
   const publisher = await publishClip(await network.place('push', stream, PUBLISHED_IN), clip);
   const stop = bench.ending.add(() => publisher.stop());
   await waitUntilKnown(network, stream);
-  const place = await network.place('pull', stream, WATCHED_IN);
+  let place = await network.place('pull', stream, WATCHED_IN);
   for (let i = 0; i < viewers; i++) {
-    await openViewer(place, sink.ports[i % sink.ports.length]!);
+    // A token opens a bounded number of sessions.
+    if (i % VIEWERS_PER_TOKEN === VIEWERS_PER_TOKEN - 1) place = await network.place('pull', stream, WATCHED_IN);
+    await openViewer(place, sink, i);
     if (i % 100 === 99) bench.say(`${i + 1} viewers joined`);
     await delay(BETWEEN_VIEWERS_MS);
   }
@@ -107,14 +110,16 @@ async function serveOne(bench: Bench, sink: PacketSink): Promise<void> {
   const publisher = await publishClip(await network.place('push', stream, PUBLISHED_IN), clip);
   const stop = bench.ending.add(() => publisher.stop());
   await waitUntilKnown(network, stream);
-  await openViewer(await network.place('pull', stream, WATCHED_IN), sink.ports[0]!);
+  await openViewer(await network.place('pull', stream, WATCHED_IN), sink, 0);
   await delay(WARM_UP_MS);
   await stop();
 }
 
-async function openViewer(place: PlacementResponse, port: number): Promise<void> {
+async function openViewer(place: PlacementResponse, sink: PacketSink, index: number): Promise<void> {
+  const from = sink.ports[index % sink.ports.length]!;
   const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() };
-  await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
+  const { ip, port } = await openSession(place, 'pull', { address: { ip: '127.0.0.1', port: from }, srtp });
+  sink.reportTo({ from, ip, port });
 }
 
 async function measureReference(bench: Bench, sink: PacketSink, viewers: number): Promise<Window> {

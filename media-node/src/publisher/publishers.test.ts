@@ -6,6 +6,7 @@ import type { PublisherStatus } from '@millrace/api';
 import { createLogger, realClock } from '@millrace/service';
 import { PublisherWatch } from './index.ts';
 import { eventually, startTestNode, type TestNode } from '../signaling/node.fixture.ts';
+import { sendReports } from '@millrace/testkit/media';
 import { newPublisher } from '@millrace/testkit/webrtc';
 import { variation, VariedPublisher, wrongSsrc, type Variation } from './varied-publisher.fixture.ts';
 
@@ -20,6 +21,7 @@ const BASE: Variation = { ...variation(1), codec: 'VP8', parameterSets: 'each', 
 
 interface Opened {
   session: string;
+  ip: string;
   port: number;
 }
 
@@ -99,6 +101,7 @@ describe('a publisher', { timeout: 180_000 }, () => {
     const address = { ip: '127.0.0.1', port: socket.address().port };
     const { status, body } = await post('/rtp/pull', await node.token('pull', 'live/*'), { stream, address });
     assert.equal(status, 201, JSON.stringify(body));
+    sendReports(socket, body);
     const tracks = (body as unknown as { tracks: { kind: string; payloadType: number }[] }).tracks;
     const video = tracks.find(({ kind }) => kind === 'video')!.payloadType;
     const close = async (): Promise<void> => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { sendReports } from '@millrace/testkit/media';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '@millrace/service';
 import { packetize } from '@millrace/testkit/media';
@@ -59,7 +60,7 @@ describe('a plain RTP publisher that restarts its sequence numbers and timestamp
     };
 
     await run();
-    await post(node, 'pull', viewer, {});
+    sendReports(viewer, { ip: '127.0.0.1', ...(await post(node, 'pull', viewer, {})) });
     await run();
     await eventually('the viewer has media', () => arrived.some((one) => one.label === label));
     const from = label;

@@ -5,14 +5,12 @@ import type { types } from 'mediasoup';
 import type { PublishedStream } from '../media/index.ts';
 import type { RelayStats } from '../relay/index.ts';
 import { playabilityOf } from '../sdp/index.ts';
-import type { Session, SessionRegistry } from '../sessions/index.ts';
+import { HeardTime, type Session, type SessionRegistry } from '../sessions/index.ts';
 import { adviceFor, type AnnouncedTrack } from './advice.ts';
 import { judge, releaseOf, silenceOf, type Moment, type PublisherHealth } from './health.ts';
 import { SsrcLearner } from './learner.ts';
 import { probeUnclaimed } from './unclaimed.ts';
 
-/** The maximum time that one check adds to `heardMs`: a node that was paused received nothing in the meantime. */
-const MAX_LOOK_MS = 2000;
 /** Bytes between two looks that belong to no track and are more than STUN, RTCP and the like. */
 const MIN_UNCLAIMED_BYTES = 500;
 /** What an encrypted packet has beside the bytes that mediasoup counts as RTP: SRTP's tag is at most 16 bytes (RFC 7714 section 13.1). */
@@ -51,7 +49,7 @@ interface Look {
 
 /**
  * Watches this node's publishers: judges their health by the packets that pass the gate, starts the learning of SSRCs, notifies clients, and ends publishers
- * that are silent or send nothing usable, over any transport. It does not watch viewers: they hold no name, and viewers of plain RTP may send nothing.
+ * that are silent or send nothing usable, over any transport. PlainViewerWatch watches the viewers of plain RTP; ICE consent proves that the others live.
  */
 export class PublisherWatch extends EventEmitter<WatchEvents> {
   readonly #sessions: Pick<SessionRegistry, 'all'>;
@@ -59,8 +57,7 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
   readonly #clock: Clock;
   readonly #watched = new WeakMap<Session, Watched>();
   readonly #probing = new WeakSet<types.Worker>();
-  #lookedAtMs: number | undefined;
-  #heardMs = 0;
+  readonly #heard = new HeardTime();
 
   constructor(parts: { sessions: Pick<SessionRegistry, 'all'>; logger: Logger; clock: Clock }) {
     super();
@@ -73,15 +70,13 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
   silenceOf(stream: string): StreamReport['silence'] {
     const session = this.#sessions.all().find(({ kind, stream: published }) => kind === 'push' && published === stream);
     const health = session && this.#watched.get(session)?.health;
-    return health && silenceOf(health, this.#heardMs, { mayBeMuted: session.protocol !== 'rtp' });
+    return health && silenceOf(health, this.#heard.ms, { mayBeMuted: session.protocol !== 'rtp' });
   }
 
   /** Looks once; call about each second. @param ingests what the gates counted, from the relay's statistics */
   async look(ingests: Ingests): Promise<void> {
     const nowMs = this.#clock.now();
-    this.#heardMs += Math.min(nowMs - (this.#lookedAtMs ?? nowMs), MAX_LOOK_MS);
-    this.#lookedAtMs = nowMs;
-    const at: Moment = { heardMs: this.#heardMs, wallMs: this.#clock.wall() };
+    const at: Moment = { heardMs: this.#heard.look(nowMs), wallMs: this.#clock.wall() };
     const gates = new Map(ingests.map(({ id, tracks }) => [id, tracks]));
     const publishers = this.#sessions
       .all()

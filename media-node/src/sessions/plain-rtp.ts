@@ -1,6 +1,7 @@
 import type { PlainDescription, PlainPullRequest, PlainPushRequest, PlainTrack, StreamState } from '@millrace/api';
 import { ipFamilyOf } from '@millrace/api';
-import { Problem } from '@millrace/service';
+import { isSameAddress, Problem, type Logger } from '@millrace/service';
+import type { types } from 'mediasoup';
 import { looksLikeRtcp, offerPull, relayedCodec, RTCP_LIKE_REMEDY, SUPPORTED_CODECS, type PushTrack } from '../sdp/index.ts';
 import {
   clientFacing,
@@ -12,10 +13,13 @@ import {
 import { newSessionId, Session } from './session.ts';
 import { requireAddress, type OpenContext, type OpenRequest } from './webrtc-push.ts';
 
-export type PlainContext = OpenContext & PlainTransportContext;
+export type PlainContext = OpenContext & PlainTransportContext & { logger: Logger };
 
-/** `client`: IP address of the request's connection. */
-type PlainRequest = OpenRequest & { client: string | undefined };
+/** `client`: IP address of the request's connection. `rtpTo`: another address that the token names. */
+type PlainRequest = OpenRequest & { client: string | undefined; rtpTo: string | undefined };
+
+/** Why a session ends whose packets come from elsewhere. Constant: it is a metric label too. */
+const FOREIGN_SENDER = 'packets came from an address that is neither the caller’s nor the "rtpTo" of its token';
 
 const KEYFRAME_REQUESTS = [
   { type: 'nack', parameter: 'pli' },
@@ -47,6 +51,7 @@ export async function openPlainPush(
   });
   const session = new Session({ ...request, id, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'push', published });
+  requireSender(context, session, published.origin.transport, request);
   const described = published.origin.tracks.map(({ track, kind, codec }) => ({
     track,
     kind,
@@ -73,12 +78,34 @@ export async function openPlainPull(
   const viewer = await distribution.addViewer(transport, selections);
   const session = new Session({ ...request, clock: context.clock, timeouts: context.timeouts });
   session.bind({ kind: 'pull', viewer, selections });
-  if (request.body.address) session.markConnected();
+  requireSender(context, session, transport, request);
   const tracks = selections.map(({ track, kind }) => {
     const { codecs, encodings } = viewer.consumers.get(track)!.rtpParameters;
     return { track, kind, ...codecOf(codecs[0]!), payloadType: codecs[0]!.payloadType, ssrc: encodings![0]!.ssrc! };
   });
   return { session, body: { session: session.id, ...clientFacing(local, transport), tracks } };
+}
+
+/**
+ * Without an address in the request, the client is where its first packet comes from, which may have a forged source. As `requireRtpTarget` demands of an
+ * address in the request, that must be the caller's own or the one that its token names; otherwise the session ends.
+ */
+function requireSender(
+  context: PlainContext,
+  session: Session,
+  transport: types.PlainTransport,
+  request: PlainRequest & { body: PlainPullRequest },
+): void {
+  const { client = '', rtpTo = '', body } = request;
+  if (body.address) return;
+  const check = ({ remoteIp }: types.TransportTuple): void => {
+    if (remoteIp === undefined || isSameAddress(remoteIp, client) || isSameAddress(remoteIp, rtpTo)) return;
+    context.logger.warn({ session: session.id, stream: session.stream, remoteIp, client, rtpTo }, FOREIGN_SENDER);
+    session.close(FOREIGN_SENDER);
+  };
+  transport.on('tuple', check);
+  // A packet may have come while the session was being set up.
+  check(transport.tuple);
 }
 
 /** The node's address for this client, of the family in which the client sends and receives. @throws Problem 400, 503 */

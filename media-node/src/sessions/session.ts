@@ -135,7 +135,7 @@ export class Session extends EventEmitter<SessionEvents> {
     if (media.kind === 'push' ? media.published.origin.closed : media.viewer.closed) this.close('the media ended');
   }
 
-  /** Plain RTP has no handshake: a viewer at a given address is connected at once, a publisher with its first packet. */
+  /** Plain RTP has no handshake: a client is connected with its first packet. */
   markConnected(): void {
     if (this.#state === 'pending') this.#enter('connected');
   }

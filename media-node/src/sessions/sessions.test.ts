@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 import { createLogger, Problem } from '@millrace/service';
 import { FakeClock } from '@millrace/testkit';
 import type { Viewer } from '../media/index.ts';
-import { Session, SessionMover, SessionRegistry, type SessionMedia, type SessionNotice } from './index.ts';
+import { Session, SessionMover, SessionRegistry, type Entrant, type SessionMedia, type SessionNotice } from './index.ts';
+import { MAX_SESSIONS_PER_TOKEN } from './registry.ts';
 
 const TIMEOUTS = { connectMs: 30_000, interruptedMs: 15_000 };
 const logger = createLogger({ service: 'test', level: 'silent' });
@@ -19,13 +20,13 @@ describe('the registry', () => {
     const clock = new FakeClock();
     const registry = new SessionRegistry({ sessions: 2, pendingPerAddress: 10 });
     let finish: () => void = () => undefined;
-    const opening = registry.admit('192.0.2.1', async () => {
+    const opening = registry.admit({ address: '192.0.2.1' }, async () => {
       await new Promise<void>((resolve) => (finish = resolve));
       return { session: newSession(clock) };
     });
     assert.equal(registry.size, 1);
     assert.equal(registry.full, false);
-    await registry.admit('192.0.2.1', () => Promise.resolve({ session: newSession(clock) }));
+    await registry.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session: newSession(clock) }));
     assert.equal(registry.full, true);
     finish();
     await opening;
@@ -34,16 +35,16 @@ describe('the registry', () => {
 
   test('gives the slot back when opening fails', async () => {
     const registry = new SessionRegistry({ sessions: 2, pendingPerAddress: 1 });
-    await assert.rejects(registry.admit('192.0.2.1', () => Promise.reject(new Error('no'))));
+    await assert.rejects(registry.admit({ address: '192.0.2.1' }, () => Promise.reject(new Error('no'))));
     assert.equal(registry.size, 0);
-    await registry.admit('192.0.2.1', () => Promise.resolve({ session: newSession(new FakeClock()) }));
+    await registry.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session: newSession(new FakeClock()) }));
   });
 
   test('refuses an address with too many sessions that have not connected, and no other', async () => {
     const clock = new FakeClock();
     const registry = new SessionRegistry({ sessions: 10, pendingPerAddress: 1 });
     const open = (address: string): Promise<unknown> =>
-      registry.admit(address, () => Promise.resolve({ session: newSession(clock, address) }));
+      registry.admit({ address }, () => Promise.resolve({ session: newSession(clock, address) }));
     await open('192.0.2.1');
     await assert.rejects(open('192.0.2.1'), (error: unknown) => error instanceof Problem && error.status === 429);
     await open('192.0.2.2');
@@ -51,12 +52,44 @@ describe('the registry', () => {
     await open('192.0.2.1');
   });
 
+  test('bounds the sessions of one token and the plain RTP sessions of one address, and frees what ends', async () => {
+    const clock = new FakeClock();
+    const registry = new SessionRegistry({ sessions: 1000, pendingPerAddress: 1000, plainPerAddress: 2 });
+    let addresses = 0;
+    const open = (entrant: Partial<Entrant>): Promise<unknown> =>
+      registry.admit({ address: `198.51.100.${(addresses += 1)}`, ...entrant }, () =>
+        Promise.resolve({ session: newSession(clock) }),
+      );
+    const refused = (entrant: Partial<Entrant>, why: RegExp): Promise<void> =>
+      assert.rejects(open(entrant), (error: unknown) => {
+        assert.ok(error instanceof Problem && error.status === 429);
+        assert.match(error.detail!, why);
+        return true;
+      });
+    for (let i = 0; i < MAX_SESSIONS_PER_TOKEN; i++) await open({ tokenId: 'one' });
+    await refused({ tokenId: 'one' }, /your token has 64 sessions here, at most 64 are allowed.*a token for each client/);
+    await open({ tokenId: 'another' });
+    registry.all()[0]!.close('over');
+    await assert.rejects(
+      registry.admit({ address: '192.0.2.1', tokenId: 'one' }, () => Promise.reject(new Error('no'))),
+      /^Error: no$/,
+    );
+    await open({ tokenId: 'one' });
+
+    const plain = { address: '192.0.2.7', isPlain: true };
+    for (let i = 0; i < 2; i++) await open(plain);
+    await refused(plain, /plain RTP: your address has 2 sessions here, at most 2 are allowed/);
+    await open({ address: '192.0.2.7' });
+    registry.closeAll('over');
+    await open(plain);
+  });
+
   test('forgets a session that never connects', async () => {
     const clock = new FakeClock();
     const registry = new SessionRegistry({ sessions: 10, pendingPerAddress: 10 });
     const reasons: string[] = [];
     registry.on('removed', (_, reason) => reasons.push(reason));
-    await registry.admit('192.0.2.1', () => Promise.resolve({ session: newSession(clock) }));
+    await registry.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session: newSession(clock) }));
     clock.advance(29_999);
     assert.equal(registry.size, 1);
     clock.advance(1);
@@ -70,7 +103,7 @@ describe('a draining node', () => {
   async function drain(alternatives: string[], kind: 'push' | 'pull' = 'pull') {
     const clock = new FakeClock();
     const sessions = new SessionRegistry({ sessions: 10, pendingPerAddress: 10 });
-    const { session } = await sessions.admit('192.0.2.1', () => Promise.resolve({ session: newSession(clock) }));
+    const { session } = await sessions.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session: newSession(clock) }));
     session.markConnected();
     if (kind === 'push') session.media = { kind, published: { origin: { close: () => undefined } } } as unknown as SessionMedia;
     const notices: SessionNotice[] = [];
@@ -144,7 +177,7 @@ describe('a session whose media is displaced', () => {
       session.bind({ kind: 'pull', viewer, selections: [] });
       session.markConnected();
       session.on('notice', (notice) => said.push({ atMs: clock.now(), notice }));
-      await sessions.admit('192.0.2.1', () => Promise.resolve({ session }));
+      await sessions.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session }));
       viewer.emit('closed', 'the media worker died', 'displaced');
     }
     await clock.settle(30_000);

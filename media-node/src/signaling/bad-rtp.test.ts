@@ -3,6 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { sendReports } from '@millrace/testkit/media';
 import { seededRandom } from '@millrace/service';
 import { rtpPacket } from '@millrace/testkit/rtp';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
@@ -92,7 +93,7 @@ describe('whatever comes over UDP', { timeout: 120_000 }, () => {
     const [pid] = node.cores.pids;
     const pushed = await open('push', publisher, { tracks: [VIDEO] });
     const viewer = await socketOn();
-    await open('pull', viewer);
+    sendReports(viewer, { ip: '127.0.0.1', ...(await open('pull', viewer)) });
     let frame = 0;
     const send = (): void => {
       const fields = { payloadType: 96, ssrc: 4711, seq: frame, timestamp: frame * 3000, marker: true };

@@ -9,6 +9,7 @@ import {
   type Logger,
 } from '@millrace/service';
 import type { Request } from 'express';
+import { decodeJwt } from 'jose';
 import type { AnnouncedAddresses } from '../addresses/index.ts';
 import { tokensOf, type AccessControl, type Caller, type PolicyCache } from '../access/index.ts';
 import type { StreamDirectory, StreamHub } from '../media/index.ts';
@@ -57,6 +58,8 @@ export interface Entry {
   caller: Caller;
   user: string | undefined;
   address: string;
+  /** The `jti` of the caller's token. */
+  tokenId: string | undefined;
 }
 
 /** A session's id without the node's name; the short forms write `<node>~<id>`. */
@@ -86,7 +89,13 @@ export async function enter(
       detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}`,
     });
   const caller = await context.access.identify(tokensOf(req, bodyToken), act, stream.data);
-  return { stream: stream.data, caller, user: caller.kind === 'token' ? caller.user : undefined, address };
+  const [user, tokenId] = caller.kind === 'token' ? [caller.user, tokenIdOf(caller.token)] : [];
+  return { stream: stream.data, caller, user, address, tokenId };
+}
+
+/** @param token a valid media token, which has a `jti` */
+function tokenIdOf(token: string): string {
+  return decodeJwt(token).jti!;
 }
 
 /** What access depends on. */

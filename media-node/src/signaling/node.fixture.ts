@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
 import { AddressRate, createLogger, Problem, realClock, serveHttp, trusts, type Logger } from '@millrace/service';
@@ -8,7 +8,7 @@ import { AccessControl, PolicyCache } from '../access/index.ts';
 import { MediaCores, StreamHub, type StreamDirectory } from '../media/index.ts';
 import { PublisherWatch } from '../publisher/index.ts';
 import { Relay } from '../relay/index.ts';
-import { SessionMover, SessionRegistry } from '../sessions/index.ts';
+import { PlainViewerWatch, SessionMover, SessionRegistry, type LifeLimits } from '../sessions/index.ts';
 import type { IceServer } from './context.ts';
 import { signalingApp } from './index.ts';
 
@@ -24,6 +24,9 @@ export interface TestNodeOptions {
   trustedProxies?: readonly string[];
   sessionsPerSecond?: number;
   connectMs?: number;
+  plainSessionsPerAddress?: number;
+  /** How long viewers of plain RTP may send nothing. */
+  lifeLimits?: LifeLimits;
   logger?: Logger;
   cores?: number;
   /** What it announces; default 127.0.0.1. */
@@ -66,7 +69,12 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network.published);
   await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
-  const sessions = new SessionRegistry({ sessions: options.sessions ?? 100, pendingPerAddress: 50, perAddress: 100 });
+  const sessions = new SessionRegistry({
+    sessions: options.sessions ?? 100,
+    pendingPerAddress: 50,
+    perAddress: 100,
+    plainPerAddress: options.plainSessionsPerAddress ?? 64,
+  });
   const addressRate = (perSecond: number): AddressRate => new AddressRate({ perSecond, burst: perSecond, clock });
   const app = signalingApp({
     node: name,
@@ -91,13 +99,19 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     clock,
   });
   const publishers = new PublisherWatch({ sessions, logger, clock });
+  const plainViewers = new PlainViewerWatch({
+    sessions,
+    ...(options.lifeLimits ? { limits: options.lifeLimits } : {}),
+    logger,
+    clock,
+  });
   let isLooking = false;
   const looking = setInterval(() => {
     if (isLooking) return;
     isLooking = true;
     relay
       .stats()
-      .then(({ ingests }) => publishers.look(ingests))
+      .then(({ ingests }) => Promise.all([publishers.look(ingests), plainViewers.look()]))
       .catch((err: unknown) => logger.warn({ err }, 'looking at publishers failed'))
       .finally(() => (isLooking = false));
   }, LOOK_MS);
@@ -117,13 +131,13 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     sessions,
     directory,
     relay,
-    token: (act: 'push' | 'pull', stream: string, claims: { rtpTo?: string; sub?: string } = {}) =>
+    token: (act: 'push' | 'pull', stream: string, claims: { rtpTo?: string; sub?: string; jti?: string } = {}) =>
       new SignJWT({ act, stream, ...claims })
         .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
         .setIssuer('millrace')
         .setAudience('millrace-media')
         .setSubject(claims.sub ?? 'someone')
-        .setJti('1')
+        .setJti(claims.jti ?? randomUUID())
         .setIssuedAt()
         .setExpirationTime('1m')
         .sign(keys.privateKey),

@@ -21,10 +21,11 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const { caller } = entry;
       if (caller.kind !== 'token') throw refusalOf(caller, 'push');
       const request = parseRequest(PlainPushRequest, req.body);
-      requireRtpTarget(request.address, req.ip, caller.rtpTo);
+      const { rtpTo, token } = caller;
+      requireRtpTarget(request.address, req.ip, rtpTo);
       await requireRoom(context, req, 'push', entry);
-      const opened = await context.sessions.admit(entry.address, () =>
-        openPlainPush(context, { ...entry, protocol: 'rtp', client: req.ip, body: request, token: caller.token }),
+      const opened = await context.sessions.admit({ ...entry, isPlain: true }, () =>
+        openPlainPush(context, { ...entry, protocol: 'rtp', client: req.ip, rtpTo, body: request, token }),
       );
       res.status(201).json(opened.body);
     })
@@ -36,12 +37,13 @@ export function plainRtpRoutes(context: SignalingContext): Router {
       const entry = await enterByBody(context, req, 'pull');
       if (entry.caller.kind !== 'token') throw refusalOf(entry.caller, 'pull');
       const request = parseRequest(PlainPullRequest, req.body);
-      requireRtpTarget(request.address, req.ip, entry.caller.rtpTo);
+      const { rtpTo } = entry.caller;
+      requireRtpTarget(request.address, req.ip, rtpTo);
       await requireRoom(context, req, 'pull', entry);
       const opened = await context.hub.withStream(entry.stream, async (state) => {
         await requireRoom(context, req, 'pull', entry, state.policy);
-        return context.sessions.admit(entry.address, () =>
-          openPlainPull(context, { ...entry, protocol: 'rtp', client: req.ip, body: request, state }),
+        return context.sessions.admit({ ...entry, isPlain: true }, () =>
+          openPlainPull(context, { ...entry, protocol: 'rtp', client: req.ip, rtpTo, body: request, state }),
         );
       });
       res.status(201).json(opened.body);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, test } from 'node:test';
+import { sendReports } from '@millrace/testkit/media';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRtcp, RtpView } from '../rtp/index.ts';
 import { idr, PPS, rtpPacket, slice, SPROP, SPS } from '@millrace/testkit/rtp';
@@ -176,7 +177,7 @@ async function play(node: TestNode): Promise<PlainViewer> {
   const socket = await udp();
   closers.push(() => socket.close());
   const viewer = new PlainViewer(socket);
-  await open(node, 'pull', { address: { ip: '127.0.0.1', port: socket.address().port } });
+  sendReports(socket, await open(node, 'pull', { address: { ip: '127.0.0.1', port: socket.address().port } }));
   return viewer;
 }
 

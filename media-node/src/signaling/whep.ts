@@ -67,14 +67,14 @@ export async function openPull(
   protocol: 'whep' | 'short',
   offer?: string,
 ): Promise<PullOpening> {
-  const { stream, user, address, caller } = entry;
+  const { stream, user, address, tokenId, caller } = entry;
   await requireRoom(context, req, 'pull', entry);
   try {
     return await context.hub.withStream(stream, async (state) => {
       context.access.requirePermission(caller, 'pull', state.policy);
       await requireRoom(context, req, 'pull', entry, state.policy);
       const request = { protocol, stream, user, address, state };
-      return context.sessions.admit(address, () =>
+      return context.sessions.admit({ address, tokenId }, () =>
         offer === undefined ? offerWebRtcPull(context, request) : openWebRtcPull(context, { ...request, offer }),
       );
     });

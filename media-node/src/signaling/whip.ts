@@ -47,11 +47,11 @@ export async function openPush(
   group: string | undefined,
   replaces?: string,
 ): ReturnType<typeof openWebRtcPush> {
-  const { stream, user, address, caller } = entry;
+  const { stream, user, address, tokenId, caller } = entry;
   // No work for somebody whose request will be refused: neither the offer is read nor a transport opened.
   if (caller.kind === 'anonymous') context.access.requirePermission(caller, 'push', await context.policies.of(stream));
   try {
-    return await context.sessions.admit(address, () =>
+    return await context.sessions.admit({ address, tokenId }, () =>
       openWebRtcPush(context, {
         protocol,
         stream,

@@ -4,6 +4,7 @@ import type { PlacementResponse } from '@millrace/api';
 import type { Clip } from './clip.ts';
 import { asksForKeyframe, ClipSender, PAYLOAD_TYPE } from './clip-sender.ts';
 import type { ReceivedPacket } from './frame-ledger.ts';
+import { sendReports } from './receiver-report.ts';
 
 const SSRC = 0x6d720b01;
 
@@ -52,7 +53,7 @@ export interface PlainViewer {
   stop(): Promise<void>;
 }
 
-/** Plays by plain RTP without SRTP (POST /rtp/pull), and records the arrival time of each packet. */
+/** Plays by plain RTP without SRTP (POST /rtp/pull), sends receiver reports, and records the arrival time of each packet. */
 export async function openPlainViewer(place: PlacementResponse): Promise<PlainViewer> {
   const socket = await openSocket();
   let packets: ReceivedPacket[] = [];
@@ -73,6 +74,7 @@ export async function openPlainViewer(place: PlacementResponse): Promise<PlainVi
     socket.close();
     throw error;
   });
+  sendReports(socket, session);
   return {
     session,
     ssrcs,

@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { Reporting, type ReportedSession } from '../../media/reporting.ts';
 import { addAccount, Arrivals, emptyAccount, type Account } from './arrivals.ts';
 
 const THREAD = 'audience-sink';
@@ -11,7 +12,13 @@ const MIN_RTP_BYTES = 40;
 /** A viewer that receives no packet for this long is silent. */
 const SILENT_MS = 2_000;
 
-type Message = { is: 'viewer' | 'gone'; ssrc: number; stream: number } | { is: 'report' } | { is: 'reset' };
+type Message =
+  | { is: 'viewer'; ssrc: number; stream: number }
+  | { is: 'gone'; ssrc: number; stream: number }
+  | { is: 'joined'; session: ReportedSession }
+  | { is: 'left'; session: ReportedSession }
+  | { is: 'report' }
+  | { is: 'reset' };
 
 export interface AudienceReport {
   /** By stream, for all viewers since the start, including those that left. */
@@ -25,6 +32,9 @@ export interface AudienceSink {
   /** Assigns the packets with this SSRC to a viewer of the stream, including those received before. */
   expect(ssrc: number, stream: number): void;
   forget(ssrc: number, stream: number): void;
+  /** Reports to the viewer's node, so that the session stays, until `leave`. */
+  join(session: ReportedSession): void;
+  leave(session: ReportedSession): void;
   report(): Promise<AudienceReport>;
   /** Resets the counts. */
   resetCounts(): void;
@@ -39,6 +49,8 @@ export async function startAudienceSink(): Promise<AudienceSink> {
     ports,
     expect: (ssrc, stream) => post({ is: 'viewer', ssrc, stream }),
     forget: (ssrc, stream) => post({ is: 'gone', ssrc, stream }),
+    join: (session) => post({ is: 'joined', session }),
+    leave: (session) => post({ is: 'left', session }),
     report: async () => {
       post({ is: 'report' });
       return ((await once(worker, 'message')) as [AudienceReport])[0];
@@ -57,6 +69,7 @@ interface SinkViewer {
 async function receive(): Promise<void> {
   const viewers = new Map<number, SinkViewer>();
   const left: Account[] = [];
+  const reporting = new Reporting();
   const viewerOf = (ssrc: number): SinkViewer => {
     let viewer = viewers.get(ssrc);
     if (!viewer) viewers.set(ssrc, (viewer = { arrivals: new Arrivals(), sinceMs: performance.now(), stream: undefined }));
@@ -69,6 +82,8 @@ async function receive(): Promise<void> {
       for (const viewer of viewers.values()) viewer.arrivals = new Arrivals();
       return;
     }
+    if (message.is === 'joined') return reporting.add(message.session);
+    if (message.is === 'left') return reporting.remove(message.session);
     if (message.is === 'viewer') return void (viewerOf(message.ssrc).stream = message.stream);
     const viewer = viewers.get(message.ssrc);
     if (viewer) addAccount((left[message.stream] ??= emptyAccount()), viewer.arrivals.account());
@@ -84,6 +99,7 @@ async function receive(): Promise<void> {
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
     ports.push(socket.address().port);
+    reporting.use(socket);
   }
   parentPort!.postMessage(ports);
 }

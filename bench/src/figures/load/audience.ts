@@ -13,6 +13,8 @@ const BETWEEN_JOINS_MS = 25;
 interface Viewer {
   readonly place: PlacementResponse;
   readonly session: PlainSession;
+  /** Local port. */
+  readonly from: number;
   readonly stream: number;
 }
 
@@ -113,11 +115,12 @@ export class Audience {
     const region = this.#regions[Math.floor(turn / this.#streams.length) % this.#regions.length]!;
     try {
       const place = await this.#network.place('pull', this.#streams[stream]!, region);
-      const port = this.#sink.ports[turn % this.#sink.ports.length]!;
+      const from = this.#sink.ports[turn % this.#sink.ports.length]!;
       const srtp = { cryptoSuite: CRYPTO_SUITE, keyBase64: newSrtpKey() };
-      const session = await openSession(place, 'pull', { address: { ip: '127.0.0.1', port }, srtp });
+      const session = await openSession(place, 'pull', { address: { ip: '127.0.0.1', port: from }, srtp });
+      this.#sink.join({ from, ip: session.ip, port: session.port });
       this.#sink.expect(session.ssrc!, stream);
-      this.#viewers.push({ place, session, stream });
+      this.#viewers.push({ place, session, from, stream });
       this.counts.joined += 1;
     } catch (error) {
       this.counts.failed += 1;
@@ -126,7 +129,8 @@ export class Audience {
     }
   }
 
-  async #leave({ place, session, stream }: Viewer): Promise<void> {
+  async #leave({ place, session, from, stream }: Viewer): Promise<void> {
+    this.#sink.leave({ from, ip: session.ip, port: session.port });
     await closeSession(place, session);
     this.counts.left += 1;
     setTimeout(() => this.#sink.forget(session.ssrc!, stream), LAST_PACKETS_MS);

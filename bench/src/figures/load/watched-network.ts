@@ -1,12 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mediaNodes, type MediaNode } from '@millrace/api';
 import { createKubeClient, loadKubeconfig } from '@millrace/kube';
-import { laptopManifest } from '@millrace/testbed/laptop-manifest';
 import type { TestNetwork } from '@millrace/testbed/network';
 import type { Bench } from '../../figure.ts';
-import { startNetworkOf } from '../../bench-context.ts';
+import { manifestFile, NODE_SETTINGS, startNetworkOf } from '../../bench-context.ts';
 
 /** The network of `make up`, in which each process records its live heap. */
 export interface WatchedNetwork {
@@ -22,8 +21,7 @@ export async function startWatchedNetwork({ ending, say }: Pick<Bench, 'ending' 
   const preload = new URL('live-heap.ts', import.meta.url);
   preload.searchParams.set('folder', scratch);
   const preloaded = `--import ${preload.href}`;
-  const manifest = join(scratch, 'network.yaml');
-  writeFileSync(manifest, laptopManifest({ environment: { NODE_OPTIONS: preloaded } }));
+  const manifest = manifestFile(ending, { ...NODE_SETTINGS, NODE_OPTIONS: preloaded });
   const network = await startNetworkOf(ending, say, { env: { NODE_OPTIONS: preloaded, MILLRACE_MANIFEST: manifest } });
   const client = createKubeClient({ kubeconfig: loadKubeconfig({ file: network.kubeconfig }) });
   ending.add(() => client.close());
