@@ -60,7 +60,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     onProgrammed: (node, generation) => status.programmed(node, generation),
   });
   const prewarm = new Prewarm({ fleet, streams, clock, hold: (stream, nodes) => programmer.hold(stream, nodes) });
-  const placer = new Placer({ fleet, streams, clientRegions, defaultRegion: options.defaultRegion, random });
+  const placer = new Placer({ fleet, streams, clientRegions, defaultRegion: options.defaultRegion, random, clock });
   const lease = new ReplicaLease({ client, namespace, replica, clock, logger });
   const status: StatusWriters = new StatusWriters({
     client,

@@ -1,4 +1,4 @@
-import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken } from '@millrace/api';
+import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken, type MediaTokenClaims } from '@millrace/api';
 import { allowMethods, bearerProblem, bearerToken, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import type { HttpContext } from './context.ts';
@@ -53,25 +53,25 @@ async function redirectToPlace(context: HttpContext, kind: 'push' | 'pull', req:
   const { stream, token } = parseRequest(SignalingRequest, req.body);
   if (stream === undefined) throw new Problem(400, 'Invalid request body', { detail: 'stream: missing; write app/name' });
   const valid = await authorize(context, kind, stream, tokensOf(req, token));
-  const placed = context.placer.place({ kind, stream, clientAddress: req.ip });
+  const placed = context.placer.place({ kind, stream, clientAddress: req.ip, tokenId: valid?.claims.jti });
   context.metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
   const first = placed.ok ? placed.places[0] : undefined;
   if (!first) throw nothingFits(kind, stream, placed.ok ? [] : placed.reasons);
   // The token stays in the body: clients drop a header when a redirect leaves the origin (Fetch section 4.4).
-  redirect(res, first.signaling, `/signaling/${kind}`, valid === token ? undefined : valid);
+  redirect(res, first.signaling, `/signaling/${kind}`, valid?.token === token ? undefined : valid?.token);
 }
 
-/** @returns the valid one of the given tokens. @throws Problem 401 or 403 when one is needed and none is valid */
+/** @returns the valid one of the given tokens and its claims. @throws Problem 401 or 403 when one is needed and none is valid */
 async function authorize(
   context: HttpContext,
   act: 'push' | 'pull',
   stream: string,
   tokens: readonly string[],
-): Promise<string | undefined> {
+): Promise<{ token: string; claims: MediaTokenClaims } | undefined> {
   let refusal: Problem | undefined;
   for (const token of tokens) {
     const verdict = await verifyMediaToken(token, context.signingKeys.publicKeys, { act, stream, nowMs: context.clock.wall() });
-    if (verdict.ok) return token;
+    if (verdict.ok) return { token, claims: verdict.claims };
     const forbidden = verdict.refusal === 'wrong-action' || verdict.refusal === 'wrong-stream';
     refusal ??= bearerProblem(verdict.detail, forbidden ? 'insufficient_scope' : 'invalid_token');
   }

@@ -1,13 +1,17 @@
 import type { NodeReason, Place } from '@millrace/api';
+import type { Clock } from '@millrace/service';
 import type { Fleet } from '../fleet/index.ts';
 import { schedule, type Candidate, type ClientRegions } from '../scheduler/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
+import { ComingSessions } from './coming-sessions.ts';
 
 export interface PlacementQuery {
   kind: 'push' | 'pull';
   stream: string;
   region?: string | undefined;
   clientAddress?: string | undefined;
+  /** `jti` of the client's token. */
+  tokenId?: string | undefined;
   isp?: string | undefined;
   group?: string | undefined;
   exclude?: readonly string[] | undefined;
@@ -22,6 +26,7 @@ export interface PlacerOptions {
   /** Region of clients whose region is unknown. */
   defaultRegion?: string | undefined;
   random: () => number;
+  clock: Clock;
 }
 
 /** The choice and its alternatives. */
@@ -29,12 +34,14 @@ const PLACES = 4;
 
 export class Placer {
   readonly #options: PlacerOptions;
+  readonly #coming: ComingSessions;
 
   constructor(options: PlacerOptions) {
     this.#options = options;
+    this.#coming = new ComingSessions(options.clock);
   }
 
-  /** Returns nodes, the best first. Counts a placement on the first until its node reports again, unless `probe`. */
+  /** Returns nodes, the best first. Unless `probe`, counts a session that will come on the first until its node reports again, see ComingSessions. */
   place(query: PlacementQuery, probe = false): Placed {
     const { fleet, streams, clientRegions, defaultRegion, random } = this.#options;
     const { kind, stream, group } = query;
@@ -58,7 +65,8 @@ export class Placer {
       random,
     );
     if (!result.ok) return result;
-    if (!probe) fleet.placed(result.choices[0]!.node);
+    const client = { address: query.clientAddress, tokenId: query.tokenId };
+    if (!probe && this.#coming.count(stream, client)) fleet.placed(result.choices[0]!.node);
     return { ok: true, places: result.choices.flatMap((choice) => this.#placeOf(choice, query) ?? []) };
   }
 
