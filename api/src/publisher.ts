@@ -34,11 +34,12 @@ export const PublishedTrackStatus = z.object({
 });
 export type PublishedTrackStatus = z.infer<typeof PublishedTrackStatus>;
 
-/** since: ms since the Unix epoch, when this state began. detail: what is wrong and what to do about it, for people; absent when nothing is wrong. */
+/** since: ms since the Unix epoch, when this state began. detail: what is wrong and what to do about it, for people; absent when nothing is wrong. throttled: what it sends and what it may send, while layers or frames are withheld because it is too much. */
 export const PublisherStatus = z.object({
   state: PublisherState,
   since: z.number().nonnegative(),
   detail: z.string().max(512).optional(),
+  throttled: z.object({ kbps: z.number().nonnegative(), maxKbps: z.number().positive() }).optional(),
   tracks: z.array(PublishedTrackStatus).max(16),
 });
 export type PublisherStatus = z.infer<typeof PublisherStatus>;

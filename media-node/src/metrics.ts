@@ -42,7 +42,7 @@ export function registerMetrics(
     registers,
   });
   sessions.on('added', ({ kind, protocol }) => opened.inc({ kind, protocol }));
-  sessions.on('removed', ({ kind }, reason) => closed.inc({ kind, reason }));
+  sessions.on('removed', ({ kind, endLabel }, reason) => closed.inc({ kind, reason: endLabel ?? reason }));
 
   new Gauge({
     name: 'millrace_node_publishers',
@@ -63,6 +63,11 @@ export function registerMetrics(
   });
   publishers.on('transition', (_session, _from, state) => transitions.inc({ state }));
 
+  gauge(
+    'millrace_node_publishers_throttled',
+    'Publishers that send more than maxPublishKbps, so that layers or frames are withheld; a count',
+    () => hub.published.filter(({ status }) => status?.throttled !== undefined).length,
+  );
   gauge('millrace_node_published_streams', 'Streams whose publisher is on this node; a count', () => hub.published.length);
   gauge('millrace_node_served_streams', 'Streams with viewers on this node; a count', () => hub.served.length);
   gauge('millrace_node_media_workers', 'Living media workers; a count', () => cores.alive);

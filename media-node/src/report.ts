@@ -89,8 +89,8 @@ function streamReports(
 
 function summaryOf(status: PublisherStatus | undefined): StreamReport['publisher'] {
   if (!status) return undefined;
-  const { state, since, detail } = status;
-  return { state, since, ...(detail === undefined ? {} : { detail }) };
+  const { state, since, detail, throttled } = status;
+  return { state, since, ...(detail === undefined ? {} : { detail }), ...(throttled ? { throttled } : {}) };
 }
 
 function round(value: number): number {

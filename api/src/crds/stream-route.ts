@@ -78,7 +78,7 @@ export interface StreamRoutePathAvoid {
 
 /** Limits of what is published. */
 export interface StreamRouteQuality {
-  /** Bit rate that publishers are asked to stay below, kbit/s. Absent means no limit. */
+  /** Bit rate of a whole stream, kbit/s. WebRTC publishers are asked to stay below it. Of a publisher that does not, the node withholds the highest layers, then video frames up to a keyframe, then audio; one that stays above it for 30 s is ended. Absent means no limit. */
   maxPublishKbps?: number;
 }
 

@@ -105,6 +105,7 @@ export class StreamHub {
         grant: granted.grant,
         tracks: origin.tracks,
         parameterSets: origin.parameterSets,
+        ...(granted.policy.maxPublishKbps === undefined ? {} : { maxKbps: granted.policy.maxPublishKbps }),
         from: origin.feedsFrom,
       });
       if (origin.closed)

@@ -113,9 +113,12 @@ export class Origin<Transport extends PublisherTransport = PublisherTransport> e
     this.#ingest?.setGrant(grant).catch(() => undefined);
   }
 
-  /** Limits the publisher's bit rate in kbps (REMB); undefined: only the network limits it. */
+  /** Limits the publisher's bit rate in kbps: asks for it (REMB), and withholds what is beyond it at the gate. undefined: only the network limits it. */
   async limit(maxKbps: number | undefined): Promise<void> {
-    if (!this.transport.closed) await this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000);
+    await Promise.all([
+      this.transport.closed ? undefined : this.transport.setMaxIncomingBitrate((maxKbps ?? 0) * 1000),
+      this.#ingest?.setLimit(maxKbps),
+    ]);
   }
 
   /** The stream's tracks. Layers are in order of quality, lowest first, as far as that is known. */

@@ -30,6 +30,11 @@ export function adviceFor(health: PublisherHealth, announced: readonly Announced
   }
 }
 
+/** @param maxKbps what the stream may have */
+export function throttledAdvice(maxKbps: number): string {
+  return `The publisher sends more than the ${maxKbps} kbit/s that its StreamRoute allows (quality.maxPublishKbps): layers and frames are withheld, and the session ends if that goes on. Lower the encoder's bit rate.`;
+}
+
 function explain(finding: Finding, announced: readonly AnnouncedTrack[], affected: readonly AnnouncedTrack[]): string {
   switch (finding.kind) {
     case 'ssrc': {

@@ -6,9 +6,10 @@ import type { PublishedStream } from '../media/index.ts';
 import type { RelayStats } from '../relay/index.ts';
 import { playabilityOf } from '../sdp/index.ts';
 import { HeardTime, type Session, type SessionRegistry } from '../sessions/index.ts';
-import { adviceFor, type AnnouncedTrack } from './advice.ts';
+import { adviceFor, throttledAdvice, type AnnouncedTrack } from './advice.ts';
 import { judge, releaseOf, silenceOf, type Moment, type PublisherHealth } from './health.ts';
 import { SsrcLearner } from './learner.ts';
+import { ABOVE_LIMIT, observeRate, rateEndOf, throttledOf, type PublishRate } from './rate.ts';
 import { probeUnclaimed } from './unclaimed.ts';
 
 /** Bytes between two looks that belong to no track and are more than STUN, RTCP and the like. */
@@ -25,6 +26,7 @@ type Ingests = RelayStats['ingests'];
 interface Watched {
   published: PublishedStream;
   health: PublisherHealth | undefined;
+  rate: PublishRate | undefined;
   learner: SsrcLearner;
   /** Of a packet, beside the bytes that mediasoup counts as RTP. */
   overheadBytes: number;
@@ -53,15 +55,18 @@ interface Look {
  */
 export class PublisherWatch extends EventEmitter<WatchEvents> {
   readonly #sessions: Pick<SessionRegistry, 'all'>;
+  readonly #maxAboveMs: number | undefined;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #watched = new WeakMap<Session, Watched>();
   readonly #probing = new WeakSet<types.Worker>();
   readonly #heard = new HeardTime();
 
-  constructor(parts: { sessions: Pick<SessionRegistry, 'all'>; logger: Logger; clock: Clock }) {
+  /** @param parts.maxAboveMs how long a publisher may stay above its bit rate limit; default MAX_ABOVE_MS */
+  constructor(parts: { sessions: Pick<SessionRegistry, 'all'>; maxAboveMs?: number; logger: Logger; clock: Clock }) {
     super();
     this.#sessions = parts.sessions;
+    this.#maxAboveMs = parts.maxAboveMs;
     this.#logger = parts.logger;
     this.#clock = parts.clock;
   }
@@ -77,7 +82,7 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
   async look(ingests: Ingests): Promise<void> {
     const nowMs = this.#clock.now();
     const at: Moment = { heardMs: this.#heard.look(nowMs), wallMs: this.#clock.wall() };
-    const gates = new Map(ingests.map(({ id, tracks }) => [id, tracks]));
+    const gates = new Map(ingests.map((ingest) => [ingest.id, ingest]));
     const publishers = this.#sessions
       .all()
       .filter(({ kind, state }) => kind === 'push' && state !== 'closed' && state !== 'displaced');
@@ -85,14 +90,15 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
     this.#probe(looks.filter((look) => look?.isUnclaimed) as Look[], nowMs);
   }
 
-  async #lookAt(session: Session, gates: ReadonlyMap<string, Ingests[number]['tracks']>, at: Moment): Promise<Look | undefined> {
+  async #lookAt(session: Session, gates: ReadonlyMap<string, Ingests[number]>, at: Moment): Promise<Look | undefined> {
     const watched = this.#watchedOf(session);
     const { origin } = watched.published;
     if (origin.closed || origin.transport.closed) return undefined;
     const [stats] = await origin.transport.getStats().catch(() => []);
     if (!stats) return undefined;
     if (stats.bytesReceived > 0 && session.protocol === 'rtp') session.markConnected();
-    const gate = gates.get(origin.ingestId ?? '') ?? [];
+    const ingest = gates.get(origin.ingestId ?? '');
+    const gate = ingest?.tracks ?? [];
     const flowing = new Set<number>();
     const passing = new Set<number>();
     let gatedPackets = 0;
@@ -117,6 +123,10 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
     await watched.learner
       .settle(flowing, isWell, isUnclaimed)
       .catch((err: unknown) => this.#logger.warn({ err }, 'learning an SSRC failed'));
+    if (ingest) {
+      const { maxPublishKbps: maxKbps } = watched.published.policy;
+      watched.rate = observeRate(watched.rate, { bytes: ingest.bytes, withheld: ingest.aboveLimit, maxKbps }, at.heardMs);
+    }
     this.#judge(session, watched, at);
     return { session, watched, flowing, isUnclaimed };
   }
@@ -140,10 +150,16 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
       at,
     );
     watched.health = health;
-    const status = statusOf(health, watched);
+    const throttled = watched.rate && throttledOf(watched.rate, at.heardMs);
+    const status = { ...statusOf(health, watched, throttled?.maxKbps), ...(throttled ? { throttled } : {}) };
     const told = watched.published.status;
     watched.published.status = status;
     if (status.state !== told?.state || status.detail !== told.detail) this.#tell(session, told?.state, status);
+    const above = watched.rate && rateEndOf(watched.rate, at.heardMs, this.#maxAboveMs);
+    if (above !== undefined) {
+      this.#logger.warn({ session: session.id, stream: session.stream, reason: above }, 'publisher ended, its name is free');
+      return session.close(above, 'over', ABOVE_LIMIT);
+    }
     const release = releaseOf(health, { mayBeMuted: session.protocol !== 'rtp' });
     if (at.heardMs < release.dueMs) return;
     this.#logger.info(
@@ -197,6 +213,7 @@ export class PublisherWatch extends EventEmitter<WatchEvents> {
     const watched: Watched = {
       published,
       health: undefined,
+      rate: undefined,
       learner: new SsrcLearner({ origin, isPlain, isEncrypted, logger, clock: this.#clock }),
       overheadBytes: isEncrypted ? SRTP_OVERHEAD_BYTES : 0,
       bytes: { all: 0, claimed: 0 },
@@ -226,12 +243,13 @@ async function takenPackets({ published, tracks }: Watched, track: number): Prom
   return taken;
 }
 
-function statusOf(health: PublisherHealth, { published: { origin } }: Watched): PublisherStatus {
+/** @param maxKbps the limit, if the publisher sends more than that */
+function statusOf(health: PublisherHealth, { published: { origin } }: Watched, maxKbps: number | undefined): PublisherStatus {
   const announced = origin.sources.map(({ kind, rtpParameters: { codecs, encodings = [] } }, track): AnnouncedTrack => {
     const { mimeType, payloadType } = codecs[0]!;
     return { track, kind, mimeType, payloadType, ssrcs: encodings.flatMap(({ ssrc }) => (ssrc === undefined ? [] : [ssrc])) };
   });
-  const detail = adviceFor(health, announced);
+  const detail = adviceFor(health, announced) ?? (maxKbps === undefined ? undefined : throttledAdvice(maxKbps));
   return {
     state: health.state,
     since: health.sinceMs,

@@ -29,6 +29,8 @@ export interface IngestRequest {
   parameterSets?: Record<number, string>;
   /** The publisher's round-trip time, ms. */
   rttMs?: number;
+  /** The highest bit rate of the whole stream, kbps; absent: no limit. */
+  maxKbps?: number;
   /** IP address to listen on; loopback by default. */
   localIp?: string;
   /** Source address of the publisher's packets; packets from other addresses are dropped. */
@@ -67,6 +69,16 @@ export interface CarriedStats extends MeasuredPath {
   stale: number;
 }
 
+/** A publisher's packets at the gate. */
+export interface IngestStats {
+  id: string;
+  /** Of RTP packets that arrived. */
+  bytes: number;
+  /** Packets withheld because the publisher sends more than it may. */
+  aboveLimit: number;
+  tracks: readonly TrackCounters[];
+}
+
 export interface RelayStats {
   streams: CarriedStats[];
   /** Subscriptions of other nodes, over all streams. */
@@ -79,7 +91,7 @@ export interface RelayStats {
   /** Messages that could not be read or sent. */
   controlErrors: number;
   /** Publishers on this node. */
-  ingests: { id: string; tracks: readonly TrackCounters[] }[];
+  ingests: IngestStats[];
   /** Keyframe requests to publishers, by outcome. */
   keyframeRequests: Readonly<Record<string, number>>;
   /** Repairs of publishers' streams by the gates, by kind: `parameter-sets` inserted, in packets; `clock-jump`s joined. */
@@ -97,6 +109,7 @@ interface RelayCommands {
   openPublisherPort: [request: PublisherPortRequest, answer: PublisherPortAddresses];
   closePublisherPort: [request: { id: string }, answer: void];
   setSources: [request: { id: string; sources: LayerSource[] }, answer: void];
+  setLimit: [request: { id: string; maxKbps: number | undefined }, answer: void];
   setRtt: [request: { id: string; rttMs: number }, answer: void];
   setGrant: [request: { id: string; grant: string }, answer: void];
   ingestStats: [request: { id: string }, answer: IngestCounters];

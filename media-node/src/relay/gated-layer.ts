@@ -11,7 +11,15 @@ import {
   type MediaHeader,
   type TrackDescription,
 } from '@millrace/api/trunk';
-import { ForwardingGate, OPENS_WITH_KNOWN_SETS, TIME_JUMPED, type DropReason, type GateActions } from '../gate/index.ts';
+import {
+  ForwardingGate,
+  OPENS_WITH_KNOWN_SETS,
+  TIME_JUMPED,
+  type DropReason,
+  type GateActions,
+  type LimitedLayer,
+  type PublishLimit,
+} from '../gate/index.ts';
 import {
   createFrameMarker,
   H264ParameterSets,
@@ -39,6 +47,8 @@ const MAX_REPORT_AGE_MS = 5000;
 export interface GatedLayerOptions {
   stream: CarriedStream;
   epoch: number;
+  /** What the publisher may send, all tracks together. */
+  limit: PublishLimit;
   rttMs?: number;
   /** `sprop-parameter-sets` of the publisher's SDP, by track. */
   parameterSets?: Readonly<Record<number, string>>;
@@ -48,6 +58,8 @@ export interface GatedLayerOptions {
   /** To the publisher. */
   onKeyframeRequest: (track: number, layer: number) => void;
 }
+
+const NONE: readonly Buffer[] = [];
 
 /** Sees the packets as they arrive. */
 export type PacketWatch = (view: RtpView, marks: FrameMarks, bytes: number, nowMs: number) => void;
@@ -73,8 +85,11 @@ export class GatedLayer implements GateActions<Buffer> {
   readonly #forwarding = new RtpView();
   readonly #watch: PacketWatch | undefined;
   #restarted = false;
-  /** Packets inserted so far, which the gate's numbers do not include. */
-  #inserted = 0;
+  readonly #limited: LimitedLayer;
+  /** Packets inserted less those withheld so far, which the gate's numbers do not include. */
+  #shift = 0;
+  /** The timestamp of the last packet that the gate forwarded. */
+  #gatedTimestamp = -1;
   #lastTimestamp = -1;
   #arrived: { timestamp: number; atMs: number } | undefined;
   /** A sender report that arrived before the packets that it describes. */
@@ -108,6 +123,12 @@ export class GatedLayer implements GateActions<Buffer> {
     this.#timeline = new Timeline({ clockRate, maxReorderMs: isH264 ? MAX_H264_REORDER_MS : 0 });
     this.#header = { kind: FRAME_KIND_RTP, marks: 0, track: track.track, layer, epoch: options.epoch, seq: 0 };
     const gated = track.kind === 'video' && hasKeyframes(mimeType) ? 'video' : 'audio';
+    this.#limited = options.limit.add({
+      track: track.track,
+      layer,
+      isAudio: track.kind === 'audio',
+      needsKeyframe: gated === 'video',
+    });
     this.gate = new ForwardingGate<Buffer>(gated, this, options.rttMs);
   }
 
@@ -134,11 +155,24 @@ export class GatedLayer implements GateActions<Buffer> {
     const timestamp = this.#timeline.forward(frame.readUInt32BE(MEDIA_HEADER_BYTES + 4), arrivedMs, this.#restarted);
     this.#counters.clockJumps += this.#timeline.jumps - jumps;
     this.#restarted = false;
-    if (this.#sets) this.#insertMissing(this.#sets, frame, canonical, timestamp);
-    this.#counters.forwarded += 1;
     this.#trackCounters.passed += 1;
-    this.#send(frame, canonical + this.#inserted, timestamp, marks);
+    const missing = this.#sets ? this.#missingBefore(this.#sets, frame, timestamp) : NONE;
+    const startsFrame = timestamp !== this.#gatedTimestamp;
+    this.#gatedTimestamp = timestamp;
+    const isKeyframe = (marks & KEYFRAME) !== 0 || missing.length > 0;
+    if (!this.#options.limit.admits(this.#limited, frame.length - MEDIA_HEADER_BYTES, startsFrame, isKeyframe, arrivedMs))
+      return this.#withhold(arrivedMs);
+    for (const payload of missing) this.#insert(payload, frame, canonical, timestamp);
+    this.#counters.forwarded += 1;
+    this.#send(frame, canonical + this.#shift, timestamp, marks);
     if (this.#earlyReport) this.#retryReport();
+  }
+
+  /** The publisher sends more than it may. Nobody downstream sees a gap, since the numbers close up. */
+  #withhold(nowMs: number): void {
+    this.#shift -= 1;
+    this.#counters.aboveLimit += 1;
+    if (this.#options.limit.wantsKeyframe(this.#limited, nowMs)) this.requestKeyframe();
   }
 
   restarted(): void {
@@ -194,11 +228,11 @@ export class GatedLayer implements GateActions<Buffer> {
     this.#options.stream.push(frame, this.#mediaClass, this.#options.now());
   }
 
-  #insertMissing(sets: H264ParameterSets, frame: Buffer, canonical: number, timestamp: number): void {
+  /** Payloads of parameter sets that belong in front of the packet. */
+  #missingBefore(sets: H264ParameterSets, frame: Buffer, timestamp: number): readonly Buffer[] {
     const view = this.#forwarding;
     view.parse(frame, MEDIA_HEADER_BYTES);
-    for (const payload of sets.missingBefore(frame, view.payloadStart, view.payloadEnd, timestamp))
-      this.#insert(payload, frame, canonical, timestamp);
+    return sets.missingBefore(frame, view.payloadStart, view.payloadEnd, timestamp);
   }
 
   /** A packet of our own in front of `next`: its header, its time, and the payload type that it came under. */
@@ -210,8 +244,8 @@ export class GatedLayer implements GateActions<Buffer> {
     payload.copy(frame, MEDIA_HEADER_BYTES + RTP_FIXED_BYTES);
     this.#forwarding.parse(frame, MEDIA_HEADER_BYTES);
     const marks = this.#mark(this.#forwarding) | INDEPENDENT;
-    this.#send(frame, canonical + this.#inserted, timestamp, marks);
-    this.#inserted += 1;
+    this.#send(frame, canonical + this.#shift, timestamp, marks);
+    this.#shift += 1;
     this.#counters.insertedSets += 1;
   }
 

@@ -41,6 +41,11 @@ export class IngestHandle extends EventEmitter<{
     return this.#runner.call('setRtt', { id: this.id, rttMs });
   }
 
+  /** The highest bit rate of the whole stream, kbps; undefined: no limit. Beyond it the gate withholds layers and frames. */
+  setLimit(maxKbps: number | undefined): Promise<void> {
+    return this.#runner.call('setLimit', { id: this.id, maxKbps });
+  }
+
   stats(): Promise<IngestCounters> {
     return this.#runner.call('ingestStats', { id: this.id });
   }

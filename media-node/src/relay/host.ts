@@ -76,6 +76,7 @@ export class RelayHost {
       openPublisherPort: (request) => this.#publisherPorts.open(request),
       closePublisherPort: ({ id }) => this.#publisherPorts.close(id),
       setSources: ({ id, sources }) => relay.setSources(id, sources),
+      setLimit: ({ id, maxKbps }) => relay.setLimit(id, maxKbps),
       setRtt: ({ id, rttMs }) => relay.setRtt(id, rttMs),
       setGrant: ({ id, grant }) => relay.setGrant(id, grant),
       ingestStats: ({ id }) => relay.ingestStats(id),

@@ -11,6 +11,8 @@ export interface IngestCounters {
   /** RTP with an unknown SSRC. */
   unknownSsrc: number;
   dropped: Record<DropReason, number>;
+  /** Withheld because the publisher sends more than it may. */
+  aboveLimit: number;
   /** Keyframe requests by outcome: sent to the publisher, or held back by the back-off. */
   keyframeRequests: { sent: number; held: number };
   /** Packets with parameter sets inserted before keyframes that lacked them. */

@@ -16,7 +16,7 @@ import { CarriedStream } from './carried-stream/index.ts';
 import { Ingest } from './ingest.ts';
 import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
 
-function ingest(tracks: TrackDescription[], parameterSets: Record<number, string> = {}) {
+function ingest(tracks: TrackDescription[], parameterSets: Record<number, string> = {}, maxKbps?: number) {
   const stream = new CarriedStream('live/demo');
   const frames: Buffer[] = [];
   const reports: Buffer[] = [];
@@ -28,6 +28,7 @@ function ingest(tracks: TrackDescription[], parameterSets: Record<number, string
     epoch: 9,
     tracks,
     parameterSets,
+    ...(maxKbps === undefined ? {} : { maxKbps }),
     rttMs: 10,
     now: () => nowMs,
     wakeBy: () => {},
@@ -72,6 +73,77 @@ describe('a publisher at the relay', () => {
       ],
     );
     assert.equal(taking.counters.dropped['before-keyframe'], 1);
+  });
+
+  test('above its bit rate is cut by whole frames and starts again at a keyframe with its parameter sets', () => {
+    const { taking, frames, tick } = ingest([{ ...VIDEO_TRACK, layers: [{ layer: 0, ssrc: 1000 }] }], { 0: SPROP }, 100);
+    let seq = 0;
+    for (let frame = 0; frame < 1500; frame++) {
+      tick(frame * 40);
+      for (let packet = 0; packet < 3; packet++) {
+        const payload = frame % 50 === 0 && packet === 0 ? idr() : slice();
+        const padded = Buffer.concat([payload, Buffer.alloc(700)]);
+        const fields = { payloadType: 102, ssrc: 1000, seq: seq++ & 0xffff, timestamp: frame * 3600, marker: packet === 2 };
+        taking.onPacket(rtpPacket({ ...fields, payload: padded }));
+      }
+    }
+    const headers = frames.map((frame) => readMediaHeader(frame));
+    assert.ok(
+      headers.every(({ seq: at }, index) => at === headers[0]!.seq + index),
+      'numbered without a hole',
+    );
+    assert.ok(taking.counters.aboveLimit > 1500);
+    const pictures = Map.groupBy(frames, (frame) => frame.readUInt32BE(MEDIA_HEADER_BYTES + 4));
+    let beforeAt: number | undefined;
+    let resumed = 0;
+    for (const [timestamp, packets] of pictures) {
+      const isNext = beforeAt !== undefined && timestamp === beforeAt + 3600;
+      const startsAnew = (readMediaHeader(packets[0]!).marks & KEYFRAME) !== 0;
+      if (!isNext) resumed += 1;
+      if (!isNext) assert.ok(startsAnew, `the picture at ${timestamp} comes after withheld ones`);
+      assert.equal(packets.filter((packet) => packet.length > 700).length, 3, 'pictures are whole');
+      beforeAt = timestamp;
+    }
+    assert.ok(resumed > 3, `${resumed} times`);
+    const kbps = (frames.reduce((sum, frame) => sum + frame.length - MEDIA_HEADER_BYTES, 0) * 8) / 60_000;
+    assert.ok(kbps > 50 && kbps < 120, `${kbps} kbit/s of a limit of 100`);
+  });
+
+  test('above its bit rate loses its highest simulcast layer, and gets it back when the limit goes', () => {
+    const layers = [0, 1].map((layer) => ({ layer, ssrc: 1000 + layer }));
+    const { taking, frames, tick } = ingest([{ ...VIDEO_TRACK, layers }], {}, 300);
+    const send = (from: number, to: number): void => {
+      for (let frame = from; frame < to; frame++) {
+        tick(frame * 40);
+        for (const { layer, ssrc } of layers) {
+          const payload = Buffer.concat([
+            h264Payload(frame % 50 === 0 ? 'keyframe' : 'delta'),
+            Buffer.alloc(layer === 0 ? 500 : 1200),
+          ]);
+          for (let packet = 0; packet < 1 + layer * 3; packet++)
+            taking.onPacket(
+              rtpPacket({
+                payloadType: 102,
+                ssrc,
+                seq: (layer === 0 ? frame : frame * 4 + packet) & 0xffff,
+                timestamp: frame * 3600,
+                marker: packet === layer * 3,
+                payload: packet === 0 ? payload : Buffer.concat([slice(), Buffer.alloc(1200)]),
+              }),
+            );
+        }
+      }
+    };
+    const countOf = (layer: number): number => frames.filter((frame) => readMediaHeader(frame).layer === layer).length;
+    send(0, 250);
+    const [low, high] = [countOf(0), countOf(1)];
+    assert.equal(low, 250);
+    assert.ok(high > 0 && high < 250 * 4 * 0.5, String(high));
+    send(250, 500);
+    assert.deepEqual([countOf(0), countOf(1)], [500, high], 'the higher one stays away');
+    taking.setLimit(undefined);
+    send(500, 600);
+    assert.deepEqual([countOf(0), countOf(1)], [600, high + 400]);
   });
 
   test('is asked for a keyframe when its video stays out of order', () => {

@@ -1,4 +1,5 @@
 import { KEYFRAME, MAX_MEDIA_FRAME_BYTES, MEDIA_HEADER_BYTES, type FrameMarks, type TrackDescription } from '@millrace/api/trunk';
+import { PublishLimit } from '../gate/index.ts';
 import { frameSizeOf, isRtcp, readRtcp, RtpView } from '../rtp/index.ts';
 import { GatedLayer, type GatedLayerOptions } from './gated-layer.ts';
 import type { IngestCounters, TrackCounters } from './ingest-counters.ts';
@@ -14,7 +15,9 @@ export interface LayerSource {
   ssrc: number;
 }
 
-export interface IngestOptions extends GatedLayerOptions {
+export interface IngestOptions extends Omit<GatedLayerOptions, 'limit'> {
+  /** The highest bit rate of the whole stream, kbps; absent: no limit. */
+  maxKbps?: number;
   tracks: TrackDescription[];
   /** The first packet that is too large to be forwarded. */
   onTooLarge?: (bytes: number) => void;
@@ -32,6 +35,7 @@ export class Ingest {
     tooLarge: 0,
     unknownSsrc: 0,
     dropped: { late: 0, duplicate: 0, 'before-keyframe': 0, 'hold-limit': 0, restart: 0 },
+    aboveLimit: 0,
     keyframeRequests: { sent: 0, held: 0 },
     insertedSets: 0,
     clockJumps: 0,
@@ -40,16 +44,18 @@ export class Ingest {
   readonly #view = new RtpView();
   readonly #layers = new Map<number, GatedLayer>();
   readonly #tracks: TrackCounters[] = [];
+  readonly #limit = new PublishLimit();
 
   constructor(options: IngestOptions) {
     this.#options = options;
+    this.#limit.set(options.maxKbps, options.now());
     for (const track of options.tracks) {
       const counters: TrackCounters = { track: track.track, packets: 0, passed: 0 };
       this.#tracks.push(counters);
       const order = track.layers.length > 1 ? new LayerOrder(track.layers.map(({ layer }) => layer)) : undefined;
       for (const { layer, ssrc } of track.layers) {
         const watch = order && this.#watch(order, track, layer, options);
-        this.#layers.set(ssrc, new GatedLayer(track, layer, options, this.counters, counters, watch));
+        this.#layers.set(ssrc, new GatedLayer(track, layer, { ...options, limit: this.#limit }, this.counters, counters, watch));
       }
     }
   }
@@ -67,6 +73,11 @@ export class Ingest {
       this.#layers.set(ssrc, gated);
       gated.gate.expectNewSource();
     }
+  }
+
+  /** The highest bit rate of the whole stream from now on, kbps; undefined: no limit. */
+  setLimit(maxKbps: number | undefined): void {
+    this.#limit.set(maxKbps, this.#options.now());
   }
 
   /** A viewer needs a keyframe. */
@@ -111,7 +122,9 @@ export class Ingest {
       const size = (marks & KEYFRAME) !== 0 ? frameSizeOf(codec.mimeType, view) : undefined;
       let hasChanged = order.onPacket(layer, bytes, nowMs);
       if (size && order.onFrameSize(layer, size.width * size.height, nowMs)) hasChanged = true;
-      if (hasChanged) onLayerOrder?.(track, order.order);
+      if (!hasChanged) return;
+      this.#limit.reorder(track, order.order);
+      onLayerOrder?.(track, order.order);
     };
   }
 

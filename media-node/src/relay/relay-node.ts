@@ -115,7 +115,7 @@ export class RelayNode {
   // ---- publishers
 
   async ingest(request: IngestRequest): Promise<SocketAddress> {
-    const { id, stream, epoch, grant, tracks, parameterSets, rttMs } = request;
+    const { id, stream, epoch, grant, tracks, parameterSets, rttMs, maxKbps } = request;
     const socket = await this.#options.sockets.open(request.localIp ?? '127.0.0.1', request.from);
     const carried = this.#carry(stream);
     const onKeyframeRequest = (track: number, layer: number) =>
@@ -124,7 +124,7 @@ export class RelayNode {
     const onTooLarge = (bytes: number) => this.#tooLarge(stream, bytes);
     const onLayerOrder = (track: number, order: readonly number[]) => this.#reorder(id, track, order);
     const waking = { now, wakeBy, onKeyframeRequest, onTooLarge, onLayerOrder };
-    const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, ...waking });
+    const ingest = new Ingest({ stream: carried, epoch, tracks, parameterSets, rttMs, maxKbps, ...waking });
     socket.onMessage = (packet) => ingest.onPacket(packet);
     this.#ingests.set(id, { stream, epoch, grant, ingest, socket, tracks });
     this.#changed((nowMs) => this.#subscriptions.publish(stream, epoch, tracks, nowMs, grant));
@@ -160,6 +160,10 @@ export class RelayNode {
 
   setRtt(id: string, rttMs: number): void {
     this.#ingest(id).ingest.setRtt(rttMs);
+  }
+
+  setLimit(id: string, maxKbps: number | undefined): void {
+    this.#ingest(id).ingest.setLimit(maxKbps);
   }
 
   ingestStats(id: string): IngestCounters {
@@ -277,7 +281,10 @@ export class RelayNode {
       malformedFrames: this.#malformedFrames,
       droppedMedia: this.#directory.droppedMedia(),
       controlErrors: this.#controlErrors,
-      ingests: [...this.#ingests].map(([id, { ingest }]) => ({ id, tracks: ingest.tracks })),
+      ingests: [...this.#ingests].map(([id, { ingest }]) => {
+        const { bytes, aboveLimit } = ingest.counters;
+        return { id, bytes, aboveLimit, tracks: ingest.tracks };
+      }),
       keyframeRequests,
       repairs,
       refusedRtp,
@@ -474,8 +481,8 @@ export class RelayNode {
   }
 }
 
-function addRefused({ malformed, tooLarge, unknownSsrc, dropped }: IngestCounters, to: Record<string, number>): void {
-  add({ malformed, 'too-large': tooLarge, 'unknown-ssrc': unknownSsrc, ...dropped }, to);
+function addRefused({ malformed, tooLarge, unknownSsrc, aboveLimit, dropped }: IngestCounters, to: Record<string, number>): void {
+  add({ malformed, 'too-large': tooLarge, 'unknown-ssrc': unknownSsrc, 'above-limit': aboveLimit, ...dropped }, to);
 }
 
 function repairsOf({ insertedSets, clockJumps }: IngestCounters): Record<string, number> {

@@ -66,6 +66,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #clock: Clock;
   readonly #timeouts: SessionTimeouts;
   #lastNotice: SessionNotice | undefined;
+  #endLabel: string | undefined;
 
   constructor(options: {
     id?: string;
@@ -98,6 +99,11 @@ export class Session extends EventEmitter<SessionEvents> {
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** Why the session ended, in a few constant words; undefined while it has not. */
+  get endLabel(): string | undefined {
+    return this.#endLabel;
   }
 
   /** The publisher's latest health; undefined before the first check, and for viewers. */
@@ -146,9 +152,13 @@ export class Session extends EventEmitter<SessionEvents> {
     this.emit('notice', notice);
   }
 
-  /** @param ending superseded: the client must not reconnect */
-  close(reason: string, ending: 'over' | 'superseded' = 'over'): void {
+  /**
+   * @param ending superseded: the client must not reconnect
+   * @param label the reason in a few constant words, for metrics, where the reason itself has figures in it
+   */
+  close(reason: string, ending: 'over' | 'superseded' = 'over', label = reason): void {
     if (this.#state === 'closed') return;
+    this.#endLabel = label;
     this.notify({ event: 'ended', data: { reason, ...(ending === 'superseded' ? { final: true } : {}) } });
     this.#state = 'closed';
     this.#clock.clearTimeout(this.#timer);

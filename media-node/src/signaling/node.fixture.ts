@@ -27,6 +27,8 @@ export interface TestNodeOptions {
   plainSessionsPerAddress?: number;
   /** How long viewers of plain RTP may send nothing. */
   lifeLimits?: LifeLimits;
+  /** How long publishers may stay above their bit rate limit. */
+  maxAboveMs?: number;
   logger?: Logger;
   cores?: number;
   /** What it announces; default 127.0.0.1. */
@@ -98,7 +100,12 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     logger,
     clock,
   });
-  const publishers = new PublisherWatch({ sessions, logger, clock });
+  const publishers = new PublisherWatch({
+    sessions,
+    ...(options.maxAboveMs === undefined ? {} : { maxAboveMs: options.maxAboveMs }),
+    logger,
+    clock,
+  });
   const plainViewers = new PlainViewerWatch({
     sessions,
     ...(options.lifeLimits ? { limits: options.lifeLimits } : {}),
