@@ -43,8 +43,7 @@ export function followSecrets(options: FollowedSecrets): () => Promise<unknown> 
     name: APP_KEYS_SECRET,
     logger,
     onData: (data) => {
-      const weak = appKeys.load(data);
-      if (weak.length > 0) logger.warn({ apps: weak }, 'app keys shorter than 16 characters are not accepted');
+      for (const { name, why } of appKeys.load(data)) logger.warn({ key: name, why }, 'an app key is not accepted');
     },
   });
   const stop = new AbortController();

@@ -25,6 +25,7 @@ import {
 } from './operation.ts';
 
 const needsKey: Record<number, Answer> = { 401: problem('No key, or none that is known', CHALLENGE) };
+const otherApp: Record<number, Answer> = { 403: problem('The key is for other apps; it names them') };
 const NoRoom = ProblemDetails.extend({ reasons: z.array(NodeReason).optional() });
 
 const appHeader = '-H "Authorization: Bearer $APP_KEY"';
@@ -42,6 +43,7 @@ function placement(act: 'push' | 'pull', what: string): Operation {
     answers: {
       200: json('A place, alternatives in order of preference, and a token that is good at all of them', PlacementResponse),
       ...needsKey,
+      ...otherApp,
       503: problem(
         'No media node can take it now, each with its reason; or no signing key has been read yet',
         RETRY_AFTER,
@@ -97,10 +99,10 @@ const controlOperations: readonly Operation[] = [
     method: 'GET',
     path: '/v1/streams',
     tag: 'Streams',
-    summary: 'Streams that are published now, in order of name',
+    summary: 'Streams of the key’s apps that are published now, in order of name',
     access: 'app',
     query: StreamListQuery,
-    answers: { 200: json('A page; `continue` is there when more follow', StreamList), ...needsKey },
+    answers: { 200: json('A page; `continue` is there when more follow', StreamList), ...needsKey, ...otherApp },
     example: `curl -fsS ${appHeader} "$CONTROL/v1/streams?prefix=live/&limit=10"`,
   },
   {
@@ -111,7 +113,12 @@ const controlOperations: readonly Operation[] = [
     summary: 'One stream: its origin, tracks, policy, and the path to each region with what is measured on it',
     access: 'app',
     parameters: STREAM_NAME_HALVES,
-    answers: { 200: json('The stream', StreamView), ...needsKey, 404: problem('Nobody publishes it now', RETRY_AFTER) },
+    answers: {
+      200: json('The stream', StreamView),
+      ...needsKey,
+      ...otherApp,
+      404: problem('Nobody publishes it now', RETRY_AFTER),
+    },
     example: `curl -fsS ${appHeader} $CONTROL/v1/streams/live/demo`,
   },
   {
@@ -119,7 +126,7 @@ const controlOperations: readonly Operation[] = [
     method: 'GET',
     path: '/v1/topology',
     tag: 'Topology',
-    summary: 'The network at a glance: regions, nodes, links, routes, streams',
+    summary: 'The network at a glance: regions, nodes, links, routes, and the streams of the key’s apps',
     access: 'app',
     answers: { 200: json('At most a second old, and bounded: `truncated` names what was cut', Topology), ...needsKey },
     example: `curl -fsS ${appHeader} $CONTROL/v1/topology`,
@@ -163,7 +170,7 @@ export const controlService: Service = {
   name: 'control',
   title: 'Millrace control',
   description:
-    'What apps call to place publishers and viewers and to see what is live. Apps show their key as a bearer token. Errors are ' +
+    'What apps call to place publishers and viewers and to see what is live. Apps show their key as a bearer token; a key may be for some apps only, that is, for streams whose names begin so (Secret `millrace-app-keys`, `<key> apps=live,shop-*`). Errors are ' +
     'problem details (RFC 9457). Media nodes dial `GET /v1/agent` on the same port, a WebSocket that is not described here.',
   server: 'http://localhost:8080',
   operations: controlOperations,

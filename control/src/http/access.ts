@@ -1,5 +1,6 @@
-import { bearerProblem, bearerToken } from '@millrace/service';
-import type { RequestHandler } from 'express';
+import { bearerProblem, bearerToken, Problem } from '@millrace/service';
+import type { RequestHandler, Response } from 'express';
+import { coversApp, coversStream, type AppKey } from '../tokens/index.ts';
 import type { HttpContext } from './context.ts';
 
 /** Requires an app key, except for GETs when they are public. */
@@ -8,8 +9,8 @@ export function allowApps({ appKeys, publicReads }: HttpContext): RequestHandler
     // The methods of a path are public, and browsers send OPTIONS without credentials.
     if (req.method === 'OPTIONS' || (publicReads && (req.method === 'GET' || req.method === 'HEAD'))) return next();
     const key = bearerToken(req.headers.authorization);
-    const app = key === undefined ? undefined : appKeys.appOf(key);
-    if (app === undefined) {
+    const holder = key === undefined ? undefined : appKeys.holderOf(key);
+    if (holder === undefined) {
       const detail =
         key !== undefined
           ? 'the key is not in Secret millrace-app-keys'
@@ -18,7 +19,27 @@ export function allowApps({ appKeys, publicReads }: HttpContext): RequestHandler
             : 'no app keys are set: put one into Secret millrace-app-keys (name of the app: key of at least 16 characters)';
       throw bearerProblem(detail, key === undefined ? undefined : 'invalid_token');
     }
-    res.locals['app'] = app;
+    res.locals['key'] = holder;
     next();
   };
+}
+
+/** The key of a request that `allowApps` let pass; undefined: it needed none. */
+export function keyOf(res: Response): AppKey | undefined {
+  return res.locals['key'] as AppKey | undefined;
+}
+
+/** Whether the caller's key is for this stream. */
+export function maySee(res: Response, stream: string): boolean {
+  const key = keyOf(res);
+  return key === undefined || coversStream(key, stream);
+}
+
+/** @param app the first half of a stream's name @throws Problem 403 when the caller's key is for other apps */
+export function requireApp(res: Response, app: string): void {
+  const key = keyOf(res);
+  if (key === undefined || coversApp(key, app)) return;
+  throw new Problem(403, 'Not an app of this key', {
+    detail: `stream: "${app}" is no app of the key "${key.name}", which is for ${key.apps!.join(', ')}; use that app's key, or list it in Secret millrace-app-keys`,
+  });
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { PlacementRequest, type PlacementResponse } from '@millrace/api';
 import { allowMethods, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router } from 'express';
+import { requireApp } from './access.ts';
 import type { HttpContext } from './context.ts';
 
 /** POST /v1/push and /v1/pull: a node, a token for it, and alternatives when it cannot be reached. */
@@ -11,7 +12,9 @@ export function placementRoutes(context: HttpContext): Router {
     router
       .route(`/${kind}`)
       .post(jsonBody(16 * 1024, `SDP goes to the media node, at "url" in the answer of POST /v1/${kind}`), async (req, res) => {
-        res.json(await place(context, kind, parseRequest(PlacementRequest, req.body)));
+        const request = parseRequest(PlacementRequest, req.body);
+        requireApp(res, request.stream.split('/', 1)[0]!);
+        res.json(await place(context, kind, request));
       })
       .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
   }

@@ -4,21 +4,24 @@ import { Router } from 'express';
 import type { StreamEntry } from '../directory/index.ts';
 import type { Fleet } from '../fleet/index.ts';
 import type { LiveStreams } from '../streams/index.ts';
+import { maySee, requireApp } from './access.ts';
 import type { HttpContext } from './context.ts';
 
 /** Paths of a stream that an answer lists. */
 const MAX_PATHS = 64;
 
-/** GET /v1/streams and /v1/streams/{app}/{name}. */
+/** GET /v1/streams and /v1/streams/{app}/{name}: those of the key's apps. */
 export function streamRoutes({ streams, fleet }: HttpContext): Router {
   const router = Router();
   router
     .route('/streams')
     .get((req, res) => {
       const { prefix = '', limit, continue: after } = parseRequest(StreamListQuery, req.query, 'query');
+      const [app, name] = prefix.split('/', 2);
+      if (name !== undefined) requireApp(res, app!);
       const names: string[] = [];
       for (const { stream } of streams.entries())
-        if (stream.startsWith(prefix) && (after === undefined || stream > after)) names.push(stream);
+        if (stream.startsWith(prefix) && (after === undefined || stream > after) && maySee(res, stream)) names.push(stream);
       names.sort();
       const page = names.slice(0, limit);
       const items = page.map((name) => streamView(streams.get(name)!, streams, fleet));
@@ -30,6 +33,7 @@ export function streamRoutes({ streams, fleet }: HttpContext): Router {
     .route('/streams/:app/:name')
     .get((req, res) => {
       const stream = parseRequest(StreamName, `${req.params.app}/${req.params.name}`, 'path');
+      requireApp(res, req.params.app);
       const entry = streams.get(stream);
       if (!entry)
         throw new Problem(404, 'No such stream', { detail: `nobody publishes ${stream} now`, headers: { 'retry-after': '2' } });

@@ -1,6 +1,7 @@
 import type { Topology, TopologyLink, TopologyNode, TopologyRoute } from '@millrace/api';
 import { allowMethods, openEventStream, Problem, type Timer } from '@millrace/service';
 import { Router, type Request, type Response } from 'express';
+import { keyOf, maySee } from './access.ts';
 import type { HttpContext } from './context.ts';
 import { streamView } from './streams.ts';
 
@@ -103,7 +104,7 @@ export class TopologyFeed {
         headers: { 'Retry-After': '10' },
       });
     if (!openEventStream(req, res)) return;
-    res.write(`retry: 2000\n\nevent: topology\ndata: ${JSON.stringify(this.get())}\n\n`);
+    res.write(`retry: 2000\n\nevent: topology\ndata: ${JSON.stringify(visible(this.get(), res))}\n\n`);
     this.#listeners.add(res);
     res.on('close', () => this.#listeners.delete(res));
     this.#schedule();
@@ -131,13 +132,23 @@ export class TopologyFeed {
     if (picture === this.#last && now - this.#sentAt < AT_LEAST_EVERY_MS) return;
     this.#last = picture;
     this.#sentAt = now;
-    const event = `event: topology\ndata: ${JSON.stringify(topology)}\n\n`;
+    const event = eventOf(topology);
     for (const res of this.#listeners) {
       // A listener that does not read skips events, and is disconnected when even the buffered ones exceed the limit.
       if (res.writableLength > MAX_UNSENT_BYTES) res.destroy();
-      else if (!res.writableNeedDrain) res.write(event);
+      else if (!res.writableNeedDrain) res.write(keyOf(res)?.apps ? eventOf(visible(topology, res)) : event);
     }
   }
+}
+
+/** Without the streams of apps that the caller's key is not for. */
+function visible(topology: Topology, res: Response): Topology {
+  if (!keyOf(res)?.apps) return topology;
+  return { ...topology, streams: topology.streams.filter(({ stream }) => maySee(res, stream)) };
+}
+
+function eventOf(topology: Topology): string {
+  return `event: topology\ndata: ${JSON.stringify(topology)}\n\n`;
 }
 
 /** GET /v1/topology and its event stream. */
@@ -146,7 +157,7 @@ export function topologyRoutes(feed: TopologyFeed): Router {
   router
     .route('/topology')
     .get((_req, res) => {
-      res.json(feed.get());
+      res.json(visible(feed.get(), res));
     })
     .all(allowMethods(['GET']));
   router

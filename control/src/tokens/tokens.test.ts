@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifyMediaToken } from '@millrace/api';
-import { AppKeys } from './app-keys.ts';
+import { seededRandom } from '@millrace/service';
+import { AppKeys, coversStream } from './app-keys.ts';
 import { SIGNING_KEYS_FIELD, SigningKeys } from './signing-keys.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
@@ -86,10 +87,63 @@ test('a Secret without valid keys is refused with the field named, and the previ
 
 test('an app is identified by its key, short keys are not accepted, and without a Secret no key is', () => {
   const keys = new AppKeys();
-  assert.deepEqual(keys.load({ shop: base64('k'.repeat(16)), school: base64('s'.repeat(20)), weak: base64('short') }), ['weak']);
-  assert.equal(keys.appOf('k'.repeat(16)), 'shop');
-  assert.equal(keys.appOf('s'.repeat(20)), 'school');
-  for (const key of ['', 'short', 'k'.repeat(17)]) assert.equal(keys.appOf(key), undefined);
+  assert.deepEqual(
+    keys.load({ shop: base64('k'.repeat(16)), school: base64('s'.repeat(20)), weak: base64('short') }).map(({ name }) => name),
+    ['weak'],
+  );
+  assert.equal(keys.holderOf('k'.repeat(16))?.name, 'shop');
+  assert.equal(keys.holderOf('s'.repeat(20))?.name, 'school');
+  for (const key of ['', 'short', 'k'.repeat(17)]) assert.equal(keys.holderOf(key), undefined);
   keys.load(undefined);
-  assert.equal(keys.appOf('k'.repeat(16)), undefined);
+  assert.equal(keys.holderOf('k'.repeat(16)), undefined);
+});
+
+test('an app key with a list is for those apps alone, one without for all', () => {
+  const keys = new AppKeys();
+  const [one, all] = ['k'.repeat(16), 'a'.repeat(16)];
+  assert.deepEqual(keys.load({ shop: base64(`${one} apps=live,shop-*\n`), all: base64(all) }), []);
+  const covered = (key: string, stream: string): boolean => coversStream(keys.holderOf(key)!, stream);
+  for (const stream of ['live/a', 'shop-/a', 'shop-berlin/a']) assert.ok(covered(one, stream), stream);
+  for (const stream of ['liv/a', 'live2/a', 'LIVE/a', 'shop/live', 'other/shop-1']) assert.ok(!covered(one, stream), stream);
+  assert.ok(covered(all, 'anything/at-all'));
+  assert.equal(keys.holderOf(`${one} apps=live,shop-*`), undefined);
+});
+
+test('a field of app keys that is wrong grants nothing, and says why', () => {
+  const keys = new AppKeys();
+  const key = 'k'.repeat(16);
+  for (const [field, why] of [
+    ['short', /shorter than 16/],
+    ['short apps=live', /shorter than 16/],
+    [`${key} live`, /something else than apps=/],
+    [`${key} apps=live more`, /something else than apps=/],
+    [`${key} apps=live, shop`, /something else than apps=/],
+    [`${key} apps=`, /"" in apps=/],
+    [`${key} apps=live,`, /"" in apps=/],
+    [`${key} apps=*`, /"\*" in apps=/],
+    [`${key} apps=live/*`, /"live\/\*" in apps=/],
+    [`${key} apps=a*b`, /"a\*b" in apps=/],
+    [`${key} apps=${Array.from({ length: 65 }, (_, i) => `app${i}`).join(',')}`, /more than 64 apps/],
+  ] as const) {
+    const refused = keys.load({ shop: base64(field) });
+    assert.equal(refused[0]?.name, 'shop', field);
+    assert.match(refused[0].why, why);
+    assert.equal(keys.holderOf(key), undefined, field);
+    assert.equal(keys.size, 0);
+  }
+});
+
+test('whatever an app key lists, it covers exactly what it lists', () => {
+  const random = seededRandom(3);
+  const letters = 'abAB-._0';
+  const word = (): string =>
+    Array.from({ length: 1 + Math.floor(random() * 4) }, () => letters[Math.floor(random() * letters.length)]).join('');
+  for (let round = 0; round < 500; round++) {
+    const apps = Array.from({ length: 1 + Math.floor(random() * 4) }, () => word() + (random() < 0.5 ? '*' : ''));
+    const keys = new AppKeys();
+    assert.deepEqual(keys.load({ one: base64(`${'k'.repeat(20)}  apps=${apps.join(',')}`) }), []);
+    const app = random() < 0.5 ? word() : apps[0]!.replace('*', '') + (random() < 0.5 ? word() : '');
+    const expected = apps.some((known) => known === app || (known.endsWith('*') && `${app}`.startsWith(known.slice(0, -1))));
+    assert.equal(coversStream(keys.holderOf('k'.repeat(20))!, `${app}/x`), expected, `${app} of ${apps.join()}`);
+  }
 });

@@ -20,5 +20,6 @@ export async function ensureAppKey(client: KubeClient, namespace: string, signal
   const key = (await client.get(secrets, ref, { signal })).data?.[APP];
   if (!key)
     throw new Error(`Secret ${APP_KEYS_SECRET} has no key for "${APP}": add one of at least 16 characters, or delete the Secret`);
-  return Buffer.from(key, 'base64').toString();
+  // A list of apps may stand behind it.
+  return Buffer.from(key, 'base64').toString().trim().split(/\s/, 1)[0]!;
 }
