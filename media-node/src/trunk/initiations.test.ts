@@ -7,7 +7,15 @@ import { DEFAULT_TRUNK_SETTINGS, type MeshKey, type Trunk, TrunkEndpoint } from 
 import { InitiationStamps } from './link/initiation-stamps.ts';
 import { KeyRing } from './link/keys.ts';
 import { SourceLimit } from './link/source-limit.ts';
-import { DatagramType, decodeInitiation, INITIATION_BYTES, MAC_BYTES, TRUNK_VERSION } from './link/wire.ts';
+import {
+  COOKIE_REPLY_BYTES,
+  DatagramType,
+  decodeInitiation,
+  encodeCookieReply,
+  INITIATION_BYTES,
+  MAC_BYTES,
+  TRUNK_VERSION,
+} from './link/wire.ts';
 import { memberInitiation } from './testing/initiation.ts';
 import { SimNetwork, type SimIo } from './testing/sim-network.ts';
 
@@ -91,6 +99,30 @@ describe('The MAC of an initiation', () => {
     assert.deepEqual([...answers], []);
     assert.equal(b.endpoint.drops.limited ?? 0, 0);
     assert.equal(b.endpoint.drops.forged, 20 * (500 + waitedMs));
+  });
+
+  test('is on cookies too: a stranger who sees the initiation neither sets its cookie nor makes the node send another', async () => {
+    const net = new SimNetwork(6);
+    const [a, b] = [addNode(net, 'a', '192.0.2.1'), addNode(net, 'b', '192.0.2.2')];
+    const seen: Buffer[] = [];
+    net.filter = ({ data }, { address }) => {
+      if (address === '192.0.2.1' && data[1] === DatagramType.initiation) seen.push(Buffer.from(data));
+      // The answers do not come.
+      return address !== '192.0.2.2';
+    };
+    await dial(a, b);
+    net.run(10);
+    const ephemeral = decodeInitiation(seen[0]!)!.ephemeral;
+    for (let i = 0; i < 50; i++) {
+      const data = encodeCookieReply(ephemeral, net.randomBytes(16), () => net.randomBytes(MAC_BYTES));
+      a.io.receive({ data, from: { address: '192.0.2.2', port: PORT } });
+    }
+    net.run(1);
+    assert.equal(seen.length, 1, 'one initiation');
+    assert.equal(a.endpoint.drops.forged, 50);
+    net.run(1_000);
+    assert.ok(seen.length > 2);
+    for (const data of seen) assert.deepEqual(decodeInitiation(data)!.cookie, Buffer.alloc(16));
   });
 
   test('of a rotated key is good as long as the node knows it, whichever is the current one', async () => {
@@ -334,7 +366,7 @@ describe('A datagram of a stranger', () => {
       assert.equal(up.state, 'up');
     }
     const types: [number, number][] = [
-      [DatagramType.cookie, 28],
+      [DatagramType.cookie, COOKIE_REPLY_BYTES],
       [DatagramType.refusal, 12],
       [DatagramType.unknownSession, 16],
     ];

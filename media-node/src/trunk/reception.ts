@@ -2,6 +2,7 @@ import type { Clock } from '@millrace/service';
 import { InitiationAdmission } from './admission.ts';
 import { decodeHello } from './link/hello.ts';
 import { InitiationStamps } from './link/initiation-stamps.ts';
+import { memberMac } from './link/keys.ts';
 import { remoteOf } from './link/link-index.ts';
 import { NoiseResponder } from './link/noise.ts';
 import { type DatagramDropReason, type PeerLink, PROLOGUE } from './link/peer-link.ts';
@@ -86,7 +87,8 @@ export class Reception {
     if (typeof key === 'string') return key;
     const admission = this.admission.admit(frame, from, nowMs);
     if (typeof admission === 'object') {
-      this.host.send(wire.encodeCookieReply(frame.ephemeral, admission.cookie), from);
+      const reply = wire.encodeCookieReply(frame.ephemeral, admission.cookie, (bytes) => memberMac(key, bytes));
+      this.host.send(reply, from);
       return 'limited';
     }
     if (admission !== 'admitted') return admission;
@@ -119,7 +121,7 @@ export class Reception {
     const reply = wire.decodeCookieReply(datagram);
     if (!reply) return 'malformed';
     const link = this.host.links.withEcho(reply.echo);
-    return link ? link.receiveCookie(reply.cookie, nowMs) : 'stale';
+    return link ? link.receiveCookie(reply, nowMs) : 'stale';
   }
 
   /** Not authenticated: it only starts a handshake with the peer, which the link rate-limits. */

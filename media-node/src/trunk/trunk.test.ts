@@ -476,7 +476,7 @@ describe('The link of a trunk', () => {
             data: data.subarray(0, Math.max(0, data.length - (cut % 3 ? 0 : cut))),
             from: { address: 'x', port: 1 },
           });
-          const type = Buffer.from([1, 1 + ((noise[0] ?? 0) % 6), ...noise]);
+          const type = Buffer.from([TRUNK_VERSION, 1 + ((noise[0] ?? 0) % 6), ...noise]);
           node.io.receive({ data: type, from: { address: 'x', port: 1 } });
           node.io.receive({ data: Buffer.from(noise), from: { address: 'x', port: 1 } });
         }

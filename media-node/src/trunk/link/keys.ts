@@ -1,5 +1,5 @@
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { KEY_TAG_BYTES, MAC_BYTES, type ReceivedInitiation } from './wire.ts';
+import { type Authenticated, KEY_TAG_BYTES, MAC_BYTES, type ReceivedInitiation } from './wire.ts';
 
 /** A mesh key as it comes in the node's snapshot; the first of a list is the current one, the others are still accepted (rotation). */
 export interface MeshKey {
@@ -13,13 +13,17 @@ export interface RingKey {
   /** What travels in clear to say which key was used: derived from the id, so that ids themselves stay inside. */
   tag: Buffer;
   psk: Buffer;
-  /** Key of the MAC of initiations, derived from the secret apart from the pre-shared key. */
+  /** Key of the MACs of initiations and cookies, derived from the secret apart from the pre-shared key. */
   macKey: KeyObject;
 }
 
-/** The MAC of an initiation, by which a member of the mesh is known before any other work (mac1 of WireGuard, section 5.4.4). */
-export function initiationMac(key: RingKey, authenticated: Buffer): Buffer {
+/** The MAC of an initiation or a cookie, by which a member of the mesh is known before any other work (mac1 of WireGuard, section 5.4.4). */
+export function memberMac(key: RingKey, authenticated: Buffer): Buffer {
   return createHmac('sha256', key.macKey).update(authenticated).digest().subarray(0, MAC_BYTES);
+}
+
+export function isOfMember(key: RingKey, { authenticated, mac }: Authenticated): boolean {
+  return timingSafeEqual(memberMac(key, authenticated), mac);
 }
 
 export class KeyRing {
@@ -49,9 +53,9 @@ export class KeyRing {
   }
 
   /** The key of the ring that the initiation names and under which its MAC is good, or why there is none. */
-  authenticate({ keyTag, authenticated, mac }: ReceivedInitiation): RingKey | 'unknownKey' | 'forged' {
-    const named = this.keys.filter((key) => key.tag.equals(keyTag));
+  authenticate(frame: ReceivedInitiation): RingKey | 'unknownKey' | 'forged' {
+    const named = this.keys.filter((key) => key.tag.equals(frame.keyTag));
     if (named.length === 0) return 'unknownKey';
-    return named.find((key) => timingSafeEqual(initiationMac(key, authenticated), mac)) ?? 'forged';
+    return named.find((key) => isOfMember(key, frame)) ?? 'forged';
   }
 }

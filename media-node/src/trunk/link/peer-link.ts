@@ -1,12 +1,20 @@
 import { exponentialMs } from '@millrace/service';
 import type { PeerAddress } from '../io/datagram.ts';
 import { decodeHello, encodeHello, type Hello } from './hello.ts';
-import { initiationMac, type KeyRing, type RingKey } from './keys.ts';
+import { isOfMember, type KeyRing, memberMac, type RingKey } from './keys.ts';
 import { type LinkIndex, remoteOf } from './link-index.ts';
 import { NoiseInitiator, type NoiseResponder } from './noise.ts';
 import { LinkSession } from './session.ts';
 import { RateLimit } from './cookie.ts';
-import { COOKIE_BYTES, echoOfEphemeral, encodeInitiation, encodeResponse, MAX_DATAGRAM, type ResponseFrame } from './wire.ts';
+import {
+  COOKIE_BYTES,
+  type CookieReply,
+  echoOfEphemeral,
+  encodeInitiation,
+  encodeResponse,
+  MAX_DATAGRAM,
+  type ResponseFrame,
+} from './wire.ts';
 
 const REKEY_AFTER_MS = 120_000;
 /** The initiator of a session renews it; if it fails to, the responder does this much later. */
@@ -40,7 +48,7 @@ interface Initiation {
   noise: NoiseInitiator;
   echo: bigint;
   index: number;
-  keyId: string;
+  key: RingKey;
 }
 
 interface HalfOpen {
@@ -170,11 +178,11 @@ export class PeerLink {
     if (hello.node !== this.peer || hello.peer !== this.host.node) return 'misdirected';
     this.endInitiation();
     this.address = { address: from.address, port: from.port };
-    const { index, keyId } = initiation;
+    const { index, key } = initiation;
     const session = new LinkSession({
       localIndex: index,
       remoteIndex: hello.index,
-      keyId,
+      keyId: key.id,
       initiator: true,
       nowMs,
       keys: finished.keys,
@@ -216,7 +224,10 @@ export class PeerLink {
   }
 
   /** The peer asks for proof of our address: repeats the initiation with the cookie. */
-  receiveCookie(cookie: Buffer, nowMs: number): DatagramDropReason | undefined {
+  receiveCookie(reply: CookieReply, nowMs: number): DatagramDropReason | undefined {
+    if (!this.initiation) return 'stale';
+    if (!isOfMember(this.initiation.key, reply)) return 'forged';
+    const { cookie } = reply;
     if (this.cookie && this.cookie.bytes.equals(cookie)) return 'replayed';
     this.cookie = { bytes: Buffer.from(cookie), untilMs: nowMs + COOKIE_LIFE_MS };
     this.initiate(nowMs);
@@ -299,7 +310,7 @@ export class PeerLink {
     const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
     const { sealedPayload, ephemeral } = noise;
     this.endInitiation();
-    this.initiation = { noise, echo: echoOfEphemeral(ephemeral.publicBytes), index, keyId: key.id };
+    this.initiation = { noise, echo: echoOfEphemeral(ephemeral.publicBytes), index, key };
     this.host.links.claimEcho(this.initiation.echo, this);
     const wait = exponentialMs(RETRY, this.attempt + 1);
     // Jitter of a quarter, so that two peers that lost each other do not collide for ever.
@@ -308,7 +319,7 @@ export class PeerLink {
     const cookie = this.cookie && nowMs < this.cookie.untilMs ? this.cookie.bytes : Buffer.alloc(COOKIE_BYTES);
     const frame = { keyTag: key.tag, ephemeral: ephemeral.publicBytes, cookie, sealedHello: sealedPayload };
     this.host.send(
-      encodeInitiation(frame, (bytes) => initiationMac(key, bytes)),
+      encodeInitiation(frame, (bytes) => memberMac(key, bytes)),
       this.address,
     );
   }

@@ -30,7 +30,8 @@ const MAC_OFFSET = INITIATION_HEADER + HELLO_BYTES + TAG_BYTES;
 export const INITIATION_BYTES = MAC_OFFSET + MAC_BYTES;
 const RESPONSE_HEADER = 40;
 export const RESPONSE_BYTES = RESPONSE_HEADER + HELLO_BYTES + TAG_BYTES;
-const COOKIE_REPLY_BYTES = 28;
+const COOKIE_MAC_OFFSET = 28;
+export const COOKIE_REPLY_BYTES = COOKIE_MAC_OFFSET + MAC_BYTES;
 export const REFUSAL_BYTES = 12;
 const UNKNOWN_SESSION_BYTES = 16;
 
@@ -41,10 +42,18 @@ export interface InitiationFrame {
   sealedHello: Buffer;
 }
 
-export interface ReceivedInitiation extends InitiationFrame {
+/** What shows that a member of the mesh made a datagram. */
+export interface Authenticated {
   /** What the MAC covers. */
   authenticated: Buffer;
   mac: Buffer;
+}
+
+export type ReceivedInitiation = InitiationFrame & Authenticated;
+
+export interface CookieReply extends Authenticated {
+  echo: bigint;
+  cookie: Buffer;
 }
 
 export interface ResponseFrame {
@@ -105,17 +114,23 @@ export function echoOfEphemeral(ephemeral: Buffer): bigint {
   return ephemeral.readBigUInt64LE(0);
 }
 
-/** The echo makes sure that only a node that saw the initiation can make its sender accept a cookie. */
-export function encodeCookieReply(ephemeral: Buffer, cookie: Buffer): Buffer {
+/** The echo binds the cookie to one initiation; the MAC shows that a member of the mesh sends it. `mac` computes it over the bytes before it. */
+export function encodeCookieReply(ephemeral: Buffer, cookie: Buffer, mac: (authenticated: Buffer) => Buffer): Buffer {
   const datagram = header(COOKIE_REPLY_BYTES, DatagramType.cookie);
   ephemeral.copy(datagram, 4, 0, ECHO_BYTES);
   cookie.copy(datagram, 12, 0, COOKIE_BYTES);
+  mac(datagram.subarray(0, COOKIE_MAC_OFFSET)).copy(datagram, COOKIE_MAC_OFFSET);
   return datagram;
 }
 
-export function decodeCookieReply(datagram: Buffer): { echo: bigint; cookie: Buffer } | undefined {
+export function decodeCookieReply(datagram: Buffer): CookieReply | undefined {
   if (datagram.length !== COOKIE_REPLY_BYTES) return undefined;
-  return { echo: datagram.readBigUInt64LE(4), cookie: datagram.subarray(12, 28) };
+  return {
+    echo: datagram.readBigUInt64LE(4),
+    cookie: datagram.subarray(12, COOKIE_MAC_OFFSET),
+    authenticated: datagram.subarray(0, COOKIE_MAC_OFFSET),
+    mac: datagram.subarray(COOKIE_MAC_OFFSET),
+  };
 }
 
 export function encodeRefusal(refused: Buffer): Buffer {

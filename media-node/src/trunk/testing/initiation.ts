@@ -1,5 +1,5 @@
 import { encodeHello } from '../link/hello.ts';
-import { initiationMac, KeyRing, type MeshKey } from '../link/keys.ts';
+import { KeyRing, memberMac, type MeshKey } from '../link/keys.ts';
 import { NoiseInitiator } from '../link/noise.ts';
 import { PROLOGUE } from '../link/peer-link.ts';
 import { COOKIE_BYTES, encodeInitiation } from '../link/wire.ts';
@@ -34,5 +34,5 @@ export function memberInitiation(init: {
     cookie: init.cookie ?? Buffer.alloc(COOKIE_BYTES),
     sealedHello: noise.sealedPayload,
   };
-  return encodeInitiation(frame, (bytes) => initiationMac(key, bytes));
+  return encodeInitiation(frame, (bytes) => memberMac(key, bytes));
 }
