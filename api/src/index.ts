@@ -7,6 +7,7 @@ export * from './tokens.ts';
 export * from './agent.ts';
 export * from './agent-pages.ts';
 export * from './grants.ts';
+export * from './json-bounds.ts';
 export * from './http.ts';
 export * from './publisher.ts';
 export * from './signaling.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { AGENT_SUBPROTOCOL, type ControlMessage, type NodeMessage, type Publication } from '@millrace/api';
+import { AGENT_SUBPROTOCOL, AgentClose, type ControlMessage, type NodeMessage, type Publication } from '@millrace/api';
 import { secrets } from '@millrace/kube';
 import type { Control } from '@millrace/control';
 import { generateKeyPair, exportJWK } from 'jose';
@@ -26,6 +27,21 @@ class Impostor {
     const socket = new WebSocket(control.agentUrl, AGENT_SUBPROTOCOL, { headers: { authorization } });
     await once(socket, 'open');
     return new Impostor(socket, node);
+  }
+
+  /** The answer to a dial that is refused. */
+  static async refusal(control: Control, node: TestNode): Promise<string> {
+    const authorization = `Bearer ${(await readFile(node.tokenFile, 'utf8')).trim()}`;
+    const socket = new WebSocket(control.agentUrl, AGENT_SUBPROTOCOL, { headers: { authorization } });
+    socket.on('error', () => undefined);
+    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
+    const text = await response.setEncoding('utf8').toArray();
+    return ` ${response.statusCode} ${text.join('')}`;
+  }
+
+  async closed(): Promise<number> {
+    const [code] = (await once(this.#socket, 'close')) as [number];
+    return code;
   }
 
   say(message: NodeMessage): void {
@@ -126,6 +142,30 @@ describe('A compromised node', () => {
     const answer = await impostor.answer('published');
     assert.ok(!answer.ok && answer.status === 403);
     impostor.close();
+  });
+
+  test('ends neither control nor its connections with a message that no schema can look through', async () => {
+    const [bad, good] = [await network.node('bad-4'), await network.node('good-4')];
+    const impostor = await Impostor.dial(control, bad);
+    const closed = impostor.closed();
+    const parameters = Object.fromEntries(Array.from({ length: 200_000 }, (_, n) => [`${n} `, {}]));
+    impostor.say({ type: 'publish', id: 1, stream: 'live/x', session: 's', tracks: [{ codec: { parameters } }] } as never);
+    assert.equal(await closed, AgentClose.badMessage);
+    assert.match(await Impostor.refusal(control, bad), / 429 .*sent what no node sends/s);
+    const channel = await good.connect([control.agentUrl]);
+    assert.equal(channel.state, 'connected');
+  });
+
+  test('takes no places of others, however often it dials and says nothing', async () => {
+    const [bad, good] = [await network.node('bad-5'), await network.node('good-5')];
+    const silent = [await Impostor.dial(control, bad), await Impostor.dial(control, bad)];
+    for (let n = 0; n < 300; n++) assert.match(await Impostor.refusal(control, bad), / 429 .*have not said hello/s);
+    const channel = await good.connect([control.agentUrl]);
+    assert.equal(channel.state, 'connected');
+    silent[0]!.hello();
+    await silent[0]!.answer('snapshot');
+    const next = await Impostor.dial(control, bad);
+    for (const impostor of [...silent, next]) impostor.close();
   });
 
   test('while keys are rotated, publishers keep their names', async () => {

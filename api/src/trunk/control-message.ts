@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { MAX_HOSTS } from '../host.ts';
+import { jsonExcess } from '../json-bounds.ts';
 import { StreamName } from '../stream-name.ts';
 import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
 import { MAX_LAYERS, MAX_NODE_NAME, MAX_TRACKS } from './media-frame.ts';
@@ -9,6 +10,8 @@ export const SUBSCRIPTION_VERSION = 1;
 /** Nodes upstream of a subscriber, the origin included. */
 export const MAX_PATH_HOPS = 16;
 export const MAX_CONTROL_MESSAGE_BYTES = 64 * 1024;
+/** Far more than any message needs. */
+const MESSAGE_BOUNDS = { values: 4000, keys: 64, items: 256 };
 
 const nodeName = z.string().min(1).max(MAX_NODE_NAME);
 const reason = z.string().max(512);
@@ -168,9 +171,12 @@ export function decodeTrunkControlMessage(bytes: Uint8Array): TrunkControlMessag
       subscription,
     );
   }
+  const excess = jsonExcess(json, MESSAGE_BOUNDS);
+  if (excess !== undefined) throw new TrunkControlMessageError('invalid', excess, subscription);
   const parsed = trunkControlMessageSchema.safeParse(json);
-  if (!parsed.success) throw new TrunkControlMessageError('invalid', z.prettifyError(parsed.error).slice(0, 500), subscription);
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw new TrunkControlMessageError('invalid', `${path.join('.')}: ${message}`.slice(0, 500), subscription);
 }
 
 function parseJson(bytes: Uint8Array): unknown {

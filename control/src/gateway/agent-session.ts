@@ -299,9 +299,9 @@ export class AgentSession implements ProgrammedNode {
     if (mine?.epoch !== epoch || mine.session !== session) return;
     this.#published.set(stream, { ...mine, tracks });
     const { directory, streams } = this.#context;
-    const { host, trunkPort } = this.hello.endpoints;
     const user = streams.get(stream)?.user;
-    const claim = { stream, node: this.node, region: this.hello.region, host, port: trunkPort, session, user, tracks };
+    const { region, endpoints } = this.hello;
+    const claim = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, user, tracks };
     await this.#try('describe', async () => {
       const outcome = await directory.publish({ ...claim, takeover: false });
       if (!outcome.ok) return;

@@ -1,5 +1,5 @@
 import type { ControlMessage } from '@millrace/api';
-import { AgentClose, NodeMessage } from '@millrace/api';
+import { AGENT_PAGE_ITEMS, AgentClose, jsonExcess, NodeMessage } from '@millrace/api';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import type { WebSocket } from 'ws';
 
@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   onMessage: (message: NodeMessage) => void;
   /** A JSON object that is no valid message of this version. */
   onUnreadable: (message: object, problem: string) => void;
+  /** It sent what no node sends, and is closed. */
+  onSpoilt: () => void;
   onClose: (code: number, reason: string) => void;
 }
 
@@ -22,6 +24,14 @@ const BYTES_PER_MESSAGE = 32 * 1024;
 /** Maximum number of unsent bytes before control closes the connection of a node that does not read. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 const MISSED_HEARTBEATS = 3;
+/** Messages that name many streams; all others are far shorter. */
+const LONG_TYPES = new Set(['hello', 'holds', 'report']);
+const MAX_SHORT_MESSAGE_BYTES = 128 * 1024;
+/** What a schema is given to look through: a page of 1 MiB, and a report of 5,000 streams, hold about half as many values. */
+const LONG_BOUNDS = { values: 400_000, keys: 64, items: AGENT_PAGE_ITEMS };
+const SHORT_BOUNDS = { values: 4000, keys: 64, items: 256 };
+/** An unreadable message above this ends the connection. */
+const MAX_UNREADABLE_BYTES = 16 * 1024;
 
 /** The WebSocket of a node. Parses messages, bounds rate and memory, and detects dead peers. */
 export class AgentConnection {
@@ -80,12 +90,18 @@ export class AgentConnection {
     this.#throttle(data.length);
     const message = isBinary ? undefined : parse(data);
     if (typeof message !== 'object' || message === null) {
-      return this.close(AgentClose.badMessage, 'not a JSON object in a text frame');
+      return this.#spoil('not a JSON object in a text frame');
     }
-    const parsed = NodeMessage.safeParse(message);
-    if (parsed.success) return this.#options.onMessage(parsed.data);
-    const issue = parsed.error.issues[0]!;
-    this.#options.onUnreadable(message, `${issue.path.map(String).join('.')}: ${issue.message}`);
+    const read = readMessage(message, data.length);
+    if (typeof read !== 'string') return this.#options.onMessage(read);
+    // A small one may be of a later version. To look through a large one in vain is too costly to do it again.
+    if (data.length > MAX_UNREADABLE_BYTES) return this.#spoil(read);
+    this.#options.onUnreadable(message, read);
+  }
+
+  #spoil(problem: string): void {
+    this.#options.onSpoilt();
+    this.close(AgentClose.badMessage, problem);
   }
 
   /** Stops reading until the rate limit allows more: TCP then slows the sender down, and no message is lost. */
@@ -126,6 +142,24 @@ export class AgentConnection {
     this.#options.clock.clearTimeout(this.#heartbeat);
     this.#options.clock.clearTimeout(this.#resume);
     this.#options.onClose(code, reason);
+  }
+}
+
+/** @returns what is wrong with it, if anything. Never throws */
+function readMessage(message: object, bytes: number): NodeMessage | string {
+  const isLong = LONG_TYPES.has(String((message as { type?: unknown }).type));
+  if (!isLong && bytes > MAX_SHORT_MESSAGE_BYTES)
+    return `${bytes} bytes: at most ${MAX_SHORT_MESSAGE_BYTES} in a message of this type`;
+  const excess = jsonExcess(message, isLong ? LONG_BOUNDS : SHORT_BOUNDS);
+  if (excess !== undefined) return excess;
+  try {
+    const parsed = NodeMessage.safeParse(message);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0]!;
+    return `${issue.path.map(String).join('.')}: ${issue.message}`;
+  } catch {
+    // The schema gives up in this way where it finds too many errors.
+    return 'too many errors';
   }
 }
 

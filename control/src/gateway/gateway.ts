@@ -16,6 +16,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import type { NodeSpec } from '../fleet/index.ts';
 import { AgentSession, type AgentContext } from './agent-session.ts';
 import { AgentConnection } from './connection.ts';
+import { PodDials } from './pod-dials.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
 export interface AgentGatewayOptions extends AgentContext {
@@ -57,6 +58,7 @@ export class AgentGateway {
   readonly #sessions = new Map<string, AgentSession>();
   readonly #connections = new Set<AgentConnection>();
   readonly #dials: AddressRate;
+  readonly #pods: PodDials;
   #unknown = 0;
   #strangers = 0;
   #stopping = false;
@@ -64,6 +66,7 @@ export class AgentGateway {
   constructor(options: AgentGatewayOptions) {
     this.#options = options;
     this.#dials = new AddressRate({ perSecond: DIALS_PER_SECOND, burst: DIAL_BURST, clock: options.clock });
+    this.#pods = new PodDials(options.clock);
     options.streams.watch((change) => {
       for (const node of new Set([change.before?.node, change.entry?.node])) {
         if (node !== undefined) this.#sessions.get(node)?.streamChanged(change);
@@ -125,7 +128,7 @@ export class AgentGateway {
     if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
     if (!offered.includes(AGENT_SUBPROTOCOL)) return refuse(socket, 400, `offer the subprotocol ${AGENT_SUBPROTOCOL}`);
-    const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+|[\w.~+/=-]{8,4096}) *$/i.exec(request.headers.authorization ?? '')?.[1];
+    const token = /^Bearer +([\w.~+/=-]{8,4096}) *$/i.exec(request.headers.authorization ?? '')?.[1];
     if (!token) return refuse(socket, 401, 'send Authorization: Bearer with the projected service-account token');
     const claims = this.#options.reviews.claimsOf(token);
     if (typeof claims === 'string') return refuse(socket, 401, claims);
@@ -141,11 +144,21 @@ export class AgentGateway {
       this.#options.logger.warn({ detail: verdict.detail }, 'agent refused');
       return refuse(socket, verdict.verdict === 'refused' ? 401 : 503, verdict.detail);
     }
-    if (socket.destroyed || this.#stopping) {
+    const leavePod = this.#pods.enter(verdict.podUid);
+    if (typeof leavePod === 'string') {
       leaveUnknown();
+      return refuse(socket, 429, leavePod);
+    }
+    socket.once('close', leavePod);
+    const known = (): void => {
+      leaveUnknown();
+      leavePod();
+    };
+    if (socket.destroyed || this.#stopping) {
+      known();
       return refuse(socket, 503, 'this replica of control stops: dial again');
     }
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, verdict.podUid, leaveUnknown));
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, verdict.podUid, known));
   }
 
   /** Counts a connection until the returned function is called for the first time. */
@@ -195,8 +208,10 @@ export class AgentGateway {
         if (session) session.unreadable(message, problem);
         else connection.close(AgentClose.badMessage, problem);
       },
+      onSpoilt: () => this.#pods.spoilt(podUid),
       onClose: (code, reason) => {
         clock.clearTimeout(helloTimer);
+        known();
         this.#connections.delete(connection);
         if (session) this.#ended(session, reason || `closed with ${code}`);
       },

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { TokenReview } from '@millrace/kube';
 import { FakeClock } from '@millrace/testkit';
+import { AGENT_TOKEN_AUDIENCE } from '@millrace/api';
 import { TokenReviews } from './token-reviews.ts';
 
 const GOOD: TokenReview['status'] = {
@@ -39,6 +40,28 @@ const wrong: [string, TokenReview['status']][] = [
 for (const [what, status] of wrong) {
   test(`a token that ${what} is refused`, async () => assert.equal((await setUp(status).reviews.check('t')).verdict, 'refused'));
 }
+
+test('claims of strangers cost what their bytes cost, whatever they hold', () => {
+  const { reviews } = setUp();
+  const claims = (change: object): string =>
+    `x.${Buffer.from(JSON.stringify({ aud: AGENT_TOKEN_AUDIENCE, exp: 2 ** 40, 'kubernetes.io': { namespace: 'ns', pod: { uid: 'u' } }, ...change })).toString('base64url')}.y`;
+  assert.deepEqual(reviews.claimsOf(claims({})), { podUid: 'u' });
+  assert.deepEqual(reviews.claimsOf(claims({ aud: ['other', AGENT_TOKEN_AUDIENCE] })), { podUid: 'u' });
+  const bad = [
+    { aud: Array(1_000_000).fill(0) },
+    { aud: 1 },
+    { exp: 'x' },
+    { 'kubernetes.io': 1 },
+    { 'kubernetes.io': { namespace: 'ns', pod: { uid: '' } } },
+  ];
+  for (const change of bad) {
+    const token = claims(change);
+    const from = process.cpuUsage();
+    assert.equal(typeof reviews.claimsOf(token), 'string');
+    const { user } = process.cpuUsage(from);
+    assert.ok(user < 200_000 + token.length, `${user} us of CPU for ${token.length} bytes`);
+  }
+});
 
 test('a verdict is cached for a minute', async () => {
   const { clock, state, reviews } = setUp();

@@ -1,16 +1,35 @@
 import { createHash } from 'node:crypto';
 import { AGENT_TOKEN_AUDIENCE } from '@millrace/api';
-import { z } from 'zod';
 import type { KubeClient, TokenReview } from '@millrace/kube';
 import { tokenReviews } from '@millrace/kube';
 import type { Clock } from '@millrace/service';
 
-/** Claims of projected tokens (Kubernetes, "Managing Service Accounts": bound service account tokens). */
-const Claims = z.object({
-  aud: z.union([z.string(), z.array(z.string())]),
-  exp: z.number(),
-  'kubernetes.io': z.object({ namespace: z.string(), pod: z.object({ uid: z.string().min(1).max(128) }) }),
-});
+interface Claims {
+  aud: string[];
+  exp: number;
+  namespace: string;
+  podUid: string;
+}
+
+const MAX_AUDIENCES = 8;
+
+/**
+ * Claims of projected tokens (Kubernetes, "Managing Service Accounts": bound service account tokens). Read by hand, since they come from strangers: nothing
+ * is looked at that is not needed.
+ */
+function claimsIn(payload: unknown): Claims | undefined {
+  const { aud, exp, 'kubernetes.io': of } = objectOf(payload);
+  const { namespace, pod } = objectOf(of);
+  const { uid } = objectOf(pod);
+  if (typeof exp !== 'number' || typeof namespace !== 'string' || typeof uid !== 'string') return undefined;
+  const audiences: unknown[] = Array.isArray(aud) ? aud.slice(0, MAX_AUDIENCES) : [aud];
+  const isSane = uid.length > 0 && uid.length <= 128 && audiences.every((one) => typeof one === 'string');
+  return isSane ? { aud: audiences, exp, namespace, podUid: uid } : undefined;
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
 
 export type TokenVerdict =
   | { verdict: 'pod'; podUid: string }
@@ -50,14 +69,13 @@ export class TokenReviews {
    * request to the Kubernetes API.
    */
   claimsOf(token: string): { podUid: string } | string {
-    const parsed = Claims.safeParse(payloadOf(token));
-    if (!parsed.success) return 'send a service-account token that is projected into the pod';
-    const { aud, exp, 'kubernetes.io': of } = parsed.data;
-    if (!(typeof aud === 'string' ? [aud] : aud).includes(AGENT_TOKEN_AUDIENCE))
-      return `the token is not for ${AGENT_TOKEN_AUDIENCE}`;
-    if (of.namespace !== this.#namespace) return `the token's account is not in namespace ${this.#namespace}`;
+    const claims = claimsIn(payloadOf(token));
+    if (!claims) return 'send a service-account token that is projected into the pod';
+    const { aud, exp, namespace, podUid } = claims;
+    if (!aud.includes(AGENT_TOKEN_AUDIENCE)) return `the token is not for ${AGENT_TOKEN_AUDIENCE}`;
+    if (namespace !== this.#namespace) return `the token's account is not in namespace ${this.#namespace}`;
     if (exp * 1000 < this.#clock.wall() - MAX_CLOCK_ERROR_MS) return 'the token has expired';
-    return { podUid: of.pod.uid };
+    return { podUid };
   }
 
   /** A node reconnects far more often than its token changes, so verdicts are cached, bounded in number and time. */

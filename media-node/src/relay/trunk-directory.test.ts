@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
-import type { Hop } from '@millrace/api/trunk';
+import { MAX_CONTROL_MESSAGE_BYTES, TrunkControlMessageError, type Hop, type Subscribe } from '@millrace/api/trunk';
 import { MAX_PEERS, TrunkDirectory } from './trunk-directory.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
 
@@ -42,6 +42,22 @@ describe('the trunks of a node by peer', () => {
         ['other', '203.0.113.9'],
       ],
     );
+  });
+
+  test('a message that grows too large on its way is refused where it is passed on, and not when the trunk comes up', () => {
+    const emitters: EventEmitter[] = [];
+    const { trunks } = silentTrunks();
+    const dial = (hop: Hop): RelayTrunk => {
+      const trunk = trunks.dial(hop);
+      emitters.push(trunk as unknown as EventEmitter);
+      return trunk;
+    };
+    const directory = new TrunkDirectory(Object.assign(new EventEmitter(), { ...trunks, dial }), listener);
+    const held = Array.from({ length: 700 }, (_, n) => ({ epoch: 1e14 + n, track: 0, layer: 0, seq: 1e14 + n }));
+    const large = { type: 'subscribe', id: 1, stream: 'live/a', held, pad: 'x'.repeat(MAX_CONTROL_MESSAGE_BYTES) };
+    const hop = { node: 'next', host: '192.0.2.1', port: 9 };
+    assert.throws(() => directory.sendTo(hop, large as unknown as Subscribe), TrunkControlMessageError);
+    for (const emitter of emitters) emitter.emit('up');
   });
 
   test('paths that name ever more nodes make it dial a bounded number; whom it knows it still reaches', () => {

@@ -48,7 +48,8 @@ export interface TrunkListener {
 
 interface PeerState {
   trunk: RelayTrunk;
-  waiting: TrunkControlMessage[];
+  /** Written already, so that nothing that cannot be written waits. */
+  waiting: { type: string; bytes: Buffer }[];
   readonly bindings: Map<number, Binding>;
   /** Subscriptions over this trunk in both directions; while there are any, it is in use. */
   uses: number;
@@ -193,17 +194,19 @@ export class TrunkDirectory {
     } else if (!isNarrow && mtuBytes > 0) state.isNarrow = false;
   }
 
+  /** @throws TrunkControlMessageError when it is too large; the caller answers for what it passes on */
   #send(state: PeerState, message: TrunkControlMessage): void {
     const { trunk } = state;
-    if (trunk.state !== 'up') {
-      if (state.waiting.length < MAX_WAITING) state.waiting.push(message);
-      else
-        this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
-      return;
-    }
-    if (!trunk.sendControl(Buffer.from(encodeTrunkControlMessage(message)))) {
-      this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: the peer does not take messages`));
-    }
+    const bytes = Buffer.from(encodeTrunkControlMessage(message));
+    if (trunk.state === 'up') return this.#transmit(trunk, message.type, bytes);
+    if (state.waiting.length < MAX_WAITING) state.waiting.push({ type: message.type, bytes });
+    else
+      this.#listener.onBadMessage(trunk.peer, new Error(`${message.type} dropped: ${MAX_WAITING} messages wait for the trunk`));
+  }
+
+  #transmit(trunk: RelayTrunk, type: string, bytes: Buffer): void {
+    if (!trunk.sendControl(bytes))
+      this.#listener.onBadMessage(trunk.peer, new Error(`${type} dropped: the peer does not take messages`));
   }
 
   #adopt(trunk: RelayTrunk): PeerState {
@@ -238,7 +241,7 @@ export class TrunkDirectory {
     const { waiting } = state;
     state.waiting = [];
     state.window.clear();
-    for (const message of waiting) this.#send(state, message);
+    for (const { type, bytes } of waiting) this.#transmit(state.trunk, type, bytes);
     this.#listener.onUp(state.trunk.peer);
   }
 

@@ -118,6 +118,20 @@ describe('An epoch that a peer names', () => {
     });
   }
 
+  test('is checked where the relay carries the stream, though the path is empty, and of what is held too', () => {
+    const { up, down, subscribe, answer } = relay();
+    subscribe('edge', { epoch: 5, grant: grant(5) });
+    answer('origin', { grant: grant(5) });
+    const requested = up.length;
+    const position = { epoch: LAST_EPOCH, track: 0, layer: 0, seq: 1 };
+    for (const change of [{ epoch: LAST_EPOCH }, { held: [position] }, { epoch: 5, grant: grant(5), held: [position] }]) {
+      subscribe('evil', { path: [], ...change });
+      const { peer, message } = down.at(-1)!;
+      assert.ok(peer === 'evil' && message.type === 'refused' && message.code === 'unauthorised', JSON.stringify(message));
+    }
+    assert.equal(up.length, requested);
+  });
+
   test('of an upstream that begins with a wrong one makes the relay go another way', () => {
     const { up, down, described, subscribe, answer } = relay();
     subscribe('edge', { epoch: 5, grant: grant(5), path: [hop('evil'), hop('origin')], backup: [] });

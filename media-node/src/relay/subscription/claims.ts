@@ -19,18 +19,26 @@ export class Claims {
 
   /**
    * What is wrong with the epoch of a message; undefined when nothing is.
-   * @param streamOf the stream of a subscription of this node
+   * @param of.stream the stream of a subscription of this node
+   * @param of.isOrigin whether a stream is published on this node
    */
-  faultOf(message: TrunkControlMessage, streamOf: (id: number) => string | undefined): string | undefined {
+  faultOf(
+    message: TrunkControlMessage,
+    of: { stream: (id: number) => string | undefined; isOrigin: (stream: string) => boolean },
+  ): string | undefined {
     if (!this.#verifier) return undefined;
     switch (message.type) {
-      case 'subscribe':
-        // Without a path this node is the origin, and knows its own epoch.
-        if (message.epoch === undefined || message.path.length === 0) return undefined;
-        return this.#fault(message.stream, message.epoch, message.grant);
+      case 'subscribe': {
+        const { stream, epoch, grant, held } = message;
+        // An origin knows its own epoch, and refuses later ones.
+        if (of.isOrigin(stream)) return undefined;
+        if (held.some((position) => position.epoch > (epoch ?? -1)))
+          return `what is held of ${stream} is of no epoch that is asked for`;
+        return epoch === undefined ? undefined : this.#fault(stream, epoch, grant);
+      }
       case 'subscribed':
       case 'tracks': {
-        const stream = streamOf(message.id);
+        const stream = of.stream(message.id);
         return stream === undefined ? undefined : this.#fault(stream, message.epoch, message.grant);
       }
       default:

@@ -40,7 +40,7 @@ export class StreamSubscription {
     this.name = name;
     this.#context = context;
     this.#effects = context.effects;
-    this.#links = new UpstreamLinks(name, context, this.#wants);
+    this.#links = new UpstreamLinks(name, context, this.#wants, () => this.#description);
     this.#audience = new Audience(name, context.self, this.#wants, context.effects);
     this.#failures = new Failures(context.random);
   }

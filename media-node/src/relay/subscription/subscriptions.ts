@@ -91,7 +91,10 @@ export class Subscriptions {
   }
 
   onMessage(peer: string, message: TrunkControlMessage, nowMs: number): void {
-    const fault = this.#claims.faultOf(message, (id) => this.#upstreamIds.get(id));
+    const fault = this.#claims.faultOf(message, {
+      stream: (id) => this.#upstreamIds.get(id),
+      isOrigin: (stream) => this.#streams.get(stream)?.role === 'origin',
+    });
     if (fault !== undefined) return this.#refuseClaim(peer, message, fault, nowMs);
     switch (message.type) {
       case 'subscribe':

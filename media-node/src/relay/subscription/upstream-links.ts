@@ -1,4 +1,4 @@
-import type { Subscribe } from '@millrace/api/trunk';
+import type { StreamDescription, Subscribe } from '@millrace/api/trunk';
 import type { Conversations, MeasuredPath, SubscriptionEffects } from './effects.ts';
 import { masksOf, sameMasks, wantedLayers } from './layer-masks.ts';
 import { routeKey, type Route } from './routes.ts';
@@ -53,8 +53,11 @@ export class UpstreamLinks {
   readonly #stream: string;
   readonly #context: SubscriptionContext;
   readonly #wants: Wants;
+  readonly #known: () => StreamDescription | undefined;
 
-  constructor(stream: string, context: SubscriptionContext, wants: Wants) {
+  /** @param known what is known of the stream here */
+  constructor(stream: string, context: SubscriptionContext, wants: Wants, known: () => StreamDescription | undefined) {
+    this.#known = known;
     this.#stream = stream;
     this.#context = context;
     this.#wants = wants;
@@ -141,7 +144,7 @@ export class UpstreamLinks {
       type: 'subscribe',
       id,
       stream: this.#stream,
-      ...this.#wants.newest(),
+      ...this.#wants.newest(this.#known()),
       path,
       backup,
       via,

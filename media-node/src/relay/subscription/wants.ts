@@ -1,4 +1,4 @@
-import type { HeldPosition, Hop, Subscribe } from '@millrace/api/trunk';
+import type { HeldPosition, Hop, StreamDescription, Subscribe } from '@millrace/api/trunk';
 import type { HeldRange, ServedDownstream } from './effects.ts';
 import { masksOf, unionOf } from './layer-masks.ts';
 import type { RouteSource } from './routes.ts';
@@ -51,9 +51,9 @@ export class Wants {
     return unionOf([...this.locals.values(), ...this.downstreams.values()].map((want) => want.masks));
   }
 
-  /** The newest epoch that somebody asks for, with its grant. */
-  newest(): { epoch?: number; grant?: string } {
-    let newest: LocalWant | Downstream | undefined;
+  /** The newest epoch that somebody asks for, or that is `known` here, with its grant: older ones are of no use any more. */
+  newest(known: StreamDescription | undefined): { epoch?: number; grant?: string } {
+    let newest: { epoch?: number | undefined; grant?: string | undefined } | undefined = known;
     for (const want of [...this.locals.values(), ...this.downstreams.values()])
       if (want.epoch !== undefined && want.epoch > (newest?.epoch ?? -1)) newest = want;
     const { epoch, grant } = newest ?? {};
