@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, test } from 'node:test';
+import type { PublisherStatus } from '@millrace/api';
 import { sendReports } from '@millrace/testkit/media';
+import { newPlayer, newPublisher } from '@millrace/testkit/webrtc';
 import { eventually, startTestNode, type TestNode } from './node.fixture.ts';
 
 const MAX_KBPS = 500;
@@ -134,5 +136,36 @@ describe('a publisher above maxPublishKbps', { timeout: 60_000 }, () => {
     for (const timestamp of afterGaps) assert.ok(frames.get(timestamp)![0]!.isKeyframe, `frame ${timestamp} after a gap`);
     const { refusedRtp } = await node.relay.stats();
     assert.ok(refusedRtp['above-limit']! > 0);
+  });
+
+  test('over WebRTC too: video plays a part of the time, audio all of it, until the session ends', async () => {
+    const node = await startTestNode({ policy: { maxPublishKbps: 60 }, maxAboveMs: 8000 });
+    closers.push(() => node.close());
+    const sdp = { 'content-type': 'application/sdp' };
+    // Synthetic video of about 100 kbit/s, which no REMB makes smaller, and audio of 17.
+    const publisher = await newPublisher();
+    closers.push(() => publisher.close());
+    const pushed = await fetch(`${node.url}/whip/live/web`, { method: 'POST', headers: sdp, body: publisher.offer });
+    const session = pushed.headers.get('location')!.split('/').at(-1)!;
+    await publisher.accept(await pushed.text());
+    await eventually('the push flows', () => publisher.sent.video > 5);
+    const player = await newPlayer();
+    closers.push(() => player.close());
+    const pulled = await fetch(`${node.url}/whep/live/web`, { method: 'POST', headers: sdp, body: player.offer });
+    await player.accept(await pulled.text());
+    await eventually('the player has both', () => player.received.video > 0 && player.received.audio > 0);
+    const figures = (): PublisherStatus['throttled'] => node.sessions.get(session)?.publisher?.throttled;
+    const { kbps } = await eventually('figures', () => (figures()?.kbps ? figures() : undefined), 15_000);
+    assert.ok(kbps > 90 && kbps < 150, `${kbps} kbit/s`);
+    const [sent, received] = [{ ...publisher.sent }, { ...player.received }];
+    const reasons: string[] = [];
+    node.sessions.once('removed', ({ endLabel }, reason) => reasons.push(endLabel ?? '', reason));
+    await eventually('the end', () => reasons.length > 0, 30_000);
+    const audio = (player.received.audio - received.audio) / (publisher.sent.audio - sent.audio);
+    const video = (player.received.video - received.video) / (publisher.sent.video - sent.video);
+    assert.ok(audio > 0.9, `audio: ${audio}`);
+    assert.ok(video < 0.8, `video: ${video}`);
+    assert.equal(reasons[0], 'the publisher stayed above its bit rate limit');
+    assert.match(reasons[1]!, /: 1[0-9]{2} kbit\/s, at most 60 \(quality\.maxPublishKbps\)$/);
   });
 });
