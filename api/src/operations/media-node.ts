@@ -269,7 +269,7 @@ const RTP_RULES =
   'Always needs a token. An `address.ip` other than the caller’s own is 403 unless the token was asked for with `rtpTo`; the same holds for where packets come from when no `address` was given: otherwise the session ends.';
 
 const LIFE_RULE =
-  'The viewer must send RTCP receiver reports, or any other packet, from its address to `ip` and `port` of the answer: the first within 15 s, then one each 10 s (the session ends after 30 s without). FFmpeg as a player sends its reports to the next higher port, where nobody listens: send packets of a byte or more beside it.';
+  'The viewer must send RTCP receiver reports, or any other packet, from its address to `ip` and `port` of the answer: the first within 15 s, then one each 10 s (the session ends after 30 s without). FFmpeg as a player of an SDP file sends no reports to that port: send packets of a byte or more beside it.';
 
 const plain: Operation[] = [
   {
