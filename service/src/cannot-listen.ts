@@ -8,7 +8,7 @@ export class CannotListen extends Error {
     const text = cause instanceof Error ? cause.message : String(cause);
     const remedy = {
       EADDRINUSE: `another process has it; set ${setting} to another one, or stop that process`,
-      EACCES: `ports below 1024 need root; set ${setting} to a higher one`,
+      EACCES: `ports below 1024 need root; set ${setting} to a higher one, or lower the sysctl net.ipv4.ip_unprivileged_port_start of the host`,
       EADDRNOTAVAIL: 'this machine does not have that address',
     };
     // Errors from other threads keep their text but not their code.

@@ -36,7 +36,7 @@ export interface MediaEdgeSpec {
   meshRef?: MediaEdgeMeshRef;
   /** Number of nodes. Also written by kubectl scale. Nodes that leave are drained first. Default: 1. */
   replicas: number;
-  /** Ports and addresses of each node. A port of 0 lets the node pick a free one and report it, so that several nodes fit on one host. */
+  /** Ports and addresses of each node. A port of 0 lets the node pick a free one and report it, so that several nodes fit on one host. Nodes run without root, so on the host network a port below 1024 needs a host whose sysctl net.ipv4.ip_unprivileged_port_start is not above it. */
   network: MediaEdgeNetwork;
   /** Cores of each node. A change replaces the pods one by one. */
   cpu: MediaEdgeCpu;
@@ -58,7 +58,7 @@ export interface MediaEdgeMeshRef {
   name: string;
 }
 
-/** Ports and addresses of each node. A port of 0 lets the node pick a free one and report it, so that several nodes fit on one host. */
+/** Ports and addresses of each node. A port of 0 lets the node pick a free one and report it, so that several nodes fit on one host. Nodes run without root, so on the host network a port below 1024 needs a host whose sysctl net.ipv4.ip_unprivileged_port_start is not above it. */
 export interface MediaEdgeNetwork {
   /** Pods use the network of their host; recommended, since it spares a hop in the kernel. Without it the ports are published as host ports. Default: true. */
   hostNetwork: boolean;

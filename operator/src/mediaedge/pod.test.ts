@@ -17,8 +17,45 @@ const edgeWith = (network: JsonObject): MediaEdge => {
   return edge as unknown as MediaEdge;
 };
 
+const settings = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
+
+test('a node runs without root, capabilities or a writable root file system', () => {
+  const { spec } = buildPod(edgeWith({}), 'edge-1', settings);
+  assert.deepEqual(spec?.securityContext, {
+    runAsNonRoot: true,
+    runAsUser: 65532,
+    runAsGroup: 65532,
+    fsGroup: 65532,
+    seccompProfile: { type: 'RuntimeDefault' },
+  });
+  assert.deepEqual(
+    spec?.containers.map(({ securityContext }) => securityContext),
+    [{ allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true }],
+  );
+  assert.equal(spec?.automountServiceAccountToken, false);
+});
+
+test('a node can write to its state folder and to /tmp', () => {
+  const { spec } = buildPod(edgeWith({}), 'edge-1', settings);
+  const container = spec?.containers[0];
+  const stateDir = container?.env?.find(({ name }) => name === 'MILLRACE_STATE_DIR')?.value;
+  for (const path of [stateDir, '/tmp']) {
+    const mount = container?.volumeMounts?.find(({ mountPath }) => mountPath === path);
+    assert.notEqual(mount?.readOnly, true, path);
+    assert.deepEqual(spec?.volumes?.find(({ name }) => name === mount?.name)?.emptyDir, {}, path);
+  }
+});
+
+test('a port below 1024 is opened to a node in a network of its own; on the host network the host decides', () => {
+  const sysctls = (network: JsonObject) => buildPod(edgeWith(network), 'edge-1', settings).spec?.securityContext?.sysctls;
+  const opened = [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }];
+  assert.deepEqual(sysctls({ signalingPort: 443, hostNetwork: false }), opened);
+  assert.deepEqual(sysctls({ mediaPort: 443, hostNetwork: false }), opened);
+  assert.equal(sysctls({ signalingPort: 443 }), undefined);
+  assert.equal(sysctls({ mediaPort: 0, opsPort: 0, hostNetwork: false }), undefined);
+});
+
 test('of the Secret that an edge names, only certificate and key are mounted', () => {
-  const settings = { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' };
   const pod = buildPod(edgeWith({ tlsSecretRef: { name: 'any-secret' } }), 'edge-1', settings);
   const volume = pod.spec?.volumes?.find(({ secret }) => secret !== undefined);
   assert.deepEqual(volume?.secret, {

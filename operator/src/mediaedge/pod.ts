@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MediaEdge } from '@millrace/api';
 import { controllerRef, type Pod } from '@millrace/kube';
+import { CONTAINER_SECURITY, podSecurity } from './pod-security.ts';
 import { CONTAINER, LABEL, SERVICE_ACCOUNT, TOKEN_AUDIENCE } from './names.ts';
 
 /** Settings of the operator that go into every pod. */
@@ -69,6 +70,7 @@ function podTemplate(
     spec: {
       containers: [container(edge, settings)],
       volumes: volumes(edge),
+      securityContext: podSecurity(edge),
       serviceAccountName: SERVICE_ACCOUNT,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
@@ -92,11 +94,13 @@ function container(edge: MediaEdge, settings: PodSettings): Container {
     env: environment(edge, settings),
     ports: hostPorts(edge),
     resources: resources(edge),
+    securityContext: CONTAINER_SECURITY,
     readinessProbe: readinessProbe(network.opsPort),
     ...livenessProbe(network.opsPort),
     volumeMounts: [
       { name: 'token', mountPath: `${RUN_DIR}/token`, readOnly: true },
       { name: 'state', mountPath: STATE_DIR },
+      { name: 'tmp', mountPath: '/tmp' },
       ...(network.tlsSecretRef ? [{ name: 'tls', mountPath: `${RUN_DIR}/tls`, readOnly: true }] : []),
     ],
   };
@@ -190,6 +194,7 @@ function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
   return [
     { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
     { name: 'state', emptyDir: {} },
+    { name: 'tmp', emptyDir: {} },
     ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name, items: TLS_FILES } }] : []),
   ];
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -90,6 +90,20 @@ describe('pod agent', { timeout: 60_000 }, () => {
     await client.delete(pods, ref('ready'));
     await until('ready', (gone) => gone === undefined);
     assert.equal(groupLives(processOf(pod)), false);
+  });
+  test('a securityContext, which a process of this machine cannot have, is passed over: /tmp is still a volume of the pod', async () => {
+    const script = 'touch "$MARK" && exec sleep 60';
+    const env = [{ name: 'MARK', value: '/tmp/millrace-locked-down-mark' }];
+    const securityContext = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true };
+    const readinessProbe = { exec: { command: ['sh', '-c', 'test -f "$MARK"'] }, periodSeconds: 1 };
+    const container = sh(script, { env, securityContext, readinessProbe, volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }] });
+    await create('locked-down', container, {
+      securityContext: { runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+      volumes: [{ name: 'tmp', emptyDir: {} }],
+    });
+    await until('locked-down', isReady);
+    assert.equal(existsSync('/tmp/millrace-locked-down-mark'), false);
+    await client.delete(pods, ref('locked-down'));
   });
   test('a container that dies is restarted and counted, with its exit code in the status', async () => {
     await create('crash', sh('exit 7'));
