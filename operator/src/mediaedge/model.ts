@@ -16,9 +16,8 @@ export interface EdgeObservation {
   /** Cordoned hosts, which take no new pods (kubectl cordon, kubectl drain). */
   readonly cordonedHosts: ReadonlySet<string>;
   /** Objects that the edge refers to and that do not exist. */
-  readonly missing: { readonly mesh: boolean; readonly tlsSecret: boolean };
-  /** The API's error, when it cannot be read whether the TLS Secret exists. */
-  readonly tlsSecretUnreadable?: string | undefined;
+  readonly missing: { readonly mesh: boolean };
+  readonly tlsSecret: TlsSecret;
   readonly settings: PodSettings;
   /** The API's error, when it has just rejected a new pod (admission, quota, a missing ServiceAccount). */
   readonly createRefused?: string;
@@ -31,6 +30,15 @@ export interface EdgeObservation {
   /** ms since the epoch. */
   readonly nowMs: number;
 }
+
+/** What is known of the Secret that network.tlsSecretRef names; `found` also if it names none. */
+export type TlsSecret =
+  | { readonly state: 'found' }
+  | { readonly state: 'missing' }
+  /** Not of type kubernetes.io/tls, for which the API server requires tls.crt and tls.key. */
+  | { readonly state: 'otherType'; readonly type: string }
+  /** The API's error, when the Secret cannot be read. */
+  | { readonly state: 'unreadable'; readonly why: string };
 
 export interface EdgePlan {
   /** How many pods to create. */

@@ -13,6 +13,7 @@ export const REASON = {
   resolvedRefs: 'ResolvedRefs',
   meshNotFound: 'MeshNotFound',
   tlsSecretNotFound: 'TlsSecretNotFound',
+  tlsSecretOfOtherType: 'TlsSecretOfOtherType',
   tlsSecretUnreadable: 'TlsSecretUnreadable',
   paused: 'Paused',
   rollingOut: 'RollingOut',

@@ -327,6 +327,24 @@ describe('the MediaEdge controller', () => {
     assert.deepEqual([ResolvedRefs?.status, ResolvedRefs?.reason], ['Unknown', 'TlsSecretUnreadable']);
   });
 
+  test('a TLS Secret of another type is named in ResolvedRefs with the remedy, until one of the right type is there', async () => {
+    const { putEdge, clock, api } = start();
+    const put = (type: string) =>
+      api.put('/api/v1/namespaces/default/secrets/tls', { metadata: { name: 'tls', namespace: 'default' }, type });
+    put('Opaque');
+    putEdge('alpha', spec({ network: { tlsSecretRef: { name: 'tls' } } }));
+    await pass(clock, 2_000);
+    const { ResolvedRefs } = conditionsOf(api, 'alpha');
+    assert.deepEqual([ResolvedRefs?.status, ResolvedRefs?.reason], ['False', 'TlsSecretOfOtherType']);
+    assert.match(
+      ResolvedRefs?.message ?? '',
+      /^Secret tls is of type Opaque, not kubernetes\.io\/tls: .*kubectl create secret tls tls --cert=FILE --key=FILE$/,
+    );
+    put('kubernetes.io/tls');
+    await pass(clock, 60_000);
+    assert.equal(conditionsOf(api, 'alpha')['ResolvedRefs']?.status, 'True');
+  });
+
   test('changes nothing of a paused edge', async () => {
     const { putEdge, named, clock, change } = start();
     putEdge('alpha', spec({ replicas: 1 }));

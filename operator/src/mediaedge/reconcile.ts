@@ -22,7 +22,7 @@ import { isPaused } from '../paused.ts';
 import { applyStatus } from '../apply-status.ts';
 import { desiredMediaNode } from './media-node.ts';
 import { observeFailures } from './failures.ts';
-import { wantedReplicas, type EdgeObservation, type EdgePlan, type Failing } from './model.ts';
+import { wantedReplicas, type EdgeObservation, type EdgePlan, type Failing, type TlsSecret } from './model.ts';
 import { FIELD_MANAGER, FINALIZER, LABEL } from './names.ts';
 import { planEdge } from './plan.ts';
 import { buildPod, templateHash } from './pod.ts';
@@ -44,7 +44,7 @@ export class MediaEdgeReconciler {
   readonly #nodes: PendingWrites<MediaNode>;
   /** By uid of the edge. Lost at a restart, which only delays a condition. */
   readonly #failing = new Map<string, Failing>();
-  readonly #secrets = new Map<string, { found: boolean; unreadable: string | undefined; checkedMs: number }>();
+  readonly #secrets = new Map<string, { secret: TlsSecret; checkedMs: number }>();
 
   constructor(deps: MediaEdgeDependencies) {
     const { client, clock, logger, metrics } = deps;
@@ -80,8 +80,7 @@ export class MediaEdgeReconciler {
     edge = observation.edge;
     this.#deps.edgeMetrics?.set(edge, plan.status);
     await this.#carryOut(key, edge, observation, plan, signal);
-    const isSecretOpen = observation.missing.tlsSecret || observation.tlsSecretUnreadable !== undefined;
-    const secretAgainMs = isSecretOpen ? SECRET_RECHECK_MS : undefined;
+    const secretAgainMs = observation.tlsSecret.state === 'found' ? undefined : SECRET_RECHECK_MS;
     const rechecks = [this.#edges, this.#pods, this.#nodes].map((writes) => writes.recheckAfterMs(key));
     const requeueAfterMs = smallest(plan.requeueAfterMs, secretAgainMs, ...rechecks);
     return requeueAfterMs === undefined ? {} : { requeueAfterMs };
@@ -116,7 +115,6 @@ export class MediaEdgeReconciler {
     const deps = this.#deps;
     const ownPods = this.#pods.view(key, deps.pods.store.byIndex('owner', edge.metadata.uid ?? ''));
     const ownNodes = this.#nodes.view(key, deps.nodes.store.byIndex('edge', key));
-    const tlsSecret = await this.#findTlsSecret(edge, signal);
     return {
       edge,
       failing: this.#observeFailures(edge, ownPods.objects),
@@ -125,8 +123,8 @@ export class MediaEdgeReconciler {
       uncertainCreates: ownPods.uncertain.length,
       mediaNodes: ownNodes.objects,
       cordonedHosts: cordonedHosts(deps),
-      missing: { mesh: this.#isMeshMissing(edge), tlsSecret: tlsSecret === 'missing' },
-      tlsSecretUnreadable: typeof tlsSecret === 'object' ? tlsSecret.unreadable : undefined,
+      missing: { mesh: this.#isMeshMissing(edge) },
+      tlsSecret: await this.#findTlsSecret(edge, signal),
       settings: deps.settings,
       isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
       nowMs: deps.clock.wall(),
@@ -290,25 +288,29 @@ export class MediaEdgeReconciler {
   }
 
   /** Reads the Secret instead of watching it: a watch would load every Secret of the cluster into this process. */
-  async #findTlsSecret(edge: MediaEdge, signal: AbortSignal): Promise<'found' | 'missing' | { unreadable: string }> {
+  async #findTlsSecret(edge: MediaEdge, signal: AbortSignal): Promise<TlsSecret> {
     const name = edge.spec.network.tlsSecretRef?.name;
     const { namespace = '' } = edge.metadata;
-    if (!name) return 'found';
+    if (!name) return { state: 'found' };
     const key = tlsSecretKey(edge);
-    const now = this.#deps.clock.now();
-    let known = this.#secrets.get(key);
-    if (!known || now - known.checkedMs >= SECRET_RECHECK_MS) {
-      known = { found: false, unreadable: undefined, checkedMs: now };
-      try {
-        known.found = (await this.#deps.client.find(secrets, { namespace, name }, { signal })) !== undefined;
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        known.unreadable = whyRefused(error);
-      }
-      this.#secrets.set(key, known);
+    const nowMs = this.#deps.clock.now();
+    const known = this.#secrets.get(key);
+    if (known && nowMs - known.checkedMs < SECRET_RECHECK_MS) return known.secret;
+    const secret = await this.#readTlsSecret({ namespace, name }, signal);
+    this.#secrets.set(key, { secret, checkedMs: nowMs });
+    return secret;
+  }
+
+  async #readTlsSecret(ref: { namespace: string; name: string }, signal: AbortSignal): Promise<TlsSecret> {
+    try {
+      const found = await this.#deps.client.find(secrets, ref, { signal });
+      if (!found) return { state: 'missing' };
+      const { type = 'Opaque' } = found;
+      return type === 'kubernetes.io/tls' ? { state: 'found' } : { state: 'otherType', type };
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return { state: 'unreadable', why: whyRefused(error) };
     }
-    if (known.unreadable !== undefined) return { unreadable: known.unreadable };
-    return known.found ? 'found' : 'missing';
   }
 
   #suffix(): string {

@@ -76,21 +76,29 @@ function accepted({ edge, settings }: EdgeObservation): EdgeCondition {
   return { status: 'False', reason: REASON.imageMissing, message };
 }
 
-function resolvedRefs({ edge, missing, tlsSecretUnreadable }: EdgeObservation): EdgeCondition {
+function resolvedRefs({ edge, missing, tlsSecret }: EdgeObservation): EdgeCondition {
   const { meshRef, network } = edge.spec;
   if (missing.mesh) {
     const message = `RelayMesh ${meshRef?.name} does not exist in this namespace: create it or change meshRef`;
     return { status: 'False', reason: REASON.meshNotFound, message };
   }
-  if (missing.tlsSecret) {
-    const message = `Secret ${network.tlsSecretRef?.name} does not exist in this namespace: create it or change network.tlsSecretRef`;
-    return { status: 'False', reason: REASON.tlsSecretNotFound, message };
+  const name = network.tlsSecretRef?.name;
+  switch (tlsSecret.state) {
+    case 'missing': {
+      const message = `Secret ${name} does not exist in this namespace: create it or change network.tlsSecretRef`;
+      return { status: 'False', reason: REASON.tlsSecretNotFound, message };
+    }
+    case 'otherType': {
+      const message = `Secret ${name} is of type ${tlsSecret.type}, not kubernetes.io/tls: change network.tlsSecretRef, or delete the Secret (a type is immutable) and create it with kubectl create secret tls ${name} --cert=FILE --key=FILE`;
+      return { status: 'False', reason: REASON.tlsSecretOfOtherType, message };
+    }
+    case 'unreadable': {
+      const message = `Whether Secret ${name} exists is unknown: ${tlsSecret.why}`;
+      return { status: 'Unknown', reason: REASON.tlsSecretUnreadable, message };
+    }
+    case 'found':
+      return { status: 'True', reason: REASON.resolvedRefs, message: 'Everything referred to exists' };
   }
-  if (tlsSecretUnreadable !== undefined) {
-    const message = `Whether Secret ${network.tlsSecretRef?.name} exists is unknown: ${tlsSecretUnreadable}`;
-    return { status: 'Unknown', reason: REASON.tlsSecretUnreadable, message };
-  }
-  return { status: 'True', reason: REASON.resolvedRefs, message: 'Everything referred to exists' };
 }
 
 interface Counts {

@@ -2,7 +2,7 @@ import type { Condition, MediaEdge, MediaNode } from '@millrace/api';
 import { compileCrd } from '@millrace/api/validation';
 import { mediaEdgeCrd } from '@millrace/api/crds/definitions';
 import type { Pod } from '@millrace/kube';
-import type { EdgeObservation } from '../model.ts';
+import type { EdgeObservation, TlsSecret } from '../model.ts';
 import { LABEL } from '../names.ts';
 import { templateHash } from '../pod.ts';
 
@@ -60,7 +60,9 @@ export interface EdgeCase {
   cordonedHosts?: string[];
   /** The replica of control that holds the agents does not renew its Lease. */
   controlGone?: boolean;
-  missing?: { mesh?: boolean; tlsSecret?: boolean };
+  missing?: { mesh?: boolean };
+  /** Default: found. */
+  tlsSecret?: TlsSecret;
   /** How long pods have been failing, s. */
   failingForS?: number;
   /** The error with which the API rejected a new pod. */
@@ -81,7 +83,8 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     uncertainCreates: given.uncertainCreates ?? 0,
     mediaNodes: nodes.filter(([, node]) => !node.nodeGone).map(([name, node]) => mediaNodeOf(name, node)),
     cordonedHosts: new Set(given.cordonedHosts),
-    missing: { mesh: given.missing?.mesh ?? false, tlsSecret: given.missing?.tlsSecret ?? false },
+    missing: { mesh: given.missing?.mesh ?? false },
+    tlsSecret: given.tlsSecret ?? { state: 'found' },
     settings,
     ...(given.failingForS === undefined
       ? {}
