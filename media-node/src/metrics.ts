@@ -64,7 +64,7 @@ export function registerMetrics(
   publishers.on('transition', (_session, _from, state) => transitions.inc({ state }));
 
   gauge(
-    'millrace_node_publishers_throttled',
+    'millrace_node_throttled_publishers',
     'Publishers that send more than maxPublishKbps, so that layers or frames are withheld; a count',
     () => hub.published.filter(({ status }) => status?.throttled !== undefined).length,
   );
