@@ -93,7 +93,11 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
   const ops = await serveOps(config, place, registry, readiness);
   undo.push(() => ops.close());
   const access = new AccessControl(() => channel.settings?.tokenKeys ?? [], clock);
-  const policies = new PolicyCache((stream) => channel.policy(stream), clock);
+  const policies = new PolicyCache({
+    here: (stream) => hub.policyOf(stream) ?? channel.known(stream)?.policy,
+    ask: (stream) => channel.policy(stream),
+    clock,
+  });
   const parts = { hub, relay, sessions, access, policies, directory: channel, logger, clock };
   const signaling = await serveSignaling(config, place, registry, parts);
   undo.push(() => signaling.close());

@@ -220,12 +220,53 @@ export function directoryContract(name: string, create: () => Promise<DirectoryU
           held.push(...(await directory.announce(announcement(node, [{ stream: 'live/demo', epoch: epochs[node] }]))));
         assert.equal((await directory.get('live/demo'))?.node, 'b');
         assert.deepEqual(
-          held.map((one) => one.holder.node),
+          held.map((one) => one.holder?.node),
           order[0] === 'b' ? ['b'] : [],
         );
         await directory.dropNode('a');
         await directory.dropNode('b');
       }
+    });
+
+    behaves('an epoch that was given back, or after which another was given out, never comes back', async ({ directory }) => {
+      const first = await directory.publish(claim());
+      assert.ok(first.ok);
+      const { epoch } = first.entry;
+      // A node whose lease has ended has not given it back.
+      await directory.dropNode('a');
+      assert.deepEqual(await directory.announce(announcement('a', [{ stream: 'live/demo', epoch }])), []);
+      assert.equal((await directory.get('live/demo'))?.epoch, epoch);
+
+      const second = await directory.publish(claim({ node: 'b', session: 's2', takeover: true }));
+      assert.ok(second.ok);
+      await directory.dropNode('b');
+      const replayed = await directory.announce(announcement('a', [{ stream: 'live/demo', epoch }]));
+      assert.deepEqual(
+        replayed.map(({ stream, holder }) => [stream, holder]),
+        [['live/demo', undefined]],
+      );
+      assert.equal(await directory.get('live/demo'), undefined);
+
+      const third = await directory.publish(claim());
+      assert.ok(third.ok);
+      assert.ok(await directory.unpublish('live/demo', third.entry.epoch, third.entry.session));
+      const given = await directory.announce(announcement('a', [{ stream: 'live/demo', epoch: third.entry.epoch }]));
+      assert.equal(given.length, 1);
+      assert.equal(await directory.get('live/demo'), undefined);
+    });
+
+    behaves('a description changes the tracks of the publication that it names, and of no other', async ({ directory }) => {
+      const first = await directory.publish(claim({ user: 'anna' }));
+      assert.ok(first.ok);
+      const { takeover: _, user: __, ...publication } = claim({ tracks: [] });
+      const { epoch } = first.entry;
+      const changed = await directory.describe({ ...publication, epoch });
+      assert.deepEqual([changed?.tracks, changed?.epoch, changed?.user, changed?.since], [[], epoch, 'anna', first.entry.since]);
+      assert.deepEqual(await directory.get('live/demo'), changed);
+      assert.equal(await directory.describe({ ...publication, epoch: epoch + 1 }), undefined);
+      assert.equal(await directory.describe({ ...publication, session: 'other', epoch }), undefined);
+      assert.equal(await directory.describe({ ...publication, stream: 'live/none', epoch }), undefined);
+      assert.deepEqual(await directory.get('live/demo'), changed);
     });
 
     behaves('an announcement drops what the node no longer publishes', async ({ directory }) => {

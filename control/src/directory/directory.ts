@@ -31,7 +31,8 @@ export interface Announcement extends TrunkAddress {
 export interface Held {
   stream: string;
   session: string;
-  holder: StreamEntry;
+  /** Absent where nobody does: a later epoch has been given out since, or this one was given back. */
+  holder?: StreamEntry;
 }
 
 /** The last hello and report of a node, shared by all replicas. `connectedAt`: ms since the Unix epoch; the later of two connections counts. */
@@ -78,8 +79,13 @@ export interface StreamPage {
 export interface StreamDirectory {
   /** Gives the name to the claim, with an epoch above every earlier one, or returns who holds it. */
   publish(claim: Claim): Promise<PublishOutcome>;
-  /** Restores the publications of a node and drops its other entries. When two nodes hold a name, the higher epoch wins. */
+  /**
+   * Restores the publications of a node and drops its other entries. When two nodes hold a name, the higher epoch wins. An epoch that was given back, or
+   * after which another was given out, never comes back.
+   */
   announce(announcement: Announcement): Promise<Held[]>;
+  /** Changes the tracks of a publication. Returns its entry; undefined when this epoch of this session is not the current one. */
+  describe(publication: Omit<Claim, 'takeover' | 'user'> & { epoch: number }): Promise<StreamEntry | undefined>;
   /** Returns false when this epoch is not the current one. */
   unpublish(stream: string, epoch: number, session: string): Promise<boolean>;
   get(stream: string): Promise<StreamEntry | undefined>;

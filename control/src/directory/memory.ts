@@ -59,6 +59,10 @@ export class MemoryDirectory implements StreamDirectory {
         held.push({ stream, session, holder });
         continue;
       }
+      if (!holder && epoch < (this.#epochs.get(stream) ?? 0)) {
+        held.push({ stream, session });
+        continue;
+      }
       if (holder && holder.node === node && holder.epoch > epoch) continue;
       const since = holder?.epoch === epoch ? holder.since : epoch;
       const user = holder?.epoch === epoch ? holder.user : undefined;
@@ -71,7 +75,16 @@ export class MemoryDirectory implements StreamDirectory {
     const entry = this.#entries.get(stream);
     if (!entry || entry.epoch !== epoch || entry.session !== session) return Promise.resolve(false);
     this.#remove(stream);
+    this.#remember(stream, epoch + 1);
     return Promise.resolve(true);
+  }
+
+  describe({ epoch, ...claim }: Omit<Claim, 'takeover' | 'user'> & { epoch: number }): Promise<StreamEntry | undefined> {
+    const entry = this.#entries.get(claim.stream);
+    if (entry?.epoch !== epoch || entry.session !== claim.session) return Promise.resolve(undefined);
+    const changed = { ...entry, ...claim };
+    this.#put(changed);
+    return Promise.resolve(changed);
   }
 
   get(stream: string): Promise<StreamEntry | undefined> {

@@ -41,7 +41,7 @@ local function put(stream, node, session, user, epoch, since, body)
   redis.call('ZADD', p .. 'streams', 0, stream)
   redis.call('SADD', p .. 'of:' .. node, stream)
   local highest = tonumber(redis.call('GET', p .. 'epoch:' .. stream) or '0')
-  if tonumber(epoch) > highest then redis.call('SET', p .. 'epoch:' .. stream, epoch, 'EX', 604800) end
+  if tonumber(epoch) > highest then redis.call('SET', p .. 'epoch:' .. stream, int(epoch), 'EX', 604800) end
   say('{"type":"published","epoch":' .. int(epoch) .. ',"since":' .. int(since) .. ',"user":' .. user .. ',"entry":' .. body .. '}')
 end
 local function lease(node, ms) redis.call('ZADD', p .. 'leases', 'NX', int(now + ms), node) end
@@ -75,7 +75,7 @@ put(stream, node, session, user, epoch, int(now), body)
 if h then return {1, node, session, user, epoch, int(now), body, unpack(h)} end
 return {1, node, session, user, epoch, int(now), body}
 `),
-  /** node leaseMs then (stream epoch session body)* → flat list of seven for each that another holds: stream, then its holder's six */
+  /** node leaseMs then (stream epoch session body)* → flat list of seven for each that it may not have: stream, then its holder's six, or six empty ones */
   millraceAnnounce: script(`
 local node, leaseMs = ARGV[1], tonumber(ARGV[2])
 lease(node, leaseMs)
@@ -91,6 +91,9 @@ for i = 3, #ARGV, 4 do
   if h and h[1] ~= node and higher >= 0 then
     held[#held + 1] = stream
     for j = 1, 6 do held[#held + 1] = h[j] end
+  elseif not h and tonumber(epoch) < tonumber(redis.call('GET', p .. 'epoch:' .. stream) or '0') then
+    held[#held + 1] = stream
+    for j = 1, 6 do held[#held + 1] = '' end
   elseif not (h and h[1] == node and higher > 0) then
     local known = h and higher == 0
     put(stream, node, session, known and h[3] or 'null', epoch, known and h[5] or epoch, body)
@@ -103,7 +106,17 @@ return held
 local h = redis.call('HMGET', p .. 'stream:' .. ARGV[1], 'epoch', 'session')
 if h[1] ~= ARGV[2] or h[2] ~= ARGV[3] then return 0 end
 remove(ARGV[1])
+local highest = tonumber(redis.call('GET', p .. 'epoch:' .. ARGV[1]) or '0')
+redis.call('SET', p .. 'epoch:' .. ARGV[1], int(math.max(highest, ARGV[2] + 1)), 'EX', 604800)
 return 1
+`),
+  /** stream epoch session body → its six when it is that one */
+  millraceDescribe: script(`
+local stream, epoch, session, body = unpack(ARGV)
+local h = holder(stream)
+if not h or h[4] ~= epoch or h[2] ~= session then return {} end
+put(stream, h[1], session, h[3], h[4], h[5], body)
+return {h[1], session, h[3], h[4], h[5], body}
 `),
   /** names → flat list of six for each that lives */
   millraceRead: script(`

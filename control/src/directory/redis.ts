@@ -122,10 +122,18 @@ export class RedisDirectory implements StreamDirectory {
     const held: Held[] = [];
     for (let i = 0; i < answer.length; i += ENTRY_FIELDS + 1) {
       const stream = answer[i]!;
-      const [holder] = entriesOf(answer.slice(i + 1, i + 1 + ENTRY_FIELDS));
-      held.push({ stream, session: sessions.get(stream)!, holder: holder! });
+      const session = sessions.get(stream)!;
+      const fields = answer.slice(i + 1, i + 1 + ENTRY_FIELDS);
+      // An empty node: nobody holds it.
+      held.push(fields[0] === '' ? { stream, session } : { stream, session, holder: entriesOf(fields)[0]! });
     }
     return held;
+  }
+
+  async describe({ epoch, ...body }: Omit<Claim, 'takeover' | 'user'> & { epoch: number }): Promise<StreamEntry | undefined> {
+    const { stream, session } = body;
+    const answer = await this.#redis.millraceDescribe(this.#prefix, stream, epoch, session, JSON.stringify(body));
+    return entriesOf(answer as string[])[0];
   }
 
   async unpublish(stream: string, epoch: number, session: string): Promise<boolean> {

@@ -37,6 +37,7 @@ const MAX_RUNNING = 512;
 const WARN_EVERY_MS = 10_000;
 /** Streams that a log line names. */
 const MAX_NAMED = 5;
+const NOT_YOURS = 'another publisher holds the name, or has held it since';
 const VERIFIED_AT_ONCE = 100;
 const NO_GRANT = 'control does not know the grant of this name any more; publish again';
 
@@ -242,7 +243,7 @@ export class AgentSession implements ProgrammedNode {
     await this.#try('announce', async () => {
       const held = await this.#context.directory.announce(announcement);
       this.#announced = true;
-      for (const { stream, session } of held) this.#kick(stream, session, 'another publisher holds the name');
+      for (const { stream, session } of held) this.#kick(stream, session, NOT_YOURS);
     });
     this.#announcing = false;
   }
@@ -299,15 +300,13 @@ export class AgentSession implements ProgrammedNode {
     if (mine?.epoch !== epoch || mine.session !== session) return;
     this.#published.set(stream, { ...mine, tracks });
     const { directory, streams } = this.#context;
-    const user = streams.get(stream)?.user;
     const { region, endpoints } = this.hello;
-    const claim = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, user, tracks };
+    const publication = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, tracks, epoch };
     await this.#try('describe', async () => {
-      const outcome = await directory.publish({ ...claim, takeover: false });
-      if (!outcome.ok) return;
-      // The directory had lost the name. Drop this entry: the node announces the name, or learns that another publisher has it.
-      if (outcome.entry.epoch !== epoch) await directory.unpublish(stream, outcome.entry.epoch, session);
-      else streams.put(outcome.entry);
+      const entry = await directory.describe(publication);
+      if (entry) streams.put(entry);
+      // The directory had lost the name, and has it again with the next report.
+      else this.#announced = false;
     });
   }
 

@@ -157,6 +157,11 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     return { epoch, policy: answer.policy, grant };
   }
 
+  /** The state of a stream as control said last. */
+  known(stream: string): StreamState | undefined {
+    return this.#book.known(stream);
+  }
+
   /** What holds for a stream, published or not. Throws Problem: 503 without control. */
   async policy(stream: string): Promise<StreamPolicy> {
     const answer = await this.#request({ type: 'policy', stream }, POLICY_WITHIN_MS);

@@ -62,6 +62,11 @@ export class StreamHub {
     return [...this.#published.values()];
   }
 
+  /** The policy of a stream that is published or served here. */
+  policyOf(stream: string): StreamPolicy | undefined {
+    return this.#published.get(stream)?.policy ?? this.#served.get(stream)?.state.policy;
+  }
+
   /** Streams held without viewers, at control's request. */
   get held(): string[] {
     return this.#holds.streams;

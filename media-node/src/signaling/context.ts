@@ -73,7 +73,11 @@ export function findSession(context: Pick<SignalingContext, 'node' | 'sessions'>
   return context.sessions.get(sessionId(context, ref));
 }
 
-/** Checks a request for a session: its stream, its caller, and the rate of new sessions. @throws Problem 400, 429 */
+/**
+ * Checks a request for a session: its stream, its caller, and the rate of new sessions. A caller without a valid token goes no further where the policy
+ * wants one: no offer is read, no other node is looked for, no transport opened.
+ * @throws Problem 400, 401, 403, 429, 503
+ */
 export async function enter(
   context: SignalingContext,
   req: Request,
@@ -89,6 +93,7 @@ export async function enter(
       detail: `"${String(name).slice(0, 80)}" ${stream.error.issues[0]!.message}`,
     });
   const caller = await context.access.identify(tokensOf(req, bodyToken), act, stream.data);
+  if (caller.kind === 'anonymous') context.access.requirePermission(caller, act, await context.policies.of(stream.data));
   const [user, tokenId] = caller.kind === 'token' ? [caller.user, tokenIdOf(caller.token)] : [];
   return { stream: stream.data, caller, user, address, tokenId };
 }

@@ -39,8 +39,7 @@ test('an offer without a token is neither read nor given a transport where the p
   ] as const) {
     const response = await fetch(`${node.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body });
     const text = await response.text();
-    // A viewer without a token hears that nobody publishes the stream, as before: there is nothing to protect yet.
-    assert.equal(response.status, path.startsWith('/whep') ? 404 : 401, text);
+    assert.equal(response.status, 401, text);
     assert.ok(!/sdp|line|extmap/i.test(text.replaceAll('access_token', '')), text);
   }
   assert.equal(asked.mock.callCount(), 0);

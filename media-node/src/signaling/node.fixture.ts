@@ -84,7 +84,11 @@ export async function startTestNode(options: TestNodeOptions = {}) {
     relay,
     sessions,
     access: new AccessControl(() => [jwk], clock),
-    policies: new PolicyCache((stream) => directory.policy(stream), clock),
+    policies: new PolicyCache({
+      here: (stream) => hub.policyOf(stream),
+      ask: (stream) => directory.policy(stream),
+      clock,
+    }),
     directory,
     roles: options.roles ?? ['push', 'pull'],
     region: 'a',

@@ -48,8 +48,6 @@ export async function openPush(
   replaces?: string,
 ): ReturnType<typeof openWebRtcPush> {
   const { stream, user, address, tokenId, caller } = entry;
-  // No work for somebody whose request will be refused: neither the offer is read nor a transport opened.
-  if (caller.kind === 'anonymous') context.access.requirePermission(caller, 'push', await context.policies.of(stream));
   try {
     return await context.sessions.admit({ address, tokenId }, () =>
       openWebRtcPush(context, {
