@@ -384,9 +384,9 @@ describe('restarts', () => {
     const port = Number(new URL(first.url).port);
     const [origin, edge] = [await network.node('large-1'), await network.node('large-2')];
     const [publisher, viewer] = [await origin.connect([first.agentUrl]), await edge.connect([first.agentUrl])];
-    const parameters = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`p${i}`, 'x'.repeat(500)]));
-    const tracks = [{ ...TRACKS[0]!, codec: { ...TRACKS[0]!.codec, parameters } }];
-    const streams = Array.from({ length: 600 }, (_, i) => `live/large-${i}`);
+    const parameters = Object.fromEntries(Array.from({ length: 22 }, (_, i) => [`p${i}`, 'x'.repeat(500)]));
+    const tracks = [0, 1].map((track) => ({ ...TRACKS[0]!, track, codec: { ...TRACKS[0]!.codec, parameters } }));
+    const streams = Array.from({ length: 1600 }, (_, i) => `live/large-${i}`);
     assert.ok(streams.length * Buffer.byteLength(JSON.stringify(tracks)) > AGENT_MAX_MESSAGE_BYTES);
     for (const stream of streams) await network.publish(publisher, { stream, session: `of-${stream}`, tracks });
     for (const stream of streams) await viewer.resolve(stream);

@@ -21,8 +21,12 @@ const MESSAGES_PER_SECOND = 200;
 const BURST = 1000;
 /** A message counts once more for each of these, since parsing takes time by the byte: 6 MiB per second. */
 const BYTES_PER_MESSAGE = 32 * 1024;
-/** Maximum number of unsent bytes before control closes the connection of a node that does not read. */
-const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
+/** Above this many unsent bytes messages wait, unwritten. */
+const UNSENT_BYTES = 4 * 1024 * 1024;
+/** Messages that wait. Those that carry a program share its states, so that they cost little. */
+const MAX_WAITING = 20_000;
+/** A node that takes nothing for this long, though something waits, is given up. */
+const STUCK_MS = 15_000;
 const MISSED_HEARTBEATS = 3;
 /** Messages that name many streams; all others are far shorter. */
 const LONG_TYPES = new Set(['hello', 'holds', 'report']);
@@ -42,6 +46,9 @@ export class AgentConnection {
   #heartbeat: Timer | undefined;
   #resume: Timer | undefined;
   #closed = false;
+  readonly #waiting: ControlMessage[] = [];
+  /** When the node last took something, or when something began to wait. */
+  #takenAt = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -59,14 +66,32 @@ export class AgentConnection {
   }
 
   send(message: ControlMessage): void {
-    const { socket, logger } = this.#options;
+    const { socket, clock } = this.#options;
     if (this.#closed || socket.readyState !== socket.OPEN) return;
-    if (socket.bufferedAmount > MAX_UNSENT_BYTES) {
-      logger.warn({ unsentBytes: socket.bufferedAmount }, 'the node does not read: connection given up');
-      socket.terminate();
-      return;
-    }
-    socket.send(JSON.stringify(message));
+    if (this.#waiting.length === 0 && socket.bufferedAmount <= UNSENT_BYTES) return this.#write(message);
+    if (this.#waiting.length === 0) this.#takenAt = clock.now();
+    this.#waiting.push(message);
+    if (this.#waiting.length > MAX_WAITING) this.#giveUp();
+  }
+
+  #write(message: ControlMessage): void {
+    this.#options.socket.send(JSON.stringify(message), () => this.#taken());
+  }
+
+  #taken(): void {
+    const { socket, clock } = this.#options;
+    this.#takenAt = clock.now();
+    while (this.#waiting.length > 0 && socket.bufferedAmount <= UNSENT_BYTES && socket.readyState === socket.OPEN)
+      this.#write(this.#waiting.shift()!);
+  }
+
+  #giveUp(): void {
+    const { socket, logger } = this.#options;
+    logger.warn(
+      { unsentBytes: socket.bufferedAmount, waiting: this.#waiting.length },
+      'the node does not read: connection given up',
+    );
+    socket.terminate();
   }
 
   /** Closes with a reason (at most 123 bytes, RFC 6455 section 5.5) that names the remedy. */
@@ -130,6 +155,7 @@ export class AgentConnection {
         socket.terminate();
         return;
       }
+      if (this.#waiting.length > 0 && clock.now() - this.#takenAt > STUCK_MS) return this.#giveUp();
       if (socket.readyState === socket.OPEN) socket.ping();
       this.#scheduleHeartbeat();
     }, heartbeatMs);

@@ -5,11 +5,12 @@ import { Router } from 'express';
 /** GET /openapi.json: what this server offers. */
 export function referenceRoutes(): Router {
   const router = Router();
-  let document: object | undefined;
+  let document: Buffer | undefined;
   router
     .route('/openapi.json')
     .get((_req, res) => {
-      res.json((document ??= openApiDocument(controlService)));
+      document ??= Buffer.from(JSON.stringify(openApiDocument(controlService)));
+      res.type('json').send(document);
     })
     .all(allowMethods(['GET']));
   return router;

@@ -24,6 +24,8 @@ interface Program {
   acknowledged: { version: number; generation: number } | undefined;
   settingsDirty: boolean;
   mustSnapshot: boolean;
+  /** Before this the node gets no further snapshot because it lost track. */
+  wholeAgainMs: number;
   readonly streamsDirty: Set<string>;
 }
 
@@ -31,6 +33,9 @@ interface Program {
 const COALESCE_MS = 20;
 /** Maximum number of unacknowledged messages: a slow node gets no more until it acknowledges some. */
 const MAX_UNACKNOWLEDGED = 8;
+
+/** Least time between two whole snapshots of a node that lost track: it costs a few bytes to ask for one. */
+const WHOLE_AGAIN_MS = 5000;
 
 /** Versions follow wall time; a version further ahead than this was not given by control. */
 const MAX_CLOCK_LEAD_MS = 3_600_000;
@@ -97,6 +102,7 @@ export class Programmer {
       acknowledged: undefined,
       settingsDirty: false,
       mustSnapshot: false,
+      wholeAgainMs: -Infinity,
       streamsDirty: new Set(),
     };
     this.#programs.set(target.node, program);
@@ -180,6 +186,14 @@ export class Programmer {
     const index = program.sent.findIndex((sent) => sent.version === version);
     if (index < 0) {
       if (program.acknowledged?.version === version && program.sent.length === 0) return;
+      const { clock } = this.#options;
+      const waitMs = program.wholeAgainMs - clock.now();
+      if (waitMs > 0) {
+        // What it lost track of may be under way to it. If it is not, it comes then.
+        clock.setTimeout(() => this.#stillLost(program, version), waitMs).unref();
+        return;
+      }
+      program.wholeAgainMs = clock.now() + WHOLE_AGAIN_MS;
       this.#options.logger.info(
         { node: target.node, version },
         'the node acknowledged a version that it was not sent; sending a snapshot',
@@ -192,6 +206,12 @@ export class Programmer {
       this.#options.onProgrammed(target.node, program.acknowledged!.generation);
     }
     if (program.mustSnapshot || program.settingsDirty || program.streamsDirty.size > 0) this.#schedule(program);
+  }
+
+  #stillLost(program: Program, version: number): void {
+    const isPresent = this.#programs.get(program.target.node) === program;
+    if (isPresent && program.sent.length === 0 && program.acknowledged?.version !== program.version)
+      this.acknowledged(program.target, version);
   }
 
   stop(): void {

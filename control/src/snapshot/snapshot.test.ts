@@ -245,6 +245,27 @@ describe('the programmer', () => {
     );
   });
 
+  test('acknowledgements of what was never sent bring one snapshot in 5 s, and one more where the node is still lost', () => {
+    const { clock, fleet, programmer, attach } = setUp();
+    fleet.setSpec(spec('n'));
+    const { sent, target, acknowledge } = attach('n');
+    acknowledge();
+    const wholes = (): number => sent.filter(({ type }) => type === 'snapshot').length;
+    const before = wholes();
+    for (let n = 0; n < 1000; n++) {
+      programmer.acknowledged(target, 7);
+      if (n % 100 === 99) clock.advance(30);
+    }
+    assert.equal(wholes() - before, 1);
+    acknowledge();
+    clock.advance(20_000);
+    assert.equal(wholes() - before, 1, 'it has what was sent to it');
+    programmer.acknowledged(target, 7);
+    programmer.acknowledged(target, 7);
+    clock.advance(100);
+    assert.equal(wholes() - before, 2);
+  });
+
   test('a node that does not acknowledge gets only a few messages, and the newest state once it does', () => {
     const { clock, fleet, attach } = setUp();
     fleet.setSpec(spec('n'));

@@ -8,12 +8,15 @@ import { openPull } from './whep.ts';
 import { openPush } from './whip.ts';
 
 const JSON_POST = { 'accept-post': 'application/json' };
+/** A session's id, and room. */
+const MAX_STOP_BYTES = 2048;
 const STOP_ADVICE = "DELETE on the session's own URL needs no body";
 
 /** The short JSON forms. Push: the client offers. Pull: the node offers, the client answers with sendanswer. */
 export function shortFormRoutes(context: SignalingContext): Router {
   const router = Router();
   const body = (advice: string): RequestHandler => jsonBody(MAX_SDP_BYTES * 2, advice);
+  const stopBody = jsonBody(MAX_STOP_BYTES, STOP_ADVICE);
 
   router
     .route('/signaling/push')
@@ -51,10 +54,10 @@ export function shortFormRoutes(context: SignalingContext): Router {
 
   router
     .route('/signaling/stop')
-    .post(body(STOP_ADVICE), (req, res) => {
+    .post(stopBody, (req, res) => {
       res.json(stop(context, req.body));
     })
-    .delete(body(STOP_ADVICE), (req, res) => {
+    .delete(stopBody, (req, res) => {
       res.json(stop(context, req.body));
     })
     .all(allowMethods(['POST', 'DELETE'], JSON_POST));
