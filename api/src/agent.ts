@@ -57,14 +57,14 @@ const Version = z.number().int().nonnegative();
 
 export const NodeEndpoints = z.object({
   /** Base URL of WHIP, WHEP and the short signalling forms, without a trailing slash. */
-  signalingUrl: z.url().max(512),
+  signalingUrl: z.url({ protocol: /^https?$/ }).max(512),
   /** Where other nodes and clients reach it: the address in the URLs here, and that of the trunks. */
   host: Host,
   /** At which its trunks are reached too. */
   otherHosts: OtherHosts.optional(),
   trunkPort: Port,
   mediaPorts: z.array(Port).max(128),
-  opsUrl: z.url().max(512),
+  opsUrl: z.url({ protocol: /^https?$/ }).max(512),
 });
 export type NodeEndpoints = z.infer<typeof NodeEndpoints>;
 
@@ -158,12 +158,12 @@ export const Hello = z.object({
   build: identifier(64),
   roles: z.array(Role).min(1).max(3),
   region: RegionName,
-  provider: z.string().max(63),
+  provider: identifier(63),
   isp: identifier(63).optional(),
   endpoints: NodeEndpoints,
   kernel: z.object({ rmemMax: nonNegative, wmemMax: nonNegative }),
   /** The cpuset of the process, as in /proc/self/status Cpus_allowed_list. */
-  cpus: z.string().max(1024),
+  cpus: identifier(1024),
   cpusExclusive: z.boolean().optional(),
   haveVersion: Version.optional(),
   haveDigest: z.string().max(64).optional(),
@@ -176,7 +176,7 @@ export type Hello = z.infer<typeof Hello>;
 export const PublishRequest = z.object({
   stream: StreamName,
   session: SessionId,
-  /** The publisher's media token. Without one that counts, only a Public name is given out, and never one that somebody holds. */
+  /** The publisher's media token. Without one that counts, only a Public name is given out, and none that somebody holds whose node was heard in the last 5 s. */
   token: z.string().max(4096).optional(),
   /** The publisher's earlier session, which only it knows: where that one holds the name, this one takes it over, whatever the StreamRoute says. */
   replaces: SessionId.optional(),

@@ -53,6 +53,7 @@ export class AgentSession implements ProgrammedNode {
   readonly #published = new Map<string, Omit<Publication, 'stream'>>();
   readonly #subscribed: Set<string>;
   #running = 0;
+  #isOver = false;
   #announced = false;
   #announcing = false;
   #warnedAt = -Infinity;
@@ -81,7 +82,9 @@ export class AgentSession implements ProgrammedNode {
     this.#connection.send(message);
   }
 
+  /** It counts for nothing from now on, though its connection may take a moment to close. */
   close(code: number, reason: string): void {
+    this.#isOver = true;
     this.#connection.close(code, reason);
   }
 
@@ -138,6 +141,7 @@ export class AgentSession implements ProgrammedNode {
   }
 
   handle(message: NodeMessage): void {
+    if (this.#isOver) return;
     switch (message.type) {
       case 'hello':
       case 'holds':
@@ -190,7 +194,7 @@ export class AgentSession implements ProgrammedNode {
   /** Handles a stream that this node published: another publisher has its name now, or the directory has lost the entry. */
   streamChanged({ stream, entry, before }: StreamChange): void {
     const mine = this.#published.get(stream);
-    if (!mine) return;
+    if (!mine || this.#isOver) return;
     // A node ends its own earlier publisher by itself once it has accepted the new one.
     if (entry && entry.epoch > mine.epoch && entry.node !== this.node) {
       this.#kick(stream, mine.session, 'another publisher has taken over the name');
