@@ -51,6 +51,7 @@ export const ExclusionReason = z.enum([
   'WrongRole',
   'RegionNotAllowed',
   'Excluded',
+  'NoHttps',
   'Disconnected',
   'StaleReport',
   'Cordoned',

@@ -1,5 +1,5 @@
 import { TokenBucket, type KubeClient } from '@millrace/kube';
-import type { Clock, Logger } from '@millrace/service';
+import { isHttps, type Clock, type Logger } from '@millrace/service';
 import { Cluster } from './cluster/index.ts';
 import { MemoryDirectory, type StreamDirectory } from './directory/index.ts';
 import { Fleet } from './fleet/index.ts';
@@ -91,7 +91,10 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     signingKeys,
     settled: () => settling.whenSettled(),
     alternatives: ({ node, ...query }) => {
-      const placed = placer.place({ ...query, region: fleet.spec(node)?.region, exclude: [node] }, true);
+      const region = fleet.spec(node)?.region;
+      // The node's clients came by its own scheme.
+      const httpsOnly = isHttps(fleet.presence(node)?.hello.endpoints.signalingUrl ?? '');
+      const placed = placer.place({ ...query, region, exclude: [node], httpsOnly }, true);
       return placed.ok ? placed.places.map((place) => place.signaling) : [];
     },
     knowsNodes: () => cluster.hasSynced,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import express from 'express';
 import fc from 'fast-check';
-import { clientAddress, forwardedForHops, forwardedHops } from './forwarded.ts';
+import { cameByHttps, clientAddress, forwardedForHops, forwardedHops } from './forwarded.ts';
 import { canonicalAddress, identifyClient, serveHttp, trusts, type HttpService } from './index.ts';
 
 const isTrusted = trusts(['127.0.0.0/8', '10.0.0.0/8', '2001:db8:ffff::/48']);
@@ -132,6 +132,27 @@ describe('the client of a request', () => {
       { numRuns: 1_000 },
     );
   });
+});
+
+describe('the scheme that the client used', () => {
+  const cases: [headers: Record<string, string>, isHttps: boolean][] = [
+    [{}, false],
+    [{ 'x-forwarded-proto': 'http' }, false],
+    [{ 'x-forwarded-proto': 'https' }, true],
+    [{ 'x-forwarded-proto': 'HTTPS , http' }, true],
+    [{ 'x-forwarded-proto': 'http,https' }, true],
+    [{ 'x-forwarded-proto': 'httpsx' }, false],
+    [{ forwarded: 'for=192.0.2.1;proto=https' }, true],
+    [{ forwarded: 'for=192.0.2.1; PROTO="https", for=10.0.0.1;proto=http' }, true],
+    [{ forwarded: 'for=192.0.2.1;proto=http' }, false],
+    [{ forwarded: 'for=192.0.2.1;host=proto=https' }, false],
+    [{ forwarded: 'for=192.0.2.1', 'x-forwarded-proto': 'https' }, true],
+  ];
+  for (const [headers, isHttps] of cases)
+    test(`${JSON.stringify(headers)} of a trusted proxy is ${isHttps ? 'HTTPS' : 'HTTP'}, of anybody else HTTP`, () => {
+      assert.equal(cameByHttps('10.0.0.1', headers, isTrusted), isHttps);
+      assert.equal(cameByHttps('192.0.2.1', headers, isTrusted), false);
+    });
 });
 
 describe('over a real connection', () => {

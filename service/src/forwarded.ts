@@ -7,13 +7,16 @@ import { canonicalAddress } from './client-address.ts';
 type Hop = string | undefined;
 
 /**
- * Sets `req.ip` to the client's address; rate limits, placement and access checks read it there.
+ * Sets `req.ip` to the client's address and `req.protocol` (so `req.secure`) to the scheme that the client used; rate limits, placement, access checks
+ * and redirects read them there.
  * @param isTrusted whose forwarding headers are believed
  */
 export function identifyClient(isTrusted: (address: string) => boolean): RequestHandler {
   return (req, _res, next) => {
     const ip = clientAddress(req.socket.remoteAddress, req.headers, isTrusted);
-    Object.defineProperty(req, 'ip', { value: ip, configurable: true });
+    const isEncrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
+    const protocol = isEncrypted || cameByHttps(req.socket.remoteAddress, req.headers, isTrusted) ? 'https' : 'http';
+    Object.defineProperties(req, { ip: { value: ip, configurable: true }, protocol: { value: protocol, configurable: true } });
     next();
   };
 }
@@ -37,6 +40,22 @@ export function clientAddress(
     .map((hops) => rightmostUntrusted(peer, hops, isTrusted));
   const [first = peer, second = first] = found;
   return first === second ? first : peer;
+}
+
+/**
+ * Whether a trusted proxy says that the request came by HTTPS, at any hop (X-Forwarded-Proto, or `proto` of Forwarded). A client may forge hops to the left,
+ * but only towards HTTPS, which makes a server send its token to fewer places.
+ */
+export function cameByHttps(
+  connection: string | undefined,
+  headers: IncomingHttpHeaders,
+  isTrusted: (address: string) => boolean,
+): boolean {
+  if (!isTrusted(canonicalAddress(connection ?? '') ?? '')) return false;
+  return (
+    /(?:^|,)[ \t]*https[ \t]*(?:,|$)/i.test(textOf(headers['x-forwarded-proto'])) ||
+    /(?:^|[;,])[ \t]*proto="?https"?[ \t]*(?:[;,]|$)/i.test(textOf(headers['forwarded']))
+  );
 }
 
 function rightmostUntrusted(peer: string, hops: readonly Hop[], isTrusted: (address: string) => boolean): string {

@@ -13,7 +13,7 @@ export { jsonBody, mediaTypeOf, textBody, unsupportedType } from './body.ts';
 export { cors } from './cors.ts';
 export { openEventStream } from './event-stream.ts';
 export { allowMethods } from './methods.ts';
-export { relativeReference, tolerantPaths } from './paths.ts';
+export { isHttps, relativeReference, tolerantPaths } from './paths.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';
 export { identifyClient } from './forwarded.ts';
 export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';

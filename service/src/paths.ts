@@ -20,3 +20,6 @@ export function relativeReference(req: Pick<Request, 'originalUrl'>, target: str
   while (shared < Math.min(folders.length, segments.length - 1) && folders[shared] === segments[shared]) shared++;
   return '../'.repeat(folders.length - shared) + segments.slice(shared).join('/');
 }
+
+/** Whether a URL keeps what is sent to it, such as a token, from those on the way. */
+export const isHttps = (url: string): boolean => /^https:/i.test(url);

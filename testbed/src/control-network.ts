@@ -222,6 +222,9 @@ export class TestNode {
     this.folder = options.folder;
   }
 
+  /** How it says that it serves signalling. */
+  scheme: 'http' | 'https' = 'http';
+
   get tokenFile(): string {
     return join(this.folder, 'token');
   }
@@ -242,7 +245,7 @@ export class TestNode {
       region,
       provider,
       endpoints: {
-        signalingUrl: `http://127.0.0.1:${port}`,
+        signalingUrl: `${this.scheme}://127.0.0.1:${port}`,
         host: '127.0.0.1',
         trunkPort: port,
         mediaPorts: [],

@@ -1,5 +1,5 @@
 import { trunkAddressOf, type StreamReport } from '@millrace/api';
-import type { Clock } from '@millrace/service';
+import { isHttps, type Clock } from '@millrace/service';
 import { isDeepStrictEqual } from 'node:util';
 import type { NodePresence } from '../directory/index.ts';
 import type { Candidate } from '../scheduler/index.ts';
@@ -150,6 +150,7 @@ export class Fleet {
         pending: this.#pending.get(spec.name) ?? 0,
         cordoned: spec.cordoned,
         draining: spec.drain !== undefined,
+        https: isHttps(presence?.hello.endpoints.signalingUrl ?? ''),
         carries: carriers?.has(spec.name) ?? false,
       };
     });

@@ -14,14 +14,19 @@ export function placementRoutes(context: HttpContext): Router {
       .post(jsonBody(16 * 1024, `SDP goes to the media node, at "url" in the answer of POST /v1/${kind}`), async (req, res) => {
         const request = parseRequest(PlacementRequest, req.body);
         requireApp(res, request.stream.split('/', 1)[0]!);
-        res.json(await place(context, kind, request));
+        res.json(await place(context, kind, request, req.secure));
       })
       .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
   }
   return router;
 }
 
-async function place(context: HttpContext, kind: 'push' | 'pull', request: PlacementRequest): Promise<PlacementResponse> {
+async function place(
+  context: HttpContext,
+  kind: 'push' | 'pull',
+  request: PlacementRequest,
+  httpsOnly: boolean,
+): Promise<PlacementResponse> {
   const { placer, signingKeys, iceServers, tokenTtlSeconds, clock, metrics } = context;
   if (!signingKeys.ready) {
     throw new Problem(503, 'No signing key yet', {
@@ -29,7 +34,7 @@ async function place(context: HttpContext, kind: 'push' | 'pull', request: Place
       headers: { 'Retry-After': '2' },
     });
   }
-  const placed = placer.place({ kind, ...request });
+  const placed = placer.place({ kind, ...request, httpsOnly });
   metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
   const [first, ...alternatives] = placed.ok ? placed.places : [];
   if (!placed.ok || !first) throw nothingFits(kind, request.stream, placed.ok ? [] : placed.reasons);
@@ -50,10 +55,14 @@ async function place(context: HttpContext, kind: 'push' | 'pull', request: Place
   };
 }
 
+export const NO_HTTPS =
+  'the request came by HTTPS, so no token is sent on to a node that serves plain HTTP: set network.tlsSecretRef of its MediaEdge';
+
 export function nothingFits(kind: string, stream: string, reasons: readonly { node: string; reason: string }[]): Problem {
+  const noHttps = reasons.some(({ reason }) => reason === 'NoHttps') ? `; ${NO_HTTPS}` : '';
   const detail =
     reasons.length === 0
       ? 'there is no media node: create a MediaEdge'
-      : `none of ${reasons.length} media nodes can ${kind} ${stream} now`;
+      : `none of ${reasons.length} media nodes can ${kind} ${stream} now${noHttps}`;
   return new Problem(503, 'No media node fits', { detail, headers: { 'Retry-After': '2' }, extensions: { reasons } });
 }

@@ -1,8 +1,8 @@
 import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken, type MediaTokenClaims } from '@millrace/api';
-import { allowMethods, bearerProblem, bearerToken, jsonBody, parseRequest, Problem } from '@millrace/service';
+import { allowMethods, bearerProblem, bearerToken, isHttps, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import type { HttpContext } from './context.ts';
-import { nothingFits } from './placement.ts';
+import { NO_HTTPS, nothingFits } from './placement.ts';
 
 /** An SDP offer or answer with all its candidates. */
 const MAX_BODY_BYTES = 256 * 1024;
@@ -46,6 +46,9 @@ function redirectToSession(context: HttpContext, path: string, req: Request, res
       detail: 'no node of this name is known; send the request to the node that opened the session',
     });
   }
+  // The body may hold a token, and the session's id is as good as one for this session.
+  if (req.secure && !isHttps(signaling))
+    throw new Problem(503, 'No way by HTTPS', { detail: `the session is on node ${node}, and ${NO_HTTPS}` });
   redirect(res, signaling, path);
 }
 
@@ -53,7 +56,7 @@ async function redirectToPlace(context: HttpContext, kind: 'push' | 'pull', req:
   const { stream, token } = parseRequest(SignalingRequest, req.body);
   if (stream === undefined) throw new Problem(400, 'Invalid request body', { detail: 'stream: missing; write app/name' });
   const valid = await authorize(context, kind, stream, tokensOf(req, token));
-  const placed = context.placer.place({ kind, stream, clientAddress: req.ip, tokenId: valid?.claims.jti });
+  const placed = context.placer.place({ kind, stream, clientAddress: req.ip, tokenId: valid?.claims.jti, httpsOnly: req.secure });
   context.metrics.placements.inc({ kind, outcome: placed.ok ? 'placed' : 'refused' });
   const first = placed.ok ? placed.places[0] : undefined;
   if (!first) throw nothingFits(kind, stream, placed.ok ? [] : placed.reasons);

@@ -15,6 +15,8 @@ export interface PlacementQuery {
   isp?: string | undefined;
   group?: string | undefined;
   exclude?: readonly string[] | undefined;
+  /** The client came by HTTPS: nodes with signalling by plain HTTP are left out. */
+  httpsOnly?: boolean | undefined;
 }
 
 export type Placed = { ok: true; places: Place[] } | { ok: false; reasons: NodeReason[] };
@@ -57,6 +59,7 @@ export class Placer {
         isp,
         group,
         exclude: new Set(query.exclude ?? []),
+        httpsOnly: query.httpsOnly,
         allowedRegions: kind === 'push' ? rule?.originRegions : rule?.policy.playRegions,
         rttMs: (from, to) => fleet.regionRttMs(from, to),
         count: PLACES,

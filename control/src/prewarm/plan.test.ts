@@ -13,6 +13,7 @@ function candidate(node: string, more: Partial<Candidate> = {}): Candidate {
     pending: 0,
     cordoned: false,
     draining: false,
+    https: true,
     carries: false,
   };
   return { node, roles: ['pull'], load: report().load, capacity, ...base, ...more };

@@ -44,6 +44,7 @@ function candidateOf(node: string, line: string): Candidate {
     pending: Number(named.get('pending') ?? 0),
     cordoned: flags.includes('cordoned'),
     draining: flags.includes('draining'),
+    https: true,
     carries: flags.includes('carries'),
   };
 }

@@ -20,6 +20,7 @@ function node(name: string, more: Partial<Candidate> = {}): Candidate {
     pending: 0,
     cordoned: false,
     draining: false,
+    https: true,
     carries: false,
     ...more,
   };
@@ -41,6 +42,7 @@ describe('the schedule', () => {
     ['WrongRole', { roles: ['push', 'relay'] }],
     ['RegionNotAllowed', { region: 'south' }, { allowedRegions: ['north'] }],
     ['Excluded', {}, { exclude: new Set(['bad']) }],
+    ['NoHttps', { https: false }, { httpsOnly: true }],
     ['Disconnected', { connected: false }],
     ['StaleReport', { reportAgeMs: 5001 }],
     ['StaleReport', { reportAgeMs: undefined, load: undefined }],
@@ -140,6 +142,7 @@ describe('the schedule', () => {
     reportAgeMs: fc.option(fc.integer({ min: 0, max: 8000 }), { nil: undefined }),
     cordoned: fc.boolean(),
     draining: fc.boolean(),
+    https: fc.boolean(),
     carries: fc.boolean(),
     pending: fc.nat(20),
     load: fc

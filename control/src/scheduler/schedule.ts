@@ -17,6 +17,8 @@ export interface Candidate {
   pending: number;
   cordoned: boolean;
   draining: boolean;
+  /** Whether its signalling is by HTTPS. */
+  https: boolean;
   /** Whether it already carries the requested stream, so that another viewer costs nothing upstream. */
   carries: boolean;
 }
@@ -29,6 +31,8 @@ export interface ScheduleRequest {
   isp?: string | undefined;
   group?: string | undefined;
   exclude: ReadonlySet<string>;
+  /** The client came by HTTPS, so that its token must not go on by plain HTTP. */
+  httpsOnly?: boolean | undefined;
   /** Regions that the StreamRoute allows; absent: all. */
   allowedRegions?: readonly string[] | undefined;
   /** RTT measured between regions; absent where there is no measurement. */
@@ -75,6 +79,7 @@ function exclusionOf(request: ScheduleRequest, candidate: Candidate): ExclusionR
   if (!candidate.roles.includes(request.kind)) return 'WrongRole';
   if (request.allowedRegions && !request.allowedRegions.includes(candidate.region)) return 'RegionNotAllowed';
   if (request.exclude.has(candidate.node)) return 'Excluded';
+  if (request.httpsOnly && !candidate.https) return 'NoHttps';
   if (candidate.cordoned) return 'Cordoned';
   if (candidate.draining) return 'Draining';
   if (!candidate.connected) return 'Disconnected';

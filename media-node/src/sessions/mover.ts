@@ -1,4 +1,4 @@
-import type { Clock, Logger, Timer } from '@millrace/service';
+import { isHttps, type Clock, type Logger, type Timer } from '@millrace/service';
 import { planMoves } from './drain.ts';
 import type { SessionRegistry } from './registry.ts';
 import type { Session } from './session.ts';
@@ -85,8 +85,10 @@ export class SessionMover {
   }
 
   async #elsewhere({ kind, stream, user }: Session): Promise<string | undefined> {
-    const [best] = await this.#parts.alternatives(kind, stream, user).catch(() => [] as string[]);
-    return best;
+    const { alternatives, here } = this.#parts;
+    const urls = await alternatives(kind, stream, user).catch(() => [] as string[]);
+    // The client takes its token along: never from HTTPS to plain HTTP.
+    return isHttps(here) ? urls.find(isHttps) : urls[0];
   }
 }
 

@@ -100,7 +100,7 @@ describe('the registry', () => {
 });
 
 describe('a draining node', () => {
-  async function drain(alternatives: string[], kind: 'push' | 'pull' = 'pull') {
+  async function drain(alternatives: string[], kind: 'push' | 'pull' = 'pull', here = PARTS.here) {
     const clock = new FakeClock();
     const sessions = new SessionRegistry({ sessions: 10, pendingPerAddress: 10 });
     const { session } = await sessions.admit({ address: '192.0.2.1' }, () => Promise.resolve({ session: newSession(clock) }));
@@ -108,11 +108,19 @@ describe('a draining node', () => {
     if (kind === 'push') session.media = { kind, published: { origin: { close: () => undefined } } } as unknown as SessionMedia;
     const notices: SessionNotice[] = [];
     session.on('notice', (notice) => notices.push(notice));
-    const mover = new SessionMover({ ...PARTS, sessions, alternatives: () => Promise.resolve(alternatives), clock });
+    const mover = new SessionMover({ ...PARTS, here, sessions, alternatives: () => Promise.resolve(alternatives), clock });
     mover.drain(clock.wall() + 60_000, 'draining');
     await clock.settle(40_000);
     return { notices, clock, mover, session };
   }
+
+  test('whose clients came by HTTPS sends none of them to plain HTTP', async () => {
+    const here = 'https://here.example';
+    const urlsOf = async (alternatives: string[]) =>
+      (await drain(alternatives, 'pull', here)).notices.map(({ data }) => (data as { url: string }).url);
+    assert.deepEqual(await urlsOf(['http://plain.example', 'https://tls.example']), ['https://tls.example/whep/live/demo']);
+    assert.deepEqual(await urlsOf(['http://plain.example']), []);
+  });
 
   test('tells each session once where to go and until when', async () => {
     const { notices, clock, mover } = await drain(['http://other.example', 'http://third.example']);

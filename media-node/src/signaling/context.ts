@@ -1,6 +1,7 @@
 import { PlainPullRequest, signalingSessionId, StreamName, type StreamPolicy, type TokenAction } from '@millrace/api';
 import {
   clientGroup,
+  isHttps,
   parseRequest,
   Problem,
   type AddressRate,
@@ -126,10 +127,12 @@ export async function requireRoom(
   const reason = refusal(context, act, policy);
   if (reason === undefined) return;
   const urls = await context.directory.alternatives(act, entry.stream, entry.user).catch(() => [] as string[]);
-  const [best] = urls;
+  // A redirect never takes a token from HTTPS to plain HTTP.
+  const [best] = req.secure ? urls.filter(isHttps) : urls;
   if (best === undefined) {
+    const why = urls.length === 0 ? 'no other node takes the request' : 'no other node serves HTTPS, by which the request came';
     throw new Problem(503, 'No room', {
-      detail: `${reason}, and no other node takes the request; try again later`,
+      detail: `${reason}, and ${why}; try again later`,
       headers: { 'retry-after': '5' },
     });
   }

@@ -136,6 +136,25 @@ describe('a node that takes no more', { timeout: 60_000 }, () => {
     await node.close();
   });
 
+  test('never redirects a request that came by HTTPS to plain HTTP', async () => {
+    const plain = 'http://plain.example:8080';
+    const ask = async (alternatives: string[]): Promise<Response> => {
+      const node = await startTestNode({ sessions: 0, alternatives, trustedProxies: ['127.0.0.0/8'] });
+      const token = await node.token('push', 'live/*');
+      const headers = { 'content-type': 'application/sdp', authorization: `Bearer ${token}`, 'x-forwarded-proto': 'https' };
+      const response = await fetch(`${node.url}/whip/live/demo`, { method: 'POST', headers, body: OBS, redirect: 'manual' });
+      await node.close();
+      return response;
+    };
+    const led = await ask([plain, 'https://tls.example:8443']);
+    assert.equal(led.status, 307);
+    assert.equal(new URL(led.headers.get('location')!).origin, 'https://tls.example:8443');
+    const refused = await ask([plain]);
+    assert.equal(refused.status, 503);
+    assert.equal(refused.headers.get('location'), null);
+    assert.match(await refused.text(), /no other node serves HTTPS/);
+  });
+
   test('says when to try again where there is no other', async () => {
     const node = await startTestNode({ roles: ['pull'] });
     const response = await fetch(`${node.url}/whip/live/demo`, {
