@@ -15,6 +15,7 @@ export const ControlConfig = z.object({
   namespace: z.string().optional().describe("namespace of the fleet; default that of the kubeconfig's context, else default"),
   host: z.string().default('::').describe('address to listen on; :: stands for all, of IPv6 and IPv4'),
   port: port.default(8080).describe('port of the HTTP API and of the agents'),
+  tlsDir: z.string().optional().describe('folder with tls.crt and tls.key: HTTPS, and wss:// for agents; default plain HTTP'),
   opsPort: port.default(9090).describe('port of /metrics, /healthz and /readyz'),
   replica: z
     .string()

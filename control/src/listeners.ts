@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
+import { join } from 'node:path';
 import {
   AddressRate,
   countHttpRefusals,
@@ -58,6 +60,7 @@ export async function startListeners(
   const http = await serveHttp(app, {
     host,
     port: options.port,
+    ...(options.tlsDir === undefined ? {} : { tls: await readTls(options.tlsDir) }),
     setting: 'port (MILLRACE_PORT)',
     limits: { connectionsPerAddress },
     isTrusted,
@@ -71,6 +74,11 @@ export async function startListeners(
     endStreams: api.close,
     close: (graceMs) => Promise.all([http.close(graceMs), opsHttp.close(graceMs)]),
   };
+}
+
+async function readTls(folder: string): Promise<{ cert: Buffer; key: Buffer }> {
+  const [cert, key] = await Promise.all([readFile(join(folder, 'tls.crt')), readFile(join(folder, 'tls.key'))]);
+  return { cert, key };
 }
 
 async function startOps(

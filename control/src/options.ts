@@ -11,6 +11,8 @@ export interface ControlOptions {
   host?: string;
   /** 0 picks a free port. */
   port: number;
+  /** Folder with tls.crt and tls.key: the API and the agents' channel by TLS; absent: plain. */
+  tlsDir?: string | undefined;
   /** A separate port for /metrics, /healthz and /readyz; absent: the port of the API. */
   opsPort?: number | undefined;
   /** Shared by all replicas; absent: an in-memory one, for a single replica. It is closed at stop. */

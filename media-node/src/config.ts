@@ -31,6 +31,12 @@ export const MediaNodeConfig = z.object({
     .default(['push', 'pull', 'relay'])
     .describe('push: takes publishers; pull: serves viewers; relay: forwards between nodes'),
   controlUrl: z.url().max(512).describe("control's agent channel, ws:// or wss://, ending in /v1/agent"),
+  controlCaFile: z
+    .string()
+    .optional()
+    .describe(
+      "PEM file with the CAs that may sign control's certificate, for wss://; read anew for each connection; default Node's own",
+    ),
   tokenFile: z
     .string()
     .default('/var/run/millrace/token/token')

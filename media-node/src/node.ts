@@ -2,7 +2,7 @@ import { urlHost, type NodeEndpoints, type NodeSettings } from '@millrace/api';
 import { createMetrics, realClock, type Clock, type Logger, type Readiness, type Registry } from '@millrace/service';
 import { AccessControl, PolicyCache } from './access/index.ts';
 import { placeNode, trunkHosts } from './addresses/index.ts';
-import { ControlChannel } from './channel/index.ts';
+import { ControlChannel, plainControlWarning } from './channel/index.ts';
 import { announcedHosts, workerCount, type MediaNodeConfig } from './config.ts';
 import { readHostFacts } from './host.ts';
 import { serveOps, serveSignaling } from './listeners.ts';
@@ -70,9 +70,12 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
     plainPerAddress: config.plainSessionsPerAddress,
   });
   const facts = await readHostFacts(config);
+  const plain = plainControlWarning(config.controlUrl);
+  if (plain !== undefined) logger.warn({ controlUrl: config.controlUrl }, plain);
   const channel = new ControlChannel({
     urls: [config.controlUrl],
     tokenFile: config.tokenFile,
+    caFile: config.controlCaFile,
     stateDir: config.stateDir,
     identity: () => ({ ...identityOf(config), endpoints, ...facts }),
     logger,

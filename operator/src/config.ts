@@ -19,6 +19,14 @@ export const OperatorConfig = z.object({
     .regex(/^wss?:\/\/[^/]+\/v1\/agent$/, 'must be ws(s)://host[:port]/v1/agent')
     .default('ws://millrace-control:8080/v1/agent')
     .describe('URL at which media nodes connect to control'),
+  controlCa: z
+    .string()
+    .min(1)
+    .max(253)
+    .optional()
+    .describe(
+      "ConfigMap in the namespace of the edges whose ca.crt signs control's certificate, for wss://; default the CAs that Node knows",
+    ),
   mediaNodeImage: z.string().min(1).max(512).optional().describe('image of media nodes whose MediaEdge names none'),
   watchHosts: z.boolean().default(true).describe('drain media nodes on cordoned hosts; needs to read Nodes'),
   opsHost: z

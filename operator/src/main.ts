@@ -14,6 +14,7 @@ runMain(async () => {
     namespace: config.namespace,
     leaseNamespace: config.leaseNamespace,
     controlUrl: config.controlUrl,
+    controlCa: config.controlCa,
     mediaNodeImage: config.mediaNodeImage,
     watchHosts: config.watchHosts,
     metricsFrom: config.metricsFrom,

@@ -13,6 +13,8 @@ export interface StartOptions {
   leaseNamespace?: string | undefined;
   /** ws(s)://host/v1/agent, where media nodes find control. */
   controlUrl: string;
+  /** ConfigMap whose ca.crt signs control's certificate. */
+  controlCa?: string | undefined;
   /** Image of media nodes whose MediaEdge names none. */
   mediaNodeImage?: string | undefined;
   /** Drains nodes of cordoned hosts; default true. */
@@ -55,7 +57,7 @@ export async function startOperator(options: StartOptions): Promise<OperatorHand
     client,
     namespace: options.namespace,
     leaseNamespace: options.leaseNamespace ?? contextNamespace(kubeconfig) ?? 'default',
-    pods: { controlUrl: options.controlUrl, defaultImage: options.mediaNodeImage },
+    pods: { controlUrl: options.controlUrl, controlCa: options.controlCa, defaultImage: options.mediaNodeImage },
     watchHosts: options.watchHosts ?? true,
     clock: realClock,
     random: Math.random,

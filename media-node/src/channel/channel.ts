@@ -32,6 +32,8 @@ export interface ChannelOptions {
   /** ws(s)://…/v1/agent of one or more control replicas or services; tried in turn. */
   urls: readonly string[];
   tokenFile: string;
+  /** See LinkOptions. */
+  caFile?: string | undefined;
   /** Folder for the last snapshot. */
   stateDir: string;
   identity: () => ChannelIdentity;
@@ -94,6 +96,7 @@ export class ControlChannel extends EventEmitter<ChannelEvents> {
     this.#connection = new ControlConnection({
       urls: options.urls,
       tokenFile: options.tokenFile,
+      caFile: options.caFile,
       hello: () => this.#hello(),
       clock: this.#clock,
       random: options.random ?? Math.random,

@@ -10,6 +10,8 @@ export interface ConnectionOptions {
   /** ws(s)://…/v1/agent of control replicas or services, at least one; tried in turn. */
   urls: readonly string[];
   tokenFile: string;
+  /** See LinkOptions. */
+  caFile?: string | undefined;
   hello: () => Hello;
   clock: Clock;
   random: () => number;
@@ -75,13 +77,14 @@ export class ControlConnection {
   }
 
   dial(): void {
-    const { urls, tokenFile, hello, clock, logger } = this.#options;
+    const { urls, tokenFile, caFile, hello, clock, logger } = this.#options;
     clock.clearTimeout(this.#dialAt);
     this.#dialAt = undefined;
     const url = urls[this.#nextUrl % urls.length]!;
     const link: ControlLink = new ControlLink({
       url,
       tokenFile,
+      caFile,
       hello,
       clock,
       logger,

@@ -16,6 +16,8 @@ export interface LinkOptions {
   url: string;
   /** Read at each dial: the kubelet replaces the projected token before it expires. */
   tokenFile: string;
+  /** PEM file with the CAs that may sign control's certificate, read at each dial; absent: Node's own. */
+  caFile?: string | undefined;
   hello: () => Hello;
   clock: Clock;
   logger: Logger;
@@ -58,10 +60,12 @@ export class ControlLink {
   }
 
   async #dial(): Promise<void> {
-    const { url, tokenFile, hello, clock } = this.#options;
+    const { url, tokenFile, caFile, hello, clock } = this.#options;
     const token = (await readFile(tokenFile, 'utf8')).trim();
+    const ca = caFile === undefined ? {} : { ca: await readFile(caFile) };
     if (this.#closed) return;
     const socket = new WebSocket(url, AGENT_SUBPROTOCOL, {
+      ...ca,
       headers: { authorization: `Bearer ${token}` },
       handshakeTimeout: DIAL_WITHIN_MS,
       maxPayload: AGENT_MAX_MESSAGE_BYTES,

@@ -70,3 +70,15 @@ test('of the Secret that an edge names, only certificate and key are mounted', (
     false,
   );
 });
+
+test('a node finds the CA of control where the operator names a ConfigMap with it', () => {
+  const { spec } = buildPod(edgeWith({}), 'edge-1', {
+    ...settings,
+    controlUrl: 'wss://control/v1/agent',
+    controlCa: 'control-ca',
+  });
+  const file = spec?.containers[0]?.env?.find(({ name }) => name === 'MILLRACE_CONTROL_CA_FILE')?.value;
+  const mount = spec?.containers[0]?.volumeMounts?.find(({ mountPath }) => file === `${mountPath}/ca.crt`);
+  const volume = spec?.volumes?.find(({ name }) => name === mount?.name);
+  assert.deepEqual(volume?.configMap, { name: 'control-ca', items: [{ key: 'ca.crt', path: 'ca.crt' }] });
+});

@@ -8,6 +8,8 @@ import { CONTAINER, LABEL, SERVICE_ACCOUNT, TOKEN_AUDIENCE } from './names.ts';
 export interface PodSettings {
   /** ws(s)://host/v1/agent: the URL at which nodes connect to control. */
   controlUrl: string;
+  /** ConfigMap of the edge's namespace whose ca.crt signs control's certificate; absent: a CA that Node knows. */
+  controlCa?: string | undefined;
   /** For edges without spec.image. */
   defaultImage?: string | undefined;
 }
@@ -69,7 +71,7 @@ function podTemplate(
     annotations: template.annotations,
     spec: {
       containers: [container(edge, settings)],
-      volumes: volumes(edge),
+      volumes: volumes(edge, settings),
       securityContext: podSecurity(edge),
       serviceAccountName: SERVICE_ACCOUNT,
       automountServiceAccountToken: false,
@@ -102,6 +104,7 @@ function container(edge: MediaEdge, settings: PodSettings): Container {
       { name: 'state', mountPath: STATE_DIR },
       { name: 'tmp', mountPath: '/tmp' },
       ...(network.tlsSecretRef ? [{ name: 'tls', mountPath: `${RUN_DIR}/tls`, readOnly: true }] : []),
+      ...(settings.controlCa ? [{ name: 'control-ca', mountPath: `${RUN_DIR}/control-ca`, readOnly: true }] : []),
     ],
   };
 }
@@ -115,6 +118,7 @@ function environment(edge: MediaEdge, settings: PodSettings): EnvVar[] {
     MILLRACE_ISP: spec.isp,
     MILLRACE_ROLES: [...spec.roles].sort().join(','),
     MILLRACE_CONTROL_URL: settings.controlUrl,
+    MILLRACE_CONTROL_CA_FILE: settings.controlCa ? `${RUN_DIR}/control-ca/ca.crt` : undefined,
     MILLRACE_TOKEN_FILE: `${RUN_DIR}/token/token`,
     MILLRACE_TLS_DIR: network.tlsSecretRef ? `${RUN_DIR}/tls` : undefined,
     MILLRACE_STATE_DIR: STATE_DIR,
@@ -188,7 +192,7 @@ function livenessProbe(opsPort: number): Pick<Container, 'livenessProbe'> {
   };
 }
 
-function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
+function volumes(edge: MediaEdge, { controlCa }: PodSettings): NonNullable<PodSpec['volumes']> {
   const { tlsSecretRef } = edge.spec.network;
   const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' };
   return [
@@ -196,5 +200,6 @@ function volumes(edge: MediaEdge): NonNullable<PodSpec['volumes']> {
     { name: 'state', emptyDir: {} },
     { name: 'tmp', emptyDir: {} },
     ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name, items: TLS_FILES } }] : []),
+    ...(controlCa ? [{ name: 'control-ca', configMap: { name: controlCa, items: [{ key: 'ca.crt', path: 'ca.crt' }] } }] : []),
   ];
 }
