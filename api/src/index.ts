@@ -6,6 +6,7 @@ export * from './pattern-index.ts';
 export * from './tokens.ts';
 export * from './agent.ts';
 export * from './agent-pages.ts';
+export * from './control-tls.ts';
 export * from './grants.ts';
 export * from './json-bounds.ts';
 export * from './http.ts';

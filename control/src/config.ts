@@ -1,4 +1,4 @@
-import { IceServer } from '@millrace/api';
+import { CONTROL_TLS_SECRET, IceServer } from '@millrace/api';
 import { MetricsFrom, TrustedProxies } from '@millrace/service';
 import { z } from 'zod';
 
@@ -15,7 +15,14 @@ export const ControlConfig = z.object({
   namespace: z.string().optional().describe("namespace of the fleet; default that of the kubeconfig's context, else default"),
   host: z.string().default('::').describe('address to listen on; :: stands for all, of IPv6 and IPv4'),
   port: port.default(8080).describe('port of the HTTP API and of the agents'),
-  tlsDir: z.string().optional().describe('folder with tls.crt and tls.key: HTTPS, and wss:// for agents; default plain HTTP'),
+  tls: z.boolean().default(true).describe('serve HTTPS, and wss:// for agents; false: plain HTTP, for a network that you trust'),
+  tlsSecret: z
+    .string()
+    .min(1)
+    .max(253)
+    .default(CONTROL_TLS_SECRET)
+    .describe("Secret of type kubernetes.io/tls with control's certificate; the default is the one that the operator keeps"),
+  tlsDir: z.string().optional().describe('folder with tls.crt and tls.key, followed when they change, instead of a Secret'),
   opsPort: port.default(9090).describe('port of /metrics, /healthz and /readyz'),
   replica: z
     .string()

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { contextNamespace, createKubeClient } from '@millrace/kube';
 import { createLogger, createMetrics, realClock } from '@millrace/service';
+import { followCertificate } from './certificate.ts';
 import { startListeners } from './listeners.ts';
 import { controlMetrics } from './metrics.ts';
 import type { ControlOptions } from './options.ts';
@@ -8,7 +9,7 @@ import { createParts, type Parts } from './parts.ts';
 import { followSecrets } from './secrets.ts';
 
 export { APP_KEYS_SECRET, TOKEN_KEY_SECRET } from './secrets.ts';
-export type { ControlOptions } from './options.ts';
+export type { ControlOptions, ControlTls } from './options.ts';
 
 export interface Control {
   /** Base URL of the HTTP API; agents dial `agentUrl`. */
@@ -36,7 +37,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const parts: Parts = createParts(options, context);
   const { cluster, directory, follower, gateway, lease, prewarm, programmer, settling, signingKeys, appKeys, status } = parts;
 
-  const listeners = await startListeners(options, parts, { ...context, registry });
+  const certificate = await followCertificate({ tls: options.tls, client, namespace, registry, clock, logger });
+  const listeners = await startListeners(options, parts, { ...context, registry }, certificate);
   gateway.attach(listeners.server);
   const onSigningKeys = (): void => {
     programmer.tokenKeysChanged();
@@ -62,7 +64,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     status.stop();
     programmer.stop();
     listeners.endStreams();
-    await Promise.all([listeners.close(500), lease.stop(), cluster.stop(), secretsStopped]);
+    await Promise.all([listeners.close(500), lease.stop(), cluster.stop(), secretsStopped, certificate?.stop()]);
     await directory.close();
     client.close();
   };

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { join } from 'node:path';
 import {
   AddressRate,
   countHttpRefusals,
@@ -15,6 +13,7 @@ import {
 } from '@millrace/service';
 import express from 'express';
 import { controlApp } from './http/index.ts';
+import type { FollowedCertificate } from './certificate.ts';
 import type { ControlOptions } from './options.ts';
 import type { Parts, ReplicaContext } from './parts.ts';
 import { TOKEN_KEY_SECRET } from './secrets.ts';
@@ -34,6 +33,7 @@ export async function startListeners(
   options: ControlOptions,
   parts: Parts,
   { metrics, clock, logger, registry }: ReplicaContext & { registry: Registry },
+  tls: FollowedCertificate | undefined,
 ): Promise<Listeners> {
   const { host = '127.0.0.1', requestsPerSecondPerAddress = 1000, connectionsPerAddress = 2000 } = options;
   const isTrusted = trusts(options.trustedProxies ?? []);
@@ -55,12 +55,12 @@ export async function startListeners(
     clock,
     logger,
   });
-  const ops = opsRouter({ registry, ready: () => readiness(parts), metricsFrom: options.metricsFrom });
+  const ops = opsRouter({ registry, ready: () => readiness(parts, tls), metricsFrom: options.metricsFrom });
   const app = options.opsPort === undefined ? express().disable('x-powered-by').use(ops).use(api.app) : api.app;
   const http = await serveHttp(app, {
     host,
     port: options.port,
-    ...(options.tlsDir === undefined ? {} : { tls: await readTls(options.tlsDir) }),
+    certificate: tls?.certificate,
     setting: 'port (MILLRACE_PORT)',
     limits: { connectionsPerAddress },
     isTrusted,
@@ -74,11 +74,6 @@ export async function startListeners(
     endStreams: api.close,
     close: (graceMs) => Promise.all([http.close(graceMs), opsHttp.close(graceMs)]),
   };
-}
-
-async function readTls(folder: string): Promise<{ cert: Buffer; key: Buffer }> {
-  const [cert, key] = await Promise.all([readFile(join(folder, 'tls.crt')), readFile(join(folder, 'tls.key'))]);
-  return { cert, key };
 }
 
 async function startOps(
@@ -98,9 +93,11 @@ async function startOps(
   }
 }
 
-function readiness({ cluster, signingKeys }: Parts): Readiness {
+function readiness({ cluster, signingKeys }: Parts, tls: FollowedCertificate | undefined): Readiness {
   const reasons: string[] = [];
   if (!cluster.hasSynced) reasons.push('the cluster has not been read yet');
   if (!signingKeys.ready) reasons.push(`Secret ${TOKEN_KEY_SECRET} has not been read yet`);
+  const missing = tls?.missing();
+  if (missing !== undefined) reasons.push(missing);
   return { ok: reasons.length === 0, reasons };
 }

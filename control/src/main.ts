@@ -6,7 +6,18 @@ import { RedisDirectory } from './directory/index.ts';
 
 runMain(async () => {
   const config = loadConfig(ControlConfig, { argv: process.argv.slice(2), env: process.env });
-  const { kubeconfig: file, context, redisUrl, redisPrefix, stopGraceSeconds, logLevel, ...options } = config;
+  const {
+    kubeconfig: file,
+    context,
+    redisUrl,
+    redisPrefix,
+    stopGraceSeconds,
+    logLevel,
+    tls,
+    tlsSecret,
+    tlsDir,
+    ...options
+  } = config;
   const logger = createLogger({ service: 'control', level: logLevel });
   const kubeconfig = loadKubeconfig({ ...(file === undefined ? {} : { file }), ...(context === undefined ? {} : { context }) });
   const namespace = options.namespace ?? contextNamespace(kubeconfig) ?? 'default';
@@ -16,6 +27,7 @@ runMain(async () => {
       : await RedisDirectory.connect({ url: redisUrl, fleet: redisPrefix ?? namespace, clock: realClock, logger });
   const control = await startControl({
     ...options,
+    ...(tls ? { tls: tlsDir === undefined ? { secret: tlsSecret } : { folder: tlsDir } } : {}),
     kubeconfig,
     namespace,
     ...(directory ? { directory } : {}),

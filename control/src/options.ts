@@ -4,6 +4,9 @@ import type { Clock, Logger, Registry } from '@millrace/service';
 import type { StreamDirectory } from './directory/index.ts';
 import type { ClientRegion } from './scheduler/index.ts';
 
+/** Where control's certificate comes from: a folder with tls.crt and tls.key, or a Secret of type kubernetes.io/tls in its namespace. */
+export type ControlTls = { readonly folder: string } | { readonly secret: string };
+
 export interface ControlOptions {
   kubeconfig: Parameters<typeof createKubeClient>[0]['kubeconfig'];
   /** Default: that of the kubeconfig's context, else `default`. */
@@ -11,8 +14,8 @@ export interface ControlOptions {
   host?: string;
   /** 0 picks a free port. */
   port: number;
-  /** Folder with tls.crt and tls.key: the API and the agents' channel by TLS; absent: plain. */
-  tlsDir?: string | undefined;
+  /** Serves the API and the agents' channel by TLS, with a certificate that may change meanwhile; absent: plain. */
+  tls?: ControlTls | undefined;
   /** A separate port for /metrics, /healthz and /readyz; absent: the port of the API. */
   opsPort?: number | undefined;
   /** Shared by all replicas; absent: an in-memory one, for a single replica. It is closed at stop. */

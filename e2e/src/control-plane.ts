@@ -84,6 +84,7 @@ export async function startControlPlane(startApi: (folder: string) => Promise<Ap
     '127.0.0.1',
     '--ops-port',
     '0',
+    '--tls=false',
   );
   const agentUrl = ['--control-url', `ws://127.0.0.1:${port}/v1/agent`, '--media-node-image', 'millrace/media-node'];
   const ops = ['--lease-namespace', 'default', '--ops-host', '127.0.0.1', '--ops-port', '0'];

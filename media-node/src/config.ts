@@ -55,7 +55,7 @@ export const MediaNodeConfig = z.object({
   opsPort: Port.default(9090).describe('TCP port of /metrics, /healthz and /readyz'),
   rtpPortMin: Port.default(41000).describe('first UDP port for plain RTP'),
   rtpPortMax: Port.default(41999).describe('last UDP port for plain RTP'),
-  tlsDir: z.string().optional().describe('folder with tls.crt and tls.key: signalling by HTTPS'),
+  tlsDir: z.string().optional().describe('folder with tls.crt and tls.key, followed when they change: signalling by HTTPS'),
   cores: z
     .number()
     .int()

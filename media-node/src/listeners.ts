@@ -1,12 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   AddressRate,
+  CertificateFiles,
+  certificateMetrics,
   countHttpRefusals,
   notFoundHandler,
   OPS_LIMITS,
   opsRouter,
   serveHttp,
+  ServingCertificate,
   trusts,
   type HttpService,
   type Readiness,
@@ -50,15 +51,28 @@ export async function serveSignaling(
     onRefused,
     timeouts: SESSION_TIMEOUTS,
   });
-  return serveHttp(app, {
+  const metrics = certificateMetrics(registry, 'signaling');
+  const { tlsDir: folder } = config;
+  const certificate = folder === undefined ? undefined : new ServingCertificate({ ...parts, metrics });
+  const files =
+    certificate && folder !== undefined ? await CertificateFiles.follow({ ...parts, folder, certificate }) : undefined;
+  const service = await serveHttp(app, {
     host: listen,
     port: config.signalingPort,
     setting: 'signalingPort (MILLRACE_SIGNALING_PORT)',
     limits: { connectionsPerAddress: config.connectionsPerAddress },
     isTrusted,
     onRefused,
-    ...(config.tlsDir === undefined ? {} : { tls: await readTls(config.tlsDir) }),
+    certificate,
   });
+  return {
+    ...service,
+    close: (graceMs) => {
+      files?.stop();
+      certificate?.stop();
+      return service.close(graceMs);
+    },
+  };
 }
 
 /** Metrics and health. @throws CannotListen */
@@ -78,9 +92,4 @@ export function serveOps(
     limits: OPS_LIMITS,
     onRefused: countHttpRefusals(registry, 'ops'),
   });
-}
-
-async function readTls(folder: string): Promise<{ cert: Buffer; key: Buffer }> {
-  const [cert, key] = await Promise.all([readFile(join(folder, 'tls.crt')), readFile(join(folder, 'tls.key'))]);
-  return { cert, key };
 }

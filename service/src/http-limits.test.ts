@@ -10,13 +10,17 @@ import express from 'express';
 import { FakeClock } from '@millrace/testkit';
 import {
   AddressRate,
+  certificateMetrics,
   createLogger,
   identifyClient,
   jsonBody,
   limitRequests,
   notFoundHandler,
   problemHandler,
+  realClock,
+  Registry,
   serveHttp,
+  ServingCertificate,
   trusts,
   type HttpRefusal,
   type HttpService,
@@ -241,6 +245,9 @@ describe('over TLS', () => {
     stdio: 'ignore',
   });
   const identity = { key: readFileSync(key), cert: readFileSync(cert) };
+  const metrics = certificateMetrics(new Registry(), 'test');
+  const certificate = new ServingCertificate({ metrics, clock: realClock, logger });
+  certificate.offer(identity, 'the test');
 
   test('a request that comes before a large answer has left is read, however large it is', { timeout: 60_000 }, async () => {
     const bytes = 3_000_000;
@@ -251,7 +258,7 @@ describe('over TLS', () => {
         req.on('data', (part: Buffer) => (count += part.length));
         req.on('end', () => res.send(`read ${count}`));
       });
-    const { port } = await serve(app, { tls: identity });
+    const { port } = await serve(app, { certificate });
     const socket = tls.connect({ port, host: '127.0.0.1', ca: identity.cert });
     const requests = Buffer.concat([
       Buffer.from(`GET / HTTP/1.1\r\nhost: a\r\n\r\nPOST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${bytes}\r\n\r\n`),
@@ -273,7 +280,7 @@ describe('over TLS', () => {
   });
 
   test('a handshake that does not go on ends the connection, and what is no TLS is counted', async () => {
-    const { port } = await serve(echo(), { tls: identity, limits: { tlsHandshakeWithinMs: 100 } });
+    const { port } = await serve(echo(), { certificate, limits: { tlsHandshakeWithinMs: 100 } });
     await talk(port, () => undefined);
     await talk(port, (socket) => socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'));
     assert.deepEqual(refused, ['tls', 'tls']);

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { CannotListen } from './cannot-listen.ts';
 import { readThroughStreams } from './pausable-tls.ts';
 import { enforceLimits, HTTP_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
+import type { ServingCertificate } from './tls/index.ts';
 
 export interface ListenOptions {
   /** An IP address; `::` listens on all addresses of both families, or on IPv4 only if the machine has no IPv6. */
@@ -12,8 +13,8 @@ export interface ListenOptions {
   port: number;
   /** The setting that chooses the port, for the error when it is taken, e.g. `signalingPort (MILLRACE_SIGNALING_PORT)`. */
   setting?: string;
-  /** Certificate and key make it HTTPS. */
-  tls?: https.ServerOptions;
+  /** Makes it HTTPS. While it has no certificate yet, handshakes fail. */
+  certificate?: ServingCertificate | undefined;
   /** Overrides of HTTP_LIMITS. */
   limits?: Partial<HttpLimits>;
   /** Trusted proxies, which carry many clients over one address. */
@@ -34,10 +35,13 @@ export interface HttpService {
 /** Listens with an express app or a plain listener; rejects with a message naming address and remedy when it cannot. */
 export async function serveHttp(app: http.RequestListener, options: ListenOptions): Promise<HttpService> {
   const limits = { ...HTTP_LIMITS, ...options.limits };
-  const server = options.tls
-    ? https.createServer({ ...serverOptions(limits), ...options.tls }, app)
+  const server = options.certificate
+    ? https.createServer(serverOptions(limits), app)
     : http.createServer(serverOptions(limits), app);
-  if (server instanceof https.Server) readThroughStreams(server);
+  if (server instanceof https.Server) {
+    readThroughStreams(server);
+    options.certificate?.serve(server);
+  }
   enforceLimits(server, limits, {
     isTrusted: options.isTrusted ?? (() => false),
     onRefused: options.onRefused ?? (() => undefined),
@@ -58,7 +62,7 @@ export async function serveHttp(app: http.RequestListener, options: ListenOption
   return {
     server,
     port,
-    url: `${options.tls ? 'https' : 'http'}://${reachableHost((server.address() as AddressInfo).address)}:${port}`,
+    url: `${options.certificate ? 'https' : 'http'}://${reachableHost((server.address() as AddressInfo).address)}:${port}`,
     close(graceMs = 0) {
       closed ??= closeWithin(server, sockets, graceMs);
       return closed;

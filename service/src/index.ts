@@ -9,6 +9,14 @@ export { bearerProblem, bearerToken, type BearerError } from './bearer-problem.t
 export { CannotListen } from './cannot-listen.ts';
 export { HTTP_LIMITS, OPS_LIMITS, serverOptions, type HttpLimits, type HttpRefusal } from './http-limits.ts';
 export { readThroughStreams } from './pausable-tls.ts';
+export {
+  CertificateFiles,
+  certificateMetrics,
+  judgeCertificate,
+  ServingCertificate,
+  type CertificateMetrics,
+  type CertificatePair,
+} from './tls/index.ts';
 export { jsonBody, mediaTypeOf, textBody, unsupportedType } from './body.ts';
 export { cors } from './cors.ts';
 export { openEventStream } from './event-stream.ts';

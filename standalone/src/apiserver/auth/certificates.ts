@@ -1,8 +1,7 @@
-import 'reflect-metadata';
-import { randomBytes, webcrypto } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
+import { createAuthority, issueServerCertificate } from '@millrace/service/certificates';
 
 export interface TlsFiles {
   cert: string;
@@ -10,7 +9,6 @@ export interface TlsFiles {
   /** PEM of the certificate authority that clients must trust. */
   ca: string;
 }
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const dayMs = 86_400_000;
 
 /**
@@ -21,7 +19,7 @@ export async function loadOrCreateCertificates(dataDir: string, hosts: string[],
   const file = join(dataDir, 'tls.json');
   if (existsSync(file)) {
     const kept = JSON.parse(readFileSync(file, 'utf8')) as TlsFiles & { hosts: string[] };
-    const ends = new x509.X509Certificate(kept.cert).notAfter.getTime();
+    const ends = new X509Certificate(kept.cert).validToDate.getTime();
     if (ends - nowMs > 30 * dayMs && hosts.every((host) => kept.hosts.includes(host))) return kept;
   }
   const made = { ...(await createCertificates(hosts, nowMs)), hosts };
@@ -30,40 +28,9 @@ export async function loadOrCreateCertificates(dataDir: string, hosts: string[],
   return made;
 }
 
-async function createCertificates(hosts: string[], nowMs: number): Promise<TlsFiles> {
-  const crypto = webcrypto as unknown as Crypto;
-  x509.cryptoProvider.set(crypto);
-  const validity = { notBefore: new Date(nowMs - dayMs), notAfter: new Date(nowMs + 365 * dayMs) };
-  const caKeys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    ...validity,
-    serialNumber: randomBytes(8).toString('hex'),
-    name: 'CN=millrace-standalone-ca',
-    keys: caKeys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-    ],
-  });
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const names = hosts.map((host) => ({ type: /^[\d.]+$|:/.test(host) ? ('ip' as const) : ('dns' as const), value: host }));
-  const cert = await x509.X509CertificateGenerator.create({
-    ...validity,
-    serialNumber: randomBytes(8).toString('hex'),
-    subject: 'CN=millrace-standalone',
-    issuer: ca.subject,
-    publicKey: keys.publicKey,
-    signingKey: caKeys.privateKey,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(false),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(names),
-    ],
-  });
-  const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, '$&\n').trimEnd()}\n-----END PRIVATE KEY-----\n`;
-  return { cert: cert.toString('pem'), key, ca: ca.toString('pem') };
+async function createCertificates(names: string[], nowMs: number): Promise<TlsFiles> {
+  const validity = { fromMs: nowMs - dayMs, toMs: nowMs + 365 * dayMs };
+  const authority = await createAuthority({ commonName: 'millrace-standalone-ca', ...validity });
+  const issued = await issueServerCertificate(authority, { commonName: 'millrace-standalone', names, ...validity });
+  return { ...issued, ca: authority.cert };
 }
