@@ -40,6 +40,8 @@ export interface MediaEdgeSpec {
   network: MediaEdgeNetwork;
   /** Cores of each node. A change replaces the pods one by one. */
   cpu: MediaEdgeCpu;
+  /** Memory that a node may use, MiB; beyond it the kernel ends the node, not its host. With cpu.pinning affinity and static it is reserved too, with none 256 MiB are. Absent means 512 and 512 more for each core. A change replaces the pods one by one. */
+  memoryMiB?: number;
   /** Capacity of one node. The scheduler places no more sessions on a node that has reached it. A change of sessions or egressMbps replaces the pods one by one. */
   capacity: MediaEdgeCapacity;
   /** How a node is emptied before its pod is deleted, whether by scaling down, a rolling update, kubectl drain or deletion of the edge. */

@@ -6,12 +6,12 @@ import { compileCrd, type JsonObject } from '@millrace/api/validation';
 import { buildPod } from './pod.ts';
 
 const crd = compileCrd(mediaEdgeCrd);
-const edgeWith = (network: JsonObject): MediaEdge => {
+const edgeWith = (network: JsonObject, more: JsonObject = {}): MediaEdge => {
   const edge: JsonObject = {
     apiVersion: 'millrace.dev/v1alpha1',
     kind: 'MediaEdge',
     metadata: { name: 'edge', namespace: 'default', uid: 'u' },
-    spec: { region: 'eu', roles: ['pull'], network },
+    spec: { region: 'eu', roles: ['pull'], network, ...more },
   };
   crd.applyDefaults(edge);
   return edge as unknown as MediaEdge;
@@ -33,6 +33,19 @@ test('a node runs without root, capabilities or a writable root file system', ()
     [{ allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true }],
   );
   assert.equal(spec?.automountServiceAccountToken, false);
+});
+
+test('a node cannot take the memory of its host; with exclusive cores requests equal limits, which the static CPU policy wants', () => {
+  const resources = (more: JsonObject) => buildPod(edgeWith({}, more), 'edge-1', settings).spec?.containers[0]?.resources;
+  assert.deepEqual(resources({ cpu: { cores: 4, pinning: 'static' } }), {
+    requests: { cpu: '4', memory: '2560Mi' },
+    limits: { cpu: '4', memory: '2560Mi' },
+  });
+  assert.deepEqual(resources({}), { requests: { cpu: '2', memory: '1536Mi' }, limits: { memory: '1536Mi' } });
+  assert.deepEqual(resources({ cpu: { pinning: 'none' }, memoryMiB: 4096 }), {
+    requests: { cpu: '250m', memory: '256Mi' },
+    limits: { memory: '4096Mi' },
+  });
 });
 
 test('a node can write to its state folder and to /tmp', () => {

@@ -166,12 +166,23 @@ function hostPorts(edge: MediaEdge): NonNullable<Container['ports']> {
   ];
 }
 
-/** static: a Guaranteed pod with whole cores, to which the kubelet's static CPU policy assigns exclusive CPUs. */
-function resources(edge: MediaEdge): NonNullable<Container['resources']> {
-  const { cores, pinning } = edge.spec.cpu;
-  const amounts = { cpu: String(cores), memory: `${512 + 512 * cores}Mi` };
-  if (pinning === 'static') return { requests: amounts, limits: amounts };
-  return { requests: pinning === 'affinity' ? { cpu: amounts.cpu, memory: '256Mi' } : { cpu: '250m', memory: '256Mi' } };
+/**
+ * static: a Guaranteed pod (requests equal limits) with whole cores, to which the kubelet's static CPU policy assigns exclusive CPUs. The others
+ * have no CPU limit: its throttling stops a node for up to 100 ms at a time, which is jitter. All have a memory limit, so that a node which
+ * strangers overload or take over exhausts its own memory and not the host's.
+ */
+function resources({ spec: { cpu, memoryMiB } }: MediaEdge): NonNullable<Container['resources']> {
+  const { cores, pinning } = cpu;
+  const amounts = { cpu: String(cores), memory: `${memoryMiB ?? 512 + 512 * cores}Mi` };
+  const { memory } = amounts;
+  switch (pinning) {
+    case 'static':
+      return { requests: amounts, limits: amounts };
+    case 'affinity':
+      return { requests: amounts, limits: { memory } };
+    case 'none':
+      return { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory } };
+  }
 }
 
 /** Readiness of a node that picks its own port, which an HTTP probe cannot know: the node keeps a file in its state folder while it is ready. */
