@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { mediaEdges, mediaNodes, streamRoutes, type MediaNode } from '@millrace/api';
+import { CONTROL_TLS_SECRET, mediaEdges, mediaNodes, streamRoutes, type MediaNode } from '@millrace/api';
 import { callers, type Caller, type Verdict } from '@millrace/api/operations';
 import { startControl, type Control } from '@millrace/control';
 import { startOperator, type OperatorHandle } from '@millrace/operator';
-import { createKubeClient, isTrue, loadKubeconfig, pods, type KubeClient, type Pod } from '@millrace/kube';
+import { configMaps, createKubeClient, isTrue, loadKubeconfig, pods, type KubeClient, type Pod } from '@millrace/kube';
 import { createLogger, loadConfig } from '@millrace/service';
 import { ACCOUNTS, kubernetesRights, VERBS, type KubernetesRight, type Verb } from '@millrace/api/kubernetes-access';
 import { SigningKeys } from '@millrace/control/tokens';
@@ -38,7 +38,8 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
     /** Verbs and resources that no row of the table grants, among them the most dangerous ones. */
     const others: Omit<KubernetesRight, 'verbs' | 'accounts' | 'isClusterWide'>[] = [
       { group: '', resource: 'pods/exec' },
-      { group: '', resource: 'configmaps' },
+      { group: '', resource: 'configmaps', name: 'kube-root-ca.crt' },
+      { group: '', resource: 'secrets', name: 'millrace-token-key' },
       { group: '', resource: 'serviceaccounts' },
       { group: '', resource: 'serviceaccounts/token' },
       { group: '', resource: 'namespaces' },
@@ -130,7 +131,8 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
       const logger = createLogger({ service: 'test', level: 'debug' }, sink);
       const account = async (name: 'operator' | 'control') =>
         loadKubeconfig({ file: await kubeconfigOf(cluster, name, NAMESPACE) });
-      control = await startControl({ kubeconfig: await account('control'), namespace: NAMESPACE, port: 0, logger });
+      const tls = { secret: CONTROL_TLS_SECRET };
+      control = await startControl({ kubeconfig: await account('control'), namespace: NAMESPACE, port: 0, tls, logger });
       operator = await startOperator({
         kubeconfig: await account('operator'),
         namespace: NAMESPACE,
@@ -155,6 +157,16 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
         '-f',
         '-',
       );
+
+    test('control gets a certificate, and nodes what to verify it by, before there is an edge', async () => {
+      assert.match(control.agentUrl, /^wss:/);
+      const ca = await eventually('the authorities that nodes trust', async () => {
+        const found = await admin.find(configMaps, { namespace: NAMESPACE, name: 'millrace-control-ca' });
+        return found?.data?.['ca.crt'];
+      });
+      await writeFile(join(folder, 'ca.crt'), ca);
+      await eventually('control is ready', async () => ((await get(`${control.url}/readyz`, ca)) === 200 ? true : undefined));
+    });
 
     test('an edge, its pod, a mesh with its key, a route, and a node that proves its identity', async () => {
       await apply('RelayMesh', 'mesh', {});
@@ -214,6 +226,7 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
         MILLRACE_REGION: 'north',
         MILLRACE_ROLES: 'push,pull,relay',
         MILLRACE_CONTROL_URL: control.agentUrl,
+        MILLRACE_CONTROL_CA_FILE: join(folder, 'ca.crt'),
         MILLRACE_TOKEN_FILE: join(folder, 'token'),
         MILLRACE_STATE_DIR: folder,
         MILLRACE_HOST_IPS: '127.0.0.1',
@@ -226,6 +239,17 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
     }
   });
 });
+
+/** The status of an answer by HTTPS; undefined when the connection fails. */
+function get(url: string, ca: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = https.get(url, { ca, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on('error', () => resolve(undefined));
+  });
+}
 
 const entries = (cells: Partial<Record<Caller, Verdict>>): [string, Verdict][] =>
   Object.entries(cells).sort(([a], [b]) => (a < b ? -1 : 1));

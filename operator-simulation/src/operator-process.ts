@@ -40,6 +40,7 @@ export class OperatorProcess {
       identity,
       leaseNamespace: LEASE_NAMESPACE,
       pods: SETTINGS,
+      trust: { kind: 'plain' },
       watchHosts: true,
       clock: this.clock,
       random,

@@ -17,15 +17,22 @@ export const OperatorConfig = z.object({
   controlUrl: z
     .string()
     .regex(/^wss?:\/\/[^/]+\/v1\/agent$/, 'must be ws(s)://host[:port]/v1/agent')
-    .default('ws://millrace-control:8080/v1/agent')
-    .describe('URL at which media nodes connect to control'),
+    .default('wss://millrace-control:8080/v1/agent')
+    .refine((url) => URL.canParse(url), 'must be a URL')
+    .describe('URL at which media nodes connect to control; wss:// by TLS, ws:// in clear, for a network that you trust'),
+  controlCertificate: z
+    .enum(['managed', 'own'])
+    .default('managed')
+    .describe(
+      "who keeps control's certificate for wss://: managed, the operator (Secret millrace-control-tls, ConfigMap millrace-control-ca); own, you; --control-ca means own",
+    ),
   controlCa: z
     .string()
     .min(1)
     .max(253)
     .optional()
     .describe(
-      "ConfigMap in the namespace of the edges whose ca.crt signs control's certificate, for wss://; default the CAs that Node knows",
+      'ConfigMap in the namespace of the edges whose ca.crt signs your own certificate for control; default with --control-certificate=own: the CAs that Node knows',
     ),
   mediaNodeImage: z.string().min(1).max(512).optional().describe('image of media nodes whose MediaEdge names none'),
   watchHosts: z.boolean().default(true).describe('drain media nodes on cordoned hosts; needs to read Nodes'),

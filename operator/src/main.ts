@@ -15,6 +15,7 @@ runMain(async () => {
     leaseNamespace: config.leaseNamespace,
     controlUrl: config.controlUrl,
     controlCa: config.controlCa,
+    controlCertificate: config.controlCertificate,
     mediaNodeImage: config.mediaNodeImage,
     watchHosts: config.watchHosts,
     metricsFrom: config.metricsFrom,

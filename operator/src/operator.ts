@@ -29,6 +29,7 @@ import {
   type Indexer,
   type Term,
 } from '@millrace/kube';
+import { createControlTlsController, TrustVerdicts, type ControlTrust } from './control-tls/index.ts';
 import { ControlReplicas } from './liveness/control-replicas.ts';
 import {
   createMediaEdgeController,
@@ -50,6 +51,8 @@ export interface OperatorOptions {
   /** Where the Leases of the operator and of control's replicas live. */
   readonly leaseNamespace: string;
   readonly pods: PodSettings;
+  /** How nodes verify control. */
+  readonly trust: ControlTrust;
   /** Watch Kubernetes Nodes, so that the operator drains nodes on cordoned hosts. Requires permission to read Nodes. */
   readonly watchHosts: boolean;
   readonly clock: Clock;
@@ -131,11 +134,12 @@ export class Operator {
 
   async #lead({ fence, signal }: Term): Promise<void> {
     if (!(await this.#refreshCaches(signal))) return;
-    const { clock, random, logger, metrics, edgeMetrics, pods: settings } = this.#options;
+    const { clock, random, logger, metrics, edgeMetrics, pods: settings, trust, namespace } = this.#options;
     const client = this.#options.client.fenced(fence);
     const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
     const common = { client, fence, recorder, clock, random, logger, metrics, nodes: this.#nodes };
     const [edges, meshes, replicas, routes] = [this.#edges, this.#meshes, this.#replicas, this.#routes];
+    const verdicts = new TrustVerdicts();
     const controllers: Controller[] = [
       createMediaEdgeController({
         ...common,
@@ -146,9 +150,13 @@ export class Operator {
         pods: this.#pods,
         hosts: this.#hosts,
         settings,
+        verdicts,
       }),
       createRelayMeshController({ ...common, edges, meshes, replicas, streamRoutes: routes }),
       createStreamRouteController({ ...common, meshes, streamRoutes: routes }),
+      ...(trust.kind === 'plain'
+        ? []
+        : [createControlTlsController({ ...common, edges, trust, namespace, controlUrl: settings.controlUrl, verdicts })]),
     ];
     this.#isLeading = true;
     const stop = new AbortController();

@@ -2,6 +2,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { createMetrics, notFoundHandler, opsRouter, realClock, serveHttp, type Logger, type Registry } from '@millrace/service';
 import express from 'express';
 import { contextNamespace, createKubeClient, createKubeMetrics } from '@millrace/kube';
+import { controlTrust, trustConfigMap } from './control-tls/index.ts';
 import { EdgeMetrics } from './mediaedge/index.ts';
 import { Operator } from './operator.ts';
 
@@ -13,7 +14,9 @@ export interface StartOptions {
   leaseNamespace?: string | undefined;
   /** ws(s)://host/v1/agent, where media nodes find control. */
   controlUrl: string;
-  /** ConfigMap whose ca.crt signs control's certificate. */
+  /** Who keeps control's certificate where the URL is wss://; default managed, by the operator. */
+  controlCertificate?: 'managed' | 'own' | undefined;
+  /** ConfigMap whose ca.crt signs control's own certificate. */
   controlCa?: string | undefined;
   /** Image of media nodes whose MediaEdge names none. */
   mediaNodeImage?: string | undefined;
@@ -53,11 +56,13 @@ export async function startOperator(options: StartOptions): Promise<OperatorHand
     ...(options.qps ? { qps: options.qps } : {}),
     ...(options.burst ? { burst: options.burst } : {}),
   });
+  const trust = controlTrust(options);
   const operator = new Operator({
     client,
     namespace: options.namespace,
     leaseNamespace: options.leaseNamespace ?? contextNamespace(kubeconfig) ?? 'default',
-    pods: { controlUrl: options.controlUrl, controlCa: options.controlCa, defaultImage: options.mediaNodeImage },
+    pods: { controlUrl: options.controlUrl, controlCa: trustConfigMap(trust), defaultImage: options.mediaNodeImage },
+    trust,
     watchHosts: options.watchHosts ?? true,
     clock: realClock,
     random: Math.random,

@@ -35,6 +35,13 @@ export function createMediaEdgeController(deps: MediaEdgeDependencies): Controll
       trigger(deps.edges, (edge) => [objectKey(edge)]),
       trigger(deps.pods, edgesOfPod),
       trigger(deps.nodes, mediaNodeIndexers.edge),
+      {
+        whenSynced: (signal) => deps.edges.whenSynced(signal),
+        subscribe: (enqueue) =>
+          deps.verdicts.onChange((namespace) => {
+            for (const edge of deps.edges.store.list()) if (edge.metadata.namespace === namespace) enqueue(objectKey(edge));
+          }),
+      },
       trigger(deps.meshes, (mesh) =>
         deps.edges.store
           .list()

@@ -1,5 +1,6 @@
 import type { MediaEdge, MediaNode, RelayMesh } from '@millrace/api';
 import type { Informer, Node, Pod } from '@millrace/kube';
+import type { TrustVerdicts } from '../control-tls/index.ts';
 import type { ControlReplicas } from '../liveness/control-replicas.ts';
 import type { TermDependencies } from '../term.ts';
 import type { EdgeMetrics } from './metrics.ts';
@@ -16,6 +17,8 @@ export interface MediaEdgeDependencies extends TermDependencies {
   /** Kubernetes Nodes, to see which are cordoned; absent where the operator may not read them. */
   readonly hosts?: Informer<Node> | undefined;
   readonly replicas: ControlReplicas;
+  /** Whether nodes can verify control. */
+  readonly verdicts: TrustVerdicts;
   readonly settings: PodSettings;
   readonly edgeMetrics?: EdgeMetrics | undefined;
 }

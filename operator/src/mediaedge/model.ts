@@ -1,6 +1,7 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
 import type { Refusal } from '../attempts.ts';
 import type { EventInput, Pod } from '@millrace/kube';
+import type { TrustVerdict } from '../control-tls/index.ts';
 import type { PodSettings } from './pod.ts';
 
 /** Everything the plan depends on. */
@@ -18,6 +19,8 @@ export interface EdgeObservation {
   /** Objects that the edge refers to and that do not exist. */
   readonly missing: { readonly mesh: boolean };
   readonly tlsSecret: TlsSecret;
+  /** Whether nodes can verify control. */
+  readonly trust: TrustVerdict;
   readonly settings: PodSettings;
   /** The API's error, when it has just rejected a new pod (admission, quota, a missing ServiceAccount). */
   readonly createRefused?: string;

@@ -7,6 +7,7 @@ import { compileCrd, type JsonObject } from '@millrace/api/validation';
 import { FakeClock } from '@millrace/testkit';
 import { EventRecorder, Informer, KubeClient, LeaseFence, leases, nodes, pods, TokenBucket } from '@millrace/kube';
 import { quietLogger } from '@millrace/testkit';
+import { TrustVerdicts } from '../control-tls/index.ts';
 import { ControlReplicas } from '../liveness/control-replicas.ts';
 import { createMediaEdgeController, mediaNodeIndexers, podIndexers } from './controller.ts';
 import { FINALIZER, LABEL } from './names.ts';
@@ -51,6 +52,7 @@ function start() {
     recorder,
     fence: new LeaseFence(clock, Infinity),
     replicas: new ControlReplicas(leaseInformer, clock),
+    verdicts: new TrustVerdicts(),
     settings: { controlUrl: 'ws://control/v1/agent', defaultImage: 'media-node:1' },
   });
   const running = [...Object.values(informers), controller, recorder].map((part) => part.run(stop.signal));

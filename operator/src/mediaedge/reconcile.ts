@@ -125,6 +125,7 @@ export class MediaEdgeReconciler {
       cordonedHosts: cordonedHosts(deps),
       missing: { mesh: this.#isMeshMissing(edge) },
       tlsSecret: await this.#findTlsSecret(edge, signal),
+      trust: deps.verdicts.get(edge.metadata.namespace ?? ''),
       settings: deps.settings,
       isReplicaAlive: (replica) => deps.replicas.isAlive(replica),
       nowMs: deps.clock.wall(),

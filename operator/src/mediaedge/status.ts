@@ -76,12 +76,14 @@ function accepted({ edge, settings }: EdgeObservation): EdgeCondition {
   return { status: 'False', reason: REASON.imageMissing, message };
 }
 
-function resolvedRefs({ edge, missing, tlsSecret }: EdgeObservation): EdgeCondition {
+function resolvedRefs({ edge, missing, tlsSecret, trust }: EdgeObservation): EdgeCondition {
   const { meshRef, network } = edge.spec;
   if (missing.mesh) {
     const message = `RelayMesh ${meshRef?.name} does not exist in this namespace: create it or change meshRef`;
     return { status: 'False', reason: REASON.meshNotFound, message };
   }
+  // Without it no node connects, so it is said before what concerns the clients of one edge.
+  if (!trust.ok) return { status: trust.status, reason: trust.reason, message: trust.message };
   const name = network.tlsSecretRef?.name;
   switch (tlsSecret.state) {
     case 'missing': {

@@ -63,6 +63,8 @@ export interface EdgeCase {
   missing?: { mesh?: boolean };
   /** Default: found. */
   tlsSecret?: TlsSecret;
+  /** Default: nodes can verify control. */
+  trust?: EdgeObservation['trust'];
   /** How long pods have been failing, s. */
   failingForS?: number;
   /** The error with which the API rejected a new pod. */
@@ -85,6 +87,7 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     cordonedHosts: new Set(given.cordonedHosts),
     missing: { mesh: given.missing?.mesh ?? false },
     tlsSecret: given.tlsSecret ?? { state: 'found' },
+    trust: given.trust ?? { ok: true },
     settings,
     ...(given.failingForS === undefined
       ? {}
