@@ -134,7 +134,7 @@ export class Operator {
 
   async #lead({ fence, signal }: Term): Promise<void> {
     if (!(await this.#refreshCaches(signal))) return;
-    const { clock, random, logger, metrics, edgeMetrics, pods: settings, trust, namespace } = this.#options;
+    const { clock, random, logger, metrics, edgeMetrics, pods: settings, trust, leaseNamespace } = this.#options;
     const client = this.#options.client.fenced(fence);
     const recorder = new EventRecorder({ client, component: COMPONENT, clock, logger, random, metrics });
     const common = { client, fence, recorder, clock, random, logger, metrics, nodes: this.#nodes };
@@ -156,7 +156,16 @@ export class Operator {
       createStreamRouteController({ ...common, meshes, streamRoutes: routes }),
       ...(trust.kind === 'plain'
         ? []
-        : [createControlTlsController({ ...common, edges, trust, namespace, controlUrl: settings.controlUrl, verdicts })]),
+        : [
+            createControlTlsController({
+              ...common,
+              edges,
+              trust,
+              controlNamespace: leaseNamespace,
+              controlUrl: settings.controlUrl,
+              verdicts,
+            }),
+          ]),
     ];
     this.#isLeading = true;
     const stop = new AbortController();

@@ -3,9 +3,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
-import { secrets, type Secret } from '@millrace/kube';
+import { CONTROL_TLS_SECRET } from '@millrace/api';
+import { configMaps, loadKubeconfig, secrets, type Secret } from '@millrace/kube';
+import { startOperator } from '@millrace/operator';
 import type { Control } from '@millrace/control';
-import { createMetrics } from '@millrace/service';
+import { createLogger, createMetrics } from '@millrace/service';
 import { createAuthority, issueServerCertificate, type KeyPair } from '@millrace/service/certificates';
 import { ControlNetwork, eventually, NAMESPACE } from './control-network.ts';
 
@@ -81,6 +83,31 @@ describe('a control with a certificate', () => {
     await network.client.delete(secrets, { namespace: NAMESPACE, name: 'control-certificate' });
     const again = await (await network.node('again')).connect([control.agentUrl], { caFile });
     assert.equal(again.state, 'connected');
+  });
+
+  test('kept by the operator serves nodes that mount its ConfigMap, with nothing to set up', async () => {
+    const control = await network.control({ tls: { secret: CONTROL_TLS_SECRET }, opsPort: 0 });
+    assert.match(
+      await notReady(control),
+      /Secret millrace-control-tls holds no certificate that can be used yet: the operator creates it/,
+    );
+    const operator = await startOperator({
+      kubeconfig: loadKubeconfig({ file: join(network.folder, 'kubeconfig') }),
+      namespace: NAMESPACE,
+      leaseNamespace: NAMESPACE,
+      controlUrl: control.agentUrl,
+      logger: createLogger({ service: 'operator', level: 'silent' }),
+    });
+    try {
+      await eventually(async () => (await fetch(`${control.opsUrl}/readyz`)).ok, 'control is ready');
+      const map = await network.client.get(configMaps, { namespace: NAMESPACE, name: 'millrace-control-ca' });
+      const mounted = join(network.folder, 'mounted.crt');
+      await writeFile(mounted, map.data!['ca.crt']!);
+      const channel = await (await network.node('mounts')).connect([control.agentUrl], { caFile: mounted });
+      assert.equal(channel.state, 'connected');
+    } finally {
+      await operator.stop();
+    }
   });
 
   /** Whether control shows a certificate of this authority. */

@@ -27,19 +27,18 @@ export interface ControlTlsDependencies extends TermDependencies {
   readonly edges: Informer<MediaEdge>;
   readonly trust: ControlTrust;
   readonly controlUrl: string;
-  /** Where control runs if the operator watches one namespace: it gets its certificate before there is an edge. */
-  readonly namespace: string | undefined;
+  /** Where control's Leases are, and so control: it gets its certificate before there is an edge. */
+  readonly controlNamespace: string;
   readonly verdicts: TrustVerdicts;
 }
 
-/** Keeps control's certificate, and what nodes trust, in each namespace with MediaEdges. Keys are namespaces. */
+/** Keeps control's certificate, and what nodes trust, in control's namespace and each one with MediaEdges. Keys are namespaces. */
 export function createControlTlsController(deps: ControlTlsDependencies): Controller {
   const reconciler = new ControlTlsReconciler(deps);
-  const { namespace } = deps;
   const always: Trigger = {
     whenSynced: () => Promise.resolve(),
     subscribe: (enqueue) => {
-      if (namespace !== undefined) enqueue(namespace);
+      enqueue(deps.controlNamespace);
       return () => undefined;
     },
   };
@@ -65,7 +64,7 @@ class ControlTlsReconciler {
   async reconcile(namespace: string, { signal }: ReconcileContext): Promise<{ requeueAfterMs?: number }> {
     const { edges, trust, verdicts } = this.#deps;
     const isUsed = edges.store.list().some(({ metadata }) => metadata.namespace === namespace);
-    if (!isUsed && namespace !== this.#deps.namespace) {
+    if (!isUsed && namespace !== this.#deps.controlNamespace) {
       verdicts.forget(namespace);
       return {};
     }

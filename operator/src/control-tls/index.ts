@@ -1,4 +1,4 @@
-// Control's certificate, and how nodes verify it: observe → plan (pure) → write, once a minute in each namespace with MediaEdges.
+// Control's certificate, and how nodes verify it: observe → plan (pure) → write, once a minute in control's namespace and each one with MediaEdges.
 //
 //   Secret millrace-control-ca      authority and its key; ca.crt: it and the authorities that it replaced
 //   ConfigMap millrace-control-ca   ca.crt of that Secret, which pods of media nodes mount

@@ -22,6 +22,9 @@ const RUN_DIR = '/var/run/millrace';
 const STATE_DIR = '/var/lib/millrace';
 /** Nothing else of a Secret is mounted: whoever may edit a MediaEdge must not read other Secrets of the namespace through a pod. */
 const TLS_FILES = ['tls.crt', 'tls.key'].map((key) => ({ key, path: key }));
+/** Memory that a node may use unless its edge says otherwise, and further memory for each of its cores, MiB. */
+const BASE_MEMORY_MIB = 512;
+const MEMORY_PER_CORE_MIB = 512;
 /** How long a node that is told to stop may take to move its sessions away, s. A drained node exits at once. */
 const GRACE_SECONDS = 30;
 
@@ -173,7 +176,7 @@ function hostPorts(edge: MediaEdge): NonNullable<Container['ports']> {
  */
 function resources({ spec: { cpu, memoryMiB } }: MediaEdge): NonNullable<Container['resources']> {
   const { cores, pinning } = cpu;
-  const amounts = { cpu: String(cores), memory: `${memoryMiB ?? 512 + 512 * cores}Mi` };
+  const amounts = { cpu: String(cores), memory: `${memoryMiB ?? BASE_MEMORY_MIB + MEMORY_PER_CORE_MIB * cores}Mi` };
   const { memory } = amounts;
   switch (pinning) {
     case 'static':
