@@ -8,6 +8,7 @@ import { Grant } from './grants.ts';
 import { Host, OtherHosts } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
+import { NodeCertificate, NodeKey } from './node-certificate.ts';
 import { PublisherSummary } from './publisher.ts';
 import { PublicJwk } from './tokens.ts';
 import { tracksSchema } from './trunk/description.ts';
@@ -161,6 +162,8 @@ export const Hello = z.object({
   provider: identifier(63),
   isp: identifier(63).optional(),
   endpoints: NodeEndpoints,
+  /** By which the node proves on trunks who it is. */
+  nodeKey: NodeKey,
   kernel: z.object({ rmemMax: nonNegative, wmemMax: nonNegative }),
   /** The cpuset of the process, as in /proc/self/status Cpus_allowed_list. */
   cpus: identifier(1024),
@@ -262,7 +265,10 @@ export const NodeSettings = z.object({
     cordoned: z.boolean(),
     /** deadlineAt: ms since the Unix epoch. */
     drain: z.object({ policy: z.enum(['Move', 'Wait']), deadlineAt: nonNegative }).optional(),
+    /** For the key of the node's hello. Absent before control has a key to sign with. */
+    certificate: NodeCertificate.optional(),
   }),
+  /** Control's public keys: they sign media tokens, grants and certificates. */
   tokenKeys: z.array(PublicJwk).max(8),
   mesh: MeshSettings.optional(),
   /** Nodes that this one dials: those it probes, its relays, those on its routes. An origin's address comes with its stream. */

@@ -8,6 +8,7 @@ export * from './agent.ts';
 export * from './agent-pages.ts';
 export * from './control-tls.ts';
 export * from './grants.ts';
+export * from './node-certificate.ts';
 export * from './json-bounds.ts';
 export * from './http.ts';
 export * from './publisher.ts';

@@ -54,6 +54,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     streams,
     meshOf: (name) => cluster.meshOf(name),
     tokenKeys: () => signingKeys.publicKeys,
+    certificateOf: (node, nodeKey) => signingKeys.certificateOf(node, nodeKey),
     grantOf: (entry) => signingKeys.grantOf(entry),
     clock,
     logger,

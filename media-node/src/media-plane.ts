@@ -5,10 +5,15 @@ import { MediaCores } from './media/index.ts';
 import { Relay } from './relay/index.ts';
 
 /** The relay thread with the trunk port. @throws CannotListen */
-export async function startRelay(config: MediaNodeConfig, { listen }: NodePlace, logger: Logger): Promise<Relay> {
+export async function startRelay(
+  config: MediaNodeConfig,
+  { listen }: NodePlace,
+  nodeKeySeed: string,
+  logger: Logger,
+): Promise<Relay> {
   const trunk = { host: listen, port: config.trunkPort };
   try {
-    return await Relay.start({ trunk, logger, self: { node: config.nodeName }, roles: config.roles });
+    return await Relay.start({ trunk, logger, self: { node: config.nodeName, nodeKeySeed }, roles: config.roles });
   } catch (error) {
     if (!/\bEADDR|\bEACCES/.test(String(error))) throw error;
     throw new CannotListen(error, { ...trunk, setting: 'trunkPort (MILLRACE_TRUNK_PORT)', protocol: 'UDP' });

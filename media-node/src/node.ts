@@ -9,6 +9,7 @@ import { serveOps, serveSignaling } from './listeners.ts';
 import { Measuring } from './measuring.ts';
 import { StreamHub } from './media/index.ts';
 import { startCores, startRelay } from './media-plane.ts';
+import { loadNodeKey } from './node-key.ts';
 import { judgeReadiness, problemsOf } from './readiness.ts';
 import { ReadyFile } from './ready-file.ts';
 import { SessionMover, SessionRegistry } from './sessions/index.ts';
@@ -58,7 +59,8 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
   const place = await placeNode(announcedHosts(config), clock, logger);
   const { addresses } = place;
   undo.push(() => addresses.stop());
-  const relay = await startRelay(config, place, logger);
+  const nodeKey = await loadNodeKey(config.stateDir, logger);
+  const relay = await startRelay(config, place, nodeKey.seed, logger);
   undo.push(() => relay.close());
   const cores = await startCores(config, place, logger, clock);
   undo.push(() => cores.close());
@@ -77,7 +79,7 @@ async function start(config: MediaNodeConfig, logger: Logger, options: MediaNode
     tokenFile: config.tokenFile,
     caFile: config.controlCaFile,
     stateDir: config.stateDir,
-    identity: () => ({ ...identityOf(config), endpoints, ...facts }),
+    identity: () => ({ ...identityOf(config), endpoints, nodeKey: nodeKey.publicKey, ...facts }),
     logger,
     clock,
   });

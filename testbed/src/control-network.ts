@@ -251,6 +251,7 @@ export class TestNode {
         mediaPorts: [],
         opsUrl: 'http://127.0.0.1:1',
       },
+      nodeKey: createHash('sha256').update(this.uid).digest('base64'),
       kernel: { rmemMax: 212_992, wmemMax: 212_992 },
       cpus: '0-1',
     };

@@ -44,6 +44,7 @@ const NO_GRANT = 'control does not know the grant of this name any more; publish
 /** A connected node that has said hello: its publications and subscriptions, and the answers to its requests. */
 export class AgentSession implements ProgrammedNode {
   readonly node: string;
+  readonly nodeKey: string;
   readonly hello: Hello;
   /** ms since the Unix epoch; orders the connections of a node over all replicas. */
   readonly connectedAt: number;
@@ -67,6 +68,7 @@ export class AgentSession implements ProgrammedNode {
   }) {
     this.hello = options.hello;
     this.node = options.hello.node;
+    this.nodeKey = options.hello.nodeKey;
     this.connectedAt = options.connectedAt;
     this.#context = options.context;
     this.#connection = options.connection;

@@ -16,6 +16,8 @@ export interface SettingsInput {
   /** Absent when the node belongs to no mesh, or when the mesh or its key does not exist yet. */
   mesh: MeshSettings | undefined;
   tokenKeys: readonly PublicJwk[];
+  /** Of the node's key, base64; undefined before there is a key to sign it with. */
+  certificate?: string | undefined;
   addressOf: (node: string) => NodeAddress | undefined;
 }
 
@@ -31,7 +33,7 @@ export function mentions(spec: NodeSpec): Set<string> {
  * The settings of one node. A node whose address is unknown is left out of peers and probe, and so are paths over it. The same goes for nodes
  * beyond MAX_SNAPSHOT_PEERS.
  */
-export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsInput): NodeSettings {
+export function compileSettings({ spec, mesh, tokenKeys, certificate, addressOf }: SettingsInput): NodeSettings {
   const peers: Peer[] = [];
   for (const name of mentions(spec)) {
     const address = addressOf(name);
@@ -42,7 +44,13 @@ export function compileSettings({ spec, mesh, tokenKeys, addressOf }: SettingsIn
   const known = new Set([spec.name, ...peers.map((peer) => peer.node)]);
   return {
     generation: spec.generation,
-    self: { node: spec.name, region: spec.region, cordoned: spec.cordoned, ...(spec.drain ? { drain: { ...spec.drain } } : {}) },
+    self: {
+      node: spec.name,
+      region: spec.region,
+      cordoned: spec.cordoned,
+      ...(spec.drain ? { drain: { ...spec.drain } } : {}),
+      ...(certificate === undefined ? {} : { certificate }),
+    },
     tokenKeys: [...tokenKeys],
     ...(mesh ? { mesh } : {}),
     peers,

@@ -9,6 +9,8 @@ import { compileSettings, compileStream, digestOf, mentions } from './compile.ts
 /** A connected node as the programmer needs it. */
 export interface ProgrammedNode {
   readonly node: string;
+  /** Its public key on trunks, base64. */
+  readonly nodeKey: string;
   /** The streams that it publishes or subscribes to. */
   carries(): Iterable<string>;
   send(message: ControlMessage): void;
@@ -45,6 +47,8 @@ export interface ProgrammerOptions {
   streams: LiveStreams;
   meshOf: (name: string) => MeshSettings | undefined;
   tokenKeys: () => readonly PublicJwk[];
+  /** The certificate of a node's key under the present signing key, base64; undefined before there is one. */
+  certificateOf: (node: string, nodeKey: string) => string | undefined;
   /** The grant of a publication under the present key; undefined before there is one. */
   grantOf: (entry: StreamEntry) => string | undefined;
   clock: Clock;
@@ -268,11 +272,18 @@ export class Programmer {
   }
 
   #compile(program: Program): void {
-    const { fleet, meshOf, tokenKeys } = this.#options;
+    const { fleet, meshOf, tokenKeys, certificateOf } = this.#options;
+    const { node, nodeKey } = program.target;
     const spec = fleet.spec(program.target.node);
     if (!spec) return;
     const mesh = spec.mesh === undefined ? undefined : meshOf(spec.mesh);
-    program.settings = compileSettings({ spec, mesh, tokenKeys: tokenKeys(), addressOf: (node) => fleet.addressOf(node) });
+    program.settings = compileSettings({
+      spec,
+      mesh,
+      tokenKeys: tokenKeys(),
+      certificate: certificateOf(node, nodeKey),
+      addressOf: (name) => fleet.addressOf(name),
+    });
     program.digest = digestOf(program.settings);
     this.compiled++;
     const { peers, routes } = program.settings;

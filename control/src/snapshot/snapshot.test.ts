@@ -62,6 +62,7 @@ describe('the programmer', () => {
       streams,
       meshOf: () => mesh,
       tokenKeys: () => [],
+      certificateOf: (node, nodeKey) => `${node} ${nodeKey}`,
       grantOf: () => undefined,
       clock,
       logger: createLogger({ service: 'test', level: 'silent' }),
@@ -69,7 +70,7 @@ describe('the programmer', () => {
     });
     const attach = (node: string, carried: string[] = [], have: { version?: number; digest?: string } = {}) => {
       const sent: ControlMessage[] = [];
-      const target: ProgrammedNode = { node, carries: () => carried, send: (message) => sent.push(message) };
+      const target: ProgrammedNode = { node, nodeKey: 'key', carries: () => carried, send: (message) => sent.push(message) };
       const { resumedVersion } = programmer.attach(target, have);
       programmer.begin(target);
       const acknowledge = (): void => {

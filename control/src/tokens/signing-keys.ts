@@ -7,6 +7,7 @@ import {
   TOKEN_AUDIENCE,
   TOKEN_ISSUER,
   signGrant,
+  signNodeCertificate,
   type GrantedName,
   type TokenAction,
 } from '@millrace/api';
@@ -28,7 +29,7 @@ export const SIGNING_KEYS_FIELD = 'keys.json';
 /** The Ed25519 keys that sign media tokens, as last read from their Secret. */
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
-  #signer: { kid: string; key: CryptoKey; grants: KeyObject } | undefined;
+  #signer: { kid: string; key: CryptoKey; forNodes: KeyObject } | undefined;
   readonly #granted = new WeakMap<GrantedName, { kid: string; grant: string }>();
   readonly #loaded = Promise.withResolvers<void>();
   #verifier = new GrantVerifier([]);
@@ -48,7 +49,7 @@ export class SigningKeys {
     const current = set.keys.find((key) => key.kid === set.current);
     if (!current) throw new Error(`${SIGNING_KEYS_FIELD}: current names "${set.current}", which is none of the keys`);
     const key = (await importJWK(current as JWK, TOKEN_ALGORITHM)) as CryptoKey;
-    this.#signer = { kid: current.kid, key, grants: createPrivateKey({ key: { ...current }, format: 'jwk' }) };
+    this.#signer = { kid: current.kid, key, forNodes: createPrivateKey({ key: { ...current }, format: 'jwk' }) };
     this.#publicKeys = set.keys.map(({ d: _, ...publicKey }) => publicKey);
     this.#verifier = new GrantVerifier(this.#publicKeys);
     this.#loaded.resolve();
@@ -75,7 +76,7 @@ export class SigningKeys {
   /** Throws before the first load. */
   grant(name: GrantedName): string {
     if (!this.#signer) throw new Error('no signing key yet');
-    return signGrant(name, { kid: this.#signer.kid, key: this.#signer.grants });
+    return signGrant(name, { kid: this.#signer.kid, key: this.#signer.forNodes });
   }
 
   /** As `grant`, once for each publication and key. @returns undefined before the first load */
@@ -87,6 +88,13 @@ export class SigningKeys {
     const grant = this.grant(name);
     this.#granted.set(name, { kid, grant });
     return grant;
+  }
+
+  /** Certifies that the public key, base64, is this node's. @returns base64, or undefined before the first load */
+  certificateOf(node: string, nodeKey: string): string | undefined {
+    if (!this.#signer) return undefined;
+    const { kid, forNodes: key } = this.#signer;
+    return signNodeCertificate({ node, key: Buffer.from(nodeKey, 'base64') }, { kid, key }).toString('base64');
   }
 
   /** Whether one of the keys has signed that this name was given out. */

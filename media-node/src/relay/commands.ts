@@ -14,8 +14,10 @@ export interface RelaySettings {
   mesh?: MeshSettings;
   /** Nodes to which a trunk is kept up permanently, so that links are measured. */
   probe: Hop[];
-  /** Control's keys, under which epochs of streams are granted. Absent without control: nothing is checked then. */
-  grantKeys?: readonly PublicJwk[] | undefined;
+  /** Control's keys, which sign grants of epochs and nodes' certificates. Absent without control: nothing is checked then. */
+  authorities?: readonly PublicJwk[] | undefined;
+  /** Control's certificate of this node's key, base64. */
+  certificate?: string | undefined;
 }
 
 export interface IngestRequest {

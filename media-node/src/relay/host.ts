@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { MeshSettings } from '@millrace/api';
+import { NodeCertificateVerifier, type MeshSettings } from '@millrace/api';
 import { realClock } from '@millrace/service';
 import { DEFAULT_TRUNK_SETTINGS, DgramIo, TRUNK_VERSION, TrunkEndpoint, type TrunkSettings } from '../trunk/index.ts';
 import type { CommandAnswer, CommandArgument, RelayCommand, RelayEvent, RelaySettings } from './commands.ts';
@@ -10,6 +10,8 @@ import { DgramRtpSockets } from './rtp-sockets.ts';
 export interface RelayHostOptions {
   /** Name of this node. */
   node: string;
+  /** Seed of the node's key, base64 (node-key.ts). Default: a random one. */
+  nodeKeySeed?: string | undefined;
   /** An IP address; `::` for all of both families, 0.0.0.0 for all of IPv4; port 0 picks a free one. */
   trunk: { host: string; port: number };
 }
@@ -24,6 +26,7 @@ export class RelayHost {
   readonly #handlers: Handlers;
   readonly #publisherPorts = new PublisherPorts(() => realClock.now());
   #mesh: string | undefined;
+  #certification = '';
 
   static async start(options: RelayHostOptions, emit: (event: RelayEvent) => void): Promise<RelayHost> {
     return new RelayHost(options, await DgramIo.open(options.trunk), emit);
@@ -38,7 +41,9 @@ export class RelayHost {
     }
     // A random key that no other node has: no trunk comes up before the mesh's keys are configured.
     const nobodysKey = { id: 'none', secret: randomBytes(32).toString('base64') };
-    this.#endpoint = new TrunkEndpoint({ io, self: { node: options.node }, keys: [nobodysKey] });
+    const { node, nodeKeySeed } = options;
+    const self = { node, ...(nodeKeySeed === undefined ? {} : { seed: Buffer.from(nodeKeySeed, 'base64') }) };
+    this.#endpoint = new TrunkEndpoint({ io, self, keys: [nobodysKey] });
     const warn = (error: Error) => emit({ type: 'warning', message: error.message, fields: {} });
     this.#endpoint.on('trunk', (trunk) => {
       trunk.on('refused', ({ lowest, highest }) => {
@@ -96,7 +101,17 @@ export class RelayHost {
   }
 
   #configure(settings: RelaySettings): void {
-    const { mesh } = settings;
+    const { mesh, certificate, authorities } = settings;
+    const certification = JSON.stringify([certificate, authorities]);
+    if (certification !== this.#certification) {
+      this.#certification = certification;
+      this.#endpoint.configure({
+        certification: {
+          certificate: certificate === undefined ? undefined : Buffer.from(certificate, 'base64'),
+          authorities: authorities && new NodeCertificateVerifier(authorities),
+        },
+      });
+    }
     // Snapshots are frequent and mostly unchanged: skip reconfiguring the trunks.
     const asText = JSON.stringify(mesh);
     if (mesh && mesh.keys.length > 0 && asText !== this.#mesh) {

@@ -106,7 +106,7 @@ export class RelayNode {
 
   configure(settings: RelaySettings): void {
     this.#subscriptions.relays = settings.relays;
-    this.#subscriptions.grantKeys = settings.grantKeys;
+    this.#subscriptions.grantKeys = settings.authorities;
     this.#probe = settings.probe;
     if (settings.mesh?.probeWindowMs !== undefined) this.#directory.windowMs = settings.mesh.probeWindowMs;
     this.#keepTrunks();

@@ -12,7 +12,8 @@ export interface RelayOptions {
   /** Where the trunks' socket listens: an IP address; `::` for all of both families, 0.0.0.0 for all of IPv4; port 0 picks a free one. */
   trunk: { host: string; port: number };
   logger: Logger;
-  self: { node: string };
+  /** seed: of the node's key, base64. */
+  self: { node: string; nodeKeySeed?: string };
   /** With `relay` among them the node forwards what others publish. */
   roles: readonly string[];
   /** False: in this thread. */
@@ -21,7 +22,7 @@ export interface RelayOptions {
 
 /** The part of a snapshot that concerns the relay. */
 export type RelayConfiguration = Pick<NodeSettings, 'mesh' | 'peers' | 'probe'> &
-  Partial<Pick<NodeSettings, 'relays' | 'tokenKeys'>>;
+  Partial<Pick<NodeSettings, 'relays' | 'tokenKeys' | 'self'>>;
 
 /** The relay as the node's main thread sees it. Media itself never passes here. */
 export class Relay extends EventEmitter<{ failed: [Error] }> {
@@ -36,7 +37,7 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
     const relay = new Relay(options);
     const run = options.thread === false ? runInProcess : runInThread;
     relay.#runner = await run(
-      { node: options.self.node, trunk: options.trunk },
+      { ...options.self, trunk: options.trunk },
       { onEvent: (event) => relay.#onEvent(event), onFailed: (error) => relay.#onFailed(error) },
     );
     return relay;
@@ -57,8 +58,9 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
   async configure(snapshot: RelayConfiguration): Promise<void> {
     const wanted = new Set([...snapshot.probe, ...(snapshot.relays ?? [])]);
     const probe: Hop[] = snapshot.peers.filter((peer) => wanted.has(peer.node)).map(hopTo);
-    const { mesh, tokenKeys: grantKeys } = snapshot;
-    await this.#running.call('configure', { relays: this.#roles.includes('relay'), mesh, probe, grantKeys });
+    const { mesh, tokenKeys: authorities, self } = snapshot;
+    const relays = this.#roles.includes('relay');
+    await this.#running.call('configure', { relays, mesh, probe, authorities, certificate: self?.certificate });
   }
 
   /** A publisher on this node. A later epoch of the same stream takes over from an earlier one. */

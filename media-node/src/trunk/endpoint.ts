@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { NodeCertificateVerifier } from '@millrace/api';
 import { type Clock, realClock, type Timer } from '@millrace/service';
 import type { DatagramIo, OutgoingDatagram, PeerAddress, ReceivedDatagram } from './io/datagram.ts';
 import { DEFAULT_TRUNK_SETTINGS, type TrunkSettings } from './settings.ts';
 import { Capability } from './link/hello.ts';
+import { Identity, SEED_BYTES } from './link/identity.ts';
 import { KeyRing, type MeshKey } from './link/keys.ts';
 import { LinkIndex } from './link/link-index.ts';
 import type { PeerLink } from './link/peer-link.ts';
@@ -38,8 +40,8 @@ export interface DialTarget {
 
 export interface EndpointOptions {
   io: DatagramIo;
-  /** Name of this node, at most 120 bytes. */
-  self: { node: string };
+  /** Name of this node, at most 120 bytes. seed: of the Ed25519 key by which its peers know it; default: a random one. */
+  self: { node: string; seed?: Buffer };
   /** Mesh keys: handshakes are initiated with the first one and accepted with any. */
   keys: readonly MeshKey[];
   settings?: TrunkSettings;
@@ -47,6 +49,13 @@ export interface EndpointOptions {
   random?: (bytes: number) => Buffer;
   /** Runs `fn` after the current poll phase; simulations pass their own order. */
   defer?: (fn: () => void) => void;
+}
+
+export interface TrunkConfiguration {
+  keys?: readonly MeshKey[];
+  settings?: TrunkSettings;
+  /** This node's own certificate, and who certifies its peers. See Identity.certify. */
+  certification?: { certificate: Buffer | undefined; authorities: NodeCertificateVerifier | undefined };
 }
 
 interface EndpointEvents {
@@ -65,6 +74,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
   readonly boot: string;
   readonly clock: Clock;
   readonly capabilities = Capability.forward | Capability.fec;
+  readonly identity: Identity;
   keys: KeyRing;
   settings: TrunkSettings;
   judgeAfterMs = -Infinity;
@@ -100,6 +110,7 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     this.randomSource = options.random ?? randomBytes;
     this.deferTurn = options.defer ?? afterPoll;
     this.boot = this.random(8).toString('hex');
+    this.identity = new Identity(options.self.seed ?? this.random(SEED_BYTES));
     this.reception = new Reception(this);
     this.io.onBatch = (batch) => this.receiveBatch(batch);
   }
@@ -108,8 +119,12 @@ export class TrunkEndpoint extends EventEmitter<EndpointEvents> implements Recep
     return this.trunkOf.values();
   }
 
-  /** Applies rotated keys and new settings, also to trunks that are up. New window sizes apply to conversations that begin later. */
-  configure(change: { keys?: readonly MeshKey[]; settings?: TrunkSettings }): void {
+  /**
+   * Applies rotated keys and new settings, also to trunks that are up. New window sizes apply to conversations that begin later, a new certificate and other
+   * authorities to the next handshake of each trunk.
+   */
+  configure(change: TrunkConfiguration): void {
+    if (change.certification) this.identity.certify(change.certification.certificate, change.certification.authorities);
     if (change.settings) {
       this.settings = change.settings;
       for (const trunk of this.trunkOf.values()) trunk.applySettings(change.settings);

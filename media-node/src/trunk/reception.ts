@@ -102,6 +102,7 @@ export class Reception {
     if (!hello) return 'malformed';
     if (hello.peer !== this.host.node || hello.node === this.host.node) return 'misdirected';
     if (!this.stamps.isFresh(hello, this.host.clock.wall())) return 'replayed';
+    if (!this.host.identity.trusts(hello, noise.transcript)) return 'uncertified';
     const trunk = this.host.trunkFor(hello.node);
     if (!trunk) return 'full';
     this.host.touch(trunk);

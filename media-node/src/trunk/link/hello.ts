@@ -1,3 +1,4 @@
+import { NODE_CERTIFICATE_BYTES, NODE_KEY_BYTES } from '@millrace/api';
 import { MAX_NODE_NAME } from '@millrace/api/trunk';
 import { HELLO_BYTES } from './wire.ts';
 
@@ -27,11 +28,31 @@ export interface Hello {
   node: string;
   /** Whom it wants to speak to; someone else at that address does not answer. */
   peer: string;
+  /** The sender's Ed25519 public key, raw. */
+  nodeKey: Buffer;
+  /** Control's certificate for that key; zeros while there is none. */
+  certificate: Buffer;
+}
+
+export type UnsignedHello = Omit<Hello, 'nodeKey' | 'certificate'>;
+
+/** A hello as it was received. */
+export interface SignedHello extends Hello {
+  /** What the signature covers, besides the handshake before it. */
+  signed: Buffer;
+  signature: Buffer;
 }
 
 const MAX_NODE_NAME_BYTES = MAX_NODE_NAME;
 
-export function encodeHello(hello: Hello): Buffer {
+const NODE_KEY_OFFSET = 32;
+const CERTIFICATE_OFFSET = NODE_KEY_OFFSET + NODE_KEY_BYTES;
+const NAMES_OFFSET = CERTIFICATE_OFFSET + NODE_CERTIFICATE_BYTES;
+/** The signature is at the end and covers all bytes before it. */
+const SIGNATURE_OFFSET = HELLO_BYTES - 64;
+
+/** `sign` computes the signature over the bytes before it. */
+export function encodeHello(hello: Hello, sign: (signed: Buffer) => Buffer): Buffer {
   const out = Buffer.alloc(HELLO_BYTES);
   out.writeUInt32LE(hello.index, 0);
   out.writeBigUInt64LE(hello.stamp, 4);
@@ -40,15 +61,18 @@ export function encodeHello(hello: Hello): Buffer {
   out.writeUInt32LE(hello.capabilities, 24);
   out.writeUInt16LE(hello.maxDatagram, 28);
   out.writeUInt16LE(hello.receiveWindow, 30);
-  const next = writeName(out, 32, hello.node);
+  hello.nodeKey.copy(out, NODE_KEY_OFFSET);
+  hello.certificate.copy(out, CERTIFICATE_OFFSET);
+  const next = writeName(out, NAMES_OFFSET, hello.node);
   writeName(out, next, hello.peer);
+  sign(out.subarray(0, SIGNATURE_OFFSET)).copy(out, SIGNATURE_OFFSET);
   return out;
 }
 
 /** Undefined when it is malformed: the sender holds the key, yet is of another mind about the layout. */
-export function decodeHello(bytes: Buffer): Hello | undefined {
+export function decodeHello(bytes: Buffer): SignedHello | undefined {
   if (bytes.length !== HELLO_BYTES) return undefined;
-  const node = readName(bytes, 32);
+  const node = readName(bytes, NAMES_OFFSET);
   const peer = node && readName(bytes, node.next);
   if (!node || !peer) return undefined;
   return {
@@ -59,8 +83,12 @@ export function decodeHello(bytes: Buffer): Hello | undefined {
     capabilities: bytes.readUInt32LE(24),
     maxDatagram: bytes.readUInt16LE(28),
     receiveWindow: bytes.readUInt16LE(30),
+    nodeKey: bytes.subarray(NODE_KEY_OFFSET, CERTIFICATE_OFFSET),
+    certificate: bytes.subarray(CERTIFICATE_OFFSET, NAMES_OFFSET),
     node: node.name,
     peer: peer.name,
+    signed: bytes.subarray(0, SIGNATURE_OFFSET),
+    signature: bytes.subarray(SIGNATURE_OFFSET),
   };
 }
 

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
+import { NODE_CERTIFICATE_BYTES, NODE_KEY_BYTES } from '@millrace/api';
 import { CookieJar, RateLimit } from './cookie.ts';
 import { decodeHello, encodeHello, type Hello } from './hello.ts';
 import { KeyRing } from './keys.ts';
 import { ReplayWindow } from './replay.ts';
 import { LinkSession } from './session.ts';
-import { COOKIE_REPLY_BYTES, INITIATION_BYTES, readCounter, RESPONSE_BYTES, writeDataHeader } from './wire.ts';
+import { COOKIE_REPLY_BYTES, HELLO_BYTES, INITIATION_BYTES, MIN_DATAGRAM, readCounter, RESPONSE_BYTES, writeDataHeader } from './wire.ts';
 
 describe('The replay window', () => {
   test('takes each counter once, whatever the order, as far back as 2,048 and more', () => {
@@ -75,6 +76,7 @@ describe('A link session', () => {
 
 describe('A hello', () => {
   const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$/);
+  const bytesOf = (count: number) => fc.uint8Array({ minLength: count, maxLength: count }).map((bytes) => Buffer.from(bytes));
   const hello: fc.Arbitrary<Hello> = fc.record(
     {
       index: fc.nat(),
@@ -86,21 +88,30 @@ describe('A hello', () => {
       receiveWindow: fc.nat({ max: 65_535 }),
       node: name,
       peer: name,
+      nodeKey: bytesOf(NODE_KEY_BYTES),
+      certificate: bytesOf(NODE_CERTIFICATE_BYTES),
     },
     { noNullPrototype: true },
   );
 
   test('comes out as it went in', () => {
-    fc.assert(fc.property(hello, (it) => assert.deepEqual(decodeHello(encodeHello(it)), it)));
+    const signature = bytesOf(64);
+    fc.assert(
+      fc.property(hello, signature, (it, sealed) => {
+        const bytes = encodeHello(it, () => sealed);
+        assert.deepEqual(decodeHello(bytes), { ...it, signature: sealed, signed: bytes.subarray(0, -64) });
+      }),
+    );
   });
 
   test('with arbitrary bytes is decoded or refused, never thrown', () => {
-    fc.assert(fc.property(fc.uint8Array({ minLength: 288, maxLength: 288 }), (bytes) => void decodeHello(Buffer.from(bytes))));
+    fc.assert(fc.property(bytesOf(HELLO_BYTES), (bytes) => void decodeHello(bytes)));
     assert.equal(decodeHello(Buffer.alloc(10)), undefined);
   });
 
   test('an answer is never larger than its question, so that nobody can amplify an attack with it', () => {
     for (const bytes of [RESPONSE_BYTES, COOKIE_REPLY_BYTES]) assert.ok(bytes <= INITIATION_BYTES);
+    assert.ok(INITIATION_BYTES <= MIN_DATAGRAM, 'every path carries it');
   });
 });
 

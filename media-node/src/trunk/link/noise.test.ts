@@ -27,12 +27,12 @@ function seal(key: Parameters<typeof createCipheriv>[1], text: string): string {
 
 describe('The handshake', () => {
   test('is Noise_NNpsk0_25519_AESGCM_SHA256, byte for byte as an independent implementation has it', () => {
-    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), Buffer.from('initiation payload'));
+    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), () => Buffer.from('initiation payload'));
     const { publicBytes } = initiator.ephemeral;
     assert.equal(Buffer.concat([publicBytes, initiator.sealedPayload]).toString('hex'), VECTOR.first);
     const responder = new NoiseResponder(PSK, PROLOGUE, publicBytes, initiator.sealedPayload);
     assert.equal(responder.payload.toString(), 'initiation payload');
-    const answer = responder.answer(Buffer.alloc(32, 2), Buffer.from('response payload'));
+    const answer = responder.answer(Buffer.alloc(32, 2), () => Buffer.from('response payload'));
     assert.equal(Buffer.concat([answer.ephemeral, answer.sealedPayload]).toString('hex'), VECTOR.second);
     const second = Buffer.from(VECTOR.second, 'hex');
     const finished = initiator.finish(second.subarray(0, EPHEMERAL_BYTES), second.subarray(EPHEMERAL_BYTES));
@@ -44,7 +44,7 @@ describe('The handshake', () => {
   });
 
   test('a forged response is refused and spoils nothing for the true one', () => {
-    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), Buffer.from('initiation payload'));
+    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), () => Buffer.from('initiation payload'));
     const second = Buffer.from(VECTOR.second, 'hex');
     const forged = Buffer.from(second);
     forged[40]! ^= 1;
@@ -54,7 +54,7 @@ describe('The handshake', () => {
   });
 
   test('an initiation under another key does not open', () => {
-    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), Buffer.from('x'));
+    const initiator = new NoiseInitiator(PSK, PROLOGUE, Buffer.alloc(32, 1), () => Buffer.from('x'));
     assert.throws(() => new NoiseResponder(Buffer.alloc(32), PROLOGUE, initiator.ephemeral.publicBytes, initiator.sealedPayload));
   });
 });

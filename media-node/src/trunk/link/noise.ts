@@ -49,6 +49,11 @@ class SymmetricState {
   private key: KeyObject | undefined;
   private counter = 0;
 
+  /** The handshake hash: it covers every message so far, and the pre-shared key. */
+  get transcript(): Buffer {
+    return this.h;
+  }
+
   mixHash(data: Buffer): void {
     this.h = createHash('sha256').update(this.h).update(data).digest();
   }
@@ -117,6 +122,9 @@ class SymmetricState {
   }
 }
 
+/** A payload that may depend on the handshake before it, e.g. sign it (section 11.2, channel binding). */
+type PayloadOf = (transcript: Buffer) => Buffer;
+
 export interface SessionKeys {
   send: KeyObject;
   receive: KeyObject;
@@ -136,42 +144,46 @@ export class NoiseInitiator {
   readonly sealedPayload: Buffer;
   private readonly state: SymmetricState;
 
-  constructor(psk: Buffer, prologue: Buffer, seed: Buffer, payload: Buffer) {
+  constructor(psk: Buffer, prologue: Buffer, seed: Buffer, payload: PayloadOf) {
     this.ephemeral = ephemeralFrom(seed);
     this.state = begin(psk, prologue, this.ephemeral.publicBytes);
-    this.sealedPayload = this.state.seal(payload);
+    this.sealedPayload = this.state.seal(payload(this.state.transcript));
   }
 
-  /** Throws when the response was not made with the same key for this initiation; works on a copy, so that a forged one spoils nothing. */
-  finish(peerEphemeral: Buffer, sealed: Buffer): { payload: Buffer; keys: SessionKeys } {
+  /** Throws when the response was not made with the same key for this initiation. Works on a copy, so that a forged one spoils nothing. */
+  finish(peerEphemeral: Buffer, sealed: Buffer): { payload: Buffer; transcript: Buffer; keys: SessionKeys } {
     const state = Object.assign(new SymmetricState(), this.state);
     state.mixHash(peerEphemeral);
     state.mixKey(peerEphemeral);
     state.mixKey(agree(this.ephemeral, peerEphemeral));
+    const { transcript } = state;
     const payload = state.open(sealed);
     const [send, receive] = state.split();
-    return { payload, keys: { send, receive } };
+    return { payload, transcript, keys: { send, receive } };
   }
 }
 
 /** First half of a responder: opens the initiation without any X25519, so that strangers cost a few hashes and no more. Throws on a wrong key. */
 export class NoiseResponder {
   readonly payload: Buffer;
+  /** The handshake hash before the initiator's payload. */
+  readonly transcript: Buffer;
   private readonly state: SymmetricState;
   private readonly peerEphemeral: Buffer;
 
   constructor(psk: Buffer, prologue: Buffer, peerEphemeral: Buffer, sealed: Buffer) {
     this.peerEphemeral = Buffer.from(peerEphemeral);
     this.state = begin(psk, prologue, this.peerEphemeral);
+    this.transcript = this.state.transcript;
     this.payload = this.state.open(sealed);
   }
 
-  answer(seed: Buffer, payload: Buffer): { ephemeral: Buffer; sealedPayload: Buffer; keys: SessionKeys } {
+  answer(seed: Buffer, payload: PayloadOf): { ephemeral: Buffer; sealedPayload: Buffer; keys: SessionKeys } {
     const own = ephemeralFrom(seed);
     this.state.mixHash(own.publicBytes);
     this.state.mixKey(own.publicBytes);
     this.state.mixKey(agree(own, this.peerEphemeral));
-    const sealedPayload = this.state.seal(payload);
+    const sealedPayload = this.state.seal(payload(this.state.transcript));
     const [receive, send] = this.state.split();
     return { ephemeral: own.publicBytes, sealedPayload, keys: { send, receive } };
   }

@@ -1,6 +1,7 @@
 import { exponentialMs } from '@millrace/service';
 import type { PeerAddress } from '../io/datagram.ts';
-import { decodeHello, encodeHello, type Hello } from './hello.ts';
+import { decodeHello, type Hello } from './hello.ts';
+import type { Identity } from './identity.ts';
 import { isOfMember, type KeyRing, memberMac, type RingKey } from './keys.ts';
 import { type LinkIndex, remoteOf } from './link-index.ts';
 import { NoiseInitiator, type NoiseResponder } from './noise.ts';
@@ -29,7 +30,7 @@ const SIMULTANEOUS_MS = 2_000;
 const RETRY = { baseMs: 200, maxMs: 2_000 };
 const COOKIE_LIFE_MS = 110_000;
 
-export const PROLOGUE = Buffer.from('millrace trunk 3');
+export const PROLOGUE = Buffer.from('millrace trunk 4');
 
 /** What a link needs from its endpoint. */
 export interface LinkHost {
@@ -37,6 +38,7 @@ export interface LinkHost {
   readonly boot: string;
   readonly capabilities: number;
   readonly receiveWindow: number;
+  readonly identity: Identity;
   keys: KeyRing;
   readonly links: LinkIndex<PeerLink>;
   random(bytes: number): Buffer;
@@ -59,7 +61,9 @@ interface HalfOpen {
 /** `fresh`: a new association. The peer has no state of the old one (it restarted, or either side gave up the trunk), so windows are reset. */
 export type OnEstablished = (hello: Hello, fresh: boolean, nowMs: number) => void;
 
-export type DatagramDropReason = 'unknownSession' | 'forged' | 'replayed' | 'malformed' | 'misdirected' | 'limited' | 'stale';
+/** uncertified: a member of the mesh has made the handshake, yet not the node that it names, as far as control has certified. */
+export type DatagramDropReason =
+  'unknownSession' | 'forged' | 'replayed' | 'malformed' | 'misdirected' | 'uncertified' | 'limited' | 'stale';
 
 /**
  * Sessions with one peer: starts and retries handshakes, chooses the session to send on, renews keys, tracks the peer's address. Retries, roles in
@@ -176,6 +180,7 @@ export class PeerLink {
     const hello = decodeHello(finished.payload);
     if (!hello) return 'malformed';
     if (hello.node !== this.peer || hello.peer !== this.host.node) return 'misdirected';
+    if (!this.host.identity.trusts(hello, finished.transcript)) return 'uncertified';
     this.endInitiation();
     this.address = { address: from.address, port: from.port };
     const { index, key } = initiation;
@@ -203,7 +208,7 @@ export class PeerLink {
     let answer;
     const index = this.host.links.claimIndex(this);
     try {
-      answer = noise.answer(this.host.random(32), this.hello(index));
+      answer = noise.answer(this.host.random(32), (transcript) => this.hello(index, transcript));
     } catch {
       this.host.links.releaseIndex(index);
       return 'forged';
@@ -307,7 +312,7 @@ export class PeerLink {
     // Try every address with one key before the next key.
     const key = this.host.keys.forAttempt(Math.floor(this.attempt / Math.max(1, this.targets.length)));
     const index = this.initiation?.index ?? this.host.links.claimIndex(this);
-    const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), this.hello(index));
+    const noise = new NoiseInitiator(key.psk, PROLOGUE, this.host.random(32), (transcript) => this.hello(index, transcript));
     const { sealedPayload, ephemeral } = noise;
     this.endInitiation();
     this.initiation = { noise, echo: echoOfEphemeral(ephemeral.publicBytes), index, key };
@@ -339,18 +344,12 @@ export class PeerLink {
     this.remote = remote;
   }
 
-  private hello(index: number): Buffer {
-    return encodeHello({
-      index,
-      stamp: this.host.nextStamp(),
-      boot: this.host.boot,
-      generation: this.generation,
-      capabilities: this.host.capabilities,
-      maxDatagram: MAX_DATAGRAM,
-      receiveWindow: this.host.receiveWindow,
-      node: this.host.node,
-      peer: this.peer,
-    });
+  private hello(index: number, transcript: Buffer): Buffer {
+    const { host, generation, peer } = this;
+    const { boot, capabilities, receiveWindow, node } = host;
+    const stamp = host.nextStamp();
+    const fields = { index, stamp, boot, generation, capabilities, maxDatagram: MAX_DATAGRAM, receiveWindow, node, peer };
+    return host.identity.hello(fields, transcript);
   }
 
   private confirm(half: HalfOpen, from: PeerAddress, nowMs: number): void {

@@ -4,7 +4,7 @@
  * Invariants of every version (the idea of RFC 8999): byte 0 is the version, byte 1 the type, an initiation carries random bytes at 16..23, and a
  * refusal has the layout below. So two nodes of different versions can always tell each other so.
  */
-export const TRUNK_VERSION = 3;
+export const TRUNK_VERSION = 4;
 
 export const DatagramType = { initiation: 1, response: 2, cookie: 3, data: 4, refusal: 5, unknownSession: 6 } as const;
 
@@ -21,7 +21,7 @@ export const MAC_BYTES = 16;
 const ECHO_OFFSET = 16;
 const ECHO_BYTES = 8;
 export const TAG_BYTES = 16;
-export const HELLO_BYTES = 288;
+export const HELLO_BYTES = 440;
 export const DATA_HEADER_BYTES = 16;
 
 const INITIATION_HEADER = 64;

@@ -1,4 +1,4 @@
-import { encodeHello } from '../link/hello.ts';
+import { Identity, SEED_BYTES } from '../link/identity.ts';
 import { KeyRing, memberMac, type MeshKey } from '../link/keys.ts';
 import { NoiseInitiator } from '../link/noise.ts';
 import { PROLOGUE } from '../link/peer-link.ts';
@@ -14,9 +14,12 @@ export function memberInitiation(init: {
   /** Microseconds since the epoch. */
   stamp?: bigint;
   cookie?: Buffer;
+  /** Whose key signs the hello; default: a random one. */
+  identity?: Identity;
 }): Buffer {
   const key = new KeyRing([init.key]).current;
-  const hello = encodeHello({
+  const identity = init.identity ?? new Identity(init.random(SEED_BYTES));
+  const hello = {
     index: init.random(4).readUInt32LE(0),
     stamp: init.stamp ?? 1_700_000_000_000_000n,
     boot: init.boot ?? init.random(8).toString('hex'),
@@ -26,8 +29,8 @@ export function memberInitiation(init: {
     receiveWindow: 1024,
     node: init.node,
     peer: init.peer,
-  });
-  const noise = new NoiseInitiator(key.psk, PROLOGUE, init.random(32), hello);
+  };
+  const noise = new NoiseInitiator(key.psk, PROLOGUE, init.random(32), (transcript) => identity.hello(hello, transcript));
   const frame = {
     keyTag: key.tag,
     ephemeral: noise.ephemeral.publicBytes,
