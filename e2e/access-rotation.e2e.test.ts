@@ -5,11 +5,12 @@ import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PlacementResponse } from '@millrace/api';
-import { controlService, mediaNodeService } from '@millrace/api/operations';
+import { controlService, mediaNodeService, type Verdict } from '@millrace/api/operations';
 import { secrets } from '@millrace/kube';
 import { RtpHeader, RtpPacket } from 'werift';
 import { SIGNING_KEYS_FIELD, SigningKeys, type SigningKeySet } from '@millrace/control/tokens';
 import { vp8Frame } from '@millrace/testkit/webrtc';
+import { tokenKeyOf } from './src/servers/credentials.ts';
 import { HttpContract } from './src/servers/http-contract.ts';
 import { APP_KEY, eventually, NAMESPACE, Servers, type RunningNode } from './src/servers/network.ts';
 import { dialTrunk } from './src/servers/wire-attempts.ts';
@@ -93,8 +94,10 @@ describe('changing keys', { timeout: 120_000 }, () => {
   async function setSecret(name: string, data: Record<string, string | null>): Promise<void> {
     await servers.network.client.patch(secrets, { namespace: NAMESPACE, name }, { type: 'merge', patch: { data } });
   }
-  const accepts = (node: RunningNode, key: string) =>
-    dialTrunk({ node: node.name, host: '127.0.0.1', port: node.node.endpoints.trunkPort }, key, 1500);
+  async function accepts(node: RunningNode, secret: string): Promise<Verdict> {
+    const peer = { node: node.name, host: '127.0.0.1', port: node.node.endpoints.trunkPort };
+    return dialTrunk(peer, { secret, certifiedBy: await tokenKeyOf(servers), patienceMs: 1500 });
+  }
 
   test('the trunk key: nodes accept both keys while the Secret holds two, then only the new one; trunks stay up', async () => {
     const next = randomBytes(32).toString('base64');

@@ -20,7 +20,7 @@ import {
 } from '@millrace/api/operations';
 import { offerText } from '@millrace/testkit/sdp';
 import { newPlayer, newPublisher, type Publisher } from '@millrace/testkit/webrtc';
-import { credentialsOf, podOf, STREAM, type Credentials } from './src/servers/credentials.ts';
+import { credentialsOf, podOf, STREAM, tokenKeyOf, type Credentials } from './src/servers/credentials.ts';
 import { HttpContract, type CallOptions } from './src/servers/http-contract.ts';
 import { APP_KEY, eventually, Servers, type RunningNode } from './src/servers/network.ts';
 import { askStun, dialAgent, dialTrunk, sendFrames } from './src/servers/wire-attempts.ts';
@@ -155,11 +155,13 @@ describe('who may call what', { timeout: 300_000 }, () => {
       const found: Record<string, Verdict> = {};
       await Promise.all(
         callers.map(async (caller) => {
-          const patienceMs = caller === 'meshKey' ? 5000 : 2 * PATIENCE_MS;
-          found[caller] = await dialTrunk(peer, credentials.push![caller] ?? caller, patienceMs);
+          found[caller] = await dialTrunk(peer, { secret: credentials.push![caller] ?? caller, patienceMs: 2 * PATIENCE_MS });
         }),
       );
       assert.deepEqual(sorted(found), sorted(row(wire('trunk'))));
+      const certifiedBy = await tokenKeyOf(servers);
+      const both = await dialTrunk(peer, { secret: servers.trunkKey, certifiedBy, patienceMs: 5000 });
+      assert.equal(both, 'yes', "the mesh's key and a certificate");
     });
 
     test('WebRTC: checks and media', async () => {

@@ -65,7 +65,10 @@ const RULES = {
   },
   session: { meaning: "whoever knows the session's unguessable id", otherwise: 404, cells: { session: 'yes' } },
   agent: { meaning: "the node's own pod", otherwise: 401, cells: { nodeToken: 'yes', otherNode: 4403 } },
-  trunk: { meaning: "holders of the mesh's key", otherwise: 'silence', cells: { meshKey: 'yes' } },
+  trunk: {
+    meaning: "holders of the mesh's key whom control has certified, which takes both: no single secret is enough",
+    otherwise: 'silence',
+  },
   media: { meaning: "whoever has the keys that the session's answer told", otherwise: 'silence', cells: { session: 'yes' } },
   kubernetes: { meaning: 'service accounts, by the roles in deploy/rbac', otherwise: 401 },
 } as const satisfies Record<string, Rule>;

@@ -12,10 +12,7 @@ export type Credentials = Readonly<Record<Caller, string | undefined>>;
 
 /** Real credentials, and real ones of somebody else. `act`: the kind of media token that the operation requires. */
 export async function credentialsOf(servers: Servers, act: 'push' | 'pull'): Promise<Credentials> {
-  const { client } = servers.network;
-  const own = new SigningKeys();
-  const secret = await client.get(secrets, { namespace: NAMESPACE, name: 'millrace-token-key' });
-  await own.load(secret.data as Record<string, string>);
+  const own = await tokenKeyOf(servers);
   const foreign = new SigningKeys();
   await foreign.load(await SigningKeys.create());
   const now = Date.now();
@@ -40,6 +37,14 @@ export async function credentialsOf(servers: Servers, act: 'push' | 'pull'): Pro
     operator: await accountToken(servers, 'millrace-operator'),
     control: await accountToken(servers, 'millrace-control'),
   };
+}
+
+/** Control's own signing keys. */
+export async function tokenKeyOf(servers: Servers): Promise<SigningKeys> {
+  const secret = await servers.network.client.get(secrets, { namespace: NAMESPACE, name: 'millrace-token-key' });
+  const keys = new SigningKeys();
+  await keys.load(secret.data as Record<string, string>);
+  return keys;
 }
 
 const pods = new Map<string, ReturnType<Servers['network']['node']>>();

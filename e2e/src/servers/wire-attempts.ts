@@ -3,6 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AGENT_SUBPROTOCOL } from '@millrace/api';
+import type { SigningKeys } from '@millrace/control/tokens';
 import type { Verdict } from '@millrace/api/operations';
 import { RtpHeader, RtpPacket } from 'werift';
 import { WebSocket } from 'ws';
@@ -40,19 +41,22 @@ export async function dialAgent(url: string, bearer: string | undefined, identit
   });
 }
 
-/** Tries to bring a trunk up with a key. Secrets that are not trunk keys are converted to one. */
+/**
+ * Tries to bring a trunk up with a mesh key. Secrets that are not trunk keys are converted to one.
+ * @param attempt.certifiedBy who certifies the dialler's own key; default: nobody
+ */
 export async function dialTrunk(
   peer: { node: string; host: string; port: number },
-  secret: string,
-  patienceMs: number,
+  { secret, certifiedBy, patienceMs }: { secret: string; certifiedBy?: SigningKeys; patienceMs: number },
 ): Promise<Verdict> {
   const io = await DgramIo.open({ host: '127.0.0.1', port: 0 });
   const key = Buffer.from(secret, 'base64').length === 32 ? secret : createHash('sha256').update(secret).digest('base64');
   const id = createHash('sha256').update(`millrace trunk key id\0${key}`).digest('hex').slice(0, 8);
-  const endpoint = new TrunkEndpoint({
-    io,
-    self: { node: `cell-${randomBytes(4).toString('hex')}` },
-    keys: [{ id, secret: key }],
+  const self = { node: `cell-${randomBytes(4).toString('hex')}` };
+  const endpoint = new TrunkEndpoint({ io, self, keys: [{ id, secret: key }] });
+  const certificate = certifiedBy?.certificateOf(self.node, endpoint.identity.publicKey.toString('base64'));
+  endpoint.configure({
+    certification: { certificate: certificate ? Buffer.from(certificate, 'base64') : undefined, authorities: undefined },
   });
   let answers = 0;
   const receive = io.onBatch;
