@@ -81,6 +81,15 @@ describe('What a way carries', () => {
     }
   });
 
+  test('is found though a burst filled its queue before a first acknowledgement could tell', () => {
+    const narrow = link({ rateKbps: 2_000, queueMs: 1_000 });
+    const estimate = new RateEstimate();
+    send(estimate, narrow, 14_000, 0.1);
+    const sights = send(estimate, narrow, 3_000, 20, { fromMs: 100 }).filter(({ atMs }) => atMs > 4_000);
+    assert.ok(Math.max(...sights.map(({ waitMs }) => waitMs)) < 250, JSON.stringify(sights.slice(0, 5)));
+    assert.ok(mean(sights.map(({ limitKbps }) => limitKbps)) > 1_500);
+  });
+
   test('is not taken for narrow when it gets longer', () => {
     const way = link({});
     const estimate = new RateEstimate();

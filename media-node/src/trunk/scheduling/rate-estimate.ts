@@ -11,7 +11,8 @@ const BASE_MS = 10_000;
 /** Shares of the delivery rate: first low enough to drain the queue, then slightly below it (BBR's drain and cruise). */
 const DRAIN = 0.5;
 const CRUISE = 0.95;
-const MAX_DRAIN_MS = 1_000;
+/** A queue of a second drains within this time. */
+const MAX_DRAIN_MS = 4_000;
 const RELIEF = 0.7;
 /** Growth per second while there is no queue: slow near the rate of the last congestion, faster away from it. */
 const CAREFUL_GROWTH = 0.1;
@@ -22,6 +23,15 @@ const MIN_BYTES_PER_MS = 16;
 /** When the limit was this many times the sending rate for this long, it is lifted. */
 const ROOM = 2;
 const ROOM_MS = 3_000;
+
+/** While a queue drains. */
+interface Drain {
+  sinceMs: number;
+  /** The queue delay when it began. Known once a datagram that was sent then is acknowledged: until then RTTs are those of a shorter queue. */
+  queueMs: number | undefined;
+  /** The limit before. */
+  bytesPerMs: number;
+}
 
 /**
  * Estimates a path's rate at the sender, from acknowledgements alone. There is no limit until a queue builds up; then the limit is slightly below
@@ -48,9 +58,7 @@ export class RateEstimate {
   private readonly sentRates: number[] = [];
   private readonly pushedRates: number[] = [];
   private congestedAt = Infinity;
-  /** While a queue drains: its longest delay, and the limit before. */
-  private drain: { peakMs: number; bytesPerMs: number } | undefined;
-  private drainUntilMs = -Infinity;
+  private drain: Drain | undefined;
   private roomSinceMs = Infinity;
 
   rtt(rttMs: number, nowMs: number): void {
@@ -61,6 +69,13 @@ export class RateEstimate {
       this.base = { presentMs: rttMs, formerMs: this.base.presentMs, sinceMs: nowMs };
     }
     this.base.presentMs = Math.min(this.base.presentMs, rttMs);
+    const { drain } = this;
+    if (drain && drain.queueMs === undefined && nowMs - rttMs >= drain.sinceMs) drain.queueMs = rttMs - this.baseMs;
+  }
+
+  /** RTT of the empty path. */
+  private get baseMs(): number {
+    return Math.min(this.base.presentMs, this.base.formerMs);
   }
 
   /** Bytes of segments that arrived. */
@@ -83,7 +98,7 @@ export class RateEstimate {
     remember(this.sentRates, this.sentBytes / elapsedMs);
     remember(this.pushedRates, this.pushedBytes / elapsedMs);
     const heard = this.minRttMs < Infinity;
-    if (heard) this.queueDelayMs = this.minRttMs - Math.min(this.base.presentMs, this.base.formerMs);
+    if (heard) this.queueDelayMs = this.minRttMs - this.baseMs;
     this.ackedBytes = this.sentBytes = this.pushedBytes = 0;
     this.minRttMs = Infinity;
     this.sampledAtMs = nowMs;
@@ -96,8 +111,7 @@ export class RateEstimate {
     if (this.queueDelayMs > Math.max(STANDING_QUEUE_MS, VARIATIONS * this.variationMs)) this.congestedSamples++;
     else this.congestedSamples = 0;
     if (this.drain) {
-      this.drain.peakMs = Math.max(this.drain.peakMs, this.queueDelayMs);
-      if (nowMs < this.drainUntilMs) return false;
+      if (nowMs < this.drainedMs(this.drain)) return false;
       this.endDrain(this.drain);
     }
     if (this.congestedSamples >= SAMPLES_TO_SLOW_DOWN) this.slowDown(nowMs);
@@ -106,25 +120,28 @@ export class RateEstimate {
   }
 
   private slowDown(nowMs: number): void {
-    this.drain = { peakMs: this.queueDelayMs, bytesPerMs: this.bytesPerMs };
+    this.drain = { sinceMs: nowMs, queueMs: undefined, bytesPerMs: this.bytesPerMs };
     this.congestedAt = Math.min(this.deliveryRate(), this.bytesPerMs);
     this.congestedSamples = 0;
     this.roomSinceMs = Infinity;
     this.bytesPerMs = Math.max(MIN_BYTES_PER_MS, DRAIN * this.congestedAt);
-    // And one RTT more, until acknowledgements reflect the lower rate.
-    const echoMs = Math.min(this.base.presentMs, this.base.formerMs) + this.queueDelayMs;
-    this.drainUntilMs = nowMs + Math.min(MAX_DRAIN_MS, echoMs + this.queueDelayMs / (1 - DRAIN));
+  }
+
+  /** When the queue is empty and an acknowledgement shows it, at the latest. */
+  private drainedMs({ sinceMs, queueMs }: Drain): number {
+    if (queueMs === undefined) return sinceMs + MAX_DRAIN_MS;
+    return sinceMs + Math.min(MAX_DRAIN_MS, queueMs / (1 - DRAIN) + this.baseMs + SAMPLE_MS);
   }
 
   /** A delay that persists at the lower rate is not caused by our queue: the path got longer, or the peer's CPU is slow. */
-  private endDrain(before: { peakMs: number; bytesPerMs: number }): void {
+  private endDrain({ queueMs = this.queueDelayMs, bytesPerMs }: Drain): void {
     this.drain = undefined;
-    if (this.queueDelayMs < RELIEF * before.peakMs) {
+    if (this.queueDelayMs < RELIEF * queueMs) {
       this.bytesPerMs = Math.max(MIN_BYTES_PER_MS, CRUISE * this.congestedAt);
       return;
     }
-    this.bytesPerMs = before.bytesPerMs;
-    const baseMs = Math.min(this.base.presentMs, this.base.formerMs) + this.queueDelayMs;
+    this.bytesPerMs = bytesPerMs;
+    const baseMs = this.baseMs + this.queueDelayMs;
     this.base = { ...this.base, presentMs: baseMs, formerMs: baseMs };
     this.congestedSamples = 0;
   }
