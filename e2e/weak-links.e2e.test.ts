@@ -120,7 +120,7 @@ describe('Real relays over weak links', { timeout: SECONDS * 1000 + 180_000 }, (
       return best.includes('x') ? undefined : best;
     });
     assert.deepEqual(hops, ['b', 'y', 'w', 'a']);
-    await fleet.call('b', { do: 'reroute', stream: WEAK, path: fleet.path(...hops.slice(1)), backup: [] });
+    await fleet.call('b', { do: 'reroute', stream: WEAK, path: hops.slice(1), backup: [] });
     await delay(3_000 + TAIL_MS);
     await takes(OTHER_PATH);
     const toMs = performance.now() - TAIL_MS;
@@ -146,8 +146,7 @@ async function secondBySecond(fleet: RelayFleet): Promise<Second[]> {
     await delay(Math.max(0, startMs + (seconds.length + 1) * 1000 - performance.now()));
     const left = !(await fleet.pathOf('b', WEAK)).includes('x');
     if (left) {
-      const [path, backup] = [fleet.path(...WEAK_PATH), fleet.path(...OTHER_PATH)];
-      await fleet.call('b', { do: 'reroute', stream: WEAK, path, backup });
+      await fleet.call('b', { do: 'reroute', stream: WEAK, path: [...WEAK_PATH], backup: [...OTHER_PATH] });
     }
     seconds.push({ endMs: performance.now(), latestMs: fleet.network.takeLateness().maxMs, left });
   }
@@ -213,7 +212,7 @@ class Stream {
       return { track, ip, port, payloadType, layers: [{ rank: 0, ssrc }] };
     };
     const attachments = [to(video, 0, 96, 7000), to(audio, 1, 97, 8000)];
-    await fleet.call('b', { do: 'egress', stream: name, path: fleet.path(...path), backup: fleet.path(...backup), attachments });
+    await fleet.call('b', { do: 'egress', stream: name, path: [...path], backup: [...backup], attachments });
     return stream;
   }
 

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { identifier } from './identifier.ts';
 import { Grant } from './grants.ts';
-import { Host, OtherHosts } from './host.ts';
+import { Host, OtherHosts, type TrunkAddress } from './host.ts';
 import { StreamName } from './stream-name.ts';
 import { Epoch, NodeName, Port, RegionName, SessionId, StreamPolicy, StreamState, UserId } from './streams.ts';
 import { NodeCertificate, NodeKey } from './node-certificate.ts';
@@ -68,14 +68,6 @@ export const NodeEndpoints = z.object({
   opsUrl: z.url({ protocol: /^https?$/ }).max(512),
 });
 export type NodeEndpoints = z.infer<typeof NodeEndpoints>;
-
-/** Where a node's trunk endpoint listens. */
-export interface TrunkAddress {
-  host: string;
-  /** Further addresses, in the order of preference. */
-  otherHosts?: string[] | undefined;
-  port: number;
-}
 
 /** What a node or its MediaNode says of its endpoints, as the address that others dial. */
 export function trunkAddressOf(endpoints: { host: string; otherHosts?: string[] | undefined; trunkPort: number }): TrunkAddress {

@@ -1,16 +1,20 @@
 /**
  * Grants: control's word that a node is the origin of a stream in an epoch. Control signs one for each name that it gives out; nodes show it when they announce
- * the name again, and to each other on trunks. A JWT (RFC 7519) under the keys of media tokens; its audience keeps the two apart.
+ * the name again, and to each other on trunks, where it also says at which address the origin is. A JWT (RFC 7519) under the keys of media tokens; its audience keeps the two apart.
  */
 import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import type { TrunkAddress } from './host.ts';
 import { TOKEN_ALGORITHM, TOKEN_ISSUER, type PublicJwk } from './tokens.ts';
 
 export const GRANT_AUDIENCE = 'millrace-nodes';
 
+/** With MAX_HOSTS names of full length. */
+export const MAX_GRANT_CHARACTERS = 4096;
+
 export const Grant = z
   .string()
-  .max(1024)
+  .max(MAX_GRANT_CHARACTERS)
   .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, 'must be a JWT');
 
 /** A name as it was given out. */
@@ -20,6 +24,8 @@ export interface GrantedName {
   /** Name of the origin. */
   node: string;
   session: string;
+  /** The origin's trunk endpoint. */
+  at: TrunkAddress;
 }
 
 type ClaimedName = Pick<GrantedName, 'stream' | 'epoch'> & { node?: string | undefined; session?: string | undefined };
@@ -28,12 +34,14 @@ interface GrantClaims {
   stream: string;
   epoch: number;
   node: string;
+  at: TrunkAddress;
   /** Digest of the session: its id is a secret between a client and its node. */
   sid: string;
 }
 
-function grantClaims({ stream, epoch, node, session }: GrantedName): GrantClaims {
-  return { stream, epoch, node, sid: digestOf(session) };
+function grantClaims({ stream, epoch, node, at, session }: GrantedName): GrantClaims {
+  const { host, otherHosts, port } = at;
+  return { stream, epoch, node, at: { host, ...(otherHosts?.length ? { otherHosts } : {}), port }, sid: digestOf(session) };
 }
 
 function digestOf(session: string): string {
@@ -71,6 +79,11 @@ export class GrantVerifier {
     if (claims?.stream !== stream || claims.epoch !== epoch) return false;
     if (node !== undefined && claims.node !== node) return false;
     return session === undefined || claims.sid === digestOf(session);
+  }
+
+  /** The node that was granted the name, and its trunk endpoint; undefined when control has not signed this. Never throws. */
+  originOf(grant: string): { node: string; at: TrunkAddress } | undefined {
+    return this.#claimsOf(grant);
   }
 
   #claimsOf(grant: string): GrantClaims | undefined {

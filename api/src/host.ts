@@ -78,3 +78,11 @@ function isIn(list: BlockList, host: string): boolean {
   const address = canonicalHost(host);
   return isIP(address) !== 0 && !address.includes('%') && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
+
+/** Where a node's trunk endpoint listens. */
+export interface TrunkAddress {
+  host: string;
+  /** Further addresses, in the order of preference. */
+  otherHosts?: string[] | undefined;
+  port: number;
+}

@@ -10,8 +10,8 @@ import type { Attachment, SocketAddress } from '@millrace/media-node/relay';
 export type RelayCall =
   | { do: 'peers'; peers: Hop[] }
   | { do: 'ingest'; stream: string; tracks: TrackDescription[] }
-  | { do: 'egress'; stream: string; path: Hop[]; backup: Hop[]; attachments: (Attachment & { track: number })[] }
-  | { do: 'reroute'; stream: string; path: Hop[]; backup: Hop[] }
+  | { do: 'egress'; stream: string; path: string[]; backup: string[]; attachments: (Attachment & { track: number })[] }
+  | { do: 'reroute'; stream: string; path: string[]; backup: string[] }
   | { do: 'pathOf'; stream: string }
   | { do: 'links' };
 
@@ -42,7 +42,7 @@ export class RelayFleet {
     const mesh = { ...MESH, keys: [{ id: 'k', secret: randomBytes(32).toString('base64') }] };
     await Promise.all(names.map((name) => fleet.#start(name, mesh)));
     const peersOf = (name: string) => links.flatMap(([a, b]) => (a === name ? [b] : b === name ? [a] : []));
-    await Promise.all(names.map((name) => fleet.call(name, { do: 'peers', peers: fleet.path(...peersOf(name)) })));
+    await Promise.all(names.map((name) => fleet.call(name, { do: 'peers', peers: fleet.#peers(peersOf(name)) })));
     return fleet;
   }
 
@@ -51,7 +51,7 @@ export class RelayFleet {
   }
 
   /** Nodes with the addresses at which the others reach them. */
-  path(...names: readonly string[]): Hop[] {
+  #peers(names: readonly string[]): Hop[] {
     return names.map((node) => {
       const { proxy } = this.network.node(node);
       return { node, host: proxy.address, port: proxy.port };

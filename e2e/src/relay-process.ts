@@ -35,7 +35,7 @@ async function run(call: RelayCall): Promise<unknown> {
       return undefined;
     }
     case 'reroute':
-      return egresses.get(call.stream)!.reroute(call.path, call.backup);
+      return egresses.get(call.stream)!.reroute({ path: call.path, backup: call.backup });
     case 'pathOf':
       return (await egresses.get(call.stream)!.stats()).nodes;
     case 'links':

@@ -1,12 +1,13 @@
 import * as z from 'zod';
-import { MAX_HOSTS } from '../host.ts';
+import { Grant } from '../grants.ts';
+import type { TrunkAddress } from '../host.ts';
 import { jsonExcess } from '../json-bounds.ts';
 import { StreamName } from '../stream-name.ts';
 import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
 import { MAX_LAYERS, MAX_NODE_NAME, MAX_TRACKS } from './media-frame.ts';
 
 /** Version of the subscription messages; a node answers an unknown one with REFUSED `version`. */
-export const SUBSCRIPTION_VERSION = 1;
+export const SUBSCRIPTION_VERSION = 2;
 /** Nodes upstream of a subscriber, the origin included. */
 export const MAX_PATH_HOPS = 16;
 export const MAX_CONTROL_MESSAGE_BYTES = 64 * 1024;
@@ -18,29 +19,19 @@ const reason = z.string().max(512);
 /** Names a subscription on its trunk for as long as it lives; chosen by the subscriber. */
 const id = z.number().int().min(0).max(0xffff_ffff);
 /** Control's grant of the epoch that the message names (grants.ts). */
-const grant = z.string().max(1024).optional();
+const grant = Grant.optional();
 const conversation = z.number().int().min(1).max(0xffff_ffff);
 
-const host = z.string().min(1).max(253);
-/** otherHosts: further addresses of the same trunk endpoint, tried when `host` does not answer. */
-export const hopSchema = z.object({
-  node: nodeName,
-  host,
-  otherHosts: z
-    .array(host)
-    .min(1)
-    .max(MAX_HOSTS - 1)
-    .optional(),
-  port: z.number().int().min(1).max(65535),
-});
-export type Hop = z.infer<typeof hopSchema>;
+/** A node as trunks dial it. Never on the wire: a node dials those of its own settings, and origins at the address in control's grant. */
+export interface Hop extends TrunkAddress {
+  node: string;
+}
 
-/** A node of the settings, or the origin of a stream, as trunks dial it. */
 export function hopTo({ node, host, otherHosts, port }: Hop): Hop {
   return { node, host, ...(otherHosts ? { otherHosts } : {}), port };
 }
 
-const hops = z.array(hopSchema).max(MAX_PATH_HOPS);
+const hops = z.array(nodeName).max(MAX_PATH_HOPS);
 
 /** What the subscriber has without a hole, so that the publisher of the trunk goes on behind it. */
 export const heldPositionSchema = z.object({
@@ -77,7 +68,7 @@ const subscribe = z.object({
   /** The oldest epoch of use to the subscriber. */
   epoch: epochSchema.optional(),
   grant,
-  /** Hops upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */
+  /** Names of the nodes upstream of the receiver, nearest first, the origin last; empty when the receiver is the origin. */
   path: hops,
   /** The subscriber's alternative path, from its own next hop to the origin. A node on it can use the rest of it. */
   backup: hops,

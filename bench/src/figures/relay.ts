@@ -104,12 +104,15 @@ async function overForwarder(bench: Bench, clip: Clip, program?: 'forwarder' | '
 async function overRelays(bench: Bench, clip: Clip, hasMiddle: boolean): Promise<RelayMeasurement> {
   const timed = await openTimedStreams();
   const stopTimed = bench.ending.add(() => timed.stop());
-  const middle = hasMiddle ? await startChild('relay-hop.ts', JSON.stringify(MESH)) : undefined;
-  const stopMiddle = bench.ending.add(() => middle?.stop());
   const [origin, edge] = [await startRelay('origin'), await startRelay('edge')];
   const stopEnds = bench.ending.add(() => Promise.all([origin.close(), edge.close()]));
-  const hopTo = (node: string, port: number) => ({ node, host: '127.0.0.1', port });
-  const path = [...(middle ? [hopTo('hop', middle.port)] : []), hopTo('origin', origin.trunkPort)];
+  const peerAt = (node: string, port: number) => ({ node, region: 'any', host: '127.0.0.1', port });
+  const settings = JSON.stringify({ mesh: MESH, peers: [peerAt('origin', origin.trunkPort)], probe: [] });
+  const middle = hasMiddle ? await startChild('relay-hop.ts', settings) : undefined;
+  const stopMiddle = bench.ending.add(() => middle?.stop());
+  const peers = [...(middle ? [peerAt('hop', middle.port)] : []), peerAt('origin', origin.trunkPort)];
+  const path = peers.map(({ node }) => node);
+  await edge.configure({ mesh: MESH, peers, probe: [] });
   const targets = [];
   for (let i = 0; i < bench.config.relayStreams; i++) {
     const stream = `bench/${i}`;

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ControlMessage, Hello, NodeMessage, Publication, Report, TokenVerdict } from '@millrace/api';
+import type { ControlMessage, Hello, NodeMessage, Publication, Report, TokenVerdict, TrunkAddress } from '@millrace/api';
 import { AGENT_PROTOCOL, AgentClose, trunkAddressOf, verifyMediaToken } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
@@ -111,12 +111,16 @@ export class AgentSession implements ProgrammedNode {
     this.renewGrants();
   }
 
-  /** Sends the node its grants under the present key, where an earlier one has signed them. */
+  get #at(): TrunkAddress {
+    return trunkAddressOf(this.hello.endpoints);
+  }
+
+  /** Sends the node its grants under the present key and with its present address, where they differ. */
   renewGrants(): void {
     const { signingKeys } = this.#context;
     for (const [stream, { epoch, session, grant }] of [...this.#published]) {
-      if (signingKeys.isCurrent(grant)) continue;
-      const renewed = signingKeys.grant({ stream, epoch, node: this.node, session });
+      if (signingKeys.isCurrent(grant, this.#at)) continue;
+      const renewed = signingKeys.grant({ stream, epoch, node: this.node, session, at: this.#at });
       this.#published.set(stream, { ...this.#published.get(stream)!, grant: renewed });
       this.send({ type: 'granted', stream, epoch, session, grant: renewed });
     }
@@ -245,7 +249,7 @@ export class AgentSession implements ProgrammedNode {
     if (this.#announcing) return;
     this.#announcing = true;
     const publications = [...this.#published].map(([stream, publication]) => ({ stream, ...publication }));
-    const announcement = { node: this.node, region: this.hello.region, ...trunkAddressOf(this.hello.endpoints), publications };
+    const announcement = { node: this.node, region: this.hello.region, ...this.#at, publications };
     await this.#try('announce', async () => {
       const held = await this.#context.directory.announce(announcement);
       this.#announced = true;
@@ -268,8 +272,8 @@ export class AgentSession implements ProgrammedNode {
     // A publisher without a token must not learn whether the name is taken.
     if (!publisher.ok && policy.access.publish === 'Token') throw new Problem(401, 'Unauthorized', { detail: publisher.detail });
     const user = publisher.ok ? publisher.claims.sub : undefined;
-    const { region, endpoints } = this.hello;
-    const claim = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, user, tracks };
+    const { region } = this.hello;
+    const claim = { stream, node: this.node, region, ...this.#at, session, user, tracks };
     const isLost = (node: string): boolean => node !== this.node && !fleet.isLive(node, SUSPECT_MS);
     let outcome = await directory.publish({ ...claim, takeover: policy.onDuplicate === 'Takeover' && publisher.ok });
     if (!outcome.ok && (outcome.holder.session === replaces || isLost(outcome.holder.node))) {
@@ -280,7 +284,7 @@ export class AgentSession implements ProgrammedNode {
       throw nameTaken(stream, outcome.holder, silence);
     }
     const { entry, replaced } = outcome;
-    const grant = signingKeys.grant({ stream, epoch: entry.epoch, node: this.node, session });
+    const grant = signingKeys.grant({ stream, epoch: entry.epoch, node: this.node, session, at: this.#at });
     this.#published.set(stream, { epoch: entry.epoch, session, tracks, grant });
     streams.put(entry);
     this.#context.programmer.carry(this.node, stream);
@@ -306,8 +310,8 @@ export class AgentSession implements ProgrammedNode {
     if (mine?.epoch !== epoch || mine.session !== session) return;
     this.#published.set(stream, { ...mine, tracks });
     const { directory, streams } = this.#context;
-    const { region, endpoints } = this.hello;
-    const publication = { stream, node: this.node, region, ...trunkAddressOf(endpoints), session, tracks, epoch };
+    const { region } = this.hello;
+    const publication = { stream, node: this.node, region, ...this.#at, session, tracks, epoch };
     await this.#try('describe', async () => {
       const entry = await directory.describe(publication);
       if (entry) streams.put(entry);

@@ -1,4 +1,5 @@
 import { createPrivateKey, randomUUID, type KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import {
   grantKeyId,
   GrantVerifier,
@@ -10,6 +11,7 @@ import {
   signNodeCertificate,
   type GrantedName,
   type TokenAction,
+  type TrunkAddress,
 } from '@millrace/api';
 import { exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
@@ -26,11 +28,14 @@ export type SigningKeySet = z.infer<typeof SigningKeySet>;
 
 export const SIGNING_KEYS_FIELD = 'keys.json';
 
+/** A stream as the directory has it. */
+type Publication = Omit<GrantedName, 'at'> & TrunkAddress;
+
 /** The Ed25519 keys that sign media tokens, as last read from their Secret. */
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
   #signer: { kid: string; key: CryptoKey; forNodes: KeyObject } | undefined;
-  readonly #granted = new WeakMap<GrantedName, { kid: string; grant: string }>();
+  readonly #granted = new WeakMap<Publication, { kid: string; grant: string }>();
   readonly #loaded = Promise.withResolvers<void>();
   #verifier = new GrantVerifier([]);
 
@@ -68,9 +73,9 @@ export class SigningKeys {
     return this.#loaded.promise;
   }
 
-  /** Whether the key that signs now has signed this grant. */
-  isCurrent(grant: string): boolean {
-    return grantKeyId(grant) === this.#signer?.kid;
+  /** Whether the key that signs now has signed this grant, for an origin at this address. */
+  isCurrent(grant: string, at: TrunkAddress): boolean {
+    return grantKeyId(grant) === this.#signer?.kid && isDeepStrictEqual(this.#verifier.originOf(grant)?.at, at);
   }
 
   /** Throws before the first load. */
@@ -80,13 +85,13 @@ export class SigningKeys {
   }
 
   /** As `grant`, once for each publication and key. @returns undefined before the first load */
-  grantOf(name: GrantedName): string | undefined {
+  grantOf(publication: Publication): string | undefined {
     if (!this.#signer) return undefined;
     const { kid } = this.#signer;
-    const known = this.#granted.get(name);
+    const known = this.#granted.get(publication);
     if (known?.kid === kid) return known.grant;
-    const grant = this.grant(name);
-    this.#granted.set(name, { kid, grant });
+    const grant = this.grant({ ...publication, at: publication });
+    this.#granted.set(publication, { kid, grant });
     return grant;
   }
 
@@ -98,7 +103,7 @@ export class SigningKeys {
   }
 
   /** Whether one of the keys has signed that this name was given out. */
-  verifyGrant(grant: string, name: GrantedName): boolean {
+  verifyGrant(grant: string, name: Omit<GrantedName, 'at'>): boolean {
     return this.#verifier.verify(grant, name);
   }
 

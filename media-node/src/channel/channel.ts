@@ -25,7 +25,18 @@ type Kick = { session: string; stream?: string | undefined; reason: string };
 /** The identity and endpoints that the node sends in `hello`. */
 type ChannelIdentity = Pick<
   Hello,
-  'node' | 'podUid' | 'build' | 'roles' | 'region' | 'provider' | 'isp' | 'endpoints' | 'nodeKey' | 'kernel' | 'cpus' | 'cpusExclusive'
+  | 'node'
+  | 'podUid'
+  | 'build'
+  | 'roles'
+  | 'region'
+  | 'provider'
+  | 'isp'
+  | 'endpoints'
+  | 'nodeKey'
+  | 'kernel'
+  | 'cpus'
+  | 'cpusExclusive'
 >;
 
 export interface ChannelOptions {

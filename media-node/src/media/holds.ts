@@ -64,7 +64,7 @@ export class Holds {
     const { path, backup } = route;
     if (held) {
       held.route = route;
-      void held.egress.then((egress) => egress?.reroute(path, backup)).catch(() => undefined);
+      void held.egress.then((egress) => egress?.reroute({ path, backup, epoch, grant })).catch(() => undefined);
       return;
     }
     const egress = this.#relay.egress({ stream, epoch, grant, path, backup, lingerMs: policy.lingerMs }).catch((err: unknown) => {
@@ -74,7 +74,7 @@ export class Holds {
       return undefined;
     });
     this.#holds.set(stream, { route, egress });
-    this.#logger.info({ stream, path: path.map(({ node }) => node) }, 'stream held here');
+    this.#logger.info({ stream, path }, 'stream held here');
   }
 
   #retry(stream: string): void {

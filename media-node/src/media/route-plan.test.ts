@@ -35,7 +35,7 @@ function settings(paths: string[][], policy = 'default'): Pick<NodeSettings, 'se
 }
 
 function nodes(plan: ReturnType<typeof planRoute>): string[][] | string {
-  return plan.ok ? [plan.path, plan.backup].map((path) => path.map(({ node }) => node)) : plan.reason;
+  return plan.ok ? [plan.path, plan.backup] : plan.reason;
 }
 
 describe('the route to a stream', () => {
@@ -60,7 +60,6 @@ describe('the route to a stream', () => {
       ['c-relay', 'b-relay', 'a-relay', 'a-push'],
       ['c-relay-2', 'd-relay', 'a-relay', 'a-push'],
     ]);
-    assert.ok(plan.ok && plan.path[0]!.host === '192.0.2.1');
   });
 
   test('does not name the origin twice when it is the last relay itself', () => {

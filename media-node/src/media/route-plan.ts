@@ -1,7 +1,7 @@
 import { DEFAULT_PATH_POLICY_KEY, type NodeSettings, type StreamState } from '@millrace/api';
-import { hopTo, type Hop } from '@millrace/api/trunk';
 
-export type RoutePlan = { ok: true; path: Hop[]; backup: Hop[] } | { ok: false; reason: string };
+/** Paths by the names of their nodes. */
+export type RoutePlan = { ok: true; path: string[]; backup: string[] } | { ok: false; reason: string };
 
 /**
  * Plans how this node reaches a stream's origin: a primary path and, if the routes have a second one, a backup. A path lists upstream hops, nearest first and
@@ -12,15 +12,15 @@ export function planRoute(state: StreamState, settings: Pick<NodeSettings, 'self
   const { origin, policy } = state;
   const self = settings.self.node;
   if (origin.node === self) return { ok: true, path: [], backup: [] };
-  const last = hopTo(origin);
+  const last = origin.node;
   if (origin.region === settings.self.region) return { ok: true, path: [last], backup: [] };
 
-  const addresses = new Map(settings.peers.map((peer) => [peer.node, hopTo(peer)]));
-  const pathsUnder = (policyKey: string): Hop[][] => {
+  const known = new Set(settings.peers.map((peer) => peer.node));
+  const pathsUnder = (policyKey: string): string[][] => {
     const route = settings.routes.find((candidate) => candidate.originRegion === origin.region && candidate.policy === policyKey);
     return (route?.paths ?? []).flatMap(({ hops }) => {
-      const upstream = hops.filter((node) => node !== self && node !== origin.node).map((node) => addresses.get(node));
-      return upstream.every((hop) => hop !== undefined) ? [[...upstream, last] as Hop[]] : [];
+      const upstream = hops.filter((node) => node !== self && node !== last);
+      return upstream.every((node) => known.has(node)) ? [[...upstream, last]] : [];
     });
   };
   const own = pathsUnder(policy.policyKey);

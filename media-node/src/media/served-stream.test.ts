@@ -22,7 +22,7 @@ function start() {
   const served = new ServedStream(state, {
     relay: {
       egress: ({ path }) => {
-        asked.push(path.map(({ node }) => node));
+        asked.push(path);
         return Promise.reject(new Error('no relay in this test'));
       },
     },
@@ -34,7 +34,7 @@ function start() {
     republishMs: 1_000,
   });
   const arrive = (): void => {
-    plan = { ok: true, path: [{ node: 'b-relay', host: '192.0.2.2', port: 1 }], backup: [] };
+    plan = { ok: true, path: ['b-relay'], backup: [] };
     served.reroute();
   };
   return { clock, served, asked, arrive };

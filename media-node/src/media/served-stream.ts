@@ -104,8 +104,13 @@ export class ServedStream {
     if (!route.ok || isSameRoute(route, this.#route)) return;
     this.#route = route;
     for (const resume of this.#awaitingRoute) resume();
-    for (const { egress } of this.#open) egress.reroute(route.path, route.backup).catch(() => undefined);
-    this.#parts.logger.info({ stream: this.#state.stream, path: route.path.map(({ node }) => node) }, 'stream rerouted');
+    for (const { egress } of this.#open) this.#send(egress, route);
+    this.#parts.logger.info({ stream: this.#state.stream, path: route.path }, 'stream rerouted');
+  }
+
+  #send(egress: EgressHandle, { path, backup }: RoutePlan & { ok: true }): void {
+    const { epoch, grant } = this.#state;
+    egress.reroute({ path, backup, epoch, grant }).catch(() => undefined);
   }
 
   /** Closes distributions without viewers, when no request is pending any more. */
@@ -191,7 +196,7 @@ export class ServedStream {
     const detour = detourOf(this.#plan(), this.#state);
     if (!detour || this.#hasEnded) return;
     this.#route = detour;
-    egress.reroute(detour.path, detour.backup).catch(() => undefined);
+    this.#send(egress, detour);
     const { clock } = this.#parts;
     clock.clearTimeout(this.#detourTimer);
     this.#detourTimer = clock.setTimeout(() => this.reroute(), DETOUR_MS);

@@ -12,8 +12,10 @@ export interface RelaySettings {
   /** The node has the relay role: it forwards what others publish. */
   relays: boolean;
   mesh?: MeshSettings;
-  /** Nodes to which a trunk is kept up permanently, so that links are measured. */
-  probe: Hop[];
+  /** The nodes that this one may dial by name. An origin's address comes with its grant. */
+  peers: Hop[];
+  /** Those of them to which a trunk is kept up permanently, so that links are measured. */
+  probe: string[];
   /** Control's keys, which sign grants of epochs and nodes' certificates. Absent without control: nothing is checked then. */
   authorities?: readonly PublicJwk[] | undefined;
   /** Control's certificate of this node's key, base64. */
@@ -47,12 +49,15 @@ export interface EgressRequest {
   epoch?: number;
   /** Control's grant of that epoch. */
   grant?: string | undefined;
-  /** Upstream hops, nearest first, the origin last; empty when the stream is published on this node. */
-  path: Hop[];
-  backup?: Hop[];
+  /** Names of the nodes upstream, nearest first, the origin last; empty when the stream is published on this node. */
+  path: string[];
+  backup?: string[];
   /** How long the stream is kept after the last egress closed, ms. */
   lingerMs: number;
 }
+
+/** A new route of an egress, with the epoch and the grant of the origin that it leads to. */
+export type EgressRoute = Required<Pick<EgressRequest, 'path' | 'backup'>> & Pick<EgressRequest, 'epoch' | 'grant'>;
 
 export interface EgressStats extends MeasuredPath, EgressCounters {
   epoch: number;
@@ -121,7 +126,7 @@ interface RelayCommands {
   detach: [request: { id: string; track: number; to: SocketAddress; ssrc: number }, answer: void];
   setLayers: [request: { id: string; track: number; mask: number }, answer: void];
   requestKeyframe: [request: { id: string; track: number; layer: number }, answer: void];
-  reroute: [request: { id: string; path: Hop[]; backup: Hop[] }, answer: void];
+  reroute: [request: { id: string } & EgressRoute, answer: void];
   egressStats: [request: { id: string }, answer: EgressStats];
   closeEgress: [request: { id: string }, answer: void];
   links: [request: undefined, answer: LinkReport[]];

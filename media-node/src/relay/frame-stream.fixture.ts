@@ -1,4 +1,3 @@
-import type { Hop } from '@millrace/api/trunk';
 import { AUDIO_MS, FrameAccount, FRAME_MS, type FrameShape, FrameSource, type Showing } from '@millrace/testkit/rtp';
 import { AUDIO_TRACK, VIDEO_TRACK } from '@millrace/testkit/rtp';
 import { type SimulatedMesh, type SimulatedNode } from './simulated-mesh.fixture.ts';
@@ -64,7 +63,7 @@ export class FrameViewer {
     this.#account = new FrameAccount(publisher.source);
   }
 
-  async start(stream: string, path: Hop[], backup: Hop[] = []): Promise<void> {
+  async start(stream: string, path: string[], backup: string[] = []): Promise<void> {
     const { relay, sockets } = this.#node;
     const port = 61_000 + nextViewer * 2;
     sockets.listen(port, (packet) => this.#account.onVideo(packet, this.#mesh.clock.now()));

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import type { Hop, StreamDescription, TrackDescription } from '@millrace/api/trunk';
-import type { EgressStats } from './commands.ts';
+import type { StreamDescription, TrackDescription } from '@millrace/api/trunk';
+import type { EgressRoute, EgressStats } from './commands.ts';
 import type { Attachment } from './egress/index.ts';
 import type { LayerSource } from './ingest.ts';
 import type { IngestCounters } from './ingest-counters.ts';
@@ -134,8 +134,8 @@ export class EgressHandle extends EventEmitter<EgressEvents> {
   }
 
   /** Changes the route to the stream, make before break. */
-  reroute(path: Hop[], backup: Hop[]): Promise<void> {
-    return this.#runner.call('reroute', { id: this.id, path, backup });
+  reroute(route: EgressRoute): Promise<void> {
+    return this.#runner.call('reroute', { id: this.id, ...route });
   }
 
   stats(): Promise<EgressStats> {

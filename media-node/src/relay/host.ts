@@ -91,7 +91,7 @@ export class RelayHost {
       detach: ({ id, track, to, ssrc }) => relay.detach(id, track, to, ssrc),
       setLayers: ({ id, track, mask }) => relay.setLayers(id, track, mask),
       requestKeyframe: ({ id, track, layer }) => relay.requestKeyframe(id, track, layer),
-      reroute: ({ id, path, backup }) => relay.reroute(id, path, backup),
+      reroute: ({ id, ...route }) => relay.reroute(id, route),
       egressStats: ({ id }) => relay.egressStats(id),
       closeEgress: ({ id }) => relay.closeEgress(id),
       links: () => relay.links(),

@@ -84,12 +84,13 @@ async function carry(
   const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map(relay))) as [Relay, Relay, Relay];
   const hop = async (node: string, at: Relay) => {
     const { proxy } = await network.addNode(node, { address: '127.0.0.1', port: at.trunkPort });
-    return { node, host: proxy.address, port: proxy.port };
+    return { node, region: 'any', host: proxy.address, port: proxy.port };
   };
   const [toA, toB] = [await hop('a', a), await hop('b', b)];
   await hop('c', c);
+  for (const one of [b, c]) await one.configure({ mesh, peers: [toA, toB], probe: [] });
   const ingest = await a.ingest({ stream: 'live/sizes', epoch: 1000, tracks: [video], rttMs: 1 });
-  const egress = await c.egress({ stream: 'live/sizes', path: [toB, toA], lingerMs: 0 });
+  const egress = await c.egress({ stream: 'live/sizes', path: ['b', 'a'], lingerMs: 0 });
   await egress.described(10_000);
   const out = await udp();
   await egress.attach(0, { ip: '127.0.0.1', port: out.address().port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });

@@ -46,7 +46,7 @@ describe('a stream over relays', () => {
     const publisher = new Publisher(nodes, 'a', STREAM);
     await publisher.start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(3000);
     assertWhole(puller.video, 250);
     assertWhole(puller.audio, 130);
@@ -72,7 +72,7 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'b', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const pullers = [new Puller(nodes, 'c'), new Puller(nodes, 'c'), new Puller(nodes, 'c')];
-    for (const puller of pullers) await puller.start(STREAM, nodes.path('b', 'a'));
+    for (const puller of pullers) await puller.start(STREAM, ['b', 'a']);
     await nodes.run(2000);
     for (const puller of pullers) assertWhole(puller.video, 100);
     const carried = served(nodes, 'c')!;
@@ -98,9 +98,9 @@ describe('a stream over relays', () => {
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const atC = new Puller(nodes, 'c');
     const atD = new Puller(nodes, 'd');
-    await atC.start(STREAM, nodes.path('b', 'a'));
+    await atC.start(STREAM, ['b', 'a']);
     await nodes.run(1000);
-    await atD.start(STREAM, nodes.path('b', 'a'));
+    await atD.start(STREAM, ['b', 'a']);
     await nodes.run(2000);
     assertWhole(atC.video, 250);
     assertWhole(atD.video, 150);
@@ -113,9 +113,8 @@ describe('a stream over relays', () => {
       const publisher = new Publisher(nodes, 'a', STREAM);
       await publisher.start(1000);
       const puller = new Puller(nodes, 'c');
-      await puller.start(STREAM, nodes.path('b1', 'a'), nodes.path('b2', 'a'));
-      for (const name of ['c', 'b2'])
-        nodes.node(name).relay.configure({ relays: true, probe: nodes.path(name === 'c' ? 'b2' : 'a') });
+      await puller.start(STREAM, ['b1', 'a'], ['b2', 'a']);
+      for (const name of ['c', 'b2']) nodes.configure(name, { probe: [name === 'c' ? 'b2' : 'a'] });
       await nodes.run(2503);
       nodes.kill('b1');
       await nodes.run(2500);
@@ -137,7 +136,7 @@ describe('a stream over relays', () => {
       nodes.setLink(x, y, { jitterMs: 15, loss: 0.03, duplication: 0.05 });
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(8000);
     assertWhole(puller.video, 700);
   });
@@ -146,9 +145,9 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'b1', 'b2', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b1', 'a'));
+    await puller.start(STREAM, ['b1', 'a']);
     await nodes.run(2000);
-    nodes.node('c').relay.reroute(puller.id, nodes.path('b2', 'a'), []);
+    nodes.node('c').relay.reroute(puller.id, { path: ['b2', 'a'], backup: [] });
     await nodes.run(4000);
     assertWhole(puller.video, 550);
     assert.ok(longestGap(puller.video) <= 20, `gap of ${longestGap(puller.video)} ms`);
@@ -160,8 +159,8 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'x', 'b', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'x', 'a'), nodes.path('b', 'a'));
-    nodes.node('b').relay.configure({ relays: true, probe: nodes.path('a') });
+    await puller.start(STREAM, ['b', 'x', 'a'], ['b', 'a']);
+    nodes.configure('b', { probe: ['a'] });
     await nodes.run(2500);
     nodes.kill('x');
     await nodes.run(2500);
@@ -174,7 +173,7 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'x', 'b1', 'b2', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b1', 'x', 'a'), nodes.path('b2', 'a'));
+    await puller.start(STREAM, ['b1', 'x', 'a'], ['b2', 'a']);
     await nodes.run(2500);
     nodes.kill('x');
     await nodes.run(2500);
@@ -186,7 +185,7 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'b1', 'b2', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b1', 'a'), nodes.path('b2', 'a'));
+    await puller.start(STREAM, ['b1', 'a'], ['b2', 'a']);
     await nodes.run(2000);
     nodes.kill('b1');
     nodes.kill('b2');
@@ -203,12 +202,12 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'b1', 'b2', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b1', 'a'));
+    await puller.start(STREAM, ['b1', 'a']);
     await nodes.run(2000);
     nodes.kill('b1');
     await nodes.run(500);
     assert.equal(puller.events('lost').length, 1);
-    nodes.node('c').relay.reroute(puller.id, nodes.path('b2', 'a'), []);
+    nodes.node('c').relay.reroute(puller.id, { path: ['b2', 'a'], backup: [] });
     await nodes.run(1500);
     assertWhole(puller.video, 330);
   });
@@ -218,7 +217,7 @@ describe('a stream over relays', () => {
     const publisher = new Publisher(nodes, 'a', STREAM);
     await publisher.start(1000);
     const pullers = [new Puller(nodes, 'c'), new Puller(nodes, 'd')];
-    for (const puller of pullers) await puller.start(STREAM, nodes.path('b', 'a'));
+    for (const puller of pullers) await puller.start(STREAM, ['b', 'a']);
     await nodes.run(1500);
     const requests = () => nodes.node('a').events.filter((event) => event.type === 'keyframe').length;
     const before = requests();
@@ -239,7 +238,7 @@ describe('a stream over relays', () => {
     const first = new Publisher(nodes, 'a', STREAM);
     await first.start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(1500);
     first.pause();
     await nodes.run(500);
@@ -259,7 +258,7 @@ describe('a stream over relays', () => {
     const first = new Publisher(nodes, 'a', STREAM);
     await first.start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(1500);
     first.stop();
     await nodes.run(500);
@@ -273,7 +272,7 @@ describe('a stream over relays', () => {
   test('a stream that nobody publishes is refused, and flows once somebody does', async () => {
     const nodes = mesh(['a', 'b', 'c']);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(500);
     assert.equal(puller.events('lost').length, 1);
     await new Publisher(nodes, 'a', STREAM).start(1000);
@@ -283,10 +282,10 @@ describe('a stream over relays', () => {
 
   test('a node without the relay role forwards nothing for others', async () => {
     const nodes = mesh(['a', 'b', 'c']);
-    nodes.node('b').relay.configure({ relays: false, probe: [] });
+    nodes.configure('b', { relays: false });
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(1000);
     assert.match(JSON.stringify(puller.events('lost')), /b is no relay/);
   });
@@ -296,9 +295,9 @@ describe('a stream over relays', () => {
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const atB = new Puller(nodes, 'b');
     const atC = new Puller(nodes, 'c');
-    await atB.start(STREAM, nodes.path('c', 'a'));
+    await atB.start(STREAM, ['c', 'a']);
     await nodes.run(500);
-    await atC.start(STREAM, nodes.path('b', 'a'));
+    await atC.start(STREAM, ['b', 'a']);
     await nodes.run(1000);
     assertWhole(atB.video, 60);
     const trunk = nodes.node('b').endpoint.trunk('c')!.stats();
@@ -307,10 +306,10 @@ describe('a stream over relays', () => {
 
   test('a trunk to a dead node that nobody needs is given up; one to probe is not', async () => {
     const nodes = mesh(['a', 'b', 'c']);
-    nodes.node('c').relay.configure({ relays: true, probe: nodes.path('a', 'b') });
+    nodes.configure('c', { probe: ['a', 'b'] });
     await nodes.run(1000);
     for (const name of ['a', 'b']) nodes.kill(name);
-    nodes.node('c').relay.configure({ relays: true, probe: nodes.path('a') });
+    nodes.configure('c', { probe: ['a'] });
     await nodes.run(60_000);
     assert.deepEqual(
       nodes
@@ -326,8 +325,8 @@ describe('a stream over relays', () => {
     const publisher = new Publisher(nodes, 'a', STREAM);
     await publisher.start(1000);
     const [atC, atD] = [new Puller(nodes, 'c'), new Puller(nodes, 'd')];
-    await atC.start(STREAM, nodes.path('b', 'a'));
-    await atD.start(STREAM, nodes.path('b', 'a'));
+    await atC.start(STREAM, ['b', 'a']);
+    await atD.start(STREAM, ['b', 'a']);
     await nodes.run(1500);
     const toC = () => nodes.node('b').endpoint.trunk('c')!.stats().sentBytes;
     nodes.node('c').relay.setLayers(atC.id, 0, 0);
@@ -353,7 +352,7 @@ describe('a stream over relays', () => {
       const publisher = new Publisher(nodes, 'a', STREAM);
       await publisher.start(1000);
       const puller = new Puller(nodes, 'c');
-      await puller.start(STREAM, nodes.path('b', 'a'));
+      await puller.start(STREAM, ['b', 'a']);
       await nodes.run(2000);
       nodes.setLink(x, y, { loss: 1 });
       await nodes.run(500);
@@ -369,7 +368,7 @@ describe('a stream over relays', () => {
     const publisher = new Publisher(nodes, 'a', STREAM, { seq: 100, timestamp: 1_000_000 }, 30);
     await publisher.start(1000);
     const puller = new Puller(nodes, 'b');
-    await puller.start(STREAM, nodes.path('a'));
+    await puller.start(STREAM, ['a']);
     await nodes.run(1000);
     nodes.setLink('a', 'b', { loss: 1 });
     await nodes.run(600);
@@ -383,7 +382,7 @@ describe('a stream over relays', () => {
     const nodes = mesh(['a', 'b', 'c']);
     await new Publisher(nodes, 'a', STREAM).start(1000);
     const puller = new Puller(nodes, 'c');
-    await puller.start(STREAM, nodes.path('b', 'a'));
+    await puller.start(STREAM, ['b', 'a']);
     await nodes.run(1000);
     const trunk = nodes.node('c').endpoint.trunk('b')!;
     for (const text of ['', 'null', '{"v":1,"type":"subscribe","id":7}', '{"v":9,"id":7}'])

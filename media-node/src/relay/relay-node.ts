@@ -9,7 +9,15 @@ import {
 import type { Clock } from '@millrace/service';
 import { CoalescedTimer } from './timer.ts';
 import { AUDIO, CarriedStream, VIDEO } from './carried-stream/index.ts';
-import type { EgressRequest, EgressStats, IngestRequest, RelayEvent, RelaySettings, RelayStats } from './commands.ts';
+import type {
+  EgressRequest,
+  EgressRoute,
+  EgressStats,
+  IngestRequest,
+  RelayEvent,
+  RelaySettings,
+  RelayStats,
+} from './commands.ts';
 import { DownstreamFeed } from './downstream-feed.ts';
 import { Egress, type Attachment } from './egress/index.ts';
 import { Ingest, MAX_RTP_BYTES, type LayerSource } from './ingest.ts';
@@ -67,7 +75,8 @@ export class RelayNode {
   readonly #ingests = new Map<string, RunningIngest>();
   readonly #egresses = new Map<string, RunningEgress>();
   readonly #now: () => number;
-  #probe: Hop[] = [];
+  #peers: ReadonlyMap<string, Hop> = new Map();
+  #probe: string[] = [];
   readonly #timer: CoalescedTimer;
   readonly #wakeBy: (dueMs: number) => void;
   #subscriptionDueMs = Infinity;
@@ -106,7 +115,9 @@ export class RelayNode {
 
   configure(settings: RelaySettings): void {
     this.#subscriptions.relays = settings.relays;
-    this.#subscriptions.grantKeys = settings.authorities;
+    this.#subscriptions.authorities = settings.authorities;
+    this.#subscriptions.peers = settings.peers;
+    this.#peers = new Map(settings.peers.map((peer) => [peer.node, peer]));
     this.#probe = settings.probe;
     if (settings.mesh?.probeWindowMs !== undefined) this.#directory.windowMs = settings.mesh.probeWindowMs;
     this.#keepTrunks();
@@ -224,9 +235,9 @@ export class RelayNode {
   }
 
   /** Make before break: the old path stays in use until the new one delivers. */
-  reroute(id: string, path: Hop[], backup: Hop[]): void {
+  reroute(id: string, route: EgressRoute): void {
     const running = this.#egress(id);
-    running.want = { ...running.want, path, backup };
+    running.want = { ...running.want, ...route };
     this.#changed((nowMs) => this.#subscriptions.want(running.stream, id, running.want, nowMs));
     this.#keepTrunks();
   }
@@ -302,7 +313,7 @@ export class RelayNode {
   /** Keeps the trunks to probe targets and to the first hop of each backup up, so that fast reroute needs no handshake. */
   #keepTrunks(): void {
     const backups = [...this.#egresses.values()].flatMap(({ want }) => want.backup.slice(0, 1));
-    this.#directory.keep([...this.#probe, ...backups]);
+    this.#directory.keep([...this.#probe, ...backups].flatMap((node) => this.#peers.get(node) ?? []));
   }
 
   #onMedia(peer: string, binding: Binding, frame: Buffer): void {

@@ -124,11 +124,11 @@ async function benchWholePath(): Promise<void> {
       Relay.start({ trunk: { host: '127.0.0.1', port: 0 }, logger, self: { node }, roles: ['relay'], thread: false }),
     ),
   );
-  for (const relay of relays) await relay.configure({ mesh: MESH, peers: [], probe: [] });
   const [a, b, c] = relays as [Relay, Relay, Relay];
-  const hop = (node: string, relay: Relay) => ({ node, host: '127.0.0.1', port: relay.trunkPort });
+  const peerAt = (node: string, relay: Relay) => ({ node, region: 'any', host: '127.0.0.1', port: relay.trunkPort });
+  for (const relay of relays) await relay.configure({ mesh: MESH, peers: [peerAt('a', a), peerAt('b', b)], probe: [] });
   const ingest = await a.ingest({ stream: 'bench/way', epoch: 1, tracks: [track], rttMs: 1 });
-  const egress = await c.egress({ stream: 'bench/way', path: [hop('b', b), hop('a', a)], lingerMs: 0 });
+  const egress = await c.egress({ stream: 'bench/way', path: ['b', 'a'], lingerMs: 0 });
   await egress.described(10_000);
   const { receiver, port } = await startReceiver();
   await egress.attach(0, { ip: '127.0.0.1', port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });

@@ -8,7 +8,7 @@ import { quietLogger } from '@millrace/testkit';
 import { h264Payload, rtpPacket } from '@millrace/testkit/rtp';
 import { isRtcp, readRtcp, writePli, writeSenderReport } from '../rtp/index.ts';
 import type { EgressHandle } from './handles.ts';
-import { Relay } from './relay.ts';
+import { Relay, type RelayConfiguration } from './relay.ts';
 
 const logger = createLogger({ service: 'relay-test', level: 'silent' });
 const mesh = {
@@ -49,7 +49,12 @@ async function udp(): Promise<Socket> {
   return socket;
 }
 
-const hop = (node: string, at: Relay, host = '127.0.0.1') => ({ node, host, port: at.trunkPort });
+const peerAt = (node: string, at: Relay, host = '127.0.0.1') => ({ node, region: 'any', host, port: at.trunkPort });
+
+/** As in their settings: each of the relays may dial these nodes. */
+async function acquaint(relays: Relay[], peers: RelayConfiguration['peers']): Promise<void> {
+  for (const one of relays) await one.configure({ mesh, peers, probe: [] });
+}
 
 /** Sends a packet each 4 ms and collects the RTP that comes out, until `count` came. */
 async function pump(out: Socket, send: (n: number) => void, count: number): Promise<Buffer[]> {
@@ -68,8 +73,9 @@ describe('relays on real sockets', () => {
   for (const thread of [true, false]) {
     test(`RTP goes in at one, over a second, out at a third (${thread ? 'in threads' : 'in process'})`, async () => {
       const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((node) => relay(node, thread)));
+      await acquaint([b!, c!], [peerAt('a', a!), peerAt('b', b!)]);
       const ingest = await a!.ingest({ stream: 'live/demo', epoch: 1000, tracks: [video], rttMs: 1 });
-      const egress: EgressHandle = await c!.egress({ stream: 'live/demo', path: [hop('b', b!), hop('a', a!)], lingerMs: 1000 });
+      const egress: EgressHandle = await c!.egress({ stream: 'live/demo', path: ['b', 'a'], lingerMs: 1000 });
       assert.equal((await egress.described(30_000)).epoch, 1000);
       const out = await udp();
       const place = { ip: '127.0.0.1', port: out.address().port };
@@ -123,8 +129,8 @@ describe('relays on real sockets', () => {
     const [a, b, c] = await Promise.all([relay('a', true), relay('b', true, '::'), relay('c', true, '::1')]);
     const ingest = await a.ingest({ stream: 'live/families', epoch: 1, tracks: [video], rttMs: 1 });
     // As in a node's settings: the relay's hosts of both families, of which a peer uses those that it can reach.
-    const path = [{ ...hop('b', b, '127.0.0.1'), otherHosts: ['::1'] }, hop('a', a)];
-    const egress = await c.egress({ stream: 'live/families', path, lingerMs: 1000 });
+    await acquaint([b, c], [{ ...peerAt('b', b, '127.0.0.1'), otherHosts: ['::1'] }, peerAt('a', a)]);
+    const egress = await c.egress({ stream: 'live/families', path: ['b', 'a'], lingerMs: 1000 });
     assert.equal((await egress.described(10_000)).epoch, 1);
     const out = await udp();
     await egress.attach(0, { ip: '127.0.0.1', port: out.address().port, payloadType: 96, layers: [{ rank: 0, ssrc: 7000 }] });
@@ -148,7 +154,8 @@ describe('relays on real sockets', () => {
     const { logger: recorder, lines } = quietLogger();
     const [a, c] = await Promise.all([relay('a', true), relay('c', true, '::1', recorder)]);
     const ingest = await a.ingest({ stream: 'live/apart', epoch: 1, tracks: [video], rttMs: 1 });
-    const egress = await c.egress({ stream: 'live/apart', path: [hop('a', a)], lingerMs: 1000 });
+    await acquaint([c], [peerAt('a', a)]);
+    const egress = await c.egress({ stream: 'live/apart', path: ['a'], lingerMs: 1000 });
     await assert.rejects(egress.described(3_000), /a does not answer/);
     assert.match(
       lines.map(({ msg }) => msg).join('\n'),
@@ -173,7 +180,8 @@ describe('relays on real sockets', () => {
 
   test('a pull of a stream that nobody publishes rejects with the reason', async () => {
     const [a, c] = await Promise.all(['a', 'c'].map((node) => relay(node, true)));
-    const egress = await c!.egress({ stream: 'live/none', path: [hop('a', a!)], lingerMs: 0 });
+    await acquaint([c!], [peerAt('a', a!)]);
+    const egress = await c!.egress({ stream: 'live/none', path: ['a'], lingerMs: 0 });
     await assert.rejects(egress.described(2000), /live\/none is not published on a/);
     await egress.close();
   });

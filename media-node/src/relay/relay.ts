@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { LinkReport, NodeSettings } from '@millrace/api';
-import { hopTo, type Hop } from '@millrace/api/trunk';
+import { hopTo } from '@millrace/api/trunk';
 import type { Logger } from '@millrace/service';
 import type { EgressRequest, IngestRequest, RelayEvent, RelayStats } from './commands.ts';
 import { EgressHandle, IngestHandle } from './handles.ts';
@@ -57,10 +57,11 @@ export class Relay extends EventEmitter<{ failed: [Error] }> {
   /** Applies a snapshot. Trunks to the nodes to probe, and to the relays that this node is attached to, stay up. */
   async configure(snapshot: RelayConfiguration): Promise<void> {
     const wanted = new Set([...snapshot.probe, ...(snapshot.relays ?? [])]);
-    const probe: Hop[] = snapshot.peers.filter((peer) => wanted.has(peer.node)).map(hopTo);
+    const peers = snapshot.peers.map(hopTo);
+    const probe = peers.map(({ node }) => node).filter((node) => wanted.has(node));
     const { mesh, tokenKeys: authorities, self } = snapshot;
     const relays = this.#roles.includes('relay');
-    await this.#running.call('configure', { relays, mesh, probe, authorities, certificate: self?.certificate });
+    await this.#running.call('configure', { relays, mesh, peers, probe, authorities, certificate: self?.certificate });
   }
 
   /** A publisher on this node. A later epoch of the same stream takes over from an earlier one. */

@@ -107,14 +107,17 @@ export class SimulatedMesh {
     this.#random = seededRandom(seed);
     this.#settings = { ...DEFAULT_TRUNK_SETTINGS, ...settings };
     names.forEach((name, index) => this.#add(name, `10.0.0.${index + 1}`));
+    for (const name of names) this.configure(name);
   }
 
   node(name: string): SimulatedNode {
     return this.nodes.get(name)!;
   }
 
-  path(...names: string[]): Hop[] {
-    return names.map((name) => this.node(name).hop);
+  /** Sets the trunks that a node keeps up. It knows the addresses of all nodes. */
+  configure(name: string, { relays = true, probe = [] }: { relays?: boolean; probe?: string[] } = {}): void {
+    const peers = [...this.nodes.values()].map(({ hop }) => hop).filter(({ node }) => node !== name);
+    this.node(name).relay.configure({ relays, peers, probe });
   }
 
   /** Both directions. What is not named is a good link. */
@@ -282,7 +285,7 @@ export class Puller {
     this.#node = mesh.node(node);
   }
 
-  async start(stream: string, path: Hop[], backup: Hop[] = [], lingerMs = 2000): Promise<void> {
+  async start(stream: string, path: string[], backup: string[] = [], lingerMs = 2000): Promise<void> {
     const { relay, sockets } = this.#node;
     const base = 60_000 + this.#number * 10;
     sockets.listen(base, (packet, from) => this.#receive(packet, this.video, from));

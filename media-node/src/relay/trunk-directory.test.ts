@@ -29,21 +29,6 @@ const listener = {
 };
 
 describe('the trunks of a node by peer', () => {
-  test('the address of a peer in the settings counts, whatever a path says', () => {
-    const { trunks, hosts } = silentTrunks();
-    const directory = new TrunkDirectory(trunks, listener);
-    directory.keep([{ node: 'known', host: '192.0.2.1', port: 1 }]);
-    for (const node of ['known', 'other'])
-      directory.sendTo({ node, host: '203.0.113.9', port: 9 }, { type: 'unsubscribe', id: 1 });
-    assert.deepEqual(
-      [...hosts],
-      [
-        ['known', '192.0.2.1'],
-        ['other', '203.0.113.9'],
-      ],
-    );
-  });
-
   test('a message that grows too large on its way is refused where it is passed on, and not when the trunk comes up', () => {
     const emitters: EventEmitter[] = [];
     const { trunks } = silentTrunks();

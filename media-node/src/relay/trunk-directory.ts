@@ -10,7 +10,7 @@ import type { CarriedStream, MediaClass } from './carried-stream/index.ts';
 import { LinkWindow } from './link-window.ts';
 import type { RelayTrunk, RelayTrunks } from './trunks.ts';
 
-/** Most peers at a time. Paths received from other nodes name nodes to dial, so the number must be bounded. */
+/** Most peers at a time: those of the settings, the origins of streams, and those that dial this node. */
 export const MAX_PEERS = 1500;
 /** Most messages queued for a trunk that is not up yet. */
 const MAX_WAITING = 1024;
@@ -65,7 +65,7 @@ export class TrunkDirectory {
   readonly #trunks: RelayTrunks;
   readonly #listener: TrunkListener;
   readonly #peers = new Map<string, PeerState>();
-  #kept = new Map<string, Hop>();
+  #kept = new Set<string>();
   /** Window over which reports average measurements, ms. */
   windowMs = 30_000;
 
@@ -83,14 +83,11 @@ export class TrunkDirectory {
     return this.#peers.get(peer)?.trunk;
   }
 
-  /**
-   * Sends the message once the trunk is up; dials if there is no trunk. The peer's address in this node's own settings takes precedence over the
-   * one in `hop`, since paths come from other nodes and may be outdated. @throws Error when there are too many peers already
-   */
+  /** Sends the message once the trunk is up; dials if there is no trunk. @throws Error when there are too many peers already */
   sendTo(hop: Hop, message: TrunkControlMessage): void {
     if (!this.#peers.has(hop.node) && this.#peers.size >= MAX_PEERS)
       throw new Error(`${hop.node} is not dialled for ${message.type}: there are ${MAX_PEERS} peers already`);
-    this.#send(this.dial(this.#kept.get(hop.node) ?? hop), message);
+    this.#send(this.dial(hop), message);
   }
 
   /** False when there is no trunk to the peer. */
@@ -113,7 +110,7 @@ export class TrunkDirectory {
 
   /** Sets the trunks to keep up whether or not a stream uses them: to measure links, and for fast reroute to a backup. */
   keep(hops: Hop[]): void {
-    this.#kept = new Map(hops.map((hop) => [hop.node, hop]));
+    this.#kept = new Set(hops.map(({ node }) => node));
     for (const hop of hops) this.dial(hop);
   }
 

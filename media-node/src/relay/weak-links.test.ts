@@ -34,7 +34,7 @@ async function watch(
   const publisher = new FramePublisher(mesh, 'a', STREAM);
   await publisher.start();
   const viewer = new FrameViewer(mesh, 'b', publisher);
-  await viewer.start(STREAM, mesh.path('y', 'x', 'a'));
+  await viewer.start(STREAM, ['y', 'x', 'a']);
   await mesh.run(3000);
   const fromMs = mesh.clock.now();
   const sentBytes = () => mesh.node('x').endpoint.trunk('y')!.stats().sentBytes;
@@ -97,9 +97,8 @@ describe('A link cut in one direction', () => {
       const publisher = new FramePublisher(mesh, 'a', STREAM);
       await publisher.start();
       const viewer = new FrameViewer(mesh, 'c', publisher);
-      await viewer.start(STREAM, mesh.path('b1', 'a'), mesh.path('b2', 'a'));
-      for (const name of ['c', 'b2'])
-        mesh.node(name).relay.configure({ relays: true, probe: mesh.path(name === 'c' ? 'b2' : 'a') });
+      await viewer.start(STREAM, ['b1', 'a'], ['b2', 'a']);
+      for (const name of ['c', 'b2']) mesh.configure(name, { probe: [name === 'c' ? 'b2' : 'a'] });
       await mesh.run(5000);
       const fromMs = mesh.clock.now();
       assert.deepEqual(viewer.path, ['b1', 'a']);
@@ -131,8 +130,8 @@ describe('Packets of every size', () => {
       publisher.bodyBytes = () => 4 + Math.floor(random() * 2000);
       await publisher.start(1000);
       const viewer = new Puller(mesh, 'c');
-      await viewer.start(STREAM, mesh.path('b1', 'a'), mesh.path('b2', 'a'));
-      mesh.node('b2').relay.configure({ relays: true, probe: mesh.path('a') });
+      await viewer.start(STREAM, ['b1', 'a'], ['b2', 'a']);
+      mesh.configure('b2', { probe: ['a'] });
       await mesh.run(5000);
       const cutAt = publisher.video;
       mesh.setLink('b1', 'c', { cut: true });
@@ -164,7 +163,7 @@ describe('Packets of every size', () => {
   test('a path below 1,280 bytes is warned of once', async () => {
     const mesh = (open = new SimulatedMesh(['a', 'b'], 1));
     mesh.setLink('a', 'b', { mtuBytes: 1100 });
-    mesh.node('a').relay.configure({ relays: true, probe: mesh.path('b') });
+    mesh.configure('a', { probe: ['b'] });
     for (let second = 0; second < 20; second++) {
       await mesh.run(1000);
       mesh.node('a').relay.links();
@@ -176,37 +175,42 @@ describe('Packets of every size', () => {
 });
 
 describe('Over a link of 2 Mbps, of 3.4 Mbps offered', () => {
-  test('audio goes through whole, video in pictures that can be shown, and nothing waits for long', async () => {
-    const mesh = (open = new SimulatedMesh(['a', 'b'], 1));
-    mesh.setLink('a', 'b', { delayMs: 40, rateKbps: 2000, queueMs: 1000 });
-    const publisher = new FramePublisher(mesh, 'a', STREAM, { packetsPerFrame: 12, packetsPerKeyframe: 25 });
-    await publisher.start();
-    const viewer = new FrameViewer(mesh, 'b', publisher);
-    await viewer.start(STREAM, mesh.path('a'));
-    await mesh.run(5000);
-    const fromMs = mesh.clock.now();
-    const waits: number[] = [];
-    for (let i = 0; i < 150; i++) {
-      await mesh.run(200);
-      waits.push(mesh.link('a', 'b').waitMs(mesh.clock.now()));
-    }
-    const seen = viewer.showing(fromMs, mesh.clock.now() - TAIL_MS);
-    const stats = mesh.node('a').endpoint.trunk('b')!.stats();
-    const all = JSON.stringify({
-      seen,
-      wait: Math.max(...waits),
-      rateLimitKbps: stats.rateLimitKbps,
-      loss: stats.lossOutPercent,
+  for (const waitedMs of [0, 12, 23, 51, 87, 134])
+    test(`audio goes through whole, video in pictures that can be shown, and nothing waits for long (after ${waitedMs} ms)`, async () => {
+      const mesh = (open = new SimulatedMesh(['a', 'b'], 1));
+      mesh.setLink('a', 'b', { delayMs: 40, rateKbps: 2000, queueMs: 1000 });
+      const publisher = new FramePublisher(mesh, 'a', STREAM, { packetsPerFrame: 12, packetsPerKeyframe: 25 });
+      await publisher.start();
+      // How the pictures fall against the trunk's own intervals, and how much the first burst puts into the queue.
+      await mesh.run(waitedMs);
+      const viewer = new FrameViewer(mesh, 'b', publisher);
+      await viewer.start(STREAM, ['a']);
+      await mesh.run(5000);
+      const fromMs = mesh.clock.now();
+      const waits: number[] = [];
+      for (let i = 0; i < 150; i++) {
+        await mesh.run(200);
+        waits.push(mesh.link('a', 'b').waitMs(mesh.clock.now()));
+      }
+      const seen = viewer.showing(fromMs, mesh.clock.now() - TAIL_MS);
+      const stats = mesh.node('a').endpoint.trunk('b')!.stats();
+      const all = JSON.stringify({
+        seen,
+        wait: Math.max(...waits),
+        rateLimitKbps: stats.rateLimitKbps,
+        loss: stats.lossOutPercent,
+      });
+      assert.ok(seen.heard > 0.995, all);
+      assert.ok(seen.decodable > 0.3, all);
+      assert.ok(seen.longestFreezeMs < 1000, all);
+      assert.ok(seen.delayMs.p50 < 400, all);
+      assert.ok(seen.delayMs.p99 < 900, all);
+      assert.ok(
+        waits.every((waitMs) => waitMs < 300),
+        all,
+      );
+      assert.ok(waits.reduce((sum, waitMs) => sum + waitMs, 0) / waits.length < 100, all);
+      assert.ok(stats.lossOutPercent > 15, `routes go by what is dropped: ${all}`);
+      assert.ok(stats.rateLimitKbps < 2500, all);
     });
-    assert.ok(seen.heard > 0.995, all);
-    assert.ok(seen.decodable > 0.2, all);
-    assert.ok(seen.delayMs.p99 < 900, all);
-    assert.ok(
-      waits.every((waitMs) => waitMs < 300),
-      all,
-    );
-    assert.ok(waits.reduce((sum, waitMs) => sum + waitMs, 0) / waits.length < 100, all);
-    assert.ok(stats.lossOutPercent > 15, `routes go by what is dropped: ${all}`);
-    assert.ok(stats.rateLimitKbps < 2500, all);
-  });
 });

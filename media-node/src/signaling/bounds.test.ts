@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MAX_SDP_BYTES, PublishRequest } from '@millrace/api';
+import { MAX_GRANT_CHARACTERS, MAX_SDP_BYTES, PublishRequest } from '@millrace/api';
 import {
   decodeTrunkControlMessage,
   encodeTrunkControlMessage,
@@ -275,18 +275,17 @@ describe('What a publisher may ask for', { timeout: 60_000 }, () => {
     const path = Array.from({ length: MAX_PATH_HOPS }, () => node);
     const subscribed = { type: 'subscribed' as const, id: 1, epoch: 1, tracks, path };
     assert.deepEqual(decodeTrunkControlMessage(encodeTrunkControlMessage(subscribed)), subscribed);
-    const hop = { node, host: `${'h'.repeat(60)}.example`, port: 40_100 };
     const held = tracks.flatMap(({ track }) =>
       layers.map(({ layer }) => ({ epoch: 2 ** 48 - 1, track, layer, seq: 2 ** 48 - 1 })),
     );
-    const hops = path.map(() => hop);
     const conversations = { audio: 0xffff_fffe, video: 0xffff_ffff };
     const subscribe = {
       type: 'subscribe' as const,
       id: 1,
       stream,
-      path: hops,
-      backup: hops,
+      grant: `a.${'b'.repeat(MAX_GRANT_CHARACTERS - 4)}.c`,
+      path,
+      backup: path,
       via: path,
       layers: [],
       held,

@@ -3,19 +3,26 @@ import { describe, test } from 'node:test';
 import type { Subscribe } from '@millrace/api/trunk';
 import { MAX_DOWNSTREAMS, refusalOf, type AdmissionState } from './admission.ts';
 
-const hop = (node: string) => ({ node, host: '10.0.0.1', port: 40100 });
 const message: Subscribe = {
   type: 'subscribe',
   id: 1,
   stream: 'live/demo',
-  path: [hop('a')],
+  path: ['a'],
   backup: [],
   via: ['c'],
   layers: [],
   held: [],
   conversations: { audio: 16, video: 18 },
 };
-const relay: AdmissionState = { self: 'b', relays: true, originEpoch: undefined, upstream: [], carried: false, downstreams: 0 };
+const relay: AdmissionState = {
+  self: 'b',
+  relays: true,
+  originEpoch: undefined,
+  upstream: [],
+  carried: false,
+  downstreams: 0,
+  knows: (node) => node !== 'stranger',
+};
 
 describe('a SUBSCRIBE from c at b', () => {
   const cases: [what: string, message: Partial<Subscribe>, state: Partial<AdmissionState>, code: string | undefined][] = [
@@ -27,12 +34,13 @@ describe('a SUBSCRIBE from c at b', () => {
     ['of an epoch that the origin does not have', { path: [], epoch: 6 }, { originEpoch: 5 }, 'unknown-stream'],
     ['of an older epoch is served the current one', { path: [], epoch: 4 }, { originEpoch: 5 }, undefined],
     ['to a node that is no relay', {}, { relays: false }, 'unauthorised'],
-    ['with b on the path', { path: [hop('x'), hop('b')] }, {}, 'loop'],
+    ['by way of a node that is not in its settings', { path: ['stranger', 'a'] }, {}, 'unauthorised'],
+    ['with b on the path', { path: ['x', 'b'] }, {}, 'loop'],
     ['that came through b already', { via: ['b', 'c'] }, {}, 'loop'],
     ['from a node that b gets the stream through', {}, { upstream: ['x', 'c', 'a'] }, 'loop'],
     ['that names another sender', { via: ['d'] }, {}, 'invalid'],
-    ['over as many trunks as may be', { path: 'klmnopqrstuvwxy'.split('').map(hop) }, {}, undefined],
-    ['over one more', { path: 'klmnopqrstuvwxy'.split('').map(hop), via: ['d', 'c'] }, {}, 'path-too-long'],
+    ['over as many trunks as may be', { path: 'klmnopqrstuvwxy'.split('') }, {}, undefined],
+    ['over one more', { path: 'klmnopqrstuvwxy'.split(''), via: ['d', 'c'] }, {}, 'path-too-long'],
     ['to a full node', {}, { downstreams: MAX_DOWNSTREAMS }, 'overloaded'],
   ];
   for (const [what, fields, state, code] of cases) {

@@ -9,14 +9,17 @@ import { Subscriptions } from './index.ts';
 const control = generateKeyPairSync('ed25519');
 const other = generateKeyPairSync('ed25519');
 const publicJwk = { ...control.publicKey.export({ format: 'jwk' }), kid: 'k1' } as PublicJwk;
+const ORIGIN_AT = { host: '192.0.2.1', port: 1 };
 const LAST_EPOCH = 2 ** 48 - 1;
 
-const grant = (epoch: number, change: { stream?: string; key?: typeof control.privateKey; kid?: string } = {}): string => {
-  const name = { stream: change.stream ?? 'live/a', epoch, node: 'origin', session: 's' };
+const grant = (
+  epoch: number,
+  change: { stream?: string; node?: string; key?: typeof control.privateKey; kid?: string } = {},
+): string => {
+  const name = { stream: change.stream ?? 'live/a', epoch, node: change.node ?? 'origin', session: 's', at: ORIGIN_AT };
   return signGrant(name, { kid: change.kid ?? 'k1', key: change.key ?? control.privateKey });
 };
 
-const hop = (node: string): Hop => ({ node, host: '192.0.2.1', port: 1 });
 const TRACKS = [
   {
     track: 0,
@@ -30,6 +33,7 @@ const TRACKS = [
 /** A relay that carries live/a in epoch 5, from its origin, for a good node. */
 function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [publicJwk] }) {
   const up: TrunkControlMessage[] = [];
+  const dialled: Hop[] = [];
   const down: { peer: string; message: TrunkControlMessage }[] = [];
   const described: StreamDescription[] = [];
   const subscriptions = new Subscriptions({
@@ -37,7 +41,10 @@ function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [
     relays: true,
     random: seededRandom(1),
     effects: {
-      sendUpstream: (_hop, message) => up.push(message),
+      sendUpstream: (hop, message) => {
+        up.push(message);
+        dialled.push(hop);
+      },
       sendDownstream: (peer, message) => down.push({ peer, message }),
       bind: () => {},
       unbind: () => {},
@@ -52,7 +59,8 @@ function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [
       trunkQuality: () => ({ rttMs: 1, lossPercent: 0 }),
     },
   });
-  subscriptions.grantKeys = keys;
+  subscriptions.authorities = keys;
+  subscriptions.peers = [{ node: 'relay-2', host: '192.0.2.2', port: 2 }];
   const subscribe = (peer: string, change: object): void =>
     subscriptions.onMessage(
       peer,
@@ -60,7 +68,7 @@ function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [
         type: 'subscribe',
         id: 7,
         stream: 'live/a',
-        path: [hop('origin')],
+        path: ['origin'],
         backup: [],
         via: [peer],
         layers: [],
@@ -75,7 +83,7 @@ function relay({ keys }: { keys?: readonly PublicJwk[] | undefined } = { keys: [
     const message = { type: 'subscribed', id: request.id, epoch: 5, tracks: TRACKS, path: [peer], ...change };
     subscriptions.onMessage(peer, message as TrunkControlMessage, 0);
   };
-  return { up, down, described, subscriptions, subscribe, answer };
+  return { up, dialled, down, described, subscriptions, subscribe, answer };
 }
 
 describe('An epoch that a peer names', () => {
@@ -105,7 +113,7 @@ describe('An epoch that a peer names', () => {
       subscribe('edge', { epoch: 5, grant: grant(5) });
       answer('origin', { grant: grant(5) });
       const requested = up.length;
-      subscribe('evil', { ...change, path: [hop('evil-2')] });
+      subscribe('evil', { ...change, path: ['evil-2'] });
       const { peer, message } = down.at(-1)!;
       assert.ok(peer === 'evil' && message.type === 'refused' && message.code === 'unauthorised', JSON.stringify(message));
       assert.equal(up.length, requested, 'the relay asks nobody');
@@ -117,6 +125,46 @@ describe('An epoch that a peer names', () => {
       );
     });
   }
+
+  test('counts for the origin that it was granted to: the end of the path and of the backup', () => {
+    const { up, down, subscribe } = relay();
+    for (const change of [{ path: ['evil'] }, { path: ['relay-2', 'evil'] }, { backup: ['relay', 'evil'] }]) {
+      subscribe('evil', { epoch: 5, grant: grant(5), ...change });
+      const { peer, message } = down.at(-1)!;
+      assert.ok(peer === 'evil' && message.type === 'refused' && message.code === 'unauthorised', JSON.stringify(message));
+    }
+    assert.deepEqual(up, []);
+  });
+
+  test('is carried on to the nodes of the settings, and to the origin at the address in the grant, and to no other', () => {
+    const { dialled, down, subscribe } = relay();
+    subscribe('evil', { epoch: 5, grant: grant(5), path: ['evil-2', 'origin'] });
+    const { message } = down.at(-1)!;
+    assert.ok(message.type === 'refused' && /evil-2/.test(message.reason), JSON.stringify(message));
+    assert.deepEqual(dialled, []);
+    subscribe('edge', { epoch: 5, grant: grant(5) });
+    assert.deepEqual(dialled, [{ node: 'origin', ...ORIGIN_AT }]);
+    const other = relay();
+    other.subscribe('edge', { epoch: 5, grant: grant(5), path: ['relay-2', 'origin'] });
+    assert.deepEqual(other.dialled, [{ node: 'relay-2', host: '192.0.2.2', port: 2 }]);
+  });
+
+  test('of a publisher that moved to another node leads there, though an older subscriber still names the old one', () => {
+    const { up, subscriptions, subscribe, answer } = relay();
+    subscribe('edge', { epoch: 5, grant: grant(5) });
+    answer('origin', { grant: grant(5) });
+    const moved = { epoch: 6, grant: grant(6, { node: 'origin-2' }) };
+    subscribe('edge-2', { id: 8, path: ['relay-2', 'origin-2'], ...moved });
+    subscriptions.trunkLost('origin', 10);
+    const asked = up.filter((message) => message.type === 'subscribe');
+    assert.deepEqual(
+      asked.map(({ epoch, path }) => [epoch, path]),
+      [
+        [5, []],
+        [6, ['origin-2']],
+      ],
+    );
+  });
 
   test('is checked where the relay carries the stream, though the path is empty, and of what is held too', () => {
     const { up, down, subscribe, answer } = relay();
@@ -134,10 +182,10 @@ describe('An epoch that a peer names', () => {
 
   test('of an upstream that begins with a wrong one makes the relay go another way', () => {
     const { up, down, described, subscribe, answer } = relay();
-    subscribe('edge', { epoch: 5, grant: grant(5), path: [hop('evil'), hop('origin')], backup: [] });
-    answer('evil', { epoch: LAST_EPOCH });
+    subscribe('edge', { epoch: 5, grant: grant(5), path: ['relay-2', 'origin'], backup: [] });
+    answer('relay-2', { epoch: LAST_EPOCH });
     assert.deepEqual(described, []);
-    assert.ok(down.some(({ peer, message }) => peer === 'evil' && message.type === 'unsubscribe'));
+    assert.ok(down.some(({ peer, message }) => peer === 'relay-2' && message.type === 'unsubscribe'));
     assert.ok(down.some(({ peer, message }) => peer === 'edge' && message.type === 'refused'));
     subscribe('edge', { epoch: 5, grant: grant(5) });
     answer('origin', { grant: grant(5) });
@@ -150,8 +198,8 @@ describe('An epoch that a peer names', () => {
 
   test('is not checked without control', () => {
     const { described, subscribe, answer } = relay({});
-    subscribe('edge', {});
-    answer('origin', {});
+    subscribe('edge', { path: ['relay-2'] });
+    answer('relay-2', {});
     assert.equal(described.length, 1);
   });
 });

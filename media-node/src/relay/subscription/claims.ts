@@ -1,9 +1,9 @@
 import { GrantVerifier, type PublicJwk } from '@millrace/api';
-import type { TrunkControlMessage } from '@millrace/api/trunk';
+import type { Hop, TrunkControlMessage } from '@millrace/api/trunk';
 
 /**
- * Epochs that peers name on trunks: each must be one that control gave out. Otherwise one node of the mesh could name a later epoch of any stream, and take
- * the stream from its origin for everybody behind this node.
+ * Epochs and origins that peers name on trunks: each must be as control gave it out. Otherwise one node of the mesh could name a later epoch of any stream, or
+ * itself as the origin, and take the stream from its publisher for everybody behind this node.
  */
 export class Claims {
   #keys = '';
@@ -29,12 +29,17 @@ export class Claims {
     if (!this.#verifier) return undefined;
     switch (message.type) {
       case 'subscribe': {
-        const { stream, epoch, grant, held } = message;
+        const { stream, epoch, grant, held, path, backup } = message;
         // An origin knows its own epoch, and refuses later ones.
         if (of.isOrigin(stream)) return undefined;
         if (held.some((position) => position.epoch > (epoch ?? -1)))
           return `what is held of ${stream} is of no epoch that is asked for`;
-        return epoch === undefined ? undefined : this.#fault(stream, epoch, grant);
+        if (epoch === undefined) return undefined;
+        for (const origin of [path.at(-1), backup.at(-1)]) {
+          const fault = this.#fault(stream, epoch, grant, origin);
+          if (fault !== undefined) return fault;
+        }
+        return undefined;
       }
       case 'subscribed':
       case 'tracks': {
@@ -46,8 +51,15 @@ export class Claims {
     }
   }
 
-  #fault(stream: string, epoch: number, grant: string | undefined): string | undefined {
-    if (grant !== undefined && this.#verifier!.verify(grant, { stream, epoch })) return undefined;
-    return `control has not granted epoch ${epoch} of ${stream}, as far as this node can see`;
+  /** The origin that control granted the name to, as trunks dial it. */
+  originOf(grant: string | undefined): Hop | undefined {
+    const granted = grant === undefined ? undefined : this.#verifier?.originOf(grant);
+    return granted && { node: granted.node, ...granted.at };
+  }
+
+  #fault(stream: string, epoch: number, grant: string | undefined, node?: string): string | undefined {
+    if (grant !== undefined && this.#verifier!.verify(grant, { stream, epoch, node })) return undefined;
+    const to = node === undefined ? '' : ` to ${node}`;
+    return `control has not granted epoch ${epoch} of ${stream}${to}, as far as this node can see`;
   }
 }

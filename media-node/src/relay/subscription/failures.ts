@@ -34,7 +34,7 @@ export class Failures {
   }
 
   avoids(route: Route, nowMs: number): boolean {
-    if (route.hops.some((hop) => (this.#nodes.get(hop.node) ?? -Infinity) > nowMs)) return true;
+    if (route.hops.some((node) => (this.#nodes.get(node) ?? -Infinity) > nowMs)) return true;
     return (this.#routes.get(routeKey(route.hops)) ?? -Infinity) > nowMs;
   }
 

@@ -5,7 +5,7 @@ import type { MeasuredPath, StreamStatus, SubscriptionEffects } from './effects.
 import { Failures } from './failures.ts';
 import { KeyframeRequests } from './keyframe-requests.ts';
 import { masksOf } from './layer-masks.ts';
-import { routeKey, routesFor, type Route } from './routes.ts';
+import { routeKey, routesFor, type Route, type RouteSource } from './routes.ts';
 import { nextHop, REQUEST_TIMEOUT_MS, UpstreamLinks, type SubscriptionContext, type UpstreamLink } from './upstream-links.ts';
 import { downstreamOf, downstreamOwner, localOwner, Wants, type Downstream, type LocalWant } from './wants.ts';
 
@@ -110,6 +110,7 @@ export class StreamSubscription {
       upstream: this.#links.active?.nodes ?? [],
       carried: this.#links.active !== undefined,
       downstreams: this.#wants.downstreams.size,
+      knows: (node) => this.#context.hopTo(node, message.grant) !== undefined,
     });
     if (refusal) {
       this.#effects.sendDownstream(peer, { type: 'refused', id: message.id, ...refusal });
@@ -229,7 +230,7 @@ export class StreamSubscription {
     const mayChoose =
       source.local || current.route.owner === owner || this.#wants.epochOf(owner) > (this.#description?.epoch ?? -1);
     if (!mayChoose) return undefined;
-    const [route] = routesFor(this.#context.self, [{ ...source, backup: [] }], this.#behind());
+    const [route] = this.#routes([{ ...source, backup: [] }]);
     return route && routeKey(route.hops) !== routeKey(current.route.hops) ? route : undefined;
   }
 
@@ -237,7 +238,7 @@ export class StreamSubscription {
   #changeRoute(route: Route, nowMs: number): void {
     const { active, next } = this.#links;
     const current = next ?? active;
-    if (current && nextHop(current) === route.hops[0]!.node) {
+    if (current && nextHop(current) === route.hops[0]) {
       current.route = route;
       return this.#links.update();
     }
@@ -250,8 +251,9 @@ export class StreamSubscription {
 
   #tryRoutes(reason: string, nowMs: number): void {
     const lost = this.#links.active && routeKey(this.#links.active.route.hops);
-    const routes = routesFor(this.#context.self, this.#wants.sources(), this.#behind());
-    const route = routes.find((other) => !this.#failures.avoids(other, nowMs) && routeKey(other.hops) !== lost);
+    const route = this.#routes(this.#wants.sources()).find(
+      (other) => !this.#failures.avoids(other, nowMs) && routeKey(other.hops) !== lost,
+    );
     if (route) {
       this.#failures.retryAtMs = Infinity;
       return this.#links.request(route, nowMs);
@@ -283,8 +285,14 @@ export class StreamSubscription {
     this.#flows(`from ${nextHop(this.#links.active!)}`, nowMs);
   }
 
-  #behind(): ReadonlySet<string> {
-    return new Set(this.#wants.downstreams.keys());
+  /** Routes whose next hop can be dialled and which lead to the origin that control granted the name to. */
+  #routes(sources: RouteSource[]): Route[] {
+    const { self, hopTo, originOf } = this.#context;
+    const { grant } = this.#wants.newest(this.#description);
+    const origin = originOf(grant);
+    const isOpen = (hops: readonly string[]): boolean =>
+      hopTo(hops[0]!, grant) !== undefined && (origin === undefined || hops.at(-1) === origin);
+    return routesFor(self, sources, new Set(this.#wants.downstreams.keys()), isOpen);
   }
 
   // ---- state changes of an upstream
@@ -387,7 +395,7 @@ export class StreamSubscription {
   #sendKeyframeRequest(track: number, layer: number): void {
     if (this.#origin) return this.#effects.requestKeyframe(this.name, track, layer);
     const link = this.#links.active ?? this.#links.next;
-    if (link) this.#effects.sendUpstream(link.route.hops[0]!, { type: 'keyframe', id: link.id, track, layer });
+    if (link) this.#links.send(link, { type: 'keyframe', id: link.id, track, layer });
   }
 }
 

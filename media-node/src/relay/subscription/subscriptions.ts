@@ -1,5 +1,5 @@
 import type { PublicJwk } from '@millrace/api';
-import type { TrunkControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
+import type { Hop, TrunkControlMessage, Subscribe, TrackDescription } from '@millrace/api/trunk';
 import { Claims } from './claims.ts';
 import type { Conversations, ServedDownstream, SubscriptionEffects } from './effects.ts';
 import { StreamSubscription } from './stream-subscription.ts';
@@ -37,6 +37,7 @@ export class Subscriptions {
   readonly #unnotified = new Map<string, number[]>();
   readonly #context: SubscriptionContext;
   readonly #claims = new Claims();
+  #peers: ReadonlyMap<string, Hop> = new Map();
   #nextId: number;
   #nextConversation = MIN_CONVERSATION;
 
@@ -49,14 +50,21 @@ export class Subscriptions {
       relays: options.relays,
       effects: { ...options.effects, stopServing: (stream, downstream) => this.#stopServing(stream, downstream) },
       random: options.random,
+      hopTo: (node, grant) => this.#hopTo(node, grant),
+      originOf: (grant) => this.#claims.originOf(grant)?.node,
       open: (stream, peer) => this.#open(stream, peer),
       closed: (peer, id, told) => this.#closed(peer, id, told),
     };
   }
 
   /** Control's keys; undefined: there is no control, and nothing is checked. */
-  set grantKeys(keys: readonly PublicJwk[] | undefined) {
+  set authorities(keys: readonly PublicJwk[] | undefined) {
     this.#claims.use(keys);
+  }
+
+  /** The nodes of this node's settings. No other node is dialled but origins of granted names. */
+  set peers(peers: readonly Hop[]) {
+    this.#peers = new Map(peers.map((peer) => [peer.node, peer]));
   }
 
   /** Whether this node has the relay role. */
@@ -201,6 +209,13 @@ export class Subscriptions {
     const first = this.#nextConversation;
     this.#nextConversation = first + 4 > 0xffff_fff0 ? MIN_CONVERSATION : first + 4;
     return { id, conversations: { audio: first + side, video: first + 2 + side } };
+  }
+
+  #hopTo(node: string, grant: string | undefined): Hop | undefined {
+    const known = this.#peers.get(node);
+    if (known) return known;
+    const origin = this.#claims.originOf(grant);
+    return origin?.node === node ? origin : undefined;
   }
 
   #closed(peer: string, id: number, told: boolean): void {

@@ -1,4 +1,4 @@
-import type { StreamDescription, Subscribe } from '@millrace/api/trunk';
+import type { Hop, StreamDescription, Subscribe, TrunkControlMessage } from '@millrace/api/trunk';
 import type { Conversations, MeasuredPath, SubscriptionEffects } from './effects.ts';
 import { masksOf, sameMasks, wantedLayers } from './layer-masks.ts';
 import { routeKey, type Route } from './routes.ts';
@@ -27,7 +27,7 @@ export interface UpstreamLink {
 }
 
 export function nextHop(link: UpstreamLink): string {
-  return link.route.hops[0]!.node;
+  return link.route.hops[0]!;
 }
 
 /** What the streams of a node share. */
@@ -36,6 +36,10 @@ export interface SubscriptionContext {
   /** The node has the relay role. */
   relays: boolean;
   readonly effects: SubscriptionEffects;
+  /** The node as trunks dial it, out of this node's settings or, for an origin, out of the grant; undefined when it is in neither. */
+  hopTo(node: string, grant: string | undefined): Hop | undefined;
+  /** The origin that control granted the name to; undefined without control. */
+  originOf(grant: string | undefined): string | undefined;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
   /** Allocates a new subscription at this peer. */
@@ -66,14 +70,14 @@ export class UpstreamLinks {
   /** Subscribes along this route, from the positions held here. */
   request(route: Route, nowMs: number): void {
     if (this.next) this.drop(this.next, true);
-    const peer = route.hops[0]!.node;
+    const peer = route.hops[0]!;
     const { effects } = this.#context;
     const { id, conversations } = this.#context.open(this.#stream, peer);
     const request = this.#requestFor(route, id, conversations);
     request.held = this.#wants.positions(effects.held(this.#stream));
     const unknown = { nodes: [], rttMs: 0, lossPercent: 0 };
     this.next = { id, conversations, route, state: 'requested', requestedAtMs: nowMs, flowing: false, ...unknown, request };
-    effects.sendUpstream(route.hops[0]!, request);
+    this.send(this.next, request);
     effects.bind(this.#stream, peer, id, conversations);
   }
 
@@ -84,7 +88,7 @@ export class UpstreamLinks {
       const request = this.#requestFor(link.route, link.id, link.conversations);
       if (sameRequest(request, link.request)) continue;
       link.request = request;
-      this.#context.effects.sendUpstream(link.route.hops[0]!, request);
+      this.send(link, request);
     }
   }
 
@@ -92,7 +96,7 @@ export class UpstreamLinks {
   fetchOlder(downstream: Downstream): void {
     if (!this.active || downstream.held.length === 0) return;
     const older = olderThanHeld(downstream.held, this.#context.effects.held(this.#stream));
-    if (older.length > 0) this.#context.effects.sendUpstream(this.active.route.hops[0]!, { ...this.active.request, held: older });
+    if (older.length > 0) this.send(this.active, { ...this.active.request, held: older });
   }
 
   /** Makes the next link the active one. */
@@ -109,7 +113,7 @@ export class UpstreamLinks {
     if (link === this.active) this.active = undefined;
     if (link === this.next) this.next = undefined;
     effects.unbind(this.#stream, nextHop(link), link.id, link.conversations);
-    if (tell) effects.sendUpstream(link.route.hops[0]!, { type: 'unsubscribe', id: link.id });
+    if (tell) this.send(link, { type: 'unsubscribe', id: link.id });
     this.#context.closed(nextHop(link), link.id, tell);
   }
 
@@ -134,6 +138,15 @@ export class UpstreamLinks {
       rttMs: link.rttMs + trunk.rttMs,
       lossPercent: 100 * (1 - (1 - link.lossPercent / 100) * (1 - trunk.lossPercent / 100)),
     };
+  }
+
+  /** Dials the next hop where there is no trunk to it yet. */
+  send(link: UpstreamLink, message: TrunkControlMessage): void {
+    const { effects } = this.#context;
+    const node = nextHop(link);
+    const hop = this.#context.hopTo(node, link.request.grant);
+    if (hop) effects.sendUpstream(hop, message);
+    else effects.sendDownstream(node, message);
   }
 
   #requestFor(route: Route, id: number, conversations: Conversations): Subscribe {

@@ -1,4 +1,4 @@
-import type { HeldPosition, Hop, StreamDescription, Subscribe } from '@millrace/api/trunk';
+import type { HeldPosition, StreamDescription, Subscribe } from '@millrace/api/trunk';
 import type { HeldRange, ServedDownstream } from './effects.ts';
 import { masksOf, unionOf } from './layer-masks.ts';
 import type { RouteSource } from './routes.ts';
@@ -6,8 +6,8 @@ import type { RouteSource } from './routes.ts';
 /** A local pull's request. */
 export interface LocalWant {
   /** Empty when the stream is published on this node. */
-  path: Hop[];
-  backup: Hop[];
+  path: string[];
+  backup: string[];
   masks: Uint8Array;
   lingerMs: number;
   /** The oldest acceptable epoch. */
@@ -18,8 +18,8 @@ export interface LocalWant {
 
 /** A node that subscribed here. */
 export interface Downstream extends ServedDownstream {
-  path: Hop[];
-  backup: Hop[];
+  path: string[];
+  backup: string[];
   via: string[];
   masks: Uint8Array;
   epoch: number | undefined;
@@ -81,7 +81,7 @@ export class Wants {
   }
 
   /** `via` and `backup` of a SUBSCRIBE that is sent on behalf of `owner`. */
-  origin(owner: string, self: string): { via: string[]; backup: Hop[] } {
+  origin(owner: string, self: string): { via: string[]; backup: string[] } {
     const behind = [...this.downstreams.values()].find((downstream) => downstreamOwner(downstream.peer) === owner);
     if (behind) return { via: [...behind.via, self], backup: behind.backup };
     const local = [...this.locals].find(([id]) => localOwner(id) === owner)?.[1];

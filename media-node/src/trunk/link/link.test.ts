@@ -8,7 +8,15 @@ import { decodeHello, encodeHello, type Hello } from './hello.ts';
 import { KeyRing } from './keys.ts';
 import { ReplayWindow } from './replay.ts';
 import { LinkSession } from './session.ts';
-import { COOKIE_REPLY_BYTES, HELLO_BYTES, INITIATION_BYTES, MIN_DATAGRAM, readCounter, RESPONSE_BYTES, writeDataHeader } from './wire.ts';
+import {
+  COOKIE_REPLY_BYTES,
+  HELLO_BYTES,
+  INITIATION_BYTES,
+  MIN_DATAGRAM,
+  readCounter,
+  RESPONSE_BYTES,
+  writeDataHeader,
+} from './wire.ts';
 
 describe('The replay window', () => {
   test('takes each counter once, whatever the order, as far back as 2,048 and more', () => {
