@@ -7,6 +7,7 @@ import {
   mediaNodes,
   verifyMediaToken,
   AgentClose,
+  NodeCertificateVerifier,
   AGENT_MAX_MESSAGE_BYTES,
   AGENT_SUBPROTOCOL,
   type PlacementResponse,
@@ -98,6 +99,10 @@ describe('control and its nodes', () => {
     assert.equal(channel.snapshot!.mesh!.keys[0]!.secret, psk);
     assert.equal(channel.snapshot!.mesh!.kcp.deadlineMs, 600);
     assert.ok(channel.snapshot!.tokenKeys.length === 1);
+    const { certificate } = channel.snapshot!.self;
+    const key = Buffer.from(edge.identity().nodeKey, 'base64');
+    const verifier = new NodeCertificateVerifier(channel.snapshot!.tokenKeys);
+    assert.ok(verifier.verify(Buffer.from(certificate!, 'base64'), { node: edge.name, key }), 'of the key in its hello');
 
     // A typo in a rotation: no field that nodes would refuse reaches them, and without a good key they keep the last one.
     const secret = { namespace: NAMESPACE, name: 'mesh-trunk-key' };

@@ -37,9 +37,9 @@ export interface SubscriptionContext {
   relays: boolean;
   readonly effects: SubscriptionEffects;
   /** The node as trunks dial it, out of this node's settings or, for an origin, out of the grant; undefined when it is in neither. */
-  hopTo(node: string, grant: string | undefined): Hop | undefined;
+  readonly hopTo: (node: string, grant: string | undefined) => Hop | undefined;
   /** The origin that control granted the name to; undefined without control. */
-  originOf(grant: string | undefined): string | undefined;
+  readonly originOf: (grant: string | undefined) => string | undefined;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
   /** Allocates a new subscription at this peer. */
