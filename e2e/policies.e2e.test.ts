@@ -71,10 +71,10 @@ describe('the policy for MediaEdges', { timeout: 180_000 }, () => {
   test('lets an edge name the Secrets that are listed or that its author may read, and no other', async () => {
     assert.equal(await apply('tls', { network: { tlsSecretRef: { name: 'signaling-tls-eu' } } }), '');
     assert.equal(await apply('tls', { network: { tlsSecretRef: { name: 'own-certificate' } } }), '');
-    const why = await apply('tls', { network: { tlsSecretRef: { name: 'millrace-control-ca' } } });
+    const why = await apply('tls', { network: { tlsSecretRef: { name: 'millrace-token-key' } } });
     assert.match(
       why,
-      /spec\.network\.tlsSecretRef\.name: Secret millrace-control-ca is neither among .* \(signaling-tls-\*\) nor one that you may read/,
+      /spec\.network\.tlsSecretRef\.name: Secret millrace-token-key is neither among .* \(signaling-tls-\*\) nor one that you may read/,
     );
   });
 
