@@ -103,6 +103,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     clock,
     random,
     logger,
+    onRefused: (node, reason) => status.refused(node, reason),
     onConnected: (session) => {
       metrics.agents.set(gateway.connected);
       status.connected(session.node);

@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { AGENT_SUBPROTOCOL, AgentClose, type ControlMessage, type NodeMessage, type Publication } from '@millrace/api';
+import {
+  AGENT_SUBPROTOCOL,
+  AgentClose,
+  mediaNodes,
+  type ControlMessage,
+  type NodeMessage,
+  type Publication,
+} from '@millrace/api';
 import { secrets } from '@millrace/kube';
 import type { Control } from '@millrace/control';
 import { generateKeyPair, exportJWK } from 'jose';
@@ -142,6 +149,60 @@ describe('A compromised node', () => {
     const answer = await impostor.answer('published');
     assert.ok(!answer.ok && answer.status === 403);
     impostor.close();
+  });
+
+  test('cannot name addresses that are not those of its pod, which its MediaNode then says', async () => {
+    const node = await network.node('bad-address', { addresses: ['127.0.0.1', '2001:db8::7', 'edge.example'] });
+    const { endpoints } = node.identity();
+    const foreign: [field: string, change: object][] = [
+      ['signalingUrl', { signalingUrl: 'https://203.0.113.66:443' }],
+      ['signalingUrl', { signalingUrl: 'https://[2001:db8::8]' }],
+      ['signalingUrl', { signalingUrl: 'https://edge.example@evil.example' }],
+      ['host', { host: '203.0.113.66' }],
+      ['otherHosts', { otherHosts: ['2001:db8::7', 'evil.example'] }],
+      ['opsUrl', { opsUrl: 'http://169.254.169.254' }],
+    ];
+    for (const [field, change] of foreign) {
+      const impostor = await Impostor.dial(control, node);
+      const closed = impostor.closed();
+      impostor.hello([], { endpoints: { ...endpoints, ...change } });
+      assert.equal(await closed, AgentClose.forbidden, field);
+    }
+    const connected = async () =>
+      (await network.mediaNode('bad-address')).status?.conditions?.find(({ type }) => type === 'AgentConnected');
+    await eventually(async () => (await connected())?.reason === 'Refused', 'the condition');
+    const { message } = (await connected())!;
+    assert.match(
+      message,
+      /endpoints\.signalingUrl names 203\.0\.113\.66, .* spec\.addresses .* 127\.0\.0\.1, 2001:db8::7, edge\.example/,
+    );
+    const honest = await Impostor.dial(control, node);
+    const own = { signalingUrl: 'http://[2001:DB8:0::7]:80', host: 'Edge.example', otherHosts: ['::ffff:127.0.0.1'] };
+    honest.hello([], { endpoints: { ...endpoints, ...own } });
+    await honest.answer('welcome');
+    await eventually(async () => (await connected())?.status === 'True', 'connected');
+    honest.close();
+  });
+
+  test('waits for the addresses of its pod, and is told when there are none', async () => {
+    const node = await network.node('new-pod', { addresses: undefined });
+    const early = await Impostor.dial(control, node);
+    early.hello();
+    await network.client.patch(
+      mediaNodes,
+      { namespace: NAMESPACE, name: 'new-pod' },
+      { type: 'merge', patch: { spec: { addresses: ['127.0.0.1'] } } },
+    );
+    await early.answer('welcome');
+    early.close();
+    const without = await network.node('no-address', { addresses: undefined });
+    const late = await Impostor.dial(control, without);
+    const closed = late.closed();
+    late.hello();
+    assert.equal(await closed, AgentClose.forbidden);
+    const shown = async () =>
+      (await network.mediaNode('no-address')).status?.conditions?.find(({ type }) => type === 'AgentConnected')?.message;
+    await eventually(async () => /has no addresses yet/.test((await shown()) ?? ''), 'the condition');
   });
 
   test('ends neither control nor its connections with a message that no schema can look through', async () => {

@@ -123,6 +123,7 @@ export class ControlNetwork {
       provider: 'default',
       roles: ['push', 'pull'],
       pod: { name, uid },
+      addresses: ['127.0.0.1'],
       cordoned: false,
       capacity: { sessions: 100, egressMbps: 1000 },
       ...spec,

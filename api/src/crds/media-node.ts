@@ -38,6 +38,8 @@ export interface MediaNodeSpec {
   roles: ('push' | 'pull' | 'relay')[];
   /** The pod it runs in. Its agent must prove this uid. Cannot be changed. */
   pod: MediaNodePod;
+  /** IP addresses and DNS names under which the node may announce itself - those of its host or pod, or the static ones of its edge. Control takes no others. Absent until the pod has an address. */
+  addresses?: string[];
   /** The node takes no new publishers and viewers. Default: false. */
   cordoned: boolean;
   /** The node is being emptied; present only while that is so. */

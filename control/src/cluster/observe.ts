@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MediaNode, MeshSettings, RelayMesh, StreamRoute, TrunkKey } from '@millrace/api';
-import { pathPolicyKey, TRUNK_KEY_BYTES, trunkAddressOf } from '@millrace/api';
+import { canonicalHost, pathPolicyKey, TRUNK_KEY_BYTES, trunkAddressOf } from '@millrace/api';
 import { isTrue } from '@millrace/kube';
 import type { NodeSpec } from '../fleet/index.ts';
 import type { RouteRule } from '../routes/index.ts';
@@ -18,6 +18,7 @@ export function nodeSpecOf({ metadata, spec, status }: MediaNode): NodeSpec {
     isp: spec.isp,
     roles: spec.roles,
     podUid: spec.pod.uid,
+    addresses: spec.addresses?.map(canonicalHost),
     cordoned: spec.cordoned || metadata.deletionTimestamp !== undefined,
     drain: spec.drain && { policy: spec.drain.policy, deadlineAt: Date.parse(spec.drain.deadline) },
     capacity: spec.capacity,

@@ -11,6 +11,8 @@ export interface NodeSpec {
   isp?: string | undefined;
   roles: readonly Role[];
   podUid: string;
+  /** Under which the node may announce itself, each written in one way; undefined until its pod has some. */
+  addresses?: readonly string[] | undefined;
   cordoned: boolean;
   /** deadlineAt: ms since the Unix epoch. */
   drain?: { policy: 'Move' | 'Wait'; deadlineAt: number } | undefined;

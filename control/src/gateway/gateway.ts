@@ -16,6 +16,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import type { NodeSpec } from '../fleet/index.ts';
 import { AgentSession, type AgentContext } from './agent-session.ts';
 import { AgentConnection } from './connection.ts';
+import { endpointProblem } from './endpoints.ts';
 import { PodDials } from './pod-dials.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
@@ -25,6 +26,8 @@ export interface AgentGatewayOptions extends AgentContext {
   knowsNodes: () => boolean;
   logger: Logger;
   random: () => number;
+  /** Called when the hello of a node's own pod is refused. */
+  onRefused: (node: string, reason: string) => void;
   /** Called once a node has said hello and control has accepted it. */
   onConnected: (session: AgentSession) => void;
   /** Called when its connection has ended, unless another has replaced it. */
@@ -223,6 +226,8 @@ export class AgentGateway {
     const refusal = await this.#refusalOf(hello, podUid);
     if (refusal) {
       logger.warn({ node: hello.node, refusal: refusal.reason }, 'agent refused');
+      const own = this.#options.fleet.specByPodUid(podUid)?.name;
+      if (own !== undefined) this.#options.onRefused(own, refusal.reason);
       connection.close(refusal.code, refusal.reason);
       return undefined;
     }
@@ -260,6 +265,12 @@ export class AgentGateway {
       return { code: AgentClose.forbidden, reason: `this pod is MediaNode ${spec.name}, not ${hello.node}` };
     if (spec.region !== hello.region)
       return { code: AgentClose.forbidden, reason: `MediaNode ${spec.name} is in region ${spec.region}` };
+    if (!spec.addresses) {
+      const reason = `MediaNode ${spec.name} has no addresses yet: dial again when its pod has some and the operator has written them`;
+      return { code: AgentClose.forbidden, reason };
+    }
+    const problem = endpointProblem(hello.endpoints, spec.addresses);
+    if (problem !== undefined) return { code: AgentClose.forbidden, reason: problem };
     const known = this.#options.fleet.presence(hello.node);
     if (known && known.hello.bootId !== hello.bootId && known.hello.bootedAt > hello.bootedAt) {
       return { code: AgentClose.replaced, reason: 'a later process of this node is connected' };
@@ -267,20 +278,20 @@ export class AgentGateway {
     return undefined;
   }
 
-  /** Waits for a bounded time until the operator and the watch catch up with a pod that has just started. */
+  /** Waits for a bounded time until the operator and the watch catch up with a pod that has just started: its MediaNode, then its addresses. */
   #specOf(podUid: string): Promise<NodeSpec | undefined> {
     const { fleet, clock } = this.#options;
     const spec = fleet.specByPodUid(podUid);
-    if (spec) return Promise.resolve(spec);
+    if (spec?.addresses) return Promise.resolve(spec);
     return new Promise((resolve) => {
       const finish = (found: NodeSpec | undefined): void => {
         unwatch();
         clock.clearTimeout(timer);
         resolve(found);
       };
-      const timer = clock.setTimeout(() => finish(undefined), SPEC_WITHIN_MS);
+      const timer = clock.setTimeout(() => finish(fleet.specByPodUid(podUid)), SPEC_WITHIN_MS);
       const unwatch = fleet.watch((change) => {
-        if (change.type === 'spec' && change.spec.podUid === podUid) finish(change.spec);
+        if (change.type === 'spec' && change.spec.podUid === podUid && change.spec.addresses) finish(change.spec);
       });
     });
   }

@@ -24,6 +24,8 @@ import { countsOf, streamRouteStatus, type StreamRouteRuntime } from './stream-r
 const FIELD_MANAGER = 'millrace-control';
 /** A node that reconnects within this time counts as connected throughout, ms. */
 const RECONNECT_MS = 3000;
+/** How often the refusal of one node is written, ms. */
+const REFUSED_EVERY_MS = 5000;
 const ROUTES_EVERY_MS = 1000;
 const ORPHANS_EVERY_MS = 10_000;
 /** Delay after the start, ms: nodes reconnect to this replica first. */
@@ -57,6 +59,8 @@ export class StatusWriters {
   readonly #routes: BandedWriter<StreamRouteRuntime>;
   readonly #mine = new Map<string, Mine>();
   readonly #dirtyRoutes = new Set<string>();
+  /** By node, ms. */
+  readonly #refusedAt = new Map<string, number>();
   readonly #startedAt: number;
   #routesTimer: Timer | undefined;
   #orphansTimer: Timer | undefined;
@@ -142,6 +146,26 @@ export class StatusWriters {
     mine.timer.unref();
   }
 
+  /** Control takes no connection from the node's pod. Shown unless another process of the node is connected, at most every REFUSED_EVERY_MS. */
+  refused(node: string, reason: string): void {
+    const { cluster, namespace, fleet, clock } = this.#options;
+    if (fleet.isConnected(node) || clock.now() - (this.#refusedAt.get(node) ?? -Infinity) < REFUSED_EVERY_MS) return;
+    const object = cluster.nodes.store.get(`${namespace}/${node}`);
+    if (!object) return;
+    this.#refusedAt.set(node, clock.now());
+    const { status, metadata } = object;
+    const judgement = {
+      type: 'AgentConnected',
+      status: 'False' as const,
+      reason: 'Refused',
+      message: `Control refuses the connection: ${reason}`,
+      observedGeneration: metadata.generation ?? 0,
+    };
+    const refused = { ...status, conditions: [...setCondition(status?.conditions, judgement, clock.wall())] };
+    const reduce = (why: string): object => ({ status: refusedNodeStatus(refused, why, clock.wall()) });
+    void this.#write<MediaNode>(mediaNodes, node, { status: refused }, reduce).catch(() => {});
+  }
+
   programmed(node: string, generation: number): void {
     const mine = this.#mine.get(node);
     if (!mine) {
@@ -164,6 +188,7 @@ export class StatusWriters {
   #forgetNode(node: string): void {
     this.#options.clock.clearTimeout(this.#mine.get(node)?.timer);
     this.#mine.delete(node);
+    this.#refusedAt.delete(node);
     this.#nodes.forget(node);
   }
 

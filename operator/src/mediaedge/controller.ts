@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { MediaNode } from '@millrace/api';
 import {
   byOwner,
@@ -72,8 +73,9 @@ function edgesOfPod(pod: Pod): string[] {
   return owner?.kind === 'MediaEdge' ? [`${pod.metadata?.namespace ?? ''}/${owner.name}`] : [];
 }
 
-/** Hosts change every few seconds (heartbeats); edges depend only on whether they are cordoned. */
+/** Hosts change every few seconds (heartbeats); edges depend only on their addresses and on whether they are cordoned. */
 function edgesOnHost({ pods }: MediaEdgeDependencies, host: Node, old: Node | undefined): string[] {
-  if ((host.spec?.unschedulable ?? false) === (old?.spec?.unschedulable ?? false)) return [];
+  const isSame = (host.spec?.unschedulable ?? false) === (old?.spec?.unschedulable ?? false);
+  if (isSame && isDeepStrictEqual(host.status?.addresses, old?.status?.addresses)) return [];
   return pods.store.byIndex('host', host.metadata?.name ?? '').flatMap(edgesOfPod);
 }

@@ -1,11 +1,16 @@
 import { mediaNodes, type MediaEdge, type MediaNode } from '@millrace/api';
-import { apiVersionOf, controllerRef, formatTime, type Pod } from '@millrace/kube';
+import { apiVersionOf, controllerRef, formatTime, type Node, type Pod } from '@millrace/kube';
+import { ownAddresses } from './own-addresses.ts';
 import type { Instance } from './instance.ts';
 import { LABEL } from './names.ts';
 
-/** The fields of a MediaNode that this controller applies: identity and drain. The RelayMesh controller applies the routes. */
-export function desiredMediaNode(edge: MediaEdge, instance: Instance, nowMs: number): MediaNode {
+/**
+ * The fields of a MediaNode that this controller applies: identity, addresses and drain. The RelayMesh controller applies the routes.
+ * @param host the Kubernetes Node of its pod
+ */
+export function desiredMediaNode(edge: MediaEdge, instance: Instance, host: Node | undefined, nowMs: number): MediaNode {
   const leaving = instance.state !== 'active';
+  const addresses = ownAddresses(instance.pod, host) ?? instance.node?.spec.addresses;
   return {
     apiVersion: apiVersionOf(mediaNodes) as 'millrace.dev/v1alpha1',
     kind: 'MediaNode',
@@ -18,6 +23,7 @@ export function desiredMediaNode(edge: MediaEdge, instance: Instance, nowMs: num
     spec: {
       ...identity(edge, instance),
       pod: { name: instance.name, uid: instance.pod.metadata?.uid ?? '' },
+      ...(addresses ? { addresses } : {}),
       cordoned: leaving,
       ...(leaving ? { drain: drain(edge, instance, nowMs) } : {}),
     },

@@ -1,6 +1,6 @@
 import type { MediaEdge, MediaNode } from '@millrace/api';
 import type { Refusal } from '../attempts.ts';
-import type { EventInput, Pod } from '@millrace/kube';
+import type { EventInput, Node, Pod } from '@millrace/kube';
 import type { TrustVerdict } from '../control-tls/index.ts';
 import type { PodSettings } from './pod.ts';
 
@@ -14,6 +14,8 @@ export interface EdgeObservation {
   /** Creations whose outcome is unknown. They count as nodes. */
   readonly uncertainCreates: number;
   readonly mediaNodes: readonly MediaNode[];
+  /** The Kubernetes Node that a pod runs on; undefined where it is not known. */
+  readonly hostOf: (pod: Pod) => Node | undefined;
   /** Cordoned hosts, which take no new pods (kubectl cordon, kubectl drain). */
   readonly cordonedHosts: ReadonlySet<string>;
   /** Objects that the edge refers to and that do not exist. */

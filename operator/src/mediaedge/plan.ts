@@ -31,7 +31,9 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
   return {
     create: changes.create,
     deletePods: changes.remove.map(({ instance }) => instance.pod),
-    mediaNodes: isPaused ? [] : after.filter(hasMediaNode).map((instance) => desiredMediaNode(edge, instance, nowMs)),
+    mediaNodes: isPaused
+      ? []
+      : after.filter(hasMediaNode).map((instance) => desiredMediaNode(edge, instance, observation.hostOf(instance.pod), nowMs)),
     deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
     inUse: isPaused ? [] : after.flatMap((instance) => inUseChange(instance, observation)),
     finalizer:

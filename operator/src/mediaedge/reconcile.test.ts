@@ -264,7 +264,7 @@ describe('the MediaEdge controller', () => {
     await pass(clock, 1_000);
     const [{ metadata }] = named<Stored>(PODS) as [Stored];
     change(`${NODES}/${metadata.name}`, (node) => ({ ...node, status: { agent: { replica: 'c' }, load: { sessions: 1 } } }));
-    change(`${PODS}/${metadata.name}`, (pod) => ({ ...pod, spec: { nodeName: 'host-1' } }));
+    change(`${PODS}/${metadata.name}`, (pod) => ({ ...pod, spec: { ...(pod.spec as object), nodeName: 'host-1' } }));
     let isFailing = true;
     api.faults = {
       fail: ({ method, path }) =>

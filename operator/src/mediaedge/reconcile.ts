@@ -123,6 +123,7 @@ export class MediaEdgeReconciler {
       uncertainCreates: ownPods.uncertain.length,
       mediaNodes: ownNodes.objects,
       cordonedHosts: cordonedHosts(deps),
+      hostOf: (pod) => deps.hosts?.store.get(pod.spec?.nodeName ?? ''),
       missing: { mesh: this.#isMeshMissing(edge) },
       tlsSecret: await this.#findTlsSecret(edge, signal),
       trust: deps.verdicts.get(edge.metadata.namespace ?? ''),
@@ -229,7 +230,7 @@ export class MediaEdgeReconciler {
     );
     recorder.event(edge, { type: 'Normal', reason: EVENT.created, message: `Created node ${refOf(created).name}` });
     const facts = { templateHash: templateHash(edge, settings), isDeleting: observation.isDeleting(created) };
-    const node = desiredMediaNode(edge, observeInstance(created, undefined, facts), clock.wall());
+    const node = desiredMediaNode(edge, observeInstance(created, undefined, facts), undefined, clock.wall());
     await attempts.try(`MediaNode ${edge.metadata.name}-*`, () => this.#applyNode(key, node, signal));
   }
 

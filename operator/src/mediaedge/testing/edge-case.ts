@@ -85,6 +85,7 @@ export function observeCase(given: EdgeCase): EdgeObservation {
     uncertainCreates: given.uncertainCreates ?? 0,
     mediaNodes: nodes.filter(([, node]) => !node.nodeGone).map(([name, node]) => mediaNodeOf(name, node)),
     cordonedHosts: new Set(given.cordonedHosts),
+    hostOf: () => undefined,
     missing: { mesh: given.missing?.mesh ?? false },
     tlsSecret: given.tlsSecret ?? { state: 'found' },
     trust: given.trust ?? { ok: true },
