@@ -17,6 +17,7 @@ import type { UpConfig } from './config.ts';
 import { ensureAppKey } from './app-key.ts';
 import { loadCredentials, usersByToken } from './credentials.ts';
 import type { User } from './credentials.ts';
+import { deletePodsOfOtherControl } from './earlier-pods.ts';
 import { applyFirstStart } from './first-start.ts';
 import { nodeAddresses, ownAddresses, requireOwnHost } from './machine-addresses.ts';
 import { requirePorts } from './ports.ts';
@@ -102,6 +103,8 @@ async function startParts(
     });
     stops.push(() => operator.stop());
   });
+  const earlier = await deletePodsOfOtherControl(admin, { namespace: NAMESPACE, controlUrl: control.agentUrl, signal });
+  if (earlier > 0) progress.say(`  replacing ${earlier} nodes that look for control at another address`);
   const addresses = nodeAddresses(host, await ownAddresses());
   const startedAtMs = Date.now();
   const agent = await progress.step('pod agent', () =>
