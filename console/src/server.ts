@@ -4,7 +4,7 @@ import type { ReadableStream } from 'node:stream/web';
 import express from 'express';
 import type { Request, Response } from 'express';
 import type { HttpService, Logger } from '@millrace/service';
-import { isLoopbackHost } from '@millrace/api';
+import { isLoopbackHost, requestJsonExcess } from '@millrace/api';
 import { jsonBody, notFoundHandler, Problem, problemHandler, serveHttp } from '@millrace/service';
 import { ownPageOnly, requirePassword } from './access.ts';
 import { bundlePage } from './bundle.ts';
@@ -44,7 +44,7 @@ export async function startConsole(options: ConsoleOptions): Promise<HttpService
   app.get('/app.js', (_request, response) => void response.type('js').send(script));
   app.get('/favicon.ico', (_request, response) => void response.status(204).end());
   app.get('/api/settings', (_request, response) => void response.json({ stream: options.stream, region: options.region }));
-  app.post('/api/place/:kind', jsonBody(8 * 1024), async (request: Request<{ kind: string }>, response) => {
+  app.post('/api/place/:kind', jsonBody(8 * 1024, requestJsonExcess), async (request: Request<{ kind: string }>, response) => {
     if (request.params.kind !== 'push' && request.params.kind !== 'pull')
       throw new Problem(404, 'No such placement', { detail: 'use push or pull' });
     await pass(options, `/v1/${request.params.kind}`, { method: 'POST', body: JSON.stringify(request.body) }, response);

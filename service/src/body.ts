@@ -21,10 +21,11 @@ export function textBody(limitBytes: number): RequestHandler {
 
 /**
  * Reads JSON of at most `limitBytes` into `req.body`; a request without a body has `{}`, so that the schema names what is missing.
- * Anything else is refused: 415 another type, 413 too large, 400 not JSON.
+ * Anything else is refused: 415 another type, 413 too large, 400 not JSON, or too much of it.
+ * @param excessOf what a JSON text has too much of, asked before it is parsed: `requestJsonExcess` of `@millrace/api`
  * @param advice where a body of another type may belong
  */
-export function jsonBody(limitBytes: number, advice = ''): RequestHandler {
+export function jsonBody(limitBytes: number, excessOf: (text: string) => string | undefined, advice = ''): RequestHandler {
   const read = textBody(limitBytes);
   return (req, res, next) => {
     const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
@@ -32,7 +33,7 @@ export function jsonBody(limitBytes: number, advice = ''): RequestHandler {
     read(req, res, (error?: unknown) => {
       if (error !== undefined) return next(error);
       try {
-        req.body = req.body === '' ? {} : parseJson(String(req.body));
+        req.body = req.body === '' ? {} : parseJson(String(req.body), excessOf);
       } catch (notJson) {
         return next(notJson);
       }
@@ -50,29 +51,14 @@ export function unsupportedType(req: Pick<Request, 'headers' | 'method'>, types:
   });
 }
 
-/** Far more than any request needs. Each value that a schema refuses costs more than its bytes. */
-const MAX_JSON_VALUES = 2000;
-
-function requireFewValues(body: object): object {
-  const open: object[] = [body];
-  let count = 1;
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const values: unknown[] = Object.values(next);
-    count += values.length;
-    if (count > MAX_JSON_VALUES)
-      throw new Problem(400, 'Bad Request', { detail: `the request body holds more than ${MAX_JSON_VALUES} values; send fewer` });
-    for (const value of values) if (typeof value === 'object' && value !== null) open.push(value);
-  }
-  return body;
-}
-
-function parseJson(text: string): object {
+function parseJson(text: string, excessOf: (text: string) => string | undefined): object {
+  const excess = excessOf(text);
+  if (excess !== undefined) throw new Problem(400, 'Bad Request', { detail: `the request body holds ${excess}; send fewer` });
   let where = '';
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return requireFewValues(value);
+    if (typeof value === 'object' && value !== null) return value;
   } catch (error) {
-    if (error instanceof Problem) throw error;
     // V8's message quotes the text, which may hold a token; the position is enough.
     where = / at position \d+/.exec(String(error))?.[0] ?? '';
   }

@@ -16,6 +16,7 @@ import {
   jsonBody,
   limitRequests,
   notFoundHandler,
+  openEventStream,
   problemHandler,
   realClock,
   Registry,
@@ -65,7 +66,11 @@ function problemOf(answer: string): { status: number; title: string; detail: str
 }
 
 const echo = (): express.Express =>
-  express().post('/', jsonBody(1000), (req: express.Request, res: express.Response) => void res.json(req.body));
+  express().post(
+    '/',
+    jsonBody(1000, () => undefined),
+    (req: express.Request, res: express.Response) => void res.json(req.body),
+  );
 
 describe('a slow client', () => {
   const limits = { headersWithinMs: 200, requestWithinMs: 400 };
@@ -232,6 +237,85 @@ describe('requests of one address', () => {
       if (last.status === 429) assert.equal(last.headers.get('retry-after'), '1');
     }
     assert.deepEqual(refused, ['rate', 'rate']);
+  });
+});
+
+describe('bytes of one address', () => {
+  async function limited(options: {
+    perSecond: number;
+    burst: number;
+    answerBytes?: number;
+    clock?: FakeClock;
+  }): Promise<HttpService> {
+    const { answerBytes = 0, clock = new FakeClock(), ...bounds } = options;
+    const app = express();
+    app.use(
+      identifyClient(trusts([])),
+      limitRequests(new AddressRate({ ...bounds, clock }), (reason) => refused.push(reason)),
+    );
+    app.post(
+      '/',
+      jsonBody(1_000_000, () => undefined),
+      (_req, res) => void res.end(),
+    );
+    app.get('/', (_req, res) => void res.end(Buffer.alloc(answerBytes)));
+    app.get('/events', (req, res) => {
+      openEventStream(req, res);
+      res.write(Buffer.alloc(answerBytes));
+    });
+    return serve(app);
+  }
+  const body = JSON.stringify('x'.repeat(128 * 1024 - 2)).replace(/^(.*)$/, '[$1]');
+  const post = (url: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body, ...init });
+
+  test('count as requests before a large body is read, and the refusal says so', async () => {
+    const { url } = await limited({ perSecond: 1, burst: 20 });
+    const answers = await Promise.all([1, 2, 3, 4].map(() => post(url)));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 429, 429]);
+    const refusal = answers.find(({ status }) => status === 429)!;
+    assert.match(await refusal.text(), /at most 1 requests \(each 16384 bytes of one and its answer count as one\) a second/);
+    assert.equal(refusal.headers.get('retry-after'), '5');
+    assert.deepEqual(refused, ['rate', 'rate']);
+  });
+
+  test('count where a body comes in chunks, whose size nobody announces', async () => {
+    const { url } = await limited({ perSecond: 1, burst: 20 });
+    const chunks = (): ReadableStream => new Blob([body]).stream();
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push((await post(url, { body: chunks(), duplex: 'half' } as RequestInit)).status);
+    assert.deepEqual(statuses, [200, 200, 200, 429]);
+  });
+
+  test('count where the answer is large, and the bucket is in debt for no longer than it takes to fill', async () => {
+    const clock = new FakeClock();
+    const { url } = await limited({ perSecond: 10, burst: 20, answerBytes: 3_000_000, clock });
+    const get = async (): Promise<string> => {
+      const response = await fetch(url);
+      await response.arrayBuffer();
+      return `${response.status} ${response.headers.get('retry-after')}`;
+    };
+    assert.equal(await get(), '200 null');
+    assert.equal(await get(), '429 3');
+    await clock.advance(2200);
+    assert.equal(await get(), '200 null');
+  });
+
+  test('of an event stream count for what is more than its time has paid for', async () => {
+    const clock = new FakeClock();
+    const { url } = await limited({ perSecond: 10, burst: 20, answerBytes: 3_000_000, clock });
+    const listen = async (ms: number): Promise<number> => {
+      const stop = new AbortController();
+      const response = await fetch(`${url}/events`, { signal: stop.signal });
+      if (response.ok) await response.body!.getReader().read();
+      await clock.advance(ms);
+      stop.abort();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return response.status;
+    };
+    assert.equal(await listen(30_000), 200);
+    assert.equal(await listen(0), 200);
+    assert.equal(await listen(0), 429);
   });
 });
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { Grant } from '../grants.ts';
 import type { TrunkAddress } from '../host.ts';
-import { jsonExcess } from '../json-bounds.ts';
+import { jsonExcess, MAX_JSON_DEPTH } from '../json-bounds.ts';
 import { StreamName } from '../stream-name.ts';
 import { epochSchema, layerIndexSchema, sequenceSchema, trackIndexSchema, tracksSchema } from './description.ts';
 import { MAX_LAYERS, MAX_NODE_NAME, MAX_TRACKS } from './media-frame.ts';
@@ -12,7 +12,7 @@ export const SUBSCRIPTION_VERSION = 2;
 export const MAX_PATH_HOPS = 16;
 export const MAX_CONTROL_MESSAGE_BYTES = 64 * 1024;
 /** Far more than any message needs. */
-const MESSAGE_BOUNDS = { values: 4000, keys: 64, items: 256 };
+const MESSAGE_BOUNDS = { values: 4000, keys: 64, items: 256, depth: MAX_JSON_DEPTH };
 
 const nodeName = z.string().min(1).max(MAX_NODE_NAME);
 const reason = z.string().max(512);
@@ -162,8 +162,6 @@ export function decodeTrunkControlMessage(bytes: Uint8Array): TrunkControlMessag
       subscription,
     );
   }
-  const excess = jsonExcess(json, MESSAGE_BOUNDS);
-  if (excess !== undefined) throw new TrunkControlMessageError('invalid', excess, subscription);
   const parsed = trunkControlMessageSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
@@ -171,9 +169,20 @@ export function decodeTrunkControlMessage(bytes: Uint8Array): TrunkControlMessag
 }
 
 function parseJson(bytes: Uint8Array): unknown {
+  const text = textOf(bytes);
+  const excess = text === undefined ? 'the message is no UTF-8' : jsonExcess(text, MESSAGE_BOUNDS);
+  if (excess !== undefined) throw new TrunkControlMessageError('invalid', excess);
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(text!);
   } catch {
     throw new TrunkControlMessageError('invalid', 'the message is no JSON text');
+  }
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
   }
 }

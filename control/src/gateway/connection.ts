@@ -1,5 +1,5 @@
 import type { ControlMessage } from '@millrace/api';
-import { AGENT_PAGE_ITEMS, AgentClose, jsonExcess, NodeMessage } from '@millrace/api';
+import { AGENT_PAGE_ITEMS, AgentClose, jsonExcess, MAX_JSON_DEPTH, NodeMessage, type JsonBounds } from '@millrace/api';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import type { WebSocket } from 'ws';
 
@@ -31,9 +31,9 @@ const MISSED_HEARTBEATS = 3;
 /** Messages that name many streams; all others are far shorter. */
 const LONG_TYPES = new Set(['hello', 'holds', 'report']);
 const MAX_SHORT_MESSAGE_BYTES = 128 * 1024;
-/** What a schema is given to look through: a page of 1 MiB, and a report of 5,000 streams, hold about half as many values. */
-const LONG_BOUNDS = { values: 400_000, keys: 64, items: AGENT_PAGE_ITEMS };
-const SHORT_BOUNDS = { values: 4000, keys: 64, items: 256 };
+/** What is parsed, and what a schema is given to look through: a page of 1 MiB, and a report of 5,000 streams, hold about half as many values. */
+const LONG_BOUNDS: JsonBounds = { values: 400_000, keys: 64, items: AGENT_PAGE_ITEMS, depth: MAX_JSON_DEPTH };
+const SHORT_BOUNDS: JsonBounds = { values: 4000, keys: 64, items: 256, depth: MAX_JSON_DEPTH };
 /** An unreadable message above this ends the connection. */
 const MAX_UNREADABLE_BYTES = 16 * 1024;
 
@@ -113,11 +113,14 @@ export class AgentConnection {
     if (this.#closed) return;
     this.#heardAt = this.#options.clock.now();
     this.#throttle(data.length);
-    const message = isBinary ? undefined : parse(data);
+    const text = isBinary ? '' : data.toString('utf8');
+    const excess = jsonExcess(text, LONG_BOUNDS);
+    if (excess !== undefined) return this.#spoil(excess);
+    const message = parse(text);
     if (typeof message !== 'object' || message === null) {
       return this.#spoil('not a JSON object in a text frame');
     }
-    const read = readMessage(message, data.length);
+    const read = readMessage(message, text, data.length);
     if (typeof read !== 'string') return this.#options.onMessage(read);
     // A small one may be of a later version. To look through a large one in vain is too costly to do it again.
     if (data.length > MAX_UNREADABLE_BYTES) return this.#spoil(read);
@@ -172,12 +175,12 @@ export class AgentConnection {
 }
 
 /** @returns what is wrong with it, if anything. Never throws */
-function readMessage(message: object, bytes: number): NodeMessage | string {
-  const isLong = LONG_TYPES.has(String((message as { type?: unknown }).type));
-  if (!isLong && bytes > MAX_SHORT_MESSAGE_BYTES)
-    return `${bytes} bytes: at most ${MAX_SHORT_MESSAGE_BYTES} in a message of this type`;
-  const excess = jsonExcess(message, isLong ? LONG_BOUNDS : SHORT_BOUNDS);
-  if (excess !== undefined) return excess;
+function readMessage(message: object, text: string, bytes: number): NodeMessage | string {
+  if (!LONG_TYPES.has(String((message as { type?: unknown }).type))) {
+    if (bytes > MAX_SHORT_MESSAGE_BYTES) return `${bytes} bytes: at most ${MAX_SHORT_MESSAGE_BYTES} in a message of this type`;
+    const excess = jsonExcess(text, SHORT_BOUNDS);
+    if (excess !== undefined) return excess;
+  }
   try {
     const parsed = NodeMessage.safeParse(message);
     if (parsed.success) return parsed.data;
@@ -189,9 +192,9 @@ function readMessage(message: object, bytes: number): NodeMessage | string {
   }
 }
 
-function parse(data: Buffer): unknown {
+function parse(text: string): unknown {
   try {
-    return JSON.parse(data.toString('utf8'));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { PlacementRequest, type PlacementResponse } from '@millrace/api';
+import { PlacementRequest, requestJsonExcess, type PlacementResponse } from '@millrace/api';
 import { allowMethods, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router } from 'express';
 import { requireApp } from './access.ts';
@@ -11,11 +11,14 @@ export function placementRoutes(context: HttpContext): Router {
   for (const kind of ['push', 'pull'] as const) {
     router
       .route(`/${kind}`)
-      .post(jsonBody(16 * 1024, `SDP goes to the media node, at "url" in the answer of POST /v1/${kind}`), async (req, res) => {
-        const request = parseRequest(PlacementRequest, req.body);
-        requireApp(res, request.stream.split('/', 1)[0]!);
-        res.json(await place(context, kind, request, req.secure));
-      })
+      .post(
+        jsonBody(16 * 1024, requestJsonExcess, `SDP goes to the media node, at "url" in the answer of POST /v1/${kind}`),
+        async (req, res) => {
+          const request = parseRequest(PlacementRequest, req.body);
+          requireApp(res, request.stream.split('/', 1)[0]!);
+          res.json(await place(context, kind, request, req.secure));
+        },
+      )
       .all(allowMethods(['POST'], { 'accept-post': 'application/json' }));
   }
   return router;

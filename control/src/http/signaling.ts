@@ -1,4 +1,10 @@
-import { SignalingRequest, nodeOfSignalingSession, verifyMediaToken, type MediaTokenClaims } from '@millrace/api';
+import {
+  SignalingRequest,
+  nodeOfSignalingSession,
+  requestJsonExcess,
+  verifyMediaToken,
+  type MediaTokenClaims,
+} from '@millrace/api';
 import { allowMethods, bearerProblem, bearerToken, isHttps, jsonBody, parseRequest, Problem } from '@millrace/service';
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import type { HttpContext } from './context.ts';
@@ -13,7 +19,11 @@ const MAX_BODY_BYTES = 256 * 1024;
  */
 export function signalingRoutes(context: HttpContext): Router {
   const router = Router();
-  const body = jsonBody(MAX_BODY_BYTES, 'bare SDP goes to a media node, at "url" in the answer of POST /v1/push or /v1/pull');
+  const body = jsonBody(
+    MAX_BODY_BYTES,
+    requestJsonExcess,
+    'bare SDP goes to a media node, at "url" in the answer of POST /v1/push or /v1/pull',
+  );
   const only = (...methods: string[]): RequestHandler => allowMethods(methods, { 'accept-post': 'application/json' });
   for (const kind of ['push', 'pull'] as const) {
     router

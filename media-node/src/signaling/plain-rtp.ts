@@ -1,4 +1,4 @@
-import { PlainPullRequest, PlainPushRequest } from '@millrace/api';
+import { PlainPullRequest, PlainPushRequest, requestJsonExcess } from '@millrace/api';
 import { allowMethods, jsonBody, parseRequest } from '@millrace/service';
 import { Router } from 'express';
 import { refusalOf } from '../access/index.ts';
@@ -12,7 +12,7 @@ import { requireRtpTarget } from './rtp-target.ts';
  */
 export function plainRtpRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = jsonBody(64 * 1024, 'SDP goes to POST /whip/{app}/{name} or /whep/{app}/{name}');
+  const body = jsonBody(64 * 1024, requestJsonExcess, 'SDP goes to POST /whip/{app}/{name} or /whep/{app}/{name}');
 
   router
     .route('/rtp/push')

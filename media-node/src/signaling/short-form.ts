@@ -1,4 +1,12 @@
-import { AnswerRequest, MAX_SDP_BYTES, ShortPullRequest, ShortPushRequest, signalingSessionId, StopRequest } from '@millrace/api';
+import {
+  AnswerRequest,
+  MAX_SDP_BYTES,
+  requestJsonExcess,
+  ShortPullRequest,
+  ShortPushRequest,
+  signalingSessionId,
+  StopRequest,
+} from '@millrace/api';
 import { allowMethods, jsonBody, parseRequest, relativeReference } from '@millrace/service';
 import { Router, type RequestHandler } from 'express';
 import { acceptPullAnswer } from '../sessions/index.ts';
@@ -15,8 +23,8 @@ const STOP_ADVICE = "DELETE on the session's own URL needs no body";
 /** The short JSON forms. Push: the client offers. Pull: the node offers, the client answers with sendanswer. */
 export function shortFormRoutes(context: SignalingContext): Router {
   const router = Router();
-  const body = (advice: string): RequestHandler => jsonBody(MAX_SDP_BYTES * 2, advice);
-  const stopBody = jsonBody(MAX_STOP_BYTES, STOP_ADVICE);
+  const body = (advice: string): RequestHandler => jsonBody(MAX_SDP_BYTES * 2, requestJsonExcess, advice);
+  const stopBody = jsonBody(MAX_STOP_BYTES, requestJsonExcess, STOP_ADVICE);
 
   router
     .route('/signaling/push')

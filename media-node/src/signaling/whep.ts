@@ -1,4 +1,4 @@
-import { LayerPreference, MAX_SDP_BYTES } from '@millrace/api';
+import { LayerPreference, MAX_SDP_BYTES, requestJsonExcess } from '@millrace/api';
 import { allowMethods, jsonBody, parseRequest, Problem, textBody } from '@millrace/service';
 import { Router } from 'express';
 import { offerWebRtcPull, openWebRtcPull, type PullOpening, type Session } from '../sessions/index.ts';
@@ -26,7 +26,7 @@ export function whepRoutes(context: SignalingContext): Router {
     .get((req, res) => {
       res.json({ layers: viewerOf(sessionOf(context, req.params['id'], 'pull')).layers() });
     })
-    .post(jsonBody(4 * 1024), async (req, res) => {
+    .post(jsonBody(4 * 1024, requestJsonExcess), async (req, res) => {
       const viewer = viewerOf(sessionOf(context, req.params['id'], 'pull'));
       const { track, spatialLayer, temporalLayer } = parseRequest(LayerPreference, req.body ?? {});
       await viewer.prefer(
