@@ -1,5 +1,5 @@
 import { TokenBucket, type KubeClient } from '@millrace/kube';
-import { isHttps, type Clock, type Logger } from '@millrace/service';
+import { isHttps, trusts, type Clock, type Logger } from '@millrace/service';
 import { Cluster } from './cluster/index.ts';
 import { MemoryDirectory, type StreamDirectory } from './directory/index.ts';
 import { Fleet } from './fleet/index.ts';
@@ -98,6 +98,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
       const placed = placer.place({ ...query, region, exclude: [node], httpsOnly }, true);
       return placed.ok ? placed.places.map((place) => place.signaling) : [];
     },
+    isTrusted: trusts(options.trustedProxies ?? []),
     knowsNodes: () => cluster.hasSynced,
     reviews: new TokenReviews({ review: reviewWith(client.limitedBy(new TokenBucket({ clock, ...REVIEWS }))), clock, namespace }),
     clock,

@@ -23,7 +23,7 @@ export { openEventStream } from './event-stream.ts';
 export { allowMethods } from './methods.ts';
 export { isHttps, relativeReference, tolerantPaths } from './paths.ts';
 export { AddressRate, limitRequests } from './address-rate.ts';
-export { identifyClient } from './forwarded.ts';
+export { clientAddress, identifyClient } from './forwarded.ts';
 export { canonicalAddress, clientGroup, isSameAddress, TrustedProxies, trusts } from './client-address.ts';
 export { backoffMs, exponentialMs, type BackoffPolicy } from './backoff.ts';
 export { realClock, type Clock, type Timer } from './clock.ts';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,7 +22,7 @@ interface Dial {
 }
 
 /** A client that never closes its side of the connection. */
-function dial(url: string, token: string): Dial {
+function dial(url: string, token: string, headers = ''): Dial {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname.replace(/[[\]]/g, ''), port: Number(port), allowHalfOpen: true });
   const dialled: Dial = { socket, text: '', closed: false };
@@ -29,7 +30,7 @@ function dial(url: string, token: string): Dial {
   socket.on('error', () => undefined);
   socket.on('close', () => (dialled.closed = true));
   socket.write(
-    `GET ${AGENT_PATH} HTTP/1.1\r\nHost: control\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${AGENT_SUBPROTOCOL}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    `GET ${AGENT_PATH} HTTP/1.1\r\nHost: control\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${AGENT_SUBPROTOCOL}\r\nAuthorization: Bearer ${token}\r\n${headers}\r\n`,
   );
   return dialled;
 }
@@ -68,5 +69,22 @@ describe('strangers that dial control as agents', () => {
       for (const { socket, closed } of strangers) if (!closed) socket.write('x');
     }
     assert.equal(strangers.filter(({ closed }) => !closed).length, 0, 'connections that control still holds');
+  });
+
+  test('behind a proxy that control trusts are each limited by their own address', async (t) => {
+    const network = await ControlNetwork.start();
+    t.after(() => network.stop());
+    const control = await network.control({ trustedProxies: ['127.0.0.0/8', '::1'] });
+    const statusFor = async (client: string): Promise<string> => {
+      const { socket } = dial(control.agentUrl, 'junk', `X-Forwarded-For: ${client}\r\n`);
+      const [data] = (await once(socket, 'data')) as [Buffer];
+      socket.destroy();
+      return data.toString().slice(9, 12);
+    };
+    const statuses = new Set<string>();
+    for (let batch = 0; batch < 100 && !statuses.has('429'); batch++)
+      for (const status of await Promise.all(Array.from({ length: 100 }, () => statusFor('203.0.113.1')))) statuses.add(status);
+    assert.deepEqual([...statuses].sort(), ['401', '429']);
+    assert.equal(await statusFor('203.0.113.2'), '401');
   });
 });

@@ -2,12 +2,15 @@ import type { ControlMessage } from '@millrace/api';
 import { AGENT_PAGE_ITEMS, AgentClose, jsonExcess, MAX_JSON_DEPTH, NodeMessage, type JsonBounds } from '@millrace/api';
 import type { Clock, Logger, Timer } from '@millrace/service';
 import type { WebSocket } from 'ws';
+import type { MessageBudget } from './message-budget.ts';
 
 export interface ConnectionOptions {
   socket: WebSocket;
   clock: Clock;
   logger: Logger;
   heartbeatMs: number;
+  /** Shared by all connections of the pod. */
+  budget: MessageBudget;
   onMessage: (message: NodeMessage) => void;
   /** A JSON object that is no valid message of this version. */
   onUnreadable: (message: object, problem: string) => void;
@@ -16,11 +19,6 @@ export interface ConnectionOptions {
   onClose: (code: number, reason: string) => void;
 }
 
-/** A node needs about ten messages per second in the long run; the burst allows for streams that start together, and for a hello of many. */
-const MESSAGES_PER_SECOND = 200;
-const BURST = 1000;
-/** A message counts once more for each of these, since parsing takes time by the byte: 6 MiB per second. */
-const BYTES_PER_MESSAGE = 32 * 1024;
 /** Above this many unsent bytes messages wait, unwritten. */
 const UNSENT_BYTES = 4 * 1024 * 1024;
 /** Messages that wait. Those that carry a program share its states, so that they cost little. */
@@ -40,8 +38,6 @@ const MAX_UNREADABLE_BYTES = 16 * 1024;
 /** The WebSocket of a node. Parses messages, bounds rate and memory, and detects dead peers. */
 export class AgentConnection {
   readonly #options: ConnectionOptions;
-  #allowance = BURST;
-  #allowedAt: number;
   #heardAt: number;
   #heartbeat: Timer | undefined;
   #resume: Timer | undefined;
@@ -53,7 +49,7 @@ export class AgentConnection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { socket, clock } = options;
-    this.#allowedAt = this.#heardAt = clock.now();
+    this.#heardAt = clock.now();
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on('pong', () => (this.#heardAt = clock.now()));
     socket.on('error', (err) => options.logger.info({ err }, 'agent connection'));
@@ -132,22 +128,16 @@ export class AgentConnection {
     this.close(AgentClose.badMessage, problem);
   }
 
-  /** Stops reading until the rate limit allows more: TCP then slows the sender down, and no message is lost. */
+  /** Stops reading until the pod's budget allows more: TCP then slows the sender down, and no message is lost. */
   #throttle(bytes: number): void {
-    const { clock, socket } = this.#options;
-    const now = clock.now();
-    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#allowedAt) / 1000) * MESSAGES_PER_SECOND);
-    this.#allowedAt = now;
-    this.#allowance -= 1 + bytes / BYTES_PER_MESSAGE;
-    if (this.#allowance > 0 || this.#resume) return;
+    const { budget, clock, socket } = this.#options;
+    const waitMs = budget.spend(bytes);
+    if (waitMs === 0 || this.#resume) return;
     socket.pause();
-    this.#resume = clock.setTimeout(
-      () => {
-        this.#resume = undefined;
-        socket.resume();
-      },
-      100 + (-this.#allowance / MESSAGES_PER_SECOND) * 1000,
-    );
+    this.#resume = clock.setTimeout(() => {
+      this.#resume = undefined;
+      socket.resume();
+    }, waitMs);
   }
 
   #scheduleHeartbeat(): void {

@@ -11,17 +11,20 @@ import {
   AgentClose,
   MAX_STREAMS_OF_NODE,
 } from '@millrace/api';
-import { AddressRate, type Logger } from '@millrace/service';
+import { AddressRate, clientAddress, type Logger } from '@millrace/service';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { NodeSpec } from '../fleet/index.ts';
 import { AgentSession, type AgentContext } from './agent-session.ts';
 import { AgentConnection } from './connection.ts';
 import { endpointProblem } from './endpoints.ts';
+import { PodBudgets } from './message-budget.ts';
 import { PodDials } from './pod-dials.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
 export interface AgentGatewayOptions extends AgentContext {
   reviews: TokenReviews;
+  /** Whether an address is a proxy whose X-Forwarded-For and Forwarded headers count. */
+  isTrusted: (address: string) => boolean;
   /** Whether the MediaNodes have been listed, so that an unknown pod is one of no node. */
   knowsNodes: () => boolean;
   logger: Logger;
@@ -62,6 +65,7 @@ export class AgentGateway {
   readonly #connections = new Set<AgentConnection>();
   readonly #dials: AddressRate;
   readonly #pods: PodDials;
+  readonly #budgets: PodBudgets;
   #unknown = 0;
   #strangers = 0;
   #stopping = false;
@@ -70,6 +74,7 @@ export class AgentGateway {
     this.#options = options;
     this.#dials = new AddressRate({ perSecond: DIALS_PER_SECOND, burst: DIAL_BURST, clock: options.clock });
     this.#pods = new PodDials(options.clock);
+    this.#budgets = new PodBudgets(options.clock);
     options.streams.watch((change) => {
       for (const node of new Set([change.before?.node, change.entry?.node])) {
         if (node !== undefined) this.#sessions.get(node)?.streamChanged(change);
@@ -125,8 +130,8 @@ export class AgentGateway {
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = (request.url ?? '').split('?')[0];
-    if (!this.#dials.take(request.socket.remoteAddress))
-      return refuse(socket, 429, 'too many dials from one address: dial more slowly');
+    const client = clientAddress(request.socket.remoteAddress, request.headers, this.#options.isTrusted);
+    if (!this.#dials.take(client)) return refuse(socket, 429, 'too many dials from one address: dial more slowly');
     if (path !== AGENT_PATH) return refuse(socket, 404, `agents dial ${AGENT_PATH}`);
     if (this.#stopping) return refuse(socket, 503, 'this replica of control stops: dial again');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
@@ -185,11 +190,13 @@ export class AgentGateway {
     let greeted = false;
     const helloTimer = clock.setTimeout(() => connection.close(AgentClose.helloTimeout, 'say hello first'), HELLO_WITHIN_MS);
     helloTimer.unref();
+    const { budget, leave } = this.#budgets.enter(podUid);
     const connection = new AgentConnection({
       socket,
       clock,
       logger: log,
       heartbeatMs,
+      budget,
       onMessage: (message) => {
         if (session) return session.handle(message);
         if (greeted) return connection.close(AgentClose.badMessage, 'wait for the welcome after the hello');
@@ -215,6 +222,7 @@ export class AgentGateway {
       onClose: (code, reason) => {
         clock.clearTimeout(helloTimer);
         known();
+        leave();
         this.#connections.delete(connection);
         if (session) this.#ended(session, reason || `closed with ${code}`);
       },
