@@ -4,7 +4,7 @@ import type { Problem } from '@millrace/service';
 import type { StreamList, Topology } from '@millrace/api';
 import type { Control } from '@millrace/control';
 import { secrets } from '@millrace/kube';
-import { APP_KEY, ControlNetwork, eventually, NAMESPACE } from './control-network.ts';
+import { APP_KEY, ControlNetwork, eventually, NAMESPACE, type TestNode } from './control-network.ts';
 
 const SHOP_KEY = 'key-of-the-shop-0001';
 
@@ -12,6 +12,7 @@ const SHOP_KEY = 'key-of-the-shop-0001';
 describe('an app key that lists its apps', () => {
   let network: ControlNetwork;
   let control: Control;
+  let channel: Awaited<ReturnType<TestNode['connect']>>;
 
   before(async () => {
     network = await ControlNetwork.start();
@@ -20,7 +21,7 @@ describe('an app key that lists its apps', () => {
     const broken = Buffer.from(`${SHOP_KEY}-too live`).toString('base64');
     await network.client.update(secrets, { ...keys, data: { ...keys.data, shop, broken } });
     control = await network.control();
-    const channel = await (await network.node('keys-1')).connect([control.agentUrl]);
+    channel = await (await network.node('keys-1')).connect([control.agentUrl]);
     for (const stream of ['shop/window', 'sale-2026/hall', 'live/other'])
       await network.publish(channel, { stream, session: stream, tracks: [] });
     await eventually(async () => (await post('push', 'shop/new', SHOP_KEY)).status === 200, 'the node has reported');
@@ -70,5 +71,17 @@ describe('an app key that lists its apps', () => {
   test('grants nothing when its field is wrong', async () => {
     assert.equal((await post('push', 'live/a', `${SHOP_KEY}-too`)).status, 401);
     assert.equal((await post('push', 'live/a', `${SHOP_KEY} apps=shop,sale-*`)).status, 401);
+  });
+
+  test('sees its own streams in the topology, however many others there are', async () => {
+    const others = Array.from({ length: 210 }, (_, n) => `live/many-${n}`);
+    for (const stream of [...others, 'shop/late']) await network.publish(channel, { stream, session: stream, tracks: [] });
+    const topology = async (key: string): Promise<Topology> => (await (await get('/v1/topology', key)).json()) as Topology;
+    await eventually(async () => (await topology(APP_KEY)).truncated.includes('streams'), 'the topology is as large as it gets');
+    assert.equal((await topology(APP_KEY)).streams.length, 200);
+    const seen = async (): Promise<string[]> => (await topology(SHOP_KEY)).streams.map(({ stream }) => stream).sort();
+    await eventually(async () => (await seen()).includes('shop/late'), 'the latest stream of the shop is seen');
+    assert.deepEqual(await seen(), ['sale-2026/hall', 'shop/late', 'shop/window']);
+    assert.deepEqual((await topology(SHOP_KEY)).truncated, []);
   });
 });

@@ -1,7 +1,8 @@
-import type { Topology, TopologyLink, TopologyNode, TopologyRoute } from '@millrace/api';
+import type { StreamView, Topology, TopologyLink, TopologyNode, TopologyRoute } from '@millrace/api';
 import { allowMethods, openEventStream, Problem, type Timer } from '@millrace/service';
 import { Router, type Request, type Response } from 'express';
-import { keyOf, maySee } from './access.ts';
+import { coversStream, type AppKey } from '../tokens/index.ts';
+import { keyOf } from './access.ts';
 import type { HttpContext } from './context.ts';
 import { streamView } from './streams.ts';
 
@@ -13,8 +14,10 @@ const MAX_LISTENERS = 200;
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const LIMITS = { nodes: 1000, links: 5000, routes: 2000, streams: 200 };
 
-/** The whole topology, bounded; `truncated` names what was left out. */
-function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'streams' | 'clock'>): Topology {
+type Network = Omit<Topology, 'streams'>;
+
+/** Nodes, links and routes, bounded; `truncated` names what was left out. */
+function networkOf({ fleet, clock }: Pick<HttpContext, 'fleet' | 'clock'>): Network {
   const nodes: TopologyNode[] = [];
   const links: TopologyLink[] = [];
   const routes: TopologyRoute[] = [];
@@ -60,41 +63,61 @@ function topologyOf({ fleet, streams, clock }: Pick<HttpContext, 'fleet' | 'stre
       });
     }
   }
-  const live = [...streams.entries()].slice(0, LIMITS.streams).map((entry) => streamView(entry, streams, fleet));
   const truncated: Topology['truncated'] = [];
   if (nodes.length > LIMITS.nodes) truncated.push('nodes');
   if (links.length > LIMITS.links) truncated.push('links');
   if (routes.length > LIMITS.routes) truncated.push('routes');
-  if (streams.size > LIMITS.streams) truncated.push('streams');
   return {
     at: new Date(clock.wall()).toISOString(),
     regions: [...regions].map(([region, sum]) => ({ region, ...sum })).sort((a, b) => (a.region < b.region ? -1 : 1)),
     nodes: nodes.slice(0, LIMITS.nodes),
     links: links.slice(0, LIMITS.links),
     routes: routes.slice(0, LIMITS.routes),
-    streams: live,
     truncated,
   };
 }
 
-/** Builds the topology once for all listeners, and only while there are any. */
+/** The topology with the streams that a key may see, bounded after that: streams of other apps take no place of them. */
+function topologyFor(key: AppKey, network: Network, { fleet, streams }: HttpContext): Topology {
+  const views: StreamView[] = [];
+  let isCut = false;
+  for (const entry of streams.entries()) {
+    if (!coversStream(key, entry.stream)) continue;
+    isCut = views.length === LIMITS.streams;
+    if (isCut) break;
+    views.push(streamView(entry, streams, fleet));
+  }
+  return { ...network, streams: views, truncated: isCut ? [...network.truncated, 'streams'] : network.truncated };
+}
+
+/** What the holders of one key see. */
+interface View {
+  topology: Topology;
+  builtAtMs: number;
+  /** The picture that was sent last, and when. */
+  last: string;
+  sentAtMs: number;
+}
+
+/** Of whoever may see all streams. */
+const EVERYTHING: AppKey = { name: '', apps: undefined };
+
+/** Builds the topology once for all listeners with a key, and only while there are any. */
 export class TopologyFeed {
   readonly #context: HttpContext;
-  readonly #listeners = new Set<Response>();
+  /** The key of each. */
+  readonly #listeners = new Map<Response, AppKey>();
+  #views = new WeakMap<AppKey, View>();
+  #network: { built: Network; atMs: number } | undefined;
   #timer: Timer | undefined;
-  #last = '';
-  #sentAt = -Infinity;
-  #current: { topology: Topology; at: number } | undefined;
 
   constructor(context: HttpContext) {
     this.#context = context;
   }
 
-  /** At most a second old. */
-  get(): Topology {
-    const now = this.#context.clock.now();
-    if (!this.#current || now - this.#current.at >= EVERY_MS) this.#current = { topology: topologyOf(this.#context), at: now };
-    return this.#current.topology;
+  /** What the caller may see of it, at most a second old. */
+  get(res: Response): Topology {
+    return this.#view(keyIn(res)).topology;
   }
 
   listen(req: Request, res: Response): void {
@@ -104,16 +127,27 @@ export class TopologyFeed {
         headers: { 'Retry-After': '10' },
       });
     if (!openEventStream(req, res)) return;
-    res.write(`retry: 2000\n\nevent: topology\ndata: ${JSON.stringify(visible(this.get(), res))}\n\n`);
-    this.#listeners.add(res);
+    res.write(`retry: 2000\n\n${eventOf(this.get(res))}`);
+    this.#listeners.set(res, keyIn(res));
     res.on('close', () => this.#listeners.delete(res));
     this.#schedule();
   }
 
   close(): void {
     this.#context.clock.clearTimeout(this.#timer);
-    for (const res of this.#listeners) res.end();
+    for (const res of this.#listeners.keys()) res.end();
     this.#listeners.clear();
+  }
+
+  #view(key: AppKey): View {
+    const now = this.#context.clock.now();
+    const before = this.#views.get(key);
+    if (before && now - before.builtAtMs < EVERY_MS) return before;
+    if (!this.#network || now - this.#network.atMs >= EVERY_MS) this.#network = { built: networkOf(this.#context), atMs: now };
+    const topology = topologyFor(key, this.#network.built, this.#context);
+    const view = { topology, builtAtMs: now, last: before?.last ?? '', sentAtMs: before?.sentAtMs ?? -Infinity };
+    this.#views.set(key, view);
+    return view;
   }
 
   #schedule(): void {
@@ -126,25 +160,33 @@ export class TopologyFeed {
   }
 
   #send(): void {
-    const topology = this.get();
-    const picture = JSON.stringify({ ...topology, at: '' });
-    const now = this.#context.clock.now();
-    if (picture === this.#last && now - this.#sentAt < AT_LEAST_EVERY_MS) return;
-    this.#last = picture;
-    this.#sentAt = now;
-    const event = eventOf(topology);
-    for (const res of this.#listeners) {
+    const events = new Map<AppKey, string | undefined>();
+    for (const [res, key] of this.#listeners) {
+      if (!events.has(key)) events.set(key, this.#news(key));
+      const event = events.get(key);
+      if (event === undefined) continue;
       // A listener that does not read skips events, and is disconnected when even the buffered ones exceed the limit.
       if (res.writableLength > MAX_UNSENT_BYTES) res.destroy();
-      else if (!res.writableNeedDrain) res.write(keyOf(res)?.apps ? eventOf(visible(topology, res)) : event);
+      else if (!res.writableNeedDrain) res.write(event);
     }
+  }
+
+  /** The event for the holders of a key; undefined when nothing has changed lately. */
+  #news(key: AppKey): string | undefined {
+    const view = this.#view(key);
+    const picture = JSON.stringify({ ...view.topology, at: '' });
+    const now = this.#context.clock.now();
+    if (picture === view.last && now - view.sentAtMs < AT_LEAST_EVERY_MS) return undefined;
+    view.last = picture;
+    view.sentAtMs = now;
+    return eventOf(view.topology);
   }
 }
 
-/** Without the streams of apps that the caller's key is not for. */
-function visible(topology: Topology, res: Response): Topology {
-  if (!keyOf(res)?.apps) return topology;
-  return { ...topology, streams: topology.streams.filter(({ stream }) => maySee(res, stream)) };
+/** The caller's key; EVERYTHING for one without a list of apps, which all share a view. */
+function keyIn(res: Response): AppKey {
+  const key = keyOf(res);
+  return key?.apps ? key : EVERYTHING;
 }
 
 function eventOf(topology: Topology): string {
@@ -157,7 +199,7 @@ export function topologyRoutes(feed: TopologyFeed): Router {
   router
     .route('/topology')
     .get((_req, res) => {
-      res.json(visible(feed.get(), res));
+      res.json(feed.get(res));
     })
     .all(allowMethods(['GET']));
   router
