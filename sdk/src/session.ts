@@ -4,24 +4,15 @@ import { Emitter } from './emitter.ts';
 import type { Handshake } from './handshake.ts';
 import { clientOffers } from './handshake.ts';
 import { MediaProblem } from './media-problem.ts';
+import { movedTo, type MoveRequest } from './move.ts';
 import { followNode } from './node-events.ts';
 import type { Candidate, PlacementSource } from './placement.ts';
 import { Candidates } from './placement.ts';
 import type { SessionResource } from './signaling.ts';
-import { SignalingError, deleteSession } from './signaling.ts';
+import { deleteSession } from './signaling.ts';
+import { SignalingError } from './signaling-error.ts';
 
 export type SessionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 'closed';
-
-/** A node asks a client to reconnect, to another node or to itself: the node drains, one of its workers died, or the stream changed codecs. */
-export interface MoveRequest {
-  readonly url: string;
-  /** Base URL of the short signalling forms there. */
-  readonly signaling?: string;
-  readonly token?: string;
-  readonly reason: string;
-  /** RFC 3339; the present session continues until then. */
-  readonly deadlineAt?: string;
-}
 
 export type SessionEvents = {
   state: SessionState;
@@ -131,17 +122,9 @@ export abstract class Session<Extra extends Record<string, unknown>> extends Emi
   async #move(connection: Connection, request: MoveRequest): Promise<void> {
     const { candidate } = connection;
     this.emit('move', request as (SessionEvents & Extra)['move']);
-    const { signaling: _left, ...rest } = candidate;
-    const there = {
-      ...rest,
-      node: new URL(request.url).host,
-      url: request.url,
-      ...(request.signaling === undefined ? {} : { signaling: request.signaling }),
-      token: request.token ?? candidate.token,
-    };
     const leaving: Leaving = (this.#leaving = { connection });
     try {
-      this.#adopt(await this.#connect(there));
+      this.#adopt(await this.#connect(movedTo(candidate, request)));
     } catch (error) {
       this.emit('error', errorOf(error) as (SessionEvents & Extra)['error']);
     } finally {

@@ -1,23 +1,6 @@
+import { requireNoDowngrade } from './downgrade.ts';
 import type { Candidate } from './placement.ts';
-
-/** A node refused a request; the message is the node's own (RFC 9457 problem details if it sent them). */
-export class SignalingError extends Error {
-  readonly status: number;
-  /** Seconds after which to try again, from Retry-After. */
-  readonly retryAfterS: number | undefined;
-
-  constructor(status: number, message: string, retryAfterS?: number) {
-    super(message);
-    this.name = 'SignalingError';
-    this.status = status;
-    this.retryAfterS = retryAfterS;
-  }
-
-  /** The request itself is refused, so neither another node nor a retry can help. */
-  get isFinal(): boolean {
-    return [400, 401, 403, 405, 406, 409, 415, 422].includes(this.status);
-  }
-}
+import { SignalingError } from './signaling-error.ts';
 
 /** A session's resource on a node (RFC 9725 section 4.2): DELETE ends it; its events are a sub-resource. */
 export interface SessionResource {
@@ -29,10 +12,7 @@ export interface SessionResource {
 
 const REQUEST_TIMEOUT_MS = 8_000;
 
-/**
- * Posts the offer. fetch follows the redirect (307) of a full or draining node, but drops Authorization where the origin changes
- * (WHATWG Fetch, "HTTP-redirect fetch"), so there the offer is posted once more with the token.
- */
+/** Posts the offer. */
 export async function postOffer(
   candidate: Candidate,
   offer: string,
@@ -45,12 +25,11 @@ export async function postOffer(
     body: offer,
     signal,
   };
-  let response = await request(candidate.url, init);
-  if (response.redirected && response.status === 401) response = await request(response.url, init);
+  const response = await post(candidate.url, init);
   if (response.status !== 201) throw await errorOf(response);
   const location = response.headers.get('location');
   if (!location) throw new SignalingError(502, `${candidate.node} answered without a Location`);
-  const resource = { url: new URL(location, response.url).href, headers: authorization };
+  const resource = { url: resourceUrl(location, response.url), headers: authorization };
   return { resource, answer: await response.text() };
 }
 
@@ -63,17 +42,17 @@ export interface NodeOffer {
   readonly answerUrl: string;
 }
 
-/** Asks the node for an offer of the stream. The token goes in the body, which a redirect (307) keeps. */
+/** Asks the node for an offer of the stream. The token goes in a header and not in the body, which a redirect would take anywhere. */
 export async function requestOffer(candidate: Candidate, signal: AbortSignal): Promise<NodeOffer> {
   const { signaling = '', stream, token } = candidate;
-  const response = await postJson(`${signaling}/signaling/pull`, { stream, ...(token ? { token } : {}) }, signal);
+  const response = await postJson(`${signaling}/signaling/pull`, { stream }, signal, token);
   const { session, sdp, resource } = (await response.json()) as { session: string; sdp: string; resource: string };
   const end = session.indexOf('~');
   return {
     session,
     sdp,
     // The unguessable session id is the credential.
-    resource: { url: new URL(resource, response.url).href, headers: {}, ...(end > 0 ? { node: session.slice(0, end) } : {}) },
+    resource: { url: resourceUrl(resource, response.url), headers: {}, ...(end > 0 ? { node: session.slice(0, end) } : {}) },
     answerUrl: new URL('sendanswer', response.url).href,
   };
 }
@@ -82,11 +61,29 @@ export async function sendAnswer(url: string, session: string, sdp: string, sign
   await postJson(url, { session, sdp }, signal);
 }
 
-async function postJson(url: string, body: object, signal: AbortSignal): Promise<Response> {
-  const headers = { 'content-type': 'application/json' };
-  const response = await request(url, { method: 'POST', headers, body: JSON.stringify(body), signal });
+async function postJson(url: string, body: object, signal: AbortSignal, token?: string): Promise<Response> {
+  const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), 'content-type': 'application/json' };
+  const response = await post(url, { method: 'POST', headers, body: JSON.stringify(body), signal });
   if (!response.ok) throw await errorOf(response);
   return response;
+}
+
+/** The session's resource, where the node says that it is. */
+function resourceUrl(location: string, from: string): string {
+  const { href } = new URL(location, from);
+  requireNoDowngrade(from, href, 'the session');
+  return href;
+}
+
+/**
+ * fetch follows the redirect (307) of a full or draining node, but drops Authorization where the origin changes (WHATWG Fetch, "HTTP-redirect fetch"), so
+ * there the request is sent once more with the token. It shows a redirect only afterwards: what was opened in clear is left, and ends by itself.
+ */
+async function post(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  const response = await request(url, init);
+  if (!response.redirected) return response;
+  requireNoDowngrade(url, response.url, 'a redirect');
+  return response.status === 401 ? request(response.url, init) : response;
 }
 
 /** Ends the session on the node. Never throws, and waits at most REQUEST_TIMEOUT_MS: a node that is gone has ended the session anyway. */
