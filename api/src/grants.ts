@@ -35,6 +35,8 @@ interface GrantClaims {
   epoch: number;
   node: string;
   at: TrunkAddress;
+  /** Its end, s since the Unix epoch. */
+  exp?: number;
   /** Digest of the session: its id is a secret between a client and its node. */
   sid: string;
 }
@@ -50,9 +52,20 @@ function digestOf(session: string): string {
 
 const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** Signs a grant (RFC 7515 section 5.1). Ed25519 is deterministic: every replica of control makes the same one. */
-export function signGrant(name: GrantedName, { kid, key }: { kid: string; key: KeyObject }): string {
-  const signed = `${encode({ alg: TOKEN_ALGORITHM, kid, typ: 'JWT' })}.${encode({ iss: TOKEN_ISSUER, aud: GRANT_AUDIENCE, ...grantClaims(name) })}`;
+/** How long a grant counts at most; control remembers for longer which names were given back. */
+export const MAX_GRANT_LIFE_MS = 6 * 24 * 3_600_000;
+/** Grants end with such a period, so that every replica of control makes the same one. */
+const GRANT_PERIOD_MS = MAX_GRANT_LIFE_MS / 2;
+
+/** When a grant ends that is signed now: in one to two periods, ms since the Unix epoch. */
+export const grantEndMs = (nowMs: number): number => Math.floor(nowMs / GRANT_PERIOD_MS + 2) * GRANT_PERIOD_MS;
+
+/**
+ * Signs a grant (RFC 7515 section 5.1). Ed25519 is deterministic: every replica of control makes the same one.
+ * @param endsMs `grantEndMs`. Control takes no announcement with a later grant; nodes among each other do not look at it (docs/decisions/0040)
+ */
+export function signGrant(name: GrantedName, endsMs: number, { kid, key }: { kid: string; key: KeyObject }): string {
+  const signed = `${encode({ alg: TOKEN_ALGORITHM, kid, typ: 'JWT' })}.${encode({ iss: TOKEN_ISSUER, aud: GRANT_AUDIENCE, exp: endsMs / 1000, ...grantClaims(name) })}`;
   return `${signed}.${sign(null, Buffer.from(signed), key).toString('base64url')}`;
 }
 
@@ -84,6 +97,12 @@ export class GrantVerifier {
   /** The node that was granted the name, and its trunk endpoint; undefined when control has not signed this. Never throws. */
   originOf(grant: string): { node: string; at: TrunkAddress } | undefined {
     return this.#claimsOf(grant);
+  }
+
+  /** When a grant ends, ms since the Unix epoch; -Infinity for one that has no end, or that control has not signed. Never throws. */
+  endOfMs(grant: string): number {
+    const exp = this.#claimsOf(grant)?.exp;
+    return typeof exp === 'number' ? exp * 1000 : -Infinity;
   }
 
   #claimsOf(grant: string): GrantClaims | undefined {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { contextNamespace, createKubeClient } from '@millrace/kube';
-import { createLogger, createMetrics, realClock } from '@millrace/service';
+import { createLogger, createMetrics, realClock, type Clock, type Timer } from '@millrace/service';
 import { followCertificate } from './certificate.ts';
 import { startListeners } from './listeners.ts';
 import { controlMetrics } from './metrics.ts';
@@ -19,6 +19,22 @@ export interface Control {
   replica: string;
   /** Closes the agents' connections so that they move to another replica, and stops within about `graceMs` (default 3 s). */
   stop(graceMs?: number): Promise<void>;
+}
+
+const RENEWAL_INTERVAL_MS = 3_600_000;
+
+/** Runs `act` each hour. @returns a function that ends it */
+function everyHour(clock: Clock, act: () => void): () => void {
+  let timer: Timer;
+  const schedule = (): void => {
+    timer = clock.setTimeout(() => {
+      act();
+      schedule();
+    }, RENEWAL_INTERVAL_MS);
+    timer.unref();
+  };
+  schedule();
+  return () => clock.clearTimeout(timer);
 }
 
 /**
@@ -42,9 +58,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   gateway.attach(listeners.server);
   const onSigningKeys = (): void => {
     programmer.tokenKeysChanged();
-    gateway.signingKeysChanged();
+    gateway.renewGrants();
   };
   const stopSecrets = followSecrets({ client, namespace, signingKeys, appKeys, onSigningKeys, clock, logger });
+  const stopRenewal = everyHour(clock, () => gateway.renewGrants());
   cluster.start();
   lease.start();
   status.start();
@@ -59,6 +76,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const stop = async (graceMs: number): Promise<void> => {
     const secretsStopped = stopSecrets();
     follower.stop();
+    stopRenewal();
     prewarm.stop();
     await gateway.stop(graceMs);
     status.stop();

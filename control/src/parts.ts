@@ -55,7 +55,7 @@ export function createParts(options: ControlOptions, context: ReplicaContext) {
     meshOf: (name) => cluster.meshOf(name),
     tokenKeys: () => signingKeys.publicKeys,
     certificateOf: (node, nodeKey) => signingKeys.certificateOf(node, nodeKey),
-    grantOf: (entry) => signingKeys.grantOf(entry),
+    grantOf: (entry) => signingKeys.grantOf(entry, clock.wall()),
     clock,
     logger,
     onProgrammed: (node, generation) => status.programmed(node, generation),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -7,6 +8,7 @@ import {
   AGENT_SUBPROTOCOL,
   AgentClose,
   mediaNodes,
+  signGrant,
   type ControlMessage,
   type NodeMessage,
   type Publication,
@@ -117,6 +119,33 @@ describe('A compromised node', () => {
     assert.deepEqual(await originOf('live/victim'), { node: 'good-1', epoch });
     for (const stream of ['live/free', 'live/later']) assert.equal(await originOf(stream), undefined);
     assert.deepEqual(kicks, []);
+    impostor.close();
+  });
+
+  test('cannot announce by an old grant what it published long ago, which nobody remembers', async () => {
+    const { data } = await network.client.get(secrets, { namespace: NAMESPACE, name: 'millrace-token-key' });
+    const { current, keys } = JSON.parse(Buffer.from(data!['keys.json']!, 'base64').toString()) as {
+      current: string;
+      keys: (JsonWebKey & { kid: string })[];
+    };
+    const key = createPrivateKey({ key: { ...keys.find(({ kid }) => kid === current)! }, format: 'jwk' });
+    const bad = await network.node('bad-old');
+    const publication = (stream: string, endsMs: number): Publication => {
+      const name = { stream, epoch: Date.now() - 20 * 24 * 3_600_000, session: 'x' };
+      const at = { host: '192.0.2.1', port: 1 };
+      return { ...name, tracks: [], grant: signGrant({ ...name, node: bad.name, at }, endsMs, { kid: current, key }) };
+    };
+    const impostor = await Impostor.dial(control, bad);
+    impostor.hello([publication('live/ended', Date.now() - 60_000), publication('live/lasting', Date.now() + 60_000)]);
+    const kick = await impostor.answer('kick');
+    assert.match(kick.reason, /does not take the grant of this name any more/);
+    assert.equal(await originOf('live/ended'), undefined);
+    assert.equal((await originOf('live/lasting'))?.node, 'bad-old');
+    // Its present grant is about to end, and control has sent another one.
+    await eventually(
+      () => impostor.heard.some((message) => message.type === 'granted' && message.stream === 'live/lasting'),
+      'a grant',
+    );
     impostor.close();
   });
 

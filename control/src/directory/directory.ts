@@ -102,6 +102,8 @@ export interface StreamDirectory {
 }
 
 export const DEFAULT_LEASE_MS = 15_000;
+/** How long it is remembered, s, which epoch of a name was given out last and whether it was given back: longer than its grant counts. */
+export const EPOCH_MEMORY_S = 604_800;
 
 /** max(wall ms, previous + 1): grows even when the wall clock steps back, or when earlier epochs are lost. */
 export function nextEpoch(wallMs: number, previous: number | undefined): number {

@@ -1,3 +1,5 @@
+import { EPOCH_MEMORY_S } from './directory.ts';
+
 /**
  * The atomic operations in Redis, as Lua. KEYS[1] is the prefix with a hash tag, so that a cluster keeps all of it in one slot.
  *   <p>stream:<name>   hash: node session user (JSON: a string, or null) epoch since body (JSON without user, epoch and since)
@@ -41,7 +43,7 @@ local function put(stream, node, session, user, epoch, since, body)
   redis.call('ZADD', p .. 'streams', 0, stream)
   redis.call('SADD', p .. 'of:' .. node, stream)
   local highest = tonumber(redis.call('GET', p .. 'epoch:' .. stream) or '0')
-  if tonumber(epoch) > highest then redis.call('SET', p .. 'epoch:' .. stream, int(epoch), 'EX', 604800) end
+  if tonumber(epoch) > highest then redis.call('SET', p .. 'epoch:' .. stream, int(epoch), 'EX', ${EPOCH_MEMORY_S}) end
   say('{"type":"published","epoch":' .. int(epoch) .. ',"since":' .. int(since) .. ',"user":' .. user .. ',"entry":' .. body .. '}')
 end
 local function lease(node, ms) redis.call('ZADD', p .. 'leases', 'NX', int(now + ms), node) end
@@ -107,7 +109,7 @@ local h = redis.call('HMGET', p .. 'stream:' .. ARGV[1], 'epoch', 'session')
 if h[1] ~= ARGV[2] or h[2] ~= ARGV[3] then return 0 end
 remove(ARGV[1])
 local highest = tonumber(redis.call('GET', p .. 'epoch:' .. ARGV[1]) or '0')
-redis.call('SET', p .. 'epoch:' .. ARGV[1], int(math.max(highest, ARGV[2] + 1)), 'EX', 604800)
+redis.call('SET', p .. 'epoch:' .. ARGV[1], int(math.max(highest, ARGV[2] + 1)), 'EX', ${EPOCH_MEMORY_S})
 return 1
 `),
   /** stream epoch session body → its six when it is that one */

@@ -39,7 +39,7 @@ const WARN_EVERY_MS = 10_000;
 const MAX_NAMED = 5;
 const NOT_YOURS = 'another publisher holds the name, or has held it since';
 const VERIFIED_AT_ONCE = 100;
-const NO_GRANT = 'control does not know the grant of this name any more; publish again';
+const NO_GRANT = 'control does not take the grant of this name any more; publish again';
 
 /** A connected node that has said hello: its publications and subscriptions, and the answers to its requests. */
 export class AgentSession implements ProgrammedNode {
@@ -115,12 +115,13 @@ export class AgentSession implements ProgrammedNode {
     return trunkAddressOf(this.hello.endpoints);
   }
 
-  /** Sends the node its grants under the present key and with its present address, where they differ. */
+  /** Sends the node its grants under the present key, with its present address and the latest end, where they differ. */
   renewGrants(): void {
-    const { signingKeys } = this.#context;
+    const { signingKeys, clock } = this.#context;
+    const nowMs = clock.wall();
     for (const [stream, { epoch, session, grant }] of [...this.#published]) {
-      if (signingKeys.isCurrent(grant, this.#at)) continue;
-      const renewed = signingKeys.grant({ stream, epoch, node: this.node, session, at: this.#at });
+      if (signingKeys.isCurrent(grant, this.#at, nowMs)) continue;
+      const renewed = signingKeys.grant({ stream, epoch, node: this.node, session, at: this.#at }, nowMs);
       this.#published.set(stream, { ...this.#published.get(stream)!, grant: renewed });
       this.send({ type: 'granted', stream, epoch, session, grant: renewed });
     }
@@ -128,7 +129,7 @@ export class AgentSession implements ProgrammedNode {
 
   /** Takes those publications of the hello that control has granted to this node. @returns the others */
   async #readPublications(): Promise<Publication[]> {
-    const { signingKeys } = this.#context;
+    const { signingKeys, streams, clock } = this.#context;
     const { node } = this;
     const unfounded: Publication[] = [];
     for (const [index, publication] of this.hello.publications.entries()) {
@@ -136,7 +137,11 @@ export class AgentSession implements ProgrammedNode {
       if (index % VERIFIED_AT_ONCE === VERIFIED_AT_ONCE - 1) await nextTurn();
       const { stream, ...rest } = publication;
       const { epoch, session, grant } = rest;
-      if (signingKeys.verifyGrant(grant, { stream, epoch, node, session })) this.#published.set(stream, rest);
+      const verdict = signingKeys.verifyGrant(grant, { stream, epoch, node, session }, clock.wall());
+      const holder = streams.get(stream);
+      const isHolder = holder?.node === node && holder.epoch === epoch && holder.session === session;
+      // To whoever holds the name anyway, an end that passed in silence matters as little as it did before.
+      if (verdict === 'good' || (verdict === 'ended' && isHolder)) this.#published.set(stream, rest);
       else unfounded.push(publication);
     }
     if (unfounded.length > 0) {
@@ -259,7 +264,7 @@ export class AgentSession implements ProgrammedNode {
   }
 
   async #publish({ id, stream, session, token, replaces, tracks }: Publish): Promise<ControlMessage> {
-    const { directory, fleet, streams, settled, signingKeys } = this.#context;
+    const { directory, fleet, streams, settled, signingKeys, clock } = this.#context;
     if (fleet.spec(this.node)?.roles.includes('push') !== true)
       throw new Problem(403, 'Not a push node', { detail: `${this.node} has no push role` });
     const rule = streams.ruleOf(stream);
@@ -284,7 +289,7 @@ export class AgentSession implements ProgrammedNode {
       throw nameTaken(stream, outcome.holder, silence);
     }
     const { entry, replaced } = outcome;
-    const grant = signingKeys.grant({ stream, epoch: entry.epoch, node: this.node, session, at: this.#at });
+    const grant = signingKeys.grant({ stream, epoch: entry.epoch, node: this.node, session, at: this.#at }, clock.wall());
     this.#published.set(stream, { epoch: entry.epoch, session, tracks, grant });
     streams.put(entry);
     this.#context.programmer.carry(this.node, stream);

@@ -90,8 +90,8 @@ export class AgentGateway {
     return this.#sessions.size;
   }
 
-  /** The key that signs grants may have changed. */
-  signingKeysChanged(): void {
+  /** Sends the nodes new grants where the key that signs them has changed, or a new one lasts longer. */
+  renewGrants(): void {
     for (const session of this.#sessions.values()) session.renewGrants();
   }
 

@@ -1,6 +1,7 @@
 import { createPrivateKey, randomUUID, type KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
+  grantEndMs,
   grantKeyId,
   GrantVerifier,
   PublicJwk,
@@ -35,7 +36,7 @@ type Publication = Omit<GrantedName, 'at'> & TrunkAddress;
 export class SigningKeys {
   #publicKeys: readonly PublicJwk[] = [];
   #signer: { kid: string; key: CryptoKey; forNodes: KeyObject } | undefined;
-  readonly #granted = new WeakMap<Publication, { kid: string; grant: string }>();
+  readonly #granted = new WeakMap<Publication, { kid: string; endsMs: number; grant: string }>();
   readonly #loaded = Promise.withResolvers<void>();
   #verifier = new GrantVerifier([]);
 
@@ -73,25 +74,27 @@ export class SigningKeys {
     return this.#loaded.promise;
   }
 
-  /** Whether the key that signs now has signed this grant, for an origin at this address. */
-  isCurrent(grant: string, at: TrunkAddress): boolean {
-    return grantKeyId(grant) === this.#signer?.kid && isDeepStrictEqual(this.#verifier.originOf(grant)?.at, at);
+  /** Whether the key that signs now has signed this grant, for an origin at this address, and it ends no sooner than a new one. */
+  isCurrent(grant: string, at: TrunkAddress, nowMs: number): boolean {
+    if (grantKeyId(grant) !== this.#signer?.kid || this.#verifier.endOfMs(grant) < grantEndMs(nowMs)) return false;
+    return isDeepStrictEqual(this.#verifier.originOf(grant)?.at, at);
   }
 
-  /** Throws before the first load. */
-  grant(name: GrantedName): string {
+  /** `nowMs`: since the Unix epoch. Throws before the first load. */
+  grant(name: GrantedName, nowMs: number): string {
     if (!this.#signer) throw new Error('no signing key yet');
-    return signGrant(name, { kid: this.#signer.kid, key: this.#signer.forNodes });
+    return signGrant(name, grantEndMs(nowMs), { kid: this.#signer.kid, key: this.#signer.forNodes });
   }
 
-  /** As `grant`, once for each publication and key. @returns undefined before the first load */
-  grantOf(publication: Publication): string | undefined {
+  /** As `grant`, once for each publication, key and end. @returns undefined before the first load */
+  grantOf(publication: Publication, nowMs: number): string | undefined {
     if (!this.#signer) return undefined;
     const { kid } = this.#signer;
+    const endsMs = grantEndMs(nowMs);
     const known = this.#granted.get(publication);
-    if (known?.kid === kid) return known.grant;
-    const grant = this.grant({ ...publication, at: publication });
-    this.#granted.set(publication, { kid, grant });
+    if (known?.kid === kid && known.endsMs === endsMs) return known.grant;
+    const grant = this.grant({ ...publication, at: publication }, nowMs);
+    this.#granted.set(publication, { kid, endsMs, grant });
     return grant;
   }
 
@@ -102,9 +105,10 @@ export class SigningKeys {
     return signNodeCertificate({ node, key: Buffer.from(nodeKey, 'base64') }, { kid, key }).toString('base64');
   }
 
-  /** Whether one of the keys has signed that this name was given out. */
-  verifyGrant(grant: string, name: Omit<GrantedName, 'at'>): boolean {
-    return this.#verifier.verify(grant, name);
+  /** Whether one of the keys has signed that this name was given out, and whether that still counts. */
+  verifyGrant(grant: string, name: Omit<GrantedName, 'at'>, nowMs: number): 'good' | 'ended' | 'wrong' {
+    if (!this.#verifier.verify(grant, name)) return 'wrong';
+    return this.#verifier.endOfMs(grant) > nowMs ? 'good' : 'ended';
   }
 
   /** `nowMs`: since the Unix epoch. Throws before the first load. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { verifyMediaToken } from '@millrace/api';
+import { MAX_GRANT_LIFE_MS, verifyMediaToken } from '@millrace/api';
 import { seededRandom } from '@millrace/service';
+import { EPOCH_MEMORY_S } from '../directory/directory.ts';
 import { AppKeys, coversStream } from './app-keys.ts';
 import { SIGNING_KEYS_FIELD, SigningKeys } from './signing-keys.ts';
 
@@ -29,6 +30,28 @@ test('a token grants what it was issued for, until it expires', async () => {
   assert.equal(await verdict('pull', 'live/a'), 'wrong-action');
   assert.equal(await verdict('push', 'vod/a'), 'wrong-stream');
   assert.equal(await verdict('push', 'live/a', NOW + 66_000), 'expired');
+});
+
+test('a grant counts for three to six days, and a new one is due before it ends', async () => {
+  const keys = await keysOf(await SigningKeys.create());
+  const at = { host: '192.0.2.1', port: 1 };
+  const name = { stream: 'live/a', epoch: 1, node: 'one', session: 's' };
+  const day = 24 * 3_600_000;
+  for (let startMs = NOW; startMs < NOW + 7 * day; startMs += day / 3) {
+    const grant = keys.grant({ ...name, at }, startMs);
+    assert.equal(keys.grant({ ...name, at }, startMs + 1), grant, 'every replica makes the same one');
+    assert.equal(keys.isCurrent(grant, at, startMs), true);
+    assert.equal(keys.isCurrent(grant, at, startMs + 3 * day), false);
+    assert.equal(keys.verifyGrant(grant, name, startMs + 3 * day - 1), 'good');
+    assert.equal(keys.verifyGrant(grant, name, startMs + 6 * day), 'ended');
+    assert.equal(keys.verifyGrant(grant, { ...name, epoch: 2 }, startMs), 'wrong');
+    // A replica whose clock is behind does not take a longer grant for an old one.
+    assert.equal(keys.isCurrent(grant, at, startMs - day), true);
+  }
+});
+
+test('a name that was given back is remembered for longer than its grant counts', () => {
+  assert.ok(MAX_GRANT_LIFE_MS + 3_600_000 < EPOCH_MEMORY_S * 1000);
 });
 
 test('a token that was modified or signed with another key is refused, and so is malformed input', async () => {

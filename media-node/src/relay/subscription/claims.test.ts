@@ -16,8 +16,9 @@ const grant = (
   epoch: number,
   change: { stream?: string; node?: string; key?: typeof control.privateKey; kid?: string } = {},
 ): string => {
+  // Long past its end, as after an outage of control: among nodes that does not matter.
   const name = { stream: change.stream ?? 'live/a', epoch, node: change.node ?? 'origin', session: 's', at: ORIGIN_AT };
-  return signGrant(name, { kid: change.kid ?? 'k1', key: change.key ?? control.privateKey });
+  return signGrant(name, 0, { kid: change.kid ?? 'k1', key: change.key ?? control.privateKey });
 };
 
 const TRACKS = [
