@@ -16,15 +16,19 @@ const HYSTERESIS = 0.5;
 /** Layers above the lowest go while the bucket has at most this share. */
 const MAX_LAYER_SHARE = 0.5;
 
-/** One layer of a track, as PublishLimit sees it. */
+/** One layer of a track, as PublishLimit sees it: an encoding (simulcast), or a part of one that can be left out (SVC). */
 export interface LimitedLayer {
   readonly track: number;
   readonly layer: number;
+  /** Its place within the encoding, in the order in which parts matter; 0: what all others need. */
+  readonly part: number;
   readonly isAudio: boolean;
   /** Only a keyframe can begin it again. */
   readonly needsKeyframe: boolean;
   /** Its packets pass. */
   isOpen: boolean;
+  /** Its encoding's place among those of the track, lowest first. */
+  position: number;
   /** 0: the lowest layer of its track. */
   rank: number;
   bytesInWindow: number;
@@ -32,9 +36,11 @@ export interface LimitedLayer {
   askedAtMs: number;
 }
 
+const UNSEEN = { bytesInWindow: 0, bytesPerMs: 0, askedAtMs: -Infinity };
+
 /**
- * Keeps what one publisher sends below its bit rate limit, by a token bucket for all its tracks. Once the bucket is used up it withholds the highest simulcast
- * layers, then all video, then audio. A layer ends at the start of a frame and comes back at a keyframe, so that viewers never get a part of a frame. The caller
+ * Keeps what one publisher sends below its bit rate limit, by a token bucket for all its tracks. Once the bucket is used up it withholds the highest layers,
+ * then all video, then audio. A layer ends at the start of a frame and comes back at a keyframe, so that viewers never get a part of a frame. The caller
  * passes the time in, ms.
  */
 export class PublishLimit {
@@ -60,16 +66,44 @@ export class PublishLimit {
 
   /** A layer of the publisher; layers are added lowest first. */
   add(layer: { track: number; layer: number; isAudio: boolean; needsKeyframe: boolean }): LimitedLayer {
-    const rank = this.#layers.filter(({ track }) => track === layer.track).length;
-    const added = { ...layer, rank, isOpen: true, bytesInWindow: 0, bytesPerMs: 0, askedAtMs: -Infinity };
-    this.#layers.push(added);
-    this.#levels = Math.max(this.#levels, rank + 1);
-    return added;
+    const position = this.#layers.filter(({ track, part }) => track === layer.track && part === 0).length;
+    return this.#add({ ...layer, part: 0, position, rank: 0, isOpen: true, ...UNSEEN });
+  }
+
+  /** A part of an encoding that others in it do not need. It opens by `reopen` alone. */
+  addPart(whole: LimitedLayer, part: number, isOpen: boolean): LimitedLayer {
+    return this.#add({ ...whole, part, isOpen, ...UNSEEN });
   }
 
   /** The layers of a track have another order; lowest first. */
   reorder(track: number, order: readonly number[]): void {
-    for (const layer of this.#layers) if (layer.track === track) layer.rank = order.indexOf(layer.layer);
+    for (const layer of this.#layers) if (layer.track === track) layer.position = order.indexOf(layer.layer);
+    this.#rank(track);
+  }
+
+  /** Whether a part may go on; at the start of a picture. */
+  keeps(part: LimitedLayer, nowMs: number): boolean {
+    this.#refill(nowMs);
+    if (this.#bytesPerMs !== Infinity && this.#credit < this.#shutAt(part)) part.isOpen = false;
+    return part.isOpen;
+  }
+
+  /** Opens a part again if it fits; for a keyframe, after which all parts can be decoded. */
+  reopen(part: LimitedLayer, nowMs: number): void {
+    this.#refill(nowMs);
+    part.isOpen ||= this.#bytesPerMs === Infinity || this.#mayOpen(part);
+  }
+
+  #add(layer: LimitedLayer): LimitedLayer {
+    this.#layers.push(layer);
+    this.#rank(layer.track);
+    return layer;
+  }
+
+  #rank(track: number): void {
+    const layers = this.#layers.filter((layer) => layer.track === track);
+    layers.sort((a, b) => a.position - b.position || a.part - b.part).forEach((layer, rank) => (layer.rank = rank));
+    this.#levels = Math.max(this.#levels, layers.length);
   }
 
   /** Layers that are withheld now. */
@@ -82,13 +116,14 @@ export class PublishLimit {
    * @param startsFrame it is the first packet of a frame @param isKeyframe the frame is one at which decoding can start
    */
   admits(layer: LimitedLayer, bytes: number, startsFrame: boolean, isKeyframe: boolean, nowMs: number): boolean {
-    if (this.#bytesPerMs === Infinity) return (layer.isOpen ||= !layer.needsKeyframe || (startsFrame && isKeyframe));
+    const mayStart = !layer.needsKeyframe || (startsFrame && isKeyframe && layer.part === 0);
+    if (this.#bytesPerMs === Infinity) return (layer.isOpen ||= mayStart);
     this.#refill(nowMs);
     layer.bytesInWindow += bytes;
     const isWhole = startsFrame || !layer.needsKeyframe;
     if (layer.isOpen) {
       if (this.#credit < this.#shutAt(layer) && (isWhole || this.#credit < CUT_AT * this.#capacity)) layer.isOpen = false;
-    } else if (isWhole && (isKeyframe || !layer.needsKeyframe)) layer.isOpen = this.#mayOpen(layer);
+    } else if (mayStart) layer.isOpen = this.#mayOpen(layer);
     if (layer.isOpen) this.#credit -= bytes;
     return layer.isOpen;
   }

@@ -17,7 +17,7 @@ import {
   TIME_JUMPED,
   type DropReason,
   type GateActions,
-  type LimitedLayer,
+  SvcParts,
   type PublishLimit,
 } from '../gate/index.ts';
 import {
@@ -60,6 +60,8 @@ export interface GatedLayerOptions {
 }
 
 const NONE: readonly Buffer[] = [];
+/** The marker bit, in the second byte of an RTP header. */
+const MARKER = 0x80;
 
 /** Sees the packets as they arrive. */
 export type PacketWatch = (view: RtpView, marks: FrameMarks, bytes: number, nowMs: number) => void;
@@ -85,7 +87,7 @@ export class GatedLayer implements GateActions<Buffer> {
   readonly #forwarding = new RtpView();
   readonly #watch: PacketWatch | undefined;
   #restarted = false;
-  readonly #limited: LimitedLayer;
+  readonly #limited: SvcParts;
   /** Packets inserted less those withheld so far, which the gate's numbers do not include. */
   #shift = 0;
   /** The timestamp of the last packet that the gate forwarded. */
@@ -123,12 +125,9 @@ export class GatedLayer implements GateActions<Buffer> {
     this.#timeline = new Timeline({ clockRate, maxReorderMs: isH264 ? MAX_H264_REORDER_MS : 0 });
     this.#header = { kind: FRAME_KIND_RTP, marks: 0, track: track.track, layer, epoch: options.epoch, seq: 0 };
     const gated = track.kind === 'video' && hasKeyframes(mimeType) ? 'video' : 'audio';
-    this.#limited = options.limit.add({
-      track: track.track,
-      layer,
-      isAudio: track.kind === 'audio',
-      needsKeyframe: gated === 'video',
-    });
+    const { limit } = options;
+    const whole = limit.add({ track: track.track, layer, isAudio: track.kind === 'audio', needsKeyframe: gated === 'video' });
+    this.#limited = new SvcParts(limit, whole);
     this.gate = new ForwardingGate<Buffer>(gated, this, options.rttMs);
   }
 
@@ -160,8 +159,9 @@ export class GatedLayer implements GateActions<Buffer> {
     const startsFrame = timestamp !== this.#gatedTimestamp;
     this.#gatedTimestamp = timestamp;
     const isKeyframe = (marks & KEYFRAME) !== 0 || missing.length > 0;
-    if (!this.#options.limit.admits(this.#limited, frame.length - MEDIA_HEADER_BYTES, startsFrame, isKeyframe, arrivedMs))
-      return this.#withhold(arrivedMs);
+    if (!this.#limited.admits(marks, frame.length - MEDIA_HEADER_BYTES, startsFrame, isKeyframe, arrivedMs))
+      return this.#withhold(marks, arrivedMs);
+    if (this.#limited.endsPicture(marks)) frame[MEDIA_HEADER_BYTES + 1]! |= MARKER;
     for (const payload of missing) this.#insert(payload, frame, canonical, timestamp);
     this.#counters.forwarded += 1;
     this.#send(frame, canonical + this.#shift, timestamp, marks);
@@ -169,10 +169,10 @@ export class GatedLayer implements GateActions<Buffer> {
   }
 
   /** The publisher sends more than it may. Nobody downstream sees a gap, since the numbers close up. */
-  #withhold(nowMs: number): void {
+  #withhold(marks: FrameMarks, nowMs: number): void {
     this.#shift -= 1;
     this.#counters.aboveLimit += 1;
-    if (this.#options.limit.wantsKeyframe(this.#limited, nowMs)) this.requestKeyframe();
+    if (this.#limited.wantsKeyframe(marks, nowMs)) this.requestKeyframe();
   }
 
   restarted(): void {

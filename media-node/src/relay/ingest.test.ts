@@ -146,6 +146,30 @@ describe('a publisher at the relay', () => {
     assert.deepEqual([countOf(0), countOf(1)], [600, high + 400]);
   });
 
+  test('above its bit rate loses the upper spatial layer of its only SSRC, and every picture still ends with a marker', () => {
+    const codec = { ...VIDEO_TRACK.codec, mimeType: 'video/VP9', parameters: {} };
+    const { taking, frames, tick } = ingest([{ ...VIDEO_TRACK, codec, layers: [{ layer: 0, ssrc: 1000 }] }], {}, 150);
+    let seq = 0;
+    for (let picture = 0; picture < 500; picture++) {
+      tick(picture * 40);
+      for (const spatial of [0, 1]) {
+        // RFC 9628 section 4.2: P but in keyframes, L, B, E; layer ids with D above the base; TL0PICIDX.
+        const flags = (picture % 100 === 0 ? 0 : 0x40) | 0x20 | 0x08 | 0x04;
+        const descriptor = Buffer.from([flags, (spatial << 1) | spatial, picture & 0xff]);
+        const payload = Buffer.concat([descriptor, Buffer.alloc(spatial === 0 ? 500 : 1200)]);
+        const fields = { payloadType: 102, ssrc: 1000, seq: seq++ & 0xffff, timestamp: picture * 3600, marker: spatial === 1 };
+        taking.onPacket(rtpPacket({ ...fields, payload }));
+      }
+    }
+    const headers = frames.map((frame) => readMediaHeader(frame));
+    assert.ok(headers.every(({ seq: at }, index) => at === headers[0]!.seq + index));
+    const pictures = [...Map.groupBy(frames, (frame) => frame.readUInt32BE(MEDIA_HEADER_BYTES + 4)).values()];
+    assert.equal(pictures.length, 500, 'no picture is missing');
+    const markers = pictures.map((packets) => packets.map((packet) => packet[MEDIA_HEADER_BYTES + 1]! >> 7).join(''));
+    assert.deepEqual([...new Set(markers)].sort(), ['01', '1']);
+    assert.ok(markers.filter((one) => one === '01').length < 200);
+  });
+
   test('is asked for a keyframe when its video stays out of order', () => {
     const { taking, requests, tick } = ingest([VIDEO_TRACK]);
     taking.onPacket(video(1, 'keyframe'));
