@@ -27,6 +27,8 @@ export const AGENT_MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 export const AGENT_PAGE_ITEMS = 5000;
 /** Streams that a node publishes at most, and as many that it subscribes to. */
 export const MAX_STREAMS_OF_NODE = 20_000;
+/** As many sessions as a MediaNode may have capacity for. */
+export const MAX_VIEWERS_OF_NODE = 1_000_000;
 /** What a report lists at most. */
 export const MAX_REPORT_STREAMS = 5000;
 export const MAX_REPORT_LINKS = 500;
@@ -107,7 +109,7 @@ export const StreamReport = z.object({
   stream: StreamName,
   epoch: Epoch,
   role: z.enum(['origin', 'relay', 'edge']),
-  viewers: z.number().int().nonnegative(),
+  viewers: z.number().int().nonnegative().max(MAX_VIEWERS_OF_NODE),
   path: z.array(NodeName).max(MAX_PATH_HOPS),
   rttMs: nonNegative,
   lossPercent: percent,

@@ -213,6 +213,32 @@ describe('A compromised node', () => {
     honest.close();
   });
 
+  test('is believed of streams that it carries as far as control knows, and of no others', async () => {
+    const [publisher, bad] = [await network.node('honest-origin'), await network.node('bad-report')];
+    const channel = await publisher.connect([control.agentUrl]);
+    const { epoch } = await network.publish(channel, { stream: 'live/counted', session: 's', tracks: [] });
+    const impostor = await Impostor.dial(control, bad);
+    impostor.hello();
+    await impostor.answer('welcome');
+    const load = { cpuPercent: 0, egressMbps: 0, ingressMbps: 0, sessions: 0, publishers: 0, viewers: 0, streams: 0 };
+    const said = { stream: 'live/counted', epoch, viewers: 999_999, path: ['made-up'], rttMs: 0, lossPercent: 0 };
+    const report = { type: 'report' as const, at: Date.now(), load, links: [] };
+    const viewersOf = async (): Promise<number | undefined> => {
+      const answer = await fetch(new URL('/v1/streams/live/counted', control.url), {
+        headers: { authorization: `Bearer ${APP_KEY}` },
+      });
+      return ((await answer.json()) as { viewers?: number }).viewers;
+    };
+    for (const role of ['origin', 'edge', 'relay'] as const) impostor.say({ ...report, streams: [{ ...said, role }] });
+    // Answers come in order: the reports before it have been read.
+    impostor.say({ type: 'resolve', id: 7, stream: 'live/counted' });
+    await impostor.answer('resolved');
+    assert.equal(await viewersOf(), 0);
+    impostor.say({ ...report, streams: [{ ...said, role: 'edge', viewers: 3 }] });
+    await eventually(async () => (await viewersOf()) === 3, 'the viewers of a stream that it subscribes to');
+    impostor.close();
+  });
+
   test('waits for the addresses of its pod, and is told when there are none', async () => {
     const node = await network.node('new-pod', { addresses: undefined });
     const early = await Impostor.dial(control, node);

@@ -1,5 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ControlMessage, Hello, NodeMessage, Publication, Report, TokenVerdict, TrunkAddress } from '@millrace/api';
+import type {
+  ControlMessage,
+  Hello,
+  NodeMessage,
+  Publication,
+  Report,
+  StreamReport,
+  TokenVerdict,
+  TrunkAddress,
+} from '@millrace/api';
 import { AGENT_PROTOCOL, AgentClose, trunkAddressOf, verifyMediaToken } from '@millrace/api';
 import type { Clock, Logger } from '@millrace/service';
 import { Problem } from '@millrace/service';
@@ -217,8 +226,24 @@ export class AgentSession implements ProgrammedNode {
 
   async #report(message: Extract<NodeMessage, { type: 'report' }>): Promise<void> {
     const { type: _, ...report } = message;
-    await this.#heartbeat(report);
+    await this.#heartbeat({ ...report, streams: report.streams.flatMap((stream) => this.#ownReport(stream)) });
     if (!this.#announced) await this.#announce();
+  }
+
+  /** What the node says of a stream counts where control knows that it carries it: as origin, as a node with viewers, or as a relay, which has none. */
+  #ownReport(report: StreamReport): StreamReport[] {
+    const { fleet, programmer } = this.#context;
+    const { stream, role } = report;
+    switch (role) {
+      case 'origin':
+        return this.#published.get(stream)?.epoch === report.epoch ? [report] : [];
+      case 'edge': {
+        const carries = this.#subscribed.has(stream) || this.#published.has(stream) || programmer.isHeld(this.node, stream);
+        return carries ? [report] : [];
+      }
+      case 'relay':
+        return fleet.spec(this.node)?.roles.includes('relay') ? [{ ...report, viewers: 0 }] : [];
+    }
   }
 
   async #heartbeat(report: Report | undefined): Promise<void> {

@@ -9,6 +9,7 @@ export type StreamRouteRuntime = Required<Pick<StreamRouteStatus, 'activeStreams
 type Stream = StreamRouteRuntime['streams'][number];
 type Path = NonNullable<Stream['paths']>[number];
 
+const MAX_INT32 = 2 ** 31 - 1;
 const MAX_STREAMS = maxItemsOf(streamRouteCrd, 'status.streams');
 const MAX_PATHS = maxItemsOf(streamRouteCrd, 'status.streams[].paths');
 const MAX_HOPS = maxItemsOf(streamRouteCrd, 'status.streams[].paths[].hops');
@@ -26,7 +27,7 @@ export function streamRouteStatus(
 ): StreamRouteRuntime {
   const counted = streams.map(({ entry, carriers }) => {
     const reports = [...carriers].filter(([, report]) => report.epoch === entry.epoch);
-    return { entry, reports, viewers: reports.reduce((sum, [, report]) => sum + report.viewers, 0) };
+    return { entry, reports, viewers: sumOf(reports.map(([, report]) => report.viewers)) };
   });
   const shown = [...counted]
     .sort((a, b) => b.viewers - a.viewers || (a.entry.stream < b.entry.stream ? -1 : 1))
@@ -35,7 +36,7 @@ export function streamRouteStatus(
   shown.sort((a, b) => (a.entry.stream < b.entry.stream ? -1 : 1));
   return {
     activeStreams: streams.length,
-    viewers: counted.reduce((sum, { viewers }) => sum + viewers, 0),
+    viewers: sumOf(counted.map(({ viewers }) => viewers)),
     streams: shown.map(({ entry, reports, viewers }) => ({
       name: entry.stream,
       epoch: entry.epoch,
@@ -46,6 +47,12 @@ export function streamRouteStatus(
       paths: pathsOf(entry, reports, regionOf),
     })),
   };
+}
+
+/** As much as the object can hold. */
+function sumOf(counts: readonly number[]): number {
+  const sum = counts.reduce((total, count) => total + count, 0);
+  return Math.min(MAX_INT32, sum);
 }
 
 /** The publisher's state, as reported by the origin. */

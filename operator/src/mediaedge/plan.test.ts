@@ -26,6 +26,23 @@ describe('what the operator does with the nodes of an edge', () => {
   }
 });
 
+test('a node of a paused edge gets its addresses, without which control would not let it in, and nothing else', () => {
+  const given = observeCase({
+    edge: { replicas: 2, paused: true },
+    nodes: { 'edge-a': { sessions: 1 }, 'edge-b': { sessions: 1 } },
+  });
+  const [first, second] = given.pods;
+  const started = { ...first!, status: { ...first!.status, hostIP: '192.0.2.7', hostIPs: [{ ip: '192.0.2.7' }] } };
+  const [node, ...others] = planEdge({ ...given, pods: [started, second!] }).mediaNodes;
+  assert.equal(others.length, 0);
+  assert.deepEqual(node?.spec.addresses, ['192.0.2.7']);
+  const { addresses: _, ...rest } = node.spec;
+  const before = given.mediaNodes.find(({ metadata }) => metadata.name === 'edge-a')!;
+  for (const [field, value] of Object.entries(rest)) assert.deepEqual(value, before.spec[field as keyof typeof rest], field);
+  const known = given.mediaNodes.map((one) => ({ ...one, spec: { ...one.spec, addresses: ['192.0.2.7'] } }));
+  assert.deepEqual(planEdge({ ...given, pods: [started, second!], mediaNodes: known }).mediaNodes, []);
+});
+
 function summary(plan: EdgePlan): unknown {
   const { status } = plan;
   const events = [...plan.events, ...plan.statusEvents];

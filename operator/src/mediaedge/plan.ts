@@ -1,11 +1,12 @@
 import type { MediaEdge } from '@millrace/api';
-import type { EventInput } from '@millrace/kube';
+import type { EventInput, Node } from '@millrace/kube';
 import { FAILED_RETRY_MS, NO_CHANGES, planChanges, type Changes } from './changes.ts';
 import { drainDeadlineMs, observeInstance, occupancy, progressDeadlineMs, type Instance } from './instance.ts';
 import { desiredMediaNode, nodesWithoutPod } from './media-node.ts';
 import type { EdgeObservation, EdgePlan } from './model.ts';
 import { isPaused as isEdgePaused } from '../paused.ts';
 import { LABEL } from './names.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { templateHash } from './pod.ts';
 import { EVENT } from './reasons.ts';
 import { planStatus } from './status.ts';
@@ -31,9 +32,9 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
   return {
     create: changes.create,
     deletePods: changes.remove.map(({ instance }) => instance.pod),
-    mediaNodes: isPaused
-      ? []
-      : after.filter(hasMediaNode).map((instance) => desiredMediaNode(edge, instance, observation.hostOf(instance.pod), nowMs)),
+    mediaNodes: after
+      .filter((instance) => (isPaused ? lacksAddresses(instance, observation.hostOf(instance.pod)) : hasMediaNode(instance)))
+      .map((instance) => desiredMediaNode(edge, instance, observation.hostOf(instance.pod), nowMs)),
     deleteMediaNodes: nodesWithoutPod(observation.mediaNodes, observation.pods),
     inUse: isPaused ? [] : after.flatMap((instance) => inUseChange(instance, observation)),
     finalizer:
@@ -48,6 +49,11 @@ export function planEdge(observation: EdgeObservation): EdgePlan {
 /** Each pod that serves or drains has a MediaNode, which is recreated when somebody deletes it. A terminating pod gets no new one. */
 function hasMediaNode({ node, state }: Instance): boolean {
   return node !== undefined || state === 'active' || state === 'draining';
+}
+
+/** Without addresses control takes no connection from the node: they are written though the edge is paused. */
+function lacksAddresses({ node, pod }: Instance, host: Node | undefined): boolean {
+  return node !== undefined && node.spec.addresses === undefined && ownAddresses(pod, host) !== undefined;
 }
 
 function observe(observation: EdgeObservation): Instance[] {

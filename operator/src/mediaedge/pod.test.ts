@@ -48,14 +48,17 @@ test('a node cannot take the memory of its host; with exclusive cores requests e
   });
 });
 
-test('a node can write to its state folder and to /tmp', () => {
+test('a node can write to its state folder and to /tmp, so much and no more', () => {
   const { spec } = buildPod(edgeWith({}), 'edge-1', settings);
   const container = spec?.containers[0];
   const stateDir = container?.env?.find(({ name }) => name === 'MILLRACE_STATE_DIR')?.value;
-  for (const path of [stateDir, '/tmp']) {
+  for (const [path, size] of [
+    [stateDir, '1Gi'],
+    ['/tmp', '256Mi'],
+  ]) {
     const mount = container?.volumeMounts?.find(({ mountPath }) => mountPath === path);
     assert.notEqual(mount?.readOnly, true, path);
-    assert.deepEqual(spec?.volumes?.find(({ name }) => name === mount?.name)?.emptyDir, {}, path);
+    assert.deepEqual(spec?.volumes?.find(({ name }) => name === mount?.name)?.emptyDir, { sizeLimit: size }, path);
   }
 });
 

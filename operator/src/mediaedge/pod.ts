@@ -20,6 +20,9 @@ type EnvVar = NonNullable<Container['env']>[number];
 
 const RUN_DIR = '/var/run/millrace';
 const STATE_DIR = '/var/lib/millrace';
+/** Twice the settings of a node with MAX_STREAMS_OF_NODE streams of the longest description: the kept file and its successor. */
+const STATE_SIZE = '1Gi';
+const TMP_SIZE = '256Mi';
 /** Nothing else of a Secret is mounted: whoever may edit a MediaEdge must not read other Secrets of the namespace through a pod. */
 const TLS_FILES = ['tls.crt', 'tls.key'].map((key) => ({ key, path: key }));
 /** Memory that a node may use unless its edge says otherwise, and further memory for each of its cores, MiB. */
@@ -211,8 +214,9 @@ function volumes(edge: MediaEdge, { controlCa }: PodSettings): NonNullable<PodSp
   const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' };
   return [
     { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
-    { name: 'state', emptyDir: {} },
-    { name: 'tmp', emptyDir: {} },
+    // The kubelet evicts a pod that writes more, so that a process that was taken over does not fill the host's disk.
+    { name: 'state', emptyDir: { sizeLimit: STATE_SIZE } },
+    { name: 'tmp', emptyDir: { sizeLimit: TMP_SIZE } },
     ...(tlsSecretRef ? [{ name: 'tls', secret: { secretName: tlsSecretRef.name, items: TLS_FILES } }] : []),
     ...(controlCa ? [{ name: 'control-ca', configMap: { name: controlCa, items: [{ key: 'ca.crt', path: 'ca.crt' }] } }] : []),
   ];
