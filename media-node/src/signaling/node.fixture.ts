@@ -1,6 +1,15 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID, type KeyObject } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import { DEFAULT_POLICY, type PublicJwk, type NodeSettings, type StreamPolicy, type StreamState } from '@millrace/api';
+import {
+  DEFAULT_POLICY,
+  grantEndMs,
+  PublicJwk,
+  signGrant,
+  signNodeCertificate,
+  type NodeSettings,
+  type StreamPolicy,
+  type StreamState,
+} from '@millrace/api';
 import { AddressRate, createLogger, Problem, realClock, serveHttp, trusts, type Logger } from '@millrace/service';
 import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { AnnouncedAddresses, availableFamilies, planBinds, serviceHost } from '../addresses/index.ts';
@@ -10,11 +19,12 @@ import { PublisherWatch } from '../publisher/index.ts';
 import { Relay } from '../relay/index.ts';
 import { PlainViewerWatch, SessionMover, SessionRegistry, type LifeLimits } from '../sessions/index.ts';
 import type { IceServer } from './context.ts';
+import { Identity, SEED_BYTES } from '../trunk/index.ts';
 import { signalingApp } from './index.ts';
 
 export interface TestNodeOptions {
   name?: string;
-  /** What the nodes of one test share: who publishes what, and the key of their trunks. */
+  /** What the nodes of one test share: who publishes what, the key of their trunks, and the key that signs grants and certificates. */
   network?: TestNetwork;
   sessions?: number;
   roles?: string[];
@@ -56,7 +66,9 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const listen = serviceHost(hosts, families);
   const name = options.name ?? 'node-1';
   const network = options.network ?? newNetwork();
-  const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self: { node: name }, roles: ['relay'] });
+  const seed = randomBytes(SEED_BYTES);
+  const self = { node: name, nodeKeySeed: seed.toString('base64') };
+  const relay = await Relay.start({ trunk: { host: listen, port: 0 }, logger, self, roles: ['relay'] });
   const cores = await MediaCores.start({
     count: options.cores ?? 1,
     mediaPort: 0,
@@ -68,8 +80,15 @@ export async function startTestNode(options: TestNodeOptions = {}) {
   const keys = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
   const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1' } as PublicJwk;
   const policy: StreamPolicy = { ...DEFAULT_POLICY, access: { publish: 'Public', play: 'Public' }, ...options.policy };
-  const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network.published);
-  await relay.configure({ mesh: network.mesh, peers: [], probe: [] });
+  const directory = new TestDirectory(name, relay.trunkPort, policy, options.alternatives ?? [], network);
+  const certificate = signNodeCertificate({ node: name, key: new Identity(seed).publicKey }, network.signer).toString('base64');
+  await relay.configure({
+    mesh: network.mesh,
+    peers: [],
+    probe: [],
+    tokenKeys: [network.signer.jwk],
+    self: { ...directory.settings.self, certificate },
+  });
   const hub = new StreamHub({ cores, relay, directory, logger, clock, republishMs: 300 });
   const sessions = new SessionRegistry({
     sessions: options.sessions ?? 100,
@@ -168,6 +187,7 @@ export type TestNode = Awaited<ReturnType<typeof startTestNode>>;
 export interface TestNetwork {
   published: Map<string, { session: string; state: StreamState }>;
   mesh: NonNullable<NodeSettings['mesh']>;
+  signer: { kid: string; key: KeyObject; jwk: PublicJwk };
 }
 
 export function newNetwork(): TestNetwork {
@@ -180,7 +200,9 @@ export function newNetwork(): TestNetwork {
     probeIntervalMs: 1000,
     fastReroute: { heartbeatMs: 40, sensitivity: 'Medium' as const },
   };
-  return { published: new Map(), mesh };
+  const { privateKey: key, publicKey } = generateKeyPairSync('ed25519');
+  const signer = { kid: 'c1', key, jwk: PublicJwk.parse({ ...publicKey.export({ format: 'jwk' }), kid: 'c1' }) };
+  return { published: new Map(), mesh, signer };
 }
 
 class TestDirectory implements StreamDirectory {
@@ -192,18 +214,14 @@ class TestDirectory implements StreamDirectory {
   readonly #trunkPort: number;
   readonly #policy: StreamPolicy;
   readonly #alternatives: string[];
+  readonly #signer: TestNetwork['signer'];
   #epoch = 0;
 
-  constructor(
-    node: string,
-    trunkPort: number,
-    policy: StreamPolicy,
-    alternatives: string[],
-    published: TestNetwork['published'],
-  ) {
+  constructor(node: string, trunkPort: number, policy: StreamPolicy, alternatives: string[], network: TestNetwork) {
     this.#node = node;
     this.#trunkPort = trunkPort;
-    this.published = published;
+    this.published = network.published;
+    this.#signer = network.signer;
     this.#policy = policy;
     this.#alternatives = alternatives;
     this.settings = {
@@ -217,7 +235,7 @@ class TestDirectory implements StreamDirectory {
     };
   }
 
-  publish(request: Parameters<StreamDirectory['publish']>[0]): Promise<{ epoch: number; policy: StreamPolicy }> {
+  publish(request: Parameters<StreamDirectory['publish']>[0]): Promise<{ epoch: number; policy: StreamPolicy; grant: string }> {
     const { stream, session, token, tracks } = request;
     const holder = this.published.get(stream);
     const mayTake = holder?.session === request.replaces || (token !== undefined && this.#policy.onDuplicate === 'Takeover');
@@ -231,12 +249,15 @@ class TestDirectory implements StreamDirectory {
     }
     this.users.set(stream, token === undefined ? undefined : decodeJwt(token).sub);
     this.#epoch += 1;
-    const origin = { node: this.#node, region: 'a', host: '127.0.0.1', port: this.#trunkPort };
+    const at = { host: '127.0.0.1', port: this.#trunkPort };
+    const origin = { node: this.#node, region: 'a', ...at };
+    const granted = { stream, epoch: this.#epoch, node: this.#node, session, at };
+    const grant = signGrant(granted, grantEndMs(Date.now()), this.#signer);
     this.published.set(stream, {
       session,
-      state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy },
+      state: { stream, epoch: this.#epoch, origin, since: 0, tracks, policy: this.#policy, grant },
     });
-    return Promise.resolve({ epoch: this.#epoch, policy: this.#policy });
+    return Promise.resolve({ epoch: this.#epoch, policy: this.#policy, grant });
   }
 
   policy(_stream: string): Promise<StreamPolicy> {
