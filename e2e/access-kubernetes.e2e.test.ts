@@ -220,6 +220,9 @@ describe('the parts at the Kubernetes API', { timeout: 300_000 }, () => {
         ...bound,
       );
       await writeFile(join(folder, 'token'), token.trim(), { mode: 0o600 });
+      // As the kubelet does.
+      const status = JSON.stringify({ status: { hostIP: '127.0.0.1', hostIPs: [{ ip: '127.0.0.1' }] } });
+      await cluster.kubectl('patch', 'pod', name, '-n', NAMESPACE, '--subresource=status', '--type=merge', '-p', status);
       const env = {
         MILLRACE_NODE_NAME: name,
         MILLRACE_POD_UID: uid,

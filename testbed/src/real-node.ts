@@ -17,7 +17,8 @@ export async function startRealNode(
   spec: Partial<MediaNodeSpec> = {},
   { settings = {}, registry }: { settings?: NodeJS.ProcessEnv; registry?: Registry } = {},
 ): Promise<RealNode> {
-  const made = await network.node(name, { edge: name, mesh: 'mesh', ...spec });
+  const hostIps = settings['MILLRACE_HOST_IPS'] ?? '127.0.0.1';
+  const made = await network.node(name, { edge: name, mesh: 'mesh', addresses: hostIps.split(','), ...spec });
   const env = {
     MILLRACE_NODE_NAME: name,
     MILLRACE_POD_UID: made.uid,
@@ -26,7 +27,7 @@ export async function startRealNode(
     MILLRACE_CONTROL_URL: control.agentUrl,
     MILLRACE_TOKEN_FILE: made.tokenFile,
     MILLRACE_STATE_DIR: made.folder,
-    MILLRACE_HOST_IPS: '127.0.0.1',
+    MILLRACE_HOST_IPS: hostIps,
     MILLRACE_MEDIA_PORT: '0',
     MILLRACE_TRUNK_PORT: '0',
     MILLRACE_SIGNALING_PORT: '0',
